@@ -6,6 +6,8 @@ use bytes::Bytes;
 
 use super::ImagesError;
 use crate::domain::ImageUri;
+use crate::domain::image::has_image_extension;
+use crate::imaging::{self, ImageError};
 use crate::source::{EncodingError, ImageSource, Opened, Part, SourceError};
 
 /// The bucket of the indexed images. Clones share one source.
@@ -31,6 +33,16 @@ impl Objects {
     pub(super) async fn open(&self, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, ImagesError> {
         self.0.open(uri, part).await.map_err(|error| to_client_error(uri, error))
     }
+}
+
+/// Returns the error for an object that cannot be read as an image. An HTML page under the key of an image is the page
+/// of a proxy or of a sign-in, so it is a failure of the bucket.
+pub(super) fn content_error(uri: &ImageUri, bytes: &[u8], error: ImageError) -> ImagesError {
+    if has_image_extension(uri.key()) && imaging::is_html(bytes) {
+        tracing::warn!(image.uri = %uri, "the bucket answered with an HTML page instead of the object");
+        return ImagesError::Refused;
+    }
+    ImagesError::Image(error)
 }
 
 /// Converts an error of the source to the error that the client gets. The details are written to the log.

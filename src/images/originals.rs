@@ -8,7 +8,7 @@ use futures::stream::{BoxStream, StreamExt as _};
 use sha2::{Digest, Sha256};
 
 use super::ImagesError;
-use super::objects::Objects;
+use super::objects::{Objects, content_error};
 use super::reader::Reader;
 use super::stream;
 use super::thumbnails::short_etag;
@@ -81,7 +81,8 @@ impl Originals {
         permit.keep(size_bytes.unwrap_or(STREAM_BUFFER_BYTES).min(STREAM_BUFFER_BYTES));
         let mut reader = Reader::new(self.objects.clone(), record.uri.clone(), opened);
         // The record only shows that the object was an image when it was indexed.
-        let format = imaging::sniff(&reader.head().await?).map_err(ImagesError::Image)?;
+        let head = reader.head().await?;
+        let format = imaging::sniff(&head).map_err(|error| content_error(&record.uri, &head, error))?;
         Ok(Original { format, etag, size_bytes, content: Content::Streamed(Box::new(reader)), permit })
     }
 
@@ -90,7 +91,7 @@ impl Originals {
         let mut permit = self.acquire_permit(self.limits.max_bytes).await?;
         let bytes = self.objects.fetch(&record.uri, self.limits.max_bytes).await?.ok_or(ImagesError::Refused)?;
         permit.keep(bytes.len() as u64);
-        let format = imaging::sniff(&bytes).map_err(ImagesError::Image)?;
+        let format = imaging::sniff(&bytes).map_err(|error| content_error(&record.uri, &bytes, error))?;
         let hashed_bytes = bytes.clone();
         let digest = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&hashed_bytes))).await;
         let etag = short_etag(&digest.map_err(|_| ImagesError::Panicked)?);

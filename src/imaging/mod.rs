@@ -5,6 +5,7 @@ mod axis;
 mod cmyk;
 mod coding;
 mod colour;
+mod complete;
 mod decode;
 mod error;
 mod exif;
@@ -33,10 +34,11 @@ use bytes::Bytes;
 
 use crate::domain::ImageMeta;
 
+pub use complete::is_complete;
 pub use error::ImageError;
 pub use header::{Header, read_header, validate_image};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
-pub use sniff::sniff;
+pub use sniff::{is_html, sniff};
 pub use thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
 pub use upright::{UprightImage, decode_upright};
 

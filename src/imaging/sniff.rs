@@ -43,12 +43,24 @@ fn describe_brand(brand: &[u8]) -> &'static str {
     }
 }
 
+/// Whether the bytes are an HTML page.
+pub fn is_html(bytes: &[u8]) -> bool {
+    let text = text_head(bytes);
+    text.starts_with("<!doctype html") || text.starts_with("<html")
+}
+
+/// Returns the beginning of a text in lower case.
+fn text_head(bytes: &[u8]) -> String {
+    let head = &bytes[..bytes.len().min(512)];
+    String::from_utf8_lossy(head).trim_start_matches('\u{feff}').trim_start().to_lowercase()
+}
+
 fn describe_text(bytes: &[u8]) -> &'static str {
     let head = &bytes[..bytes.len().min(512)];
-    let text = String::from_utf8_lossy(head).trim_start_matches('\u{feff}').trim_start().to_lowercase();
+    let text = text_head(bytes);
     // The head can end in the middle of a multi-byte character.
     let is_text = !head.contains(&0) && std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
-    if text.starts_with("<!doctype html") || text.starts_with("<html") {
+    if is_html(bytes) {
         "an HTML page"
     } else if text.starts_with("<svg") || (text.starts_with("<?xml") && text.contains("<svg")) {
         "an SVG drawing"

@@ -68,6 +68,8 @@ pub(super) struct GifFrames {
     pub(super) count: u32,
     /// The position and size of the first frame in pixels: left, top, width, height.
     pub(super) first: Option<[u16; 4]>,
+    /// Whether the file has its last block.
+    pub(super) is_complete: bool,
 }
 
 pub(super) fn gif_frames(bytes: &[u8]) -> GifFrames {
@@ -85,7 +87,10 @@ pub(super) fn gif_frames(bytes: &[u8]) -> GifFrames {
                 // The descriptor, its palette, and the first byte of the compressed data.
                 10 + palette_bytes(flags) + 1
             }
-            _ => break,
+            other => {
+                frames.is_complete = other == 0x3B;
+                break;
+            }
         };
         // Sub-blocks, each with its length; an empty one is the last.
         while let Some(&length) = bytes.get(at) {

@@ -52,6 +52,17 @@ pub(crate) enum JobTrouble {
          have vanished: nothing was removed. Submit the job without sync"
     )]
     Unordered { before: String, key: String },
+    #[error(
+        "the bucket returned the key `{key}`, which does not start with the prefix `{prefix}`: nothing was removed. The \
+         service at S3_ENDPOINT must compare prefixes byte by byte (ListObjectsV2); check the letters of s3_prefix, or \
+         submit the job without it"
+    )]
+    OutsidePrefix { key: String, prefix: String },
+    #[error(
+        "the listing of the bucket is not stable: it returned the key `{key}` again on a later page, so other keys can \
+         be missing. The service at S3_ENDPOINT must list the keys of all pages in one order (ListObjectsV2)"
+    )]
+    Unstable { key: String },
     #[error("the job's code panicked; the log has the details")]
     Panicked,
 }
@@ -77,6 +88,8 @@ impl JobTrouble {
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
+            | Self::OutsidePrefix { .. }
+            | Self::Unstable { .. }
             | Self::Panicked => None,
         }
     }
@@ -114,6 +127,8 @@ impl JobTrouble {
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
+            | Self::OutsidePrefix { .. }
+            | Self::Unstable { .. }
             | Self::Panicked => self.to_string(),
         }
     }
@@ -136,6 +151,8 @@ impl JobTrouble {
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
+            | Self::OutsidePrefix { .. }
+            | Self::Unstable { .. }
             | Self::Panicked => "",
         }
     }
@@ -159,6 +176,8 @@ impl JobTrouble {
             | Self::Placing(_)
             | Self::Unfinished(_)
             | Self::Unordered { .. }
+            | Self::OutsidePrefix { .. }
+            | Self::Unstable { .. }
             | Self::Panicked => true,
         }
     }
@@ -182,6 +201,8 @@ impl JobTrouble {
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
+            | Self::OutsidePrefix { .. }
+            | Self::Unstable { .. }
             | Self::Panicked => JobState::Failed,
         }
     }

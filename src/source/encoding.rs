@@ -114,6 +114,15 @@ impl Fetched {
     }
 }
 
+/// Decodes a body of at most `limit` decoded bytes on this thread. `header` is its `Content-Encoding`.
+pub(super) fn decode(bytes: Bytes, header: &str, limit: u64) -> Result<Bytes, EncodingError> {
+    let encoded =
+        Encoded { bytes, header: header.to_owned(), codings: header.split(',').filter_map(parse_coding).collect() };
+    let mut decoded = Vec::new();
+    encoded.copy(limit, &mut decoded)?;
+    Ok(decoded.into())
+}
+
 /// Returns `None` for a name that does not change the bytes: `aws-chunked` is the coding of an upload, and the others
 /// are not encodings.
 fn parse_coding(name: &str) -> Option<Coding> {

@@ -1,6 +1,6 @@
 //! Checks the keys of a listing page by page: it finds repeated keys and keys that are out of order.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::domain::JobRecord;
@@ -11,6 +11,10 @@ use crate::ledger::{Ledger, LedgerError};
 /// Maximum characters of a key in a message.
 const MAX_KEY_CHARS: usize = 200;
 
+/// Number of the first keys of a listing that are remembered: a listing whose pages have different orders repeats some
+/// of them. The keys of a listing are never all in memory.
+const REMEMBERED_KEYS: usize = 100_000;
+
 /// The state of a listing whose keys are being read.
 pub(crate) struct Keys {
     /// Whether keys must be in byte order. `sync` needs this order to find the objects that have vanished.
@@ -18,21 +22,34 @@ pub(crate) struct Keys {
     last: String,
     /// Keys up to this one were recorded before the job was interrupted in the middle of the page that is listed again.
     recorded: Option<String>,
-    /// Hashes of the keys of this page and of the page before.
-    pages: [HashSet<u64>; 2],
+    /// The positions of the keys of this page and of the page before, by the hashes of the keys.
+    pages: [HashMap<u64, usize>; 2],
+    /// Hashes of the first keys.
+    first: HashSet<u64>,
+    /// Whether this page has a new key.
+    has_new: bool,
+    /// The next position in the page before, if this page begins with keys of it.
+    overlap: Option<usize>,
 }
 
 impl Keys {
     /// Starts after the key `last`. `again` means that the listing starts with the page that contains this key.
     pub(crate) fn new(ordered: bool, last: Option<String>, again: bool) -> Self {
-        let recorded = last.clone().filter(|_| ordered && again);
-        Self { ordered, last: last.unwrap_or_default(), recorded, pages: [HashSet::new(), HashSet::new()] }
+        Self {
+            ordered,
+            recorded: last.clone().filter(|_| ordered && again),
+            last: last.unwrap_or_default(),
+            pages: Default::default(),
+            first: HashSet::new(),
+            has_new: false,
+            overlap: None,
+        }
     }
 
-    /// Returns whether the key is new. Some services begin a page with keys of the page before.
+    /// Returns whether the key is new. Some services begin a page with the last keys of the page before.
     ///
     /// # Errors
-    /// [`JobTrouble::Unordered`]
+    /// [`JobTrouble::Unordered`], [`JobTrouble::Unstable`]
     pub(crate) fn is_new(&mut self, key: &str) -> Result<bool, JobTrouble> {
         if self.recorded.as_deref().is_some_and(|recorded| key <= recorded) {
             return Ok(false);
@@ -40,15 +57,38 @@ impl Keys {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         let hash = hasher.finish();
-        if self.last.as_str() >= key {
-            if self.pages.iter().any(|page| page.contains(&hash)) {
+        let unstable = || Err(JobTrouble::Unstable { key: shown(key) });
+        let [page, before] = &mut self.pages;
+        if page.contains_key(&hash) {
+            return Ok(false);
+        }
+        let position = page.len();
+        if let Some(at) = before.get(&hash) {
+            if self.has_new || self.overlap.is_some_and(|next| next != *at) {
+                return unstable();
+            }
+            self.overlap = Some(at + 1);
+            page.insert(hash, position);
+            return Ok(false);
+        }
+        // The keys of an overlap are all keys from one on to the end of the page before.
+        let is_within_page_before = self.overlap.is_some_and(|next| next < before.len());
+        if self.first.contains(&hash) || (is_within_page_before && !self.has_new) {
+            return unstable();
+        }
+        if !self.last.is_empty() && self.last.as_str() >= key {
+            if self.last == key {
                 return Ok(false);
             }
-            if self.ordered && !self.last.is_empty() {
+            if self.ordered {
                 return Err(JobTrouble::Unordered { before: shown(&self.last), key: shown(key) });
             }
         }
-        self.pages[0].insert(hash);
+        page.insert(hash, position);
+        if self.first.len() < REMEMBERED_KEYS {
+            self.first.insert(hash);
+        }
+        self.has_new = true;
         self.last.clear();
         self.last.push_str(key);
         Ok(true)
@@ -56,9 +96,13 @@ impl Keys {
 
     /// Ends the current page.
     pub(crate) fn turn(&mut self) {
+        self.recorded = None;
+        if self.pages[0].is_empty() {
+            return;
+        }
         self.pages.swap(0, 1);
         self.pages[0].clear();
-        self.recorded = None;
+        (self.has_new, self.overlap) = (false, None);
     }
 
     /// Returns the last key, if there is one.
@@ -117,6 +161,30 @@ mod tests {
             assert_eq!(new_keys(&mut keys, &["b", "c", "c", "d"]), ["d"]);
             assert_eq!(keys.last().as_deref(), Some("d"));
         }
+    }
+
+    #[test]
+    fn a_key_that_is_repeated_anywhere_else_on_a_later_page_is_an_error() {
+        for pages in [
+            [&["a", "b", "c"][..], &["d", "c"], &[]],
+            [&["a", "b", "c"], &["b", "d"], &[]],
+            [&["a", "b", "c"], &["c", "b"], &[]],
+            [&["a", "b", "c"], &["d", "e"], &["f", "a"]],
+            [&["c", "a", "b"], &[], &["d", "c"]],
+        ] {
+            let mut keys = Keys::new(false, None, false);
+            let mut result = Ok(true);
+            for page in pages {
+                result = page.iter().fold(result, |result, key| result.and_then(|_| keys.is_new(key)));
+                keys.turn();
+            }
+            assert!(matches!(result, Err(JobTrouble::Unstable { .. })), "{pages:?}: {result:?}");
+        }
+        // A page that consists of a long overlap.
+        let mut keys = Keys::new(false, None, false);
+        assert_eq!(new_keys(&mut keys, &["a", "b", "c"]), ["a", "b", "c"]);
+        assert_eq!(new_keys(&mut keys, &["b", "c", "d"]), ["d"]);
+        assert_eq!(new_keys(&mut keys, &["c", "d", "e"]), ["e"]);
     }
 
     #[test]

@@ -96,6 +96,10 @@ impl Planner {
         let unreadable = listed.unreadable.len() as u64;
         let mut page = Page { listed: unreadable, skipped: unreadable, unreadable, ..Page::default() };
         for image in listed.images {
+            let (key, prefix) = (image.uri.key(), &job.spec.prefix);
+            if !key.starts_with(prefix) {
+                return Err(JobTrouble::OutsidePrefix { key: shown(key), prefix: shown(prefix) });
+            }
             if keys.is_new(image.uri.key())? {
                 self.filter(job, image, &mut page, excluded);
             }

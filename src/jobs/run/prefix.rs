@@ -58,5 +58,6 @@ fn log_line(typed: &str, form: &str) -> String {
 /// Returns `false` on an error: the job's own listing will fail with the same error and report it.
 async fn has_keys(source: &dyn ImageSource, job: &JobRecord, prefix: &str) -> bool {
     let scope = Scope { bucket: job.spec.bucket.clone(), prefix: prefix.to_owned(), start_after: None };
-    matches!(source.list(&scope).next().await, Some(Ok(_)))
+    let first = source.list(&scope).next().await;
+    first.is_some_and(|first| first.is_ok_and(|image| image.uri.key().starts_with(prefix)))
 }

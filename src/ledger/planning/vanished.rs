@@ -77,7 +77,10 @@ fn record_vanished(
     let sql = "SELECT listed_through FROM jobs WHERE id = ?1";
     let after: Option<String> = tx.prepare_cached(sql)?.query_row([job], |row| row.get(0))?;
     let after = after.map(|key| format!("{}{key}", bucket_of(owns)));
-    let start = after.as_deref().unwrap_or(owns);
+    // A bucket can list keys outside the prefix. The objects there are never recorded.
+    let start = after.as_deref().unwrap_or(owns).max(owns);
+    let end = end_of_prefix(owns);
+    let before = before.min(&end);
     let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO vanished(job, uri, excluded) VALUES (?1, ?2, ?3)")?;
     let mut statement = tx.prepare_cached(
         "SELECT uri FROM objects WHERE collection = ?1 AND uri >= ?2 AND uri < ?3 AND uri IS NOT ?4 ORDER BY uri",

@@ -38,6 +38,17 @@ async fn progress(ledger: &Ledger, job: JobId) -> (Option<String>, bool) {
 }
 
 #[tokio::test]
+async fn objects_outside_the_prefix_never_vanish_even_if_the_bucket_lists_such_keys() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    record_objects(&ledger, &["s3://b/A.jpg", "s3://b/Photos/1.jpg", "s3://b/a.jpg", "s3://b/b.jpg"]).await;
+    let planning = || Planning { owns: Some("s3://b/Photos/".to_owned()), ..planning(10) };
+    plan(&ledger, job, page(&["0.jpg"]), planning()).await;
+    plan(&ledger, job, page(&["photos/1.jpg"]), planning()).await;
+    complete(&ledger, job, planning(), true).await;
+    assert_eq!(vanished_keys(&ledger, job).await, ["Photos/1.jpg"]);
+}
+
+#[tokio::test]
 async fn only_objects_below_the_prefix_vanish_and_only_when_the_listing_has_passed_them() {
     let (_folder, ledger, job) = ledger_with_job().await;
     let other_objects = ["s3://a/im1.jpg", "s3://b/a.jpg", "s3://b/il.jpg", "s3://b/in.jpg", "s3://bb/im1.jpg"];

@@ -1,5 +1,6 @@
 //! [`GuardedSource`]: while the service of the bucket is down, calls wait and no image fails.
 
+mod contents;
 mod listing;
 mod others;
 mod sample;
@@ -35,14 +36,16 @@ impl GuardedSource {
         Self { guard, others: OtherObjects::new(inner.clone()), inner }
     }
 
-    /// Decides about an object whose body broke off repeatedly. Returns `true` if other objects broke off too; they can
-    /// be read again when this returns.
-    async fn waited_for_whole_bodies(&self, image: &ImageRef) -> Result<bool, SourceError> {
-        let check = || self.others.check_service(&image.uri);
-        match self.guard.call_while(|_| false, check).await {
+    /// Decides about an object whose reads failed, with a check of other objects. Returns `true` if the check failed
+    /// too; other objects can be read again when this returns.
+    async fn waited_for_others<F>(&self, check: impl Fn() -> F + Send) -> Result<bool, SourceError>
+    where
+        F: Future<Output = Result<(), SourceError>> + Send,
+    {
+        match self.guard.call_while(|_| false, &check).await {
             Ok(()) => Ok(false),
             Err(error) if error.is_retryable() && self.guard.is_background() => {
-                self.guard.call(check).await?;
+                self.guard.call(&check).await?;
                 Ok(true)
             }
             Err(error) => Err(error),
@@ -80,18 +83,28 @@ impl ImageSource for GuardedSource {
     }
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
-        let mut others_are_whole = false;
+        let (mut others_are_whole, mut others_are_right) = (false, false);
         loop {
             let control = || self.others.check_service(&image.uri);
             let again = below_broken_reads(if others_are_whole { 1 } else { MAX_BROKEN_READS - 1 });
             match self.guard.call_attributed(again, || self.inner.fetch(image), control).await {
-                Ok(fetched) => {
-                    self.others.remember(&image.uri);
-                    return Ok(fetched);
-                }
+                Ok(fetched) => match contents::problem(image, &fetched).await {
+                    None => {
+                        self.others.remember(image);
+                        return Ok(fetched);
+                    }
+                    // The bytes are this object's own: the caller decides what they are.
+                    Some(_) if others_are_right => return Ok(fetched),
+                    Some(problem) => {
+                        tracing::warn!(image.uri = %image.uri, %problem, "a reply is not the listed object");
+                        let check = || self.others.check_contents(&image.uri);
+                        // The service may have recovered, so the object is read once more.
+                        others_are_right = !self.waited_for_others(check).await?;
+                    }
+                },
                 // The service may have recovered since the reads before, so the object is read once more.
                 Err(AttributedError::Call(SourceError::BrokenOff { .. })) if !others_are_whole => {
-                    others_are_whole = !self.waited_for_whole_bodies(image).await?;
+                    others_are_whole = !self.waited_for_others(|| self.others.check_service(&image.uri)).await?;
                 }
                 Err(AttributedError::Call(error)) if sample::is_refusal(&error) => {
                     let cause = || self.others.cause_of_refusal(&image.uri, &error);

@@ -8,8 +8,10 @@ use std::time::Duration;
 use futures::stream::{StreamExt, TryStreamExt};
 use tokio::time::Instant;
 
-use super::sample::{Results, Sample, after_folder, evenly_spaced, never_readable, no_longer_readable};
-use crate::domain::{ImageUri, OperatorError};
+use super::contents;
+use super::sample::{Results, Sample, after_folder, evenly_spaced, never_readable, no_longer_readable, wrong_contents};
+use crate::domain::image::has_image_extension;
+use crate::domain::{ImageRef, ImageUri, OperatorError};
 use crate::source::{ImageSource, NextPage, Scope, SourceError};
 
 /// How long a result is used, so that a folder of unreadable objects does not double the number of requests.
@@ -19,6 +21,17 @@ const MAX_FOLDERS: usize = 8;
 /// Maximum number of keys and pages of one part of the listing from which the objects are chosen.
 const MAX_SCOPE_KEYS: usize = 1_000;
 const MAX_SCOPE_PAGES: usize = 8;
+/// Maximum size of an object that is read to check its bytes, because it is in memory outside the budget.
+const MAX_CHECKED_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What a read of another object must show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Check {
+    /// The service sends it to its end.
+    Readable,
+    /// Its bytes are those of the listed object.
+    Contents,
+}
 
 /// What is known about the other objects of the bucket.
 pub(super) struct OtherObjects {
@@ -32,11 +45,13 @@ pub(super) struct OtherObjects {
 struct State {
     /// The object that was read last: as long as it can be read, a refusal concerns other objects and not the whole
     /// bucket.
-    readable: Option<ImageUri>,
+    readable: Option<ImageRef>,
     /// When `readable` was last read as a check.
     checked: Option<Instant>,
     /// The bucket of which no object could be read, and when that was found out.
     unreadable: Option<(Instant, String, OperatorError)>,
+    /// When another object was last read with the right bytes.
+    contents_checked: Option<Instant>,
 }
 
 impl OtherObjects {
@@ -45,8 +60,8 @@ impl OtherObjects {
     }
 
     /// Records that an object was read.
-    pub(super) fn remember(&self, uri: &ImageUri) {
-        self.state().readable = Some(uri.clone());
+    pub(super) fn remember(&self, image: &ImageRef) {
+        self.state().readable = Some(image.clone());
     }
 
     /// Checks whether the service returns objects other than `uri`: the one that was read last, or else a sample. The
@@ -56,15 +71,41 @@ impl OtherObjects {
     /// Returns the dependency's error if the service fails for other objects too.
     pub(super) async fn check_service(&self, uri: &ImageUri) -> Result<(), SourceError> {
         if let Some(other) = self.readable_other_than(uri) {
-            match self.read(&other).await {
+            match self.read(&other, Check::Readable).await {
                 Err(error @ SourceError::Dependency(_)) => return Err(error),
                 Err(SourceError::BrokenOff { .. }) => {}
                 Ok(()) | Err(_) => return Ok(()),
             }
         }
-        match self.sample(uri).await? {
+        match self.sample(uri, Check::Readable).await? {
             Sample::Failed(error) => Err(error),
             Sample::Readable | Sample::Refused { .. } | Sample::Empty => Ok(()),
+        }
+    }
+
+    /// Checks whether the service returns the bytes of other objects than `uri`.
+    ///
+    /// # Errors
+    /// Returns the dependency's error if the bodies of other objects end too early too, and the operator's error if
+    /// other objects are answered with something else too.
+    pub(super) async fn check_contents(&self, uri: &ImageUri) -> Result<(), SourceError> {
+        let _one_at_a_time = self.sampling.lock().await;
+        if self.state().contents_checked.is_some_and(|checked| checked.elapsed() < CHECK_TTL) {
+            return Ok(());
+        }
+        let is_right = match self.readable_other_than(uri) {
+            Some(other) => self.read(&other, Check::Contents).await.is_ok(),
+            None => false,
+        };
+        let sample = if is_right { Sample::Readable } else { self.sample(uri, Check::Contents).await? };
+        match sample {
+            Sample::Failed(error) => Err(error),
+            Sample::Refused { tried, last } => Err(wrong_contents(uri.bucket(), tried + 1, &last).into()),
+            Sample::Readable => {
+                self.state().contents_checked = Some(Instant::now());
+                Ok(())
+            }
+            Sample::Empty => Ok(()),
         }
     }
 
@@ -82,13 +123,13 @@ impl OtherObjects {
             if self.state().checked.is_some_and(|checked| checked.elapsed() < CHECK_TTL) {
                 return Ok(None);
             }
-            match self.read(&other).await {
+            match self.read(&other, Check::Readable).await {
                 Ok(()) => {
                     self.state().checked = Some(Instant::now());
                     return Ok(None);
                 }
                 // The other object was deleted, which is not a failure of the bucket.
-                Err(SourceError::Missing(_)) if !self.is_listed(&other).await? => self.state().readable = None,
+                Err(SourceError::Missing(_)) if !self.is_listed(&other.uri).await? => self.state().readable = None,
                 Err(now) if discriminant(&now) == discriminant(error) => {
                     return Ok(Some(no_longer_readable(uri.bucket(), &now)));
                 }
@@ -108,7 +149,7 @@ impl OtherObjects {
         {
             return Ok(Some(error.clone().into()));
         }
-        match self.sample(uri).await? {
+        match self.sample(uri, Check::Readable).await? {
             Sample::Refused { tried, last } => {
                 let error = never_readable(uri.bucket(), tried + 1, &last);
                 self.state().unreadable = Some((Instant::now(), uri.bucket().to_owned(), error.clone()));
@@ -121,7 +162,7 @@ impl OtherObjects {
 
     /// Reads other objects until one can be read: neighbours of `uri` in its folder, then objects of the other
     /// folders.
-    async fn sample(&self, uri: &ImageUri) -> Result<Sample, SourceError> {
+    async fn sample(&self, uri: &ImageUri, check: Check) -> Result<Sample, SourceError> {
         let key = uri.key();
         let folder = key.rfind('/').map_or("", |slash| &key[..=slash]);
         let (mut tried, mut results) = (HashSet::from([uri.clone()]), Results::default());
@@ -131,21 +172,28 @@ impl OtherObjects {
                 0 => Scope { bucket: uri.bucket().into(), prefix: folder.into(), start_after: Some(key.into()) },
                 _ => Scope { bucket: uri.bucket().into(), prefix: String::new(), start_after: start_after.take() },
             };
-            let keys = match self.some_keys(&scope).await {
+            let mut keys = match self.some_keys(&scope).await {
                 Ok(keys) => keys,
                 Err(error @ SourceError::Dependency(_)) => return Err(error),
                 // The credentials may list only a part of the bucket.
                 Err(_) => Vec::new(),
             };
+            let next = keys.first().map(|first| after_folder(first.uri.key(), &keys));
+            if check == Check::Contents {
+                keys.retain(|other| {
+                    other.size_bytes <= MAX_CHECKED_BYTES
+                        && (has_image_extension(other.uri.key()) || !has_image_extension(key))
+                });
+            }
             for other in evenly_spaced(&keys) {
-                if !tried.insert(other.clone()) {
+                if !tried.insert(other.uri.clone()) {
                     continue;
                 }
-                let result = self.read(other).await;
-                if matches!(result, Err(SourceError::Missing(_))) && !self.is_listed(other).await? {
+                let result = self.read(other, check).await;
+                if matches!(result, Err(SourceError::Missing(_))) && !self.is_listed(&other.uri).await? {
                     continue;
                 }
-                if let Some(sample) = results.add(other, result) {
+                if let Some(sample) = results.add(&other.uri, result) {
                     if matches!(sample, Sample::Readable) {
                         self.remember(other);
                     }
@@ -153,7 +201,7 @@ impl OtherObjects {
                 }
             }
             if part > 0 {
-                let Some(next) = keys.first().map(|first| after_folder(first.key(), &keys)) else { break };
+                let Some(next) = next else { break };
                 start_after = Some(next);
             }
         }
@@ -161,7 +209,7 @@ impl OtherObjects {
     }
 
     /// Returns the first keys of a scope that can be read according to the listing.
-    async fn some_keys(&self, scope: &Scope) -> Result<Vec<ImageUri>, SourceError> {
+    async fn some_keys(&self, scope: &Scope) -> Result<Vec<ImageRef>, SourceError> {
         let mut keys = Vec::new();
         let mut pages = self.inner.pages(scope, None).take(MAX_SCOPE_PAGES);
         while let Some(page) = pages.next().await {
@@ -173,7 +221,7 @@ impl OtherObjects {
             };
             let archived: HashSet<&ImageUri> = page.archived.iter().map(|(uri, _)| uri).collect();
             let readable = page.images.iter().filter(|image| image.size_bytes > 0 && !archived.contains(&image.uri));
-            keys.extend(readable.map(|image| image.uri.clone()));
+            keys.extend(readable.cloned());
             if keys.len() >= MAX_SCOPE_KEYS || page.next == NextPage::End {
                 break;
             }
@@ -181,10 +229,18 @@ impl OtherObjects {
         Ok(keys)
     }
 
-    /// Reads an object to its end without keeping it in memory.
-    async fn read(&self, uri: &ImageUri) -> Result<(), SourceError> {
-        let opened = self.inner.open(uri, None).await?;
-        opened.body.try_for_each(|_| std::future::ready(Ok(()))).await
+    /// Reads an object to its end. Keeps it in memory only if its bytes are checked.
+    async fn read(&self, image: &ImageRef, check: Check) -> Result<(), SourceError> {
+        match check {
+            Check::Readable => {
+                let opened = self.inner.open(&image.uri, None).await?;
+                opened.body.try_for_each(|_| std::future::ready(Ok(()))).await
+            }
+            Check::Contents => {
+                let fetched = self.inner.fetch(image).await?;
+                contents::problem(image, &fetched).await.map_or(Ok(()), Err)
+            }
+        }
     }
 
     async fn is_listed(&self, uri: &ImageUri) -> Result<bool, SourceError> {
@@ -196,8 +252,8 @@ impl OtherObjects {
         }
     }
 
-    fn readable_other_than(&self, uri: &ImageUri) -> Option<ImageUri> {
-        self.state().readable.clone().filter(|other| other.bucket() == uri.bucket() && other != uri)
+    fn readable_other_than(&self, uri: &ImageUri) -> Option<ImageRef> {
+        self.state().readable.clone().filter(|other| other.uri.bucket() == uri.bucket() && other.uri != *uri)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

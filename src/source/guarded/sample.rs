@@ -1,6 +1,6 @@
 //! A sample of the objects of a bucket: which of them are read, and what the results mean.
 
-use crate::domain::{DependencyError, FailureKind, ImageUri, OperatorError};
+use crate::domain::{DependencyError, FailureKind, ImageRef, ImageUri, OperatorError};
 use crate::source::SourceError;
 
 /// Maximum number of objects that are read before the bucket counts as unreadable.
@@ -70,18 +70,18 @@ pub(super) fn is_refusal(error: &SourceError) -> bool {
 }
 
 /// Returns the objects of these keys that are read: evenly spaced, with the first and the last one.
-pub(super) fn evenly_spaced(keys: &[ImageUri]) -> impl Iterator<Item = &ImageUri> {
+pub(super) fn evenly_spaced(keys: &[ImageRef]) -> impl Iterator<Item = &ImageRef> {
     let steps = SAMPLE_PER_SCOPE - 1;
     (0..=steps).filter_map(move |step| keys.get(keys.len().saturating_sub(1) * step / steps))
 }
 
 /// Returns the key after which the objects outside the top-level folder of `first` begin; without a folder, the last
 /// key.
-pub(super) fn after_folder(first: &str, keys: &[ImageUri]) -> String {
+pub(super) fn after_folder(first: &str, keys: &[ImageRef]) -> String {
     match first.split_once('/') {
         // `0` is the character after `/`.
         Some((folder, _)) => format!("{folder}0"),
-        None => keys.last().map_or(first, ImageUri::key).to_owned(),
+        None => keys.last().map_or(first, |last| last.uri.key()).to_owned(),
     }
 }
 
@@ -92,7 +92,9 @@ fn bodies_break_off(uri: &ImageUri, got: u64, expected: u64) -> DependencyError 
 
 pub(super) fn no_longer_readable(bucket: &str, error: &SourceError) -> SourceError {
     SourceError::Operator(OperatorError {
-        problem: format!("objects of the bucket `{bucket}` that could be read before can no longer be read"),
+        problem: format!(
+            "objects of the bucket `{bucket}` that could be read before can no longer be read; the last reply: {error}"
+        ),
         advice: "check S3_ENDPOINT, and that S3_ACCESS_KEY_ID may still read the objects (s3:GetObject)".to_owned(),
         detail: error.to_string(),
     })
@@ -107,6 +109,19 @@ pub(super) fn never_readable(bucket: &str, tried: usize, error: &SourceError) ->
         advice: "allow the credentials s3:GetObject on the objects of the bucket (and kms:Decrypt if they are \
                  encrypted), or set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY to credentials that may read them; \
                  also check S3_ENDPOINT"
+            .to_owned(),
+        detail: error.to_string(),
+    }
+}
+
+/// Returns the error if the service answers with other bytes than those of the objects.
+pub(super) fn wrong_contents(bucket: &str, tried: usize, error: &SourceError) -> OperatorError {
+    OperatorError {
+        problem: format!(
+            "the bucket `{bucket}` can be listed, but the service answers the reads of all {tried} objects that were \
+             tried with something else; the last reply: {error}"
+        ),
+        advice: "check S3_ENDPOINT: a proxy, a sign-in page or a broken storage may answer in place of the service"
             .to_owned(),
         detail: error.to_string(),
     }

@@ -99,8 +99,23 @@ pub(super) async fn read(
         check_size(uri, body.read, limit)?;
         bytes.extend_from_slice(&piece);
     }
-    // The HTTP client reports a body that ends before its declared length as an error.
+    check_length(uri, body.read, length, reply.content_range.as_deref())?;
     Ok(bytes.into())
+}
+
+/// Fails if a body that was read to its end is not the whole object: it has another length than declared, or it is only
+/// a part of the object (`Content-Range`), which was not requested.
+pub(super) fn check_length(
+    uri: &ImageUri,
+    got: u64,
+    length: Option<u64>,
+    content_range: Option<&str>,
+) -> Result<(), SourceError> {
+    let whole = content_range.and_then(|range| range.rsplit_once('/')?.1.trim().parse().ok());
+    match [length, whole].into_iter().flatten().find(|expected| *expected != got) {
+        Some(expected) => Err(SourceError::BrokenOff { uri: uri.clone(), got, expected }),
+        None => Ok(()),
+    }
 }
 
 /// Fails if the object has more than `limit` bytes.

@@ -50,7 +50,7 @@ impl Kind {
                 Self::Signature
             }
             Some("AuthorizationHeaderMalformed") => Self::from_malformed_header(message.unwrap_or_default()),
-            Some(code) => Self::from_code(code).unwrap_or_else(|| match status {
+            Some(code) => Self::from_code(code).or_else(|| Self::from_words(code)).unwrap_or_else(|| match status {
                 // Something does not exist, but an unknown code does not mean that it is the object.
                 404 | 410 => Self::Refused,
                 status => Self::from_status(status),
@@ -168,9 +168,49 @@ impl Kind {
         })
     }
 
+    /// Returns the meaning of the words in an unknown code: services and gateways write their own codes.
+    fn from_words(code: &str) -> Option<Self> {
+        let code = code.to_lowercase();
+        let says = |words: &[&str]| words.iter().any(|word| code.contains(word));
+        Some(if says(&["kms", "encryption"]) {
+            // The key that encrypts the object, and not the key of the requests.
+            return None;
+        } else if says(&["skew", "requestexpired", "signatureexpired", "expiredrequest", "expiredsignature"]) {
+            Self::Clock
+        } else if says(&["expired"]) && says(&["token", "session", "credential", "key", "certificate", "login"]) {
+            Self::Expired
+        } else if says(&["accesskey", "secretkey", "credential", "securitytoken", "sessiontoken", "apikey"]) {
+            Self::UnknownKey
+        } else if says(&["signature"]) {
+            Self::Signature
+        } else if says(&["account", "user", "tenant", "subscription"])
+            && says(&[
+                "disable",
+                "suspend",
+                "block",
+                "lock",
+                "inactive",
+                "closed",
+                "notactive",
+                "expired",
+                "deactivated",
+            ])
+        {
+            Self::Account
+        } else if says(&["slowdown", "throttl", "toomanyrequests", "ratelimit", "ratequota"]) {
+            Self::Busy
+        } else if says(&["internalerror", "internalserver", "serviceunavailable", "backenddown"]) {
+            Self::Failed
+        } else {
+            return None;
+        })
+    }
+
     /// Returns the meaning of a status, for a reply without a known code.
     fn from_status(status: u16) -> Self {
         match status {
+            // Not modified: the request has no condition, so this is not an answer to it.
+            304 => Self::Refused,
             300..=399 | 421 => Self::Redirect,
             401 | 407 => Self::UnknownKey,
             402 => Self::Account,
@@ -252,9 +292,32 @@ mod tests {
     }
 
     #[test]
+    fn the_words_of_an_unknown_code_decide() {
+        for (code, kind) in [
+            ("TokenExpired", Some(Kind::Expired)),
+            ("SessionExpired", Some(Kind::Expired)),
+            ("ExpiredCredentials", Some(Kind::Expired)),
+            ("CredentialExpired", Some(Kind::Expired)),
+            ("AccessKeyExpired", Some(Kind::Expired)),
+            ("InvalidAccessKeyID", Some(Kind::UnknownKey)),
+            ("AccessKeyDisabled", Some(Kind::UnknownKey)),
+            ("BadCredentials", Some(Kind::UnknownKey)),
+            ("SignatureExpired", Some(Kind::Clock)),
+            ("SignatureMismatch", Some(Kind::Signature)),
+            ("AccountIsDisabled", Some(Kind::Account)),
+            ("InternalServerError", Some(Kind::Failed)),
+            ("KMSKeyDisabled", None),
+            ("SomethingElse", None),
+        ] {
+            assert_eq!(Kind::from_words(code), kind, "{code}");
+        }
+    }
+
+    #[test]
     fn a_status_decides_if_there_is_no_code() {
         for (status, kind) in [
             (301, Kind::Redirect),
+            (304, Kind::Refused),
             (307, Kind::Redirect),
             (401, Kind::UnknownKey),
             (403, Kind::Denied),

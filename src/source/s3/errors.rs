@@ -22,7 +22,7 @@ pub(super) enum Target<'a> {
 }
 
 /// How long to wait for a busy service if its reply does not contain a time.
-const BUSY_RETRY_DELAY: Duration = Duration::from_secs(1);
+pub(super) const BUSY_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Returns the error of the port for a failed call.
 pub(super) fn source_error<E>(error: &SdkError<E>, target: Target<'_>, setup: &Setup) -> SourceError

@@ -175,7 +175,8 @@ impl Listing {
         {
             return SourceError::Operator(OperatorError {
                 problem: format!(
-                    "the service of the bucket no longer accepts the token with which the listing of `{bucket}` continues"
+                    "the service of the bucket no longer accepts the token with which the listing of `{bucket}` continues \
+                     (InvalidArgument, 400)"
                 ),
                 advice: "the listing cannot be resumed; start a new job, which lists the bucket (S3_BUCKET) again"
                     .to_owned(),

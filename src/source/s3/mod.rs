@@ -26,8 +26,9 @@ use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, Req
 use futures::stream::BoxStream;
 
 use self::body::check_size;
-use self::errors::{Target, source_error};
+use self::errors::{BUSY_RETRY_DELAY, Target, error_for_reply, source_error};
 use self::operator::Setup;
+use self::reply::ReplyFacts;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri, Timestamp, object_version};
 use crate::telemetry::metrics::{Counter, counter, families};
@@ -130,6 +131,13 @@ impl S3Source {
             self.client.get_object().bucket(uri.bucket()).key(uri.key()).set_request_payer(self.payer.clone());
         let mut reply = request.send().await.map_err(|error| source_error(&error, Target::Object(uri), &self.setup))?;
         let bytes = body::read(uri, &mut reply, limit, self.timeout).await?;
+        // An object has a version, an error does not.
+        if reply.e_tag.is_none()
+            && reply.last_modified.is_none()
+            && let Some(facts) = ReplyFacts::from_error_document(&bytes)
+        {
+            return Err(error_for_reply(&facts, BUSY_RETRY_DELAY, Target::Object(uri), &self.setup));
+        }
         let size = bytes.len() as u64;
         self.fetched.increment(size);
         Ok(Fetched {

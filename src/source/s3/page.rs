@@ -76,7 +76,7 @@ fn decode_key(written: &str, encoded: bool) -> Result<String, String> {
     let decoded: Vec<u8> =
         if encoded { percent_decode_str(&written.replace('+', " ")).collect() } else { written.as_bytes().to_vec() };
     match String::from_utf8(decoded) {
-        Ok(key) if !key.contains(UNREADABLE) => Ok(key),
+        Ok(key) if !written.contains(UNREADABLE) => Ok(key),
         Ok(key) => Err(key.replace(UNREADABLE, "\u{FFFD}")),
         Err(error) => Err(String::from_utf8_lossy(error.as_bytes()).into_owned()),
     }
@@ -128,6 +128,8 @@ mod tests {
         assert_eq!(decode_key("a+b%2B.jpg", false), Ok("a+b%2B.jpg".to_owned()));
         assert_eq!(decode_key("caf%E9.jpg", true), Err("caf\u{FFFD}.jpg".to_owned()));
         assert_eq!(decode_key(&format!("caf{UNREADABLE}.jpg"), true), Err("caf\u{FFFD}.jpg".to_owned()));
+        assert_eq!(decode_key("%EF%B7%90.jpg", true), Ok("\u{FDD0}.jpg".to_owned()), "it is UTF-8");
+        assert_eq!(decode_key("\u{FDD0}.jpg", false), Ok("\u{FDD0}.jpg".to_owned()));
         assert_eq!(decode_key("line%0Abreak%01.jpg", true), Ok("line\nbreak\u{1}.jpg".to_owned()));
     }
 

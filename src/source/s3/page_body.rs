@@ -12,11 +12,16 @@ use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::primitives::SdkBody;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
+use memchr::memmem;
 
 use super::page_values;
+use crate::source::EncodingError;
+use crate::source::encoding::decode;
+use crate::source::members::is_gzip;
 
-/// Replaces what cannot be read. Unicode guarantees that this code point is never a character.
-pub(super) const UNREADABLE: char = '\u{FDD0}';
+/// Replaces what cannot be read. Unicode guarantees that these code points are never characters. A key can have one of
+/// them, but not this sequence.
+pub(super) const UNREADABLE: &str = "\u{FDD0}\u{FDEF}\u{FDD0}";
 
 /// Maximum size of a page in bytes.
 const MAX_PAGE_BYTES: usize = 64 * 1024 * 1024;
@@ -39,9 +44,12 @@ impl Intercept for RepairPage {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
+        let headers = context.response().headers();
+        let encoding = headers.get("content-encoding").unwrap_or_default().to_owned();
+        let has_length = headers.get("content-length").is_some();
         let body = context.response_mut().body_mut();
         let inner = std::mem::replace(body, SdkBody::taken());
-        *body = SdkBody::from_body_1_x(WholeBody { inner, read: BytesMut::new(), done: false });
+        *body = SdkBody::from_body_1_x(WholeBody { inner, encoding, has_length, read: BytesMut::new(), done: false });
         Ok(())
     }
 }
@@ -49,6 +57,10 @@ impl Intercept for RepairPage {
 /// A body that is read completely and then returned in one piece.
 struct WholeBody {
     inner: SdkBody,
+    /// `Content-Encoding`
+    encoding: String,
+    /// Whether the HTTP client checks that the body is whole (`Content-Length`).
+    has_length: bool,
     read: BytesMut,
     done: bool,
 }
@@ -81,44 +93,105 @@ impl Body for WholeBody {
                 None => {
                     self.done = true;
                     let read = std::mem::take(&mut self.read).freeze();
-                    let repaired = match repair(&read) {
-                        Cow::Borrowed(_) => read,
-                        Cow::Owned(repaired) => repaired.into(),
-                    };
-                    let repaired = page_values::repair(repaired);
-                    let readable =
-                        if is_truncated_or_invalid(&repaired) { Bytes::from_static(TRUNCATED_PAGE) } else { repaired };
-                    return Poll::Ready(Some(Ok(Frame::data(readable))));
+                    return Poll::Ready(Some(readable_page(read, &self.encoding, self.has_length).map(Frame::data)));
                 }
             }
         }
     }
 }
 
-/// Whether a listing is truncated, is not well-formed, or contains an error. The SDK would treat the part before that
-/// as the whole page, and `sync` would remove the records of all objects that are not in it.
-fn is_truncated_or_invalid(bytes: &[u8]) -> bool {
-    if memchr::memmem::find(bytes, b"<ListBucketResult").is_none() {
-        return false;
+/// Returns a page that the SDK can read.
+fn readable_page(read: Bytes, encoding: &str, has_length: bool) -> Result<Bytes, BoxError> {
+    let encoding = if encoding.is_empty() && is_gzip(&read) { "gzip" } else { encoding };
+    let read = match decode(read.clone(), encoding, MAX_PAGE_BYTES as u64) {
+        // The text is described in the message for the operator.
+        Err(EncodingError::Unsupported(_)) => read,
+        decoded => decoded.map_err(|error| format!("a page of the listing cannot be decoded: {error}"))?,
+    };
+    let repaired = match repair(&read) {
+        Cow::Borrowed(_) => read,
+        Cow::Owned(repaired) => repaired.into(),
+    };
+    let repaired = page_values::repair(repaired);
+    match end_of_page(&repaired) {
+        PageEnd::Whole => Ok(repaired),
+        // Nothing else shows that the connection was closed too early.
+        PageEnd::Truncated if !has_length => Err("a page of the listing ended too early".into()),
+        PageEnd::Truncated | PageEnd::Invalid => Ok(Bytes::from_static(TRUNCATED_PAGE)),
+    }
+}
+
+/// How a page ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PageEnd {
+    /// As it must, or the page is not a listing.
+    Whole,
+    /// In the middle.
+    Truncated,
+    /// The page is not well-formed, or contains an error.
+    Invalid,
+}
+
+/// Checks the end of a listing. The SDK would treat the part before a fault as the whole page, and `sync` would remove
+/// the records of all objects that are not in it.
+fn end_of_page(bytes: &[u8]) -> PageEnd {
+    if memmem::find(bytes, b"<ListBucketResult").is_none() {
+        return PageEnd::Whole;
     }
     let (mut reader, mut depth) = (quick_xml::Reader::from_reader(bytes), 0_usize);
     loop {
         match reader.read_event() {
             // The service failed while it wrote the listing.
             Ok(quick_xml::events::Event::Start(tag)) if depth == 1 && tag.local_name().as_ref() == b"Error" => {
-                return true;
+                return PageEnd::Invalid;
             }
             Ok(quick_xml::events::Event::Start(_)) => depth += 1,
             Ok(quick_xml::events::Event::End(_)) => depth = depth.saturating_sub(1),
-            Ok(quick_xml::events::Event::Eof) => return depth > 0,
+            Ok(quick_xml::events::Event::Eof) if depth > 0 => return PageEnd::Truncated,
+            Ok(quick_xml::events::Event::Eof) => return PageEnd::Whole,
             Ok(_) => {}
-            Err(_) => return true,
+            // The page ends inside a tag.
+            Err(quick_xml::Error::Syntax(_)) => return PageEnd::Truncated,
+            Err(_) => return PageEnd::Invalid,
         }
     }
 }
 
 /// Returns the bytes with [`UNREADABLE`] in place of everything that an XML parser refuses.
 fn repair(bytes: &[u8]) -> Cow<'_, [u8]> {
+    match escape_cdata(bytes) {
+        Some(escaped) => repair_text(&escaped).into_owned().into(),
+        None => repair_text(bytes),
+    }
+}
+
+/// Returns the page with escaped text in place of its CDATA sections, which the SDK ignores; `None` if it has none.
+fn escape_cdata(bytes: &[u8]) -> Option<Vec<u8>> {
+    const BEGIN: &[u8] = b"<![CDATA[";
+    const END: &[u8] = b"]]>";
+    let (mut out, mut rest) = (Vec::new(), bytes);
+    while let Some(begin) = memmem::find(rest, BEGIN) {
+        let text = &rest[begin + BEGIN.len()..];
+        let Some(length) = memmem::find(text, END) else { break };
+        out.extend_from_slice(&rest[..begin]);
+        for byte in &text[..length] {
+            match byte {
+                b'&' => out.extend_from_slice(b"&amp;"),
+                b'<' => out.extend_from_slice(b"&lt;"),
+                b'>' => out.extend_from_slice(b"&gt;"),
+                byte => out.push(*byte),
+            }
+        }
+        rest = &text[length + END.len()..];
+    }
+    if rest.len() == bytes.len() {
+        return None;
+    }
+    out.extend_from_slice(rest);
+    Some(out)
+}
+
+fn repair_text(bytes: &[u8]) -> Cow<'_, [u8]> {
     let good =
         std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(is_allowed) && has_only_valid_references(text));
     if good {
@@ -126,9 +199,11 @@ fn repair(bytes: &[u8]) -> Cow<'_, [u8]> {
     }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
-        text.extend(chunk.valid().chars().map(|letter| if is_allowed(letter) { letter } else { UNREADABLE }));
+        for letter in chunk.valid().chars() {
+            if is_allowed(letter) { text.push(letter) } else { text.push_str(UNREADABLE) }
+        }
         if !chunk.invalid().is_empty() {
-            text.push(UNREADABLE);
+            text.push_str(UNREADABLE);
         }
     }
     Cow::Owned(repair_references(&text).into_bytes())
@@ -183,7 +258,7 @@ fn repair_references(text: &str) -> String {
                 length
             }
             Reference::NotACharacter(length) => {
-                out.push(UNREADABLE);
+                out.push_str(UNREADABLE);
                 length
             }
             Reference::None => {
@@ -209,11 +284,26 @@ mod tests {
     }
 
     #[test]
+    fn a_page_is_truncated_wherever_it_ends_too_early() {
+        let page = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a.jpg</Key></Contents></ListBucketResult>";
+        assert_eq!(end_of_page(page.as_bytes()), PageEnd::Whole);
+        for end in "<ListBucketResult>".len()..page.len() {
+            assert_eq!(end_of_page(&page.as_bytes()[..end]), PageEnd::Truncated, "{}", &page[..end]);
+            readable_page(Bytes::from_static(&page.as_bytes()[..end]), "", false).unwrap_err();
+            assert_eq!(readable_page(Bytes::from_static(&page.as_bytes()[..end]), "", true).unwrap(), TRUNCATED_PAGE);
+        }
+        let wrong = "<ListBucketResult><Contents></Key></Contents></ListBucketResult>";
+        assert_eq!(end_of_page(wrong.as_bytes()), PageEnd::Invalid);
+    }
+
+    #[test]
     fn invalid_characters_are_marked_and_the_rest_is_kept() {
         let repaired = |bytes: &[u8]| String::from_utf8(repair(bytes).into_owned()).unwrap();
         assert_eq!(repaired(b"<Key>caf\xE9.jpg</Key>"), format!("<Key>caf{UNREADABLE}.jpg</Key>"));
         assert_eq!(repaired(b"<Key>a\x01b</Key><Key>c</Key>"), format!("<Key>a{UNREADABLE}b</Key><Key>c</Key>"));
         assert_eq!(repaired(b"&#xD83D;&#xDE00; &amp; &lt;"), format!("{UNREADABLE}{UNREADABLE} &amp; &lt;"));
+        assert_eq!(repaired(b"<Key><![CDATA[a&b<c]]>&amp;<![CDATA[]]></Key>"), "<Key>a&amp;b&lt;c&amp;</Key>");
+        assert_eq!(repaired(b"<Key><![CDATA[a</Key>"), "<Key><![CDATA[a</Key>");
         assert_eq!(repaired(b"black & white &amp; more"), "black &amp; white &amp; more");
     }
 }

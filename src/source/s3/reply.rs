@@ -5,7 +5,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 /// Maximum number of characters of one value.
 const MAX_VALUE_CHARS: usize = 200;
 /// Maximum number of bytes of a body that are read.
-const MAX_BODY_BYTES: usize = 16 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// The facts of a reply.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +38,19 @@ impl ReplyFacts {
             region: header("x-amz-bucket-region"),
             body,
         }
+    }
+
+    /// Reads a body with a success status. Returns `None` if it is not an error of S3: some services answer with an
+    /// error although the status has been sent before.
+    pub(super) fn from_error_document(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() > MAX_BODY_BYTES {
+            return None;
+        }
+        let body = std::str::from_utf8(bytes).ok()?.trim_start_matches('\u{feff}').trim();
+        let is_error = body.starts_with('<') && root(body).as_deref() == Some("Error");
+        let code = element(body, "Code").filter(|_| is_error)?;
+        let message = element(body, "Message");
+        Some(Self { status: 200, code: Some(code), message, body: body.to_owned(), ..Self::default() })
     }
 
     /// Returns code and status as a short text.
@@ -164,6 +177,19 @@ mod tests {
             assert_eq!(facts.expected_region().as_deref(), Some("eu-central-1"), "{facts:?}");
         }
         assert_eq!(reply_with("Access Denied", "").expected_region(), None);
+    }
+
+    #[test]
+    fn only_an_error_with_a_code_is_an_error_document() {
+        let read = |body: &str| ReplyFacts::from_error_document(body.as_bytes()).and_then(|facts| facts.code);
+        let code = Some("InternalError".to_owned());
+        assert_eq!(read("<?xml version='1.0'?>\n<Error><Code>InternalError</Code></Error>"), code);
+        assert_eq!(read("<Error xmlns='x'><Message/><Code> InternalError </Code></Error>"), code);
+        for other in
+            ["", "<Error/>", "<svg><Error><Code>x</Code></Error></svg>", "Error", "<Error><Code></Code></Error>"]
+        {
+            assert_eq!(read(other), None, "{other}");
+        }
     }
 
     #[test]

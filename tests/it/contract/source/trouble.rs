@@ -122,6 +122,42 @@ async fn a_truncated_listing_is_not_taken_as_complete() {
 }
 
 #[tokio::test]
+async fn a_listing_that_ends_with_its_connection_is_a_failure_of_the_service() {
+    for reply in [
+        "HTTP/1.0 200 OK\r\n\r\n<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a.jpg</Key></Conte",
+        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult><IsTruncated>false</IsTruncated>",
+    ] {
+        let error = list(reply).await.remove(0).unwrap_err();
+        assert_eq!(trouble(error), FailureKind::Failed, "{reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_was_not_requested_and_an_error_with_a_success_status_are_not_the_object() {
+    let part = "HTTP/1.1 206 Partial Content\r\ncontent-length: 3\r\ncontent-range: bytes 0-2/8\r\n\r\nabc";
+    let uri = image("k").uri;
+    let source = FixedServer::start(part).await;
+    let expected = SourceError::BrokenOff { uri: uri.clone(), got: 3, expected: 8 };
+    assert_eq!(source.fetch().await, Err(expected.clone()));
+    assert_eq!(source.source().await.open(&uri, None).await.unwrap_err(), expected);
+    let whole = "HTTP/1.1 206 Partial Content\r\ncontent-length: 3\r\ncontent-range: bytes 0-2/3\r\n\r\nabc";
+    assert_eq!(FixedServer::start(whole).await.fetch().await.unwrap(), b"abc");
+
+    let failed = "HTTP/1.1 200 OK\r\ncontent-length: 44\r\n\r\n<Error><Code>InternalError</Code> </Error>  ";
+    let source = FixedServer::start(failed).await;
+    let large = S3Settings { max_bytes: 99, ..settings(source.endpoint.clone(), anyone()) };
+    let large = S3Source::new(large).await.unwrap();
+    assert_eq!(trouble(large.fetch(&image("k")).await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(trouble(large.open(&uri, None).await.unwrap_err()), FailureKind::Failed);
+    let stored =
+        "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 44\r\n\r\n<Error><Code>InternalError</Code> </Error>  ";
+    let source = FixedServer::start(stored).await;
+    let large =
+        S3Source::new(S3Settings { max_bytes: 99, ..settings(source.endpoint.clone(), anyone()) }).await.unwrap();
+    assert_eq!(large.fetch(&image("k")).await.unwrap().bytes.len(), 44, "an object has an ETag");
+}
+
+#[tokio::test]
 async fn a_chunked_body_without_a_length_is_read() {
     let server =
         FixedServer::start("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n").await;

@@ -76,6 +76,7 @@ async fn a_bucket_that_becomes_unreadable_ends_the_job_and_fails_no_image() {
         let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
         let (job, message) = refused(&app, json!({})).await;
         assert!(message.contains("can no longer be read") && message.contains("S3_ACCESS_KEY_ID"), "{message}");
+        assert!(reply.status != 403 || message.contains("403"), "{message}");
         assert!(job.counts.done <= 2, "{job:?}");
         bucket.change(|script| script.on_get = None);
         let rest = retried(&app, &job.job_id).await;
@@ -124,7 +125,7 @@ async fn a_job_waits_for_a_bucket_that_lists_but_does_not_read() {
 }
 
 /// Status, code, message, and the text that the message of the job must contain.
-const OPERATORS: [(u16, &str, &str, &str); 24] = [
+const OPERATORS: [(u16, &str, &str, &str); 30] = [
     (400, "ExpiredToken", "", "S3_ACCESS_KEY_ID"),
     (403, "ExpiredTokenException", "", "S3_ACCESS_KEY_ID"),
     (403, "InvalidAccessKeyId", "", "S3_ACCESS_KEY_ID"),
@@ -135,6 +136,12 @@ const OPERATORS: [(u16, &str, &str, &str); 24] = [
     (403, "SignatureDoesNotMatch", "", "S3_SECRET_ACCESS_KEY"),
     (403, "AccessDenied", "The provided token has expired", "S3_ACCESS_KEY_ID"),
     (403, "AccessDenied", "The access key does not exist", "S3_ACCESS_KEY_ID"),
+    (403, "TokenExpired", "", "have expired (TokenExpired, 403)"),
+    (400, "SessionExpired", "", "have expired (SessionExpired, 400)"),
+    (403, "ExpiredCredentials", "", "have expired (ExpiredCredentials, 403)"),
+    (403, "InvalidAccessKeyID", "", "does not accept the credentials (InvalidAccessKeyID, 403)"),
+    (403, "AccessKeyDisabled", "", "does not accept the credentials (AccessKeyDisabled, 403)"),
+    (400, "SignatureExpired", "", "clock"),
     (403, "RequestTimeTooSkewed", "", "clock"),
     (400, "RequestExpired", "", "clock"),
     (400, "AuthorizationHeaderMalformed", "the region is wrong; expecting 'eu-west-3'", "eu-west-3"),

@@ -31,6 +31,27 @@ async fn a_key_that_is_not_utf8_is_skipped_and_named_and_the_others_are_indexed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_utf8_key_is_indexed() {
+    let image = demo_image("cat.jpg");
+    let keys = ["bom\u{FEFF}.jpg", "end\u{FFFD}.jpg", "nonchar\u{FDD0}.jpg", "\u{FDD0}\u{FDEF}.jpg", "\u{1FFFE}.jpg"];
+    for encodes in [true, false] {
+        let objects = keys.iter().map(|key| Object::new(key, image.clone())).collect();
+        let bucket = ScriptedBucket::start_with(Script { objects, encodes, ..Script::default() }).await;
+        let job = succeeded(&service(&bucket).await, json!({})).await;
+        assert_eq!((job.counts.listed, job.counts.skipped, job.counts.done), (5, 0, 5), "{encodes}: {job:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_in_cdata_sections_are_read() {
+    let image = demo_image("cat.jpg");
+    let objects = ["a&b.jpg", "c<d>.jpg", "e.jpg"].map(|key| Object::new(key, image.clone())).to_vec();
+    let bucket = ScriptedBucket::start_with(Script { objects, encodes: false, cdata: true, ..Script::default() }).await;
+    let job = succeeded(&service(&bucket).await, json!({"sync": true})).await;
+    assert_eq!((job.counts.listed, job.counts.skipped, job.counts.done), (3, 0, 3), "{job:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_with_control_characters_do_not_stop_a_job() {
     let image = demo_image("cat.jpg");
     let keys: [&[u8]; 5] = [b"a\x01b.jpg", b"line\nbreak.jpg", b"nul\x00.jpg", b"tab\t.jpg", b"plain.jpg"];

@@ -8,6 +8,8 @@ mod endless;
 mod keys;
 mod order;
 mod plain;
+mod prefixes;
+mod replies;
 mod settings;
 mod shared_etags;
 mod unreadable;

@@ -1,5 +1,8 @@
 //! Listings that are not in the order of their keys, with failing pages and restarts of the service.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use glimpse::api::replies::JobReply;
 use serde_json::json;
 
@@ -101,6 +104,33 @@ async fn sync_removes_nothing_if_the_order_breaks_at_a_restart() {
     bucket.change(|script| script.objects.rotate_left(2));
     let again = succeeded(&app, json!({"sync": true})).await;
     assert_eq!((again.counts.unchanged, again.counts.deleted), (4, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_in_another_order_for_each_page_fails_the_job_instead_of_losing_images() {
+    let mut script = Script { page: 3, ..Script::default() };
+    let images = Script::four().objects;
+    script.objects = (0..8).map(|n| Object::new(format!("{n}.jpg"), images[n % 4].bytes.clone())).collect();
+    let bucket = ScriptedBucket::start_with(script).await;
+    // Each page is a part of another order.
+    let pages = AtomicUsize::new(0);
+    let entries = ["0 3 6", "1 0 4", "2 7"];
+    bucket.change(|script| {
+        script.handler = Some(Arc::new(move |request| {
+            let page = request.is_listing().then(|| pages.fetch_add(1, Ordering::SeqCst) % entries.len())?;
+            let keys = entries[page].split(' ');
+            let keys: String = keys.map(|n| format!("<Contents><Key>{n}.jpg</Key><Size>1</Size></Contents>")).collect();
+            let next = match page {
+                2 => "<IsTruncated>false</IsTruncated>".to_owned(),
+                _ => format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{page}</NextContinuationToken>"),
+            };
+            Some(Reply::new(200, "application/xml", format!("<ListBucketResult>{next}{keys}</ListBucketResult>")))
+        }));
+    });
+    let app = service(&bucket).await;
+    let job = app.ingest_with(json!({})).await;
+    let message = job.message.unwrap_or_default();
+    assert!(job.status == "FAILED" && message.contains("not stable") && message.contains("`0.jpg`"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::plain::{refused, service, service_with};
 use crate::cli::commands::{glimpse, stdout};
-use crate::support::scripted_bucket::{Fault, Mode, Reply, ScriptedBucket};
+use crate::support::scripted_bucket::{Delivery, Fault, Mode, Reply, ScriptedBucket, gzip};
 
 /// Returns the message of a job, and then that of `glimpse doctor`.
 async fn messages(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> [String; 2] {
@@ -95,6 +95,40 @@ async fn a_reply_that_is_not_a_listing_is_reported_with_its_kind() {
     bucket.change(|script| script.on_any = Some(Fault::always(expired)));
     let (_, text) = refused(&app, json!({})).await;
     assert!(text.contains("have expired"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listing_that_is_not_modified_is_refused_and_no_redirect() {
+    let bucket = ScriptedBucket::start(Mode::Plain).await;
+    bucket.change(|script| script.on_list = Some(Fault::always(Reply::bare(304))));
+    let (_, text) = refused(&service(&bucket).await, json!({})).await;
+    assert!(text.contains("refuses to list") && text.contains("304") && !text.contains("redirect"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compressed_listing_is_read() {
+    for header in [true, false] {
+        let page = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a.jpg</Key><Size>27255</Size>\
+                    </Contents></ListBucketResult>";
+        let page = Reply::new(200, "application/xml", gzip(page.as_bytes()));
+        let page = if header { page.header("content-encoding", "gzip") } else { page };
+        let bucket = ScriptedBucket::start(Mode::Plain).await;
+        bucket.change(|script| script.on_list = Some(Fault::always(page)));
+        let job = super::plain::succeeded(&service(&bucket).await, json!({})).await;
+        assert_eq!((job.counts.listed, job.counts.done), (1, 1), "{job:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_is_cut_off_without_a_length_is_waited_for() {
+    let bucket = ScriptedBucket::start(Mode::Plain).await;
+    let page = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>a.jpg</Key><Size>27255</Size>\
+                </Contents></ListBucketResult>";
+    let cut = Reply { delivery: Delivery::Half, ..Reply::new(200, "application/xml", page) };
+    bucket.change(|script| script.on_next = Some(Fault { reply: cut, after: 0, times: 12 }));
+    let app = service_with(&bucket, &[("S3_CIRCUIT_BREAKER_THRESHOLD", "100")]).await;
+    let job = super::plain::succeeded(&app, json!({"sync": true})).await;
+    assert_eq!((job.counts.listed, job.counts.done), (4, 4), "{job:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

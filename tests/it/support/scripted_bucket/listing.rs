@@ -80,6 +80,8 @@ impl Script {
         body.extend(b"<Contents><Key>");
         if encodes {
             body.extend(percent_encode(&object.key, NON_ALPHANUMERIC).to_string().into_bytes());
+        } else if self.cdata {
+            body.extend([b"<![CDATA[", &object.key[..], b"]]>"].concat());
         } else {
             body.extend(&object.key);
         }

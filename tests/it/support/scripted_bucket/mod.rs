@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{locked, serve};
 
-pub(crate) use modes::Mode;
+pub(crate) use modes::{Mode, gzip};
 pub(crate) use reply::{Delivery, Reply};
 pub(crate) use script::{Etags, Fault, Object, Script, Tokens};
 

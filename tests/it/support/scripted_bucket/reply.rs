@@ -16,6 +16,8 @@ pub(crate) enum Delivery {
     Whole,
     /// The connection is closed after half of the declared length.
     Cut,
+    /// Half of the body, without a declared length, so that HTTP does not show that something is missing.
+    Half,
     /// One byte after each pause.
     Drip(Duration),
 }
@@ -82,6 +84,7 @@ impl IntoResponse for Reply {
                     })
                     .boxed()
             }
+            Delivery::Half => stream::iter([Ok(body.slice(..body.len() / 2))]).boxed(),
             Delivery::Drip(pause) => {
                 response = response.header("content-length", body.len());
                 stream::iter(0..body.len())

@@ -150,6 +150,8 @@ pub(crate) struct Script {
     pub(crate) page: usize,
     /// Whether keys are percent-encoded if the client requests it.
     pub(crate) encodes: bool,
+    /// Whether keys are in CDATA sections.
+    pub(crate) cdata: bool,
     /// Whether objects of an archive class can be read.
     pub(crate) archive_is_read: bool,
     pub(crate) etags: Etags,
@@ -172,6 +174,7 @@ impl Default for Script {
             objects: Vec::new(),
             page: 2,
             encodes: true,
+            cdata: false,
             archive_is_read: false,
             etags: Etags::default(),
             tokens: Tokens::default(),
