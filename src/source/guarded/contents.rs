@@ -12,10 +12,11 @@ use crate::source::{EncodingError, Fetched, SourceError};
 const MAX_DECODED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Returns the error if the bytes are possibly not those of the listed object: their size or version is another one,
-/// and they are not a complete image.
-pub(super) async fn problem(listed: &ImageRef, fetched: &Fetched) -> Option<SourceError> {
+/// and they are not a complete image. The ETag `doubtful` identifies no version, because another object has it too.
+pub(super) async fn problem(listed: &ImageRef, fetched: &Fetched, doubtful: Option<&str>) -> Option<SourceError> {
     let size = fetched.bytes.len() as u64;
-    if size == listed.size_bytes && has_listed_version(listed, fetched) {
+    let is_doubtful = doubtful.is_some() && fetched.etag.as_deref() == doubtful;
+    if size == listed.size_bytes && has_listed_version(listed, fetched) && !is_doubtful {
         return None;
     }
     let bytes = match fetched.decoded(MAX_DECODED_BYTES).await {
@@ -103,14 +104,20 @@ mod tests {
     async fn bytes_of_the_listed_size_and_version_are_the_objects_own() {
         for bytes in [&b"<html>own</html>"[..], b"\0\0\0\0", b"", b"<Error><Code>x</Code></Error>"] {
             let object = listed("a.jpg", Some("1"), bytes.len() as u64);
-            assert_eq!(problem(&object, &read(bytes, Some("1"))).await, None, "{bytes:?}");
+            assert_eq!(problem(&object, &read(bytes, Some("1")), None).await, None, "{bytes:?}");
         }
+        let zeros = problem(&listed("a.jpg", Some("1"), 4), &read(b"\0\0\0\0", Some("1")), Some("1")).await;
+        assert!(zeros.is_some(), "all objects have this ETag");
     }
 
     #[tokio::test]
     async fn a_complete_image_is_accepted_whatever_its_size_and_version() {
         for (size, etag) in [(14, None), (14, Some("2")), (900, Some("1")), (7, None)] {
-            assert_eq!(problem(&listed("a.gif", Some("1"), size), &read(GIF, etag)).await, None, "{size} {etag:?}");
+            assert_eq!(
+                problem(&listed("a.gif", Some("1"), size), &read(GIF, etag), None).await,
+                None,
+                "{size} {etag:?}"
+            );
         }
     }
 
@@ -125,17 +132,17 @@ mod tests {
             (b"{\"error\": 1}", 900, None),
             (b"\x01\x02\x03\xFE", 4, Some("2")),
         ] {
-            let found = problem(&listed("a.jpg", Some("1"), size), &read(bytes, etag)).await;
+            let found = problem(&listed("a.jpg", Some("1"), size), &read(bytes, etag), None).await;
             assert!(matches!(found, Some(SourceError::Refused { .. })), "{bytes:?}: {found:?}");
         }
         // A file of another format, from a service whose reads have another ETag.
-        assert_eq!(problem(&listed("a.jpg", Some("1"), 5), &read(b"%PDF-", Some("2"))).await, None);
+        assert_eq!(problem(&listed("a.jpg", Some("1"), 5), &read(b"%PDF-", Some("2")), None).await, None);
     }
 
     #[tokio::test]
     async fn a_beginning_of_an_image_is_a_body_that_ended_early() {
         for bytes in [&GIF[..12], b""] {
-            let found = problem(&listed("a.gif", Some("1"), 14), &read(bytes, Some("1"))).await;
+            let found = problem(&listed("a.gif", Some("1"), 14), &read(bytes, Some("1")), None).await;
             assert!(matches!(found, Some(SourceError::BrokenOff { expected: 14, .. })), "{found:?}");
         }
     }

@@ -88,7 +88,7 @@ impl ImageSource for GuardedSource {
             let control = || self.others.check_service(&image.uri);
             let again = below_broken_reads(if others_are_whole { 1 } else { MAX_BROKEN_READS - 1 });
             match self.guard.call_attributed(again, || self.inner.fetch(image), control).await {
-                Ok(fetched) => match contents::problem(image, &fetched).await {
+                Ok(fetched) => match contents::problem(image, &fetched, None).await {
                     None => {
                         self.others.remember(image);
                         return Ok(fetched);
@@ -97,7 +97,7 @@ impl ImageSource for GuardedSource {
                     Some(_) if others_are_right => return Ok(fetched),
                     Some(problem) => {
                         tracing::warn!(image.uri = %image.uri, %problem, "a reply is not the listed object");
-                        let check = || self.others.check_contents(&image.uri);
+                        let check = || self.others.check_contents(&image.uri, fetched.etag.as_deref());
                         // The service may have recovered, so the object is read once more.
                         others_are_right = !self.waited_for_others(check).await?;
                     }

@@ -26,11 +26,12 @@ const MAX_CHECKED_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a read of another object must show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Check {
+enum Check<'a> {
     /// The service sends it to its end.
     Readable,
-    /// Its bytes are those of the listed object.
-    Contents,
+    /// Its bytes are those of the listed object. The ETag of the object that caused the check is no proof of that: all
+    /// objects can have it.
+    Contents { doubtful_etag: Option<&'a str> },
 }
 
 /// What is known about the other objects of the bucket.
@@ -83,21 +84,22 @@ impl OtherObjects {
         }
     }
 
-    /// Checks whether the service returns the bytes of other objects than `uri`.
+    /// Checks whether the service returns the bytes of other objects than `uri`, whose reply had this ETag.
     ///
     /// # Errors
     /// Returns the dependency's error if the bodies of other objects end too early too, and the operator's error if
     /// other objects are answered with something else too.
-    pub(super) async fn check_contents(&self, uri: &ImageUri) -> Result<(), SourceError> {
+    pub(super) async fn check_contents(&self, uri: &ImageUri, etag: Option<&str>) -> Result<(), SourceError> {
+        let check = Check::Contents { doubtful_etag: etag };
         let _one_at_a_time = self.sampling.lock().await;
         if self.state().contents_checked.is_some_and(|checked| checked.elapsed() < CHECK_TTL) {
             return Ok(());
         }
         let is_right = match self.readable_other_than(uri) {
-            Some(other) => self.read(&other, Check::Contents).await.is_ok(),
+            Some(other) => self.read(&other, check).await.is_ok(),
             None => false,
         };
-        let sample = if is_right { Sample::Readable } else { self.sample(uri, Check::Contents).await? };
+        let sample = if is_right { Sample::Readable } else { self.sample(uri, check).await? };
         match sample {
             Sample::Failed(error) => Err(error),
             Sample::Refused { tried, last } => Err(wrong_contents(uri.bucket(), tried + 1, &last).into()),
@@ -162,7 +164,7 @@ impl OtherObjects {
 
     /// Reads other objects until one can be read: neighbours of `uri` in its folder, then objects of the other
     /// folders.
-    async fn sample(&self, uri: &ImageUri, check: Check) -> Result<Sample, SourceError> {
+    async fn sample(&self, uri: &ImageUri, check: Check<'_>) -> Result<Sample, SourceError> {
         let key = uri.key();
         let folder = key.rfind('/').map_or("", |slash| &key[..=slash]);
         let (mut tried, mut results) = (HashSet::from([uri.clone()]), Results::default());
@@ -179,7 +181,7 @@ impl OtherObjects {
                 Err(_) => Vec::new(),
             };
             let next = keys.first().map(|first| after_folder(first.uri.key(), &keys));
-            if check == Check::Contents {
+            if check != Check::Readable {
                 keys.retain(|other| {
                     other.size_bytes <= MAX_CHECKED_BYTES
                         && (has_image_extension(other.uri.key()) || !has_image_extension(key))
@@ -230,15 +232,15 @@ impl OtherObjects {
     }
 
     /// Reads an object to its end. Keeps it in memory only if its bytes are checked.
-    async fn read(&self, image: &ImageRef, check: Check) -> Result<(), SourceError> {
+    async fn read(&self, image: &ImageRef, check: Check<'_>) -> Result<(), SourceError> {
         match check {
             Check::Readable => {
                 let opened = self.inner.open(&image.uri, None).await?;
                 opened.body.try_for_each(|_| std::future::ready(Ok(()))).await
             }
-            Check::Contents => {
+            Check::Contents { doubtful_etag } => {
                 let fetched = self.inner.fetch(image).await?;
-                contents::problem(image, &fetched).await.map_or(Ok(()), Err)
+                contents::problem(image, &fetched, doubtful_etag).await.map_or(Ok(()), Err)
             }
         }
     }

@@ -28,6 +28,7 @@ use futures::stream::BoxStream;
 use self::body::check_size;
 use self::errors::{BUSY_RETRY_DELAY, Target, error_for_reply, source_error};
 use self::operator::Setup;
+use self::page_body::RepairPage;
 use self::reply::ReplyFacts;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri, Timestamp, object_version};
@@ -105,7 +106,7 @@ impl S3Source {
     pub async fn bucket_exists(&self, bucket: &str) -> Result<bool, SourceError> {
         // Not with `HEAD`, whose reply has no body with a reason: some services answer 404 for unknown credentials.
         let request = self.client.list_objects_v2().bucket(bucket).max_keys(1).set_request_payer(self.payer.clone());
-        match request.send().await {
+        match request.customize().interceptor(RepairPage).send().await {
             Ok(_) => Ok(true),
             Err(error) => match source_error(&error, Target::Bucket(bucket), &self.setup) {
                 SourceError::NoBucket(_) => Ok(false),
