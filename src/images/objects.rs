@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::ImagesError;
 use crate::domain::ImageUri;
 use crate::domain::image::has_image_extension;
-use crate::imaging::{self, ImageError};
+use crate::imaging;
 use crate::source::{EncodingError, ImageSource, Opened, Part, SourceError};
 
 /// The bucket of the indexed images. Clones share one source.
@@ -20,6 +20,9 @@ impl Objects {
     pub(super) async fn fetch(&self, uri: &ImageUri, limit: u64) -> Result<Option<Bytes>, ImagesError> {
         match self.0.fetch_file(uri, limit).await {
             Ok(fetched) => match fetched.decoded(limit).await {
+                Ok(bytes) if is_page(uri, &bytes, fetched.etag.as_deref(), fetched.content_type.as_deref()) => {
+                    Err(ImagesError::Refused)
+                }
                 Ok(bytes) => Ok(Some(bytes)),
                 Err(EncodingError::TooLarge { .. }) => Ok(None),
                 Err(error) => Err(ImagesError::Encoding(error)),
@@ -35,14 +38,15 @@ impl Objects {
     }
 }
 
-/// Returns the error for an object that cannot be read as an image. An HTML page under the key of an image is the page
-/// of a proxy or of a sign-in, so it is a failure of the bucket.
-pub(super) fn content_error(uri: &ImageUri, bytes: &[u8], error: ImageError) -> ImagesError {
-    if has_image_extension(uri.key()) && imaging::is_html(bytes) {
+/// Whether a reply is the page of a proxy or of a sign-in in place of the object: HTML under the key of an image, without
+/// an ETag or with the type of a page. An object that was replaced by HTML has an ETag.
+pub(super) fn is_page(uri: &ImageUri, bytes: &[u8], etag: Option<&str>, content_type: Option<&str>) -> bool {
+    let is_typed = content_type.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
+    let is_page = (etag.is_none() || is_typed) && has_image_extension(uri.key()) && imaging::is_html(bytes);
+    if is_page {
         tracing::warn!(image.uri = %uri, "the bucket answered with an HTML page instead of the object");
-        return ImagesError::Refused;
     }
-    ImagesError::Image(error)
+    is_page
 }
 
 /// Converts an error of the source to the error that the client gets. The details are written to the log.

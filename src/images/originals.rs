@@ -8,7 +8,7 @@ use futures::stream::{BoxStream, StreamExt as _};
 use sha2::{Digest, Sha256};
 
 use super::ImagesError;
-use super::objects::{Objects, content_error};
+use super::objects::{Objects, is_page};
 use super::reader::Reader;
 use super::stream;
 use super::thumbnails::short_etag;
@@ -79,10 +79,14 @@ impl Originals {
         }
         let (etag, size_bytes) = (current_etag(record, &opened), opened.size_bytes);
         permit.keep(size_bytes.unwrap_or(STREAM_BUFFER_BYTES).min(STREAM_BUFFER_BYTES));
+        let (version, content_type) = (opened.etag.clone(), opened.content_type.clone());
         let mut reader = Reader::new(self.objects.clone(), record.uri.clone(), opened);
         // The record only shows that the object was an image when it was indexed.
         let head = reader.head().await?;
-        let format = imaging::sniff(&head).map_err(|error| content_error(&record.uri, &head, error))?;
+        if is_page(&record.uri, &head, version.as_deref(), content_type.as_deref()) {
+            return Err(ImagesError::Refused);
+        }
+        let format = imaging::sniff(&head).map_err(ImagesError::Image)?;
         Ok(Original { format, etag, size_bytes, content: Content::Streamed(Box::new(reader)), permit })
     }
 
@@ -91,7 +95,7 @@ impl Originals {
         let mut permit = self.acquire_permit(self.limits.max_bytes).await?;
         let bytes = self.objects.fetch(&record.uri, self.limits.max_bytes).await?.ok_or(ImagesError::Refused)?;
         permit.keep(bytes.len() as u64);
-        let format = imaging::sniff(&bytes).map_err(|error| content_error(&record.uri, &bytes, error))?;
+        let format = imaging::sniff(&bytes).map_err(ImagesError::Image)?;
         let hashed_bytes = bytes.clone();
         let digest = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&hashed_bytes))).await;
         let etag = short_etag(&digest.map_err(|_| ImagesError::Panicked)?);

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::ImagesError;
 use super::cache::Cache;
 use super::in_progress::InProgress;
-use super::objects::{Objects, content_error};
+use super::objects::Objects;
 use crate::domain::{ImageFormat, ImageRecord, ImageUri};
 use crate::imaging::{self, Limits};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
@@ -121,8 +121,7 @@ impl Thumbnails {
             return Ok(Thumbnail { bytes, etag });
         }
         let (file, bytes) = self.fetch(&original, deadline).await?;
-        let cost =
-            imaging::decoded_size(&bytes, &self.limits).map_err(|error| content_error(&original.uri, &bytes, error))?;
+        let cost = imaging::decoded_size(&bytes, &self.limits).map_err(ImagesError::Image)?;
         let pixels = wait_until(deadline, self.pixels.take(cost)).await?;
         let core = wait_until(deadline, self.cores.clone().acquire_owned()).await?;
         let (cache, limits) = (self.cache, self.limits);

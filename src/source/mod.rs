@@ -88,6 +88,8 @@ pub struct Opened {
     pub etag: Option<String>,
     /// When it was last written, if the service reports it.
     pub modified: Option<Timestamp>,
+    /// Its `Content-Type`, which is not reliable: the uploader can set any value.
+    pub content_type: Option<String>,
     /// The size of the whole object, if the service reports it.
     pub size_bytes: Option<u64>,
     /// Whether the body is the requested part. Otherwise it is the whole object.
@@ -166,6 +168,7 @@ pub trait ImageSource: Send + Sync + 'static {
         Ok(Opened {
             etag: fetched.etag,
             modified: None,
+            content_type: fetched.content_type,
             size_bytes: Some(fetched.bytes.len() as u64),
             is_part: false,
             is_encoded: false,

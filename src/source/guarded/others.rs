@@ -29,8 +29,8 @@ const MAX_CHECKED_BYTES: u64 = 16 * 1024 * 1024;
 enum Check<'a> {
     /// The service sends it to its end.
     Readable,
-    /// Its bytes are those of the listed object. The ETag of the object that caused the check is no proof of that: all
-    /// objects can have it.
+    /// Its bytes are those of the listed object. The ETag of the object that caused the check does not prove that,
+    /// because all objects can have it.
     Contents { doubtful_etag: Option<&'a str> },
 }
 

@@ -43,6 +43,7 @@ pub(super) async fn open(source: &S3Source, uri: &ImageUri, part: Option<&Part>)
     Ok(Opened {
         etag: reply.e_tag.as_deref().and_then(|etag| object_version::etag(etag, length.filter(|_| !is_part))),
         modified: reply.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs())),
+        content_type: reply.content_type,
         size_bytes: if is_part { None } else { length },
         is_part,
         // `aws-chunked` is the coding of the upload, which some services keep although the stored object is not encoded.
