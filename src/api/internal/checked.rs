@@ -1,33 +1,29 @@
 //! Extracts the body of a request of a worker.
 
 use axum::extract::{FromRequest, Request};
-use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::http::ApiError;
-use crate::api::http::extract::read_body;
+use crate::api::http::allowed::invalid_body;
+use crate::api::http::extract::{parse_json, read_body};
 use crate::jobs::Bounded;
 
 /// Extracts a JSON object and checks the bounds of its fields.
 pub(super) struct Checked<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Bounded, S: Send + Sync> FromRequest<S> for Checked<T> {
-    type Rejection = Response;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let (request, bytes) = read_body(request).await.map_err(IntoResponse::into_response)?;
-        if bytes.trim_ascii_start().starts_with(b"[") {
-            return Err(ApiError::malformed("the body must be a JSON object, not an array").into_response());
-        }
-        let body = match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(body)) => body,
-            Err(rejected) => {
-                let error = too_long(&bytes).unwrap_or_else(|| ApiError::from(rejected));
-                return Err(error.into_response());
-            }
-        };
-        body.check().map_err(|error| ApiError::from(error).into_response())?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (headers, bytes) = read_body(request).await?;
+        let body: T = parse_json(&headers, &bytes, |error| {
+            too_long(&bytes).unwrap_or_else(|| {
+                tracing::warn!(%error, "the request of a worker cannot be read");
+                invalid_body("the body is not one of this version; start a worker of the version of the service")
+            })
+        })?;
+        body.check()?;
         Ok(Self(body))
     }
 }

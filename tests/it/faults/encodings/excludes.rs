@@ -60,8 +60,8 @@ async fn invalid_excludes_are_refused_by_name() {
     for (list, reason) in [
         (json!(["[a"]), "`[a` is not a glob"),
         (json!([""]), "does not name a file"),
-        (json!([long]), "257 bytes; 256 are allowed"),
-        (json!(vec!["a"; 101]), "101 patterns; 100 are allowed"),
+        (json!([long]), "257 bytes; at most 256 are allowed"),
+        (json!(vec!["a"; 101]), "101 patterns; at most 100 are allowed"),
     ] {
         let (status, reply) = app.post("/jobs/images", json!({"exclude": list})).await;
         assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{reply}");
