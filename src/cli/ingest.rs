@@ -40,7 +40,7 @@ pub(super) struct Ingest {
     #[arg(long)]
     collection: Option<String>,
     /// Index at most this many new or changed images [default: all]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<u64>)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<u64, 1>)]
     max_items: Option<u64>,
     /// Also read keys without an image extension; the content decides whether they are indexed
     #[arg(long)]

@@ -213,13 +213,13 @@ mod tests {
             ("glimpse jobs failures 1 --limit -1", "from 1 to 1000"),
             ("glimpse jobs logs 1 --cursor -1", "from 0 to 9007199254740991"),
             ("glimpse jobs prune --keep x", "from 0 to 9007199254740991"),
-            ("glimpse ingest --max-items x", "from 0 to 9007199254740991"),
+            ("glimpse ingest --max-items 0", "from 1 to 9007199254740991"),
             ("glimpse ingest --sync --max-delete-percent 101", "from 0 to 100"),
             ("glimpse ingest --max-failures 101%", "from 0% to 100%"),
             ("glimpse ingest --max-failures -1", "from 0% to 100%"),
             ("glimpse verify --sample 1000001", "from 0 to 1000000"),
             ("glimpse eval --queries q --at 0", "from 1 to 100"),
-            ("glimpse seed --count -1", "from 0 to 9007199254740991"),
+            ("glimpse seed --count -1", "from 1 to 9007199254740991"),
             ("glimpse clip --addr x", "IP:PORT"),
         ] {
             let refused = parse(line).unwrap_err();

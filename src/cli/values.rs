@@ -13,9 +13,9 @@ pub(super) fn whole_number<T: TryFrom<u64>, const MIN: u64, const MAX: u64>(text
     number.ok_or_else(|| format!("it must be a whole number from {MIN} to {MAX}"))
 }
 
-/// Parses a whole number without an upper bound, except that of every JSON client.
-pub(super) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
-    whole_number::<T, 0, 9_007_199_254_740_991>(text)
+/// Parses a whole number of at least `MIN`. The upper bound is that of JSON clients.
+pub(super) fn count<T: TryFrom<u64>, const MIN: u64>(text: &str) -> Result<T, String> {
+    whole_number::<T, MIN, 9_007_199_254_740_991>(text)
 }
 
 /// Parses the width or the height of an image.

@@ -69,7 +69,7 @@ enum Command {
         #[arg(long, conflicts_with = "json")]
         follow: bool,
         /// Print only the lines after this one: the `next` of an earlier --json [default: all lines]
-        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true, value_parser = count::<i64>)]
+        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true, value_parser = count::<i64, 0>)]
         cursor: i64,
         #[command(flatten)]
         output: Output,
@@ -82,7 +82,7 @@ enum Command {
         #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole_number::<u32, 1, 1000>)]
         limit: Option<u32>,
         /// Continue an earlier list: the value that it printed
-        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true, value_parser = count::<i64>)]
+        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true, value_parser = count::<i64, 0>)]
         cursor: i64,
         #[command(flatten)]
         output: Output,
@@ -117,7 +117,7 @@ enum Command {
     /// Delete finished jobs with their logs and failures; images that they indexed stay in the index
     Prune {
         /// The number of finished jobs to keep, newest first; 0 deletes all
-        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<u64>)]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<u64, 0>)]
         keep: u64,
         #[command(flatten)]
         output: Output,

@@ -21,6 +21,9 @@ use crate::ledger::planning::vanished::{self, Losses};
 /// Records of one batch: one call to each store and one transaction of the ledger.
 const BATCH: u32 = 500;
 
+/// Maximum number of characters of a prefix: S3 keys have at most 1,024 bytes.
+const MAX_KEY: usize = 1_024;
+
 /// Returns the URI prefix of the objects that a `sync` job may remove; `None` without `sync`.
 pub(crate) fn owns(spec: &JobSpec) -> Option<String> {
     // Not an `ImageUri`, since it may have no key.
@@ -81,9 +84,15 @@ pub(crate) fn check(submission: &Submission) -> Result<Option<FailureLimit>, Job
     if submission.bucket.as_deref() == Some("") {
         return invalid("s3_bucket", "must not be empty");
     }
+    let length = submission.prefix.chars().count();
+    if length > MAX_KEY {
+        return invalid("s3_prefix", &format!("must have at most {MAX_KEY} characters, as a key, not {length}"));
+    }
+    if submission.max_items == Some(0) {
+        return invalid("image_max_items", "must be 1 or more, not 0");
+    }
     if submission.sync && submission.max_items.is_some() {
-        let reason =
-            "cannot be combined with `sync`, which needs a complete listing to find deleted objects; leave one out";
+        let reason = "cannot be used with sync, which would remove the records of the objects after the limit";
         return invalid("image_max_items", reason);
     }
     match submission.max_delete_percent {
