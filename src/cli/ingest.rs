@@ -65,7 +65,7 @@ pub(super) struct Ingest {
     #[arg(long, value_name = "N", requires = "sync", allow_negative_numbers = true, value_parser = whole_number::<u8, 0, 100>)]
     max_delete_percent: Option<u8>,
     /// The job fails if more images than this fail, or more than this percentage of them [default: no limit]
-    #[arg(long, value_name = "N|N%", allow_hyphen_values = true)]
+    #[arg(long, value_name = "N|N%", allow_negative_numbers = true)]
     max_failures: Option<FailureLimit>,
     /// Do not wait for the end of the job
     #[arg(long)]

@@ -59,12 +59,12 @@ pub(in crate::api) async fn read_body(request: Request) -> Result<(HeaderMap, By
     Ok((parts.headers, read(body, limit).await?))
 }
 
-/// Parses a JSON object. `explain` returns the error for JSON that the type refuses. Arrays are refused first, because
-/// serde would read their items as the fields in order.
+/// Parses a JSON object. `explain` returns the error for JSON that the type refuses, or `None` for text that is not
+/// JSON. Arrays are refused first, because serde would read their items as the fields in order.
 pub(in crate::api) fn parse_json<T: DeserializeOwned>(
     headers: &HeaderMap,
     bytes: &[u8],
-    explain: impl FnOnce(&serde_json::Error) -> ApiError,
+    explain: impl FnOnce(&serde_json::Error) -> Option<ApiError>,
 ) -> Result<T, ApiError> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -76,11 +76,9 @@ pub(in crate::api) fn parse_json<T: DeserializeOwned>(
         return Err(ApiError::malformed("the body must be a JSON object, not an array"));
     }
     serde_json::from_slice(bytes).map_err(|error| {
-        if error.is_data() {
-            return explain(&error);
-        }
         let (line, column) = (error.line(), error.column());
-        ApiError::malformed(format!("the body is not valid JSON: the error is in line {line}, column {column}"))
+        let not_json = || format!("the body is not valid JSON: the error is in line {line}, column {column}");
+        explain(&error).unwrap_or_else(|| ApiError::malformed(not_json()))
     })
 }
 
@@ -88,7 +86,7 @@ pub(in crate::api) fn parse_json<T: DeserializeOwned>(
 fn parse_described<T: DeserializeOwned + PartialSchema>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, ApiError> {
     parse_json(headers, bytes, |error| {
         let schema = serde_json::to_value(T::schema()).unwrap_or_default();
-        wrong_body(&schema, bytes, error)
+        error.is_data().then(|| wrong_body(&schema, bytes, error))
     })
 }
 

@@ -18,15 +18,17 @@ impl<T: DeserializeOwned + Bounded, S: Send + Sync> FromRequest<S> for Checked<T
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (headers, bytes) = read_body(request).await?;
         let body: T = parse_json(&headers, &bytes, |error| {
-            too_long(&bytes).unwrap_or_else(|| {
-                tracing::warn!(%error, "the request of a worker cannot be read");
-                invalid_body("the body is not one of this version; start a worker of the version of the service")
-            })
+            // The types of the protocol say in their own words what is wrong, for example with the name of a worker.
+            let message = || error.to_string().chars().take(MAX_MESSAGE_CHARS).collect::<String>();
+            too_long(&bytes).or_else(|| error.is_data().then(|| invalid_body(message())))
         })?;
         body.check()?;
         Ok(Self(body))
     }
 }
+
+/// Maximum number of characters of a message that may contain input of the worker.
+const MAX_MESSAGE_CHARS: usize = 500;
 
 /// If a body cannot be parsed, a text of more bytes than this, or a list of more entries than [`LONG_LIST`], is
 /// reported as the reason.
