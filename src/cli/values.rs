@@ -13,7 +13,7 @@ pub(super) fn whole_number<T: TryFrom<u64>, const MIN: u64, const MAX: u64>(text
     number.ok_or_else(|| format!("it must be a whole number from {MIN} to {MAX}"))
 }
 
-/// Parses a whole number of at least `MIN`. The upper bound is that of JSON clients.
+/// Parses a whole number of at least `MIN`. The maximum is the largest number that every JSON client can represent.
 pub(super) fn count<T: TryFrom<u64>, const MIN: u64>(text: &str) -> Result<T, String> {
     whole_number::<T, MIN, 9_007_199_254_740_991>(text)
 }

@@ -27,8 +27,9 @@ Examples:
 demo/queries.json and demo/captions.json are in the source code of Glimpse.
 
 The file has one of three forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}}, {\"cat.jpg\": [\"a cat\", …], …} or
-[{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}, …]. An answer matches a key that ends with its path: `b/cat.jpg` matches `x/b/cat.jpg` but not `x/bb/cat.jpg`. recall@k is the
-share of queries with a right answer among the first k results; MRR is the mean of 1/rank of the first right answer.";
+[{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}, …]. An answer matches a key that ends with its path: `b/cat.jpg` matches
+`x/b/cat.jpg` but not `x/bb/cat.jpg`. recall@k is the share of queries with a right answer among the first k results;
+MRR is the mean of 1/rank of the first right answer.";
 
 /// Number of concurrent searches.
 const CONCURRENCY: usize = 4;
