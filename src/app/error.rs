@@ -45,7 +45,7 @@ pub enum BuildError {
         source: io::Error,
     },
     /// The embedded S3 server cannot start.
-    #[error("embedded S3 server: {0}")]
+    #[error(transparent)]
     BucketServer(#[from] EmbeddedS3Error),
     /// The settings of the bucket are invalid.
     #[error(transparent)]

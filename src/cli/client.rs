@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::multipart::{Form, Part};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -158,6 +158,8 @@ impl Client {
         }
         let text = response.text().await.map_err(|error| self.connection_error(error))?;
         let message = match serde_json::from_str::<ErrorReply>(&text) {
+            // The message of the service is about headers.
+            Ok(_) if status == StatusCode::UNAUTHORIZED => return Err(self.unauthorized()),
             Ok(reply) => reply.message,
             Err(_) => format!(
                 "{} answers {status}, but not with an error of Glimpse; set GLIMPSE_URL to the address of a service",
@@ -165,6 +167,18 @@ impl Client {
             ),
         };
         Err(CliError::Refused { status: status.as_u16(), message })
+    }
+
+    fn unauthorized(&self) -> CliError {
+        let url = self.address();
+        let message = match &self.key {
+            None => format!("the service at {url} needs an API key: set GLIMPSE_API_KEY to it"),
+            Some(_) => format!(
+                "the service at {url} does not know the API key: set GLIMPSE_API_KEY to a key of the service (of several, \
+                 the first one is sent)"
+            ),
+        };
+        CliError::Refused { status: StatusCode::UNAUTHORIZED.as_u16(), message }
     }
 
     fn connection_error(&self, error: reqwest::Error) -> CliError {

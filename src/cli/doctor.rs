@@ -10,6 +10,10 @@ use crate::app::{CheckResult, Doctor as Checks, Problem, finding, local_url};
 use crate::config::{Settings, SettingsError};
 
 const NOTES: &str = "\
+Examples:
+  glimpse doctor           check everything that the settings of this environment name
+  glimpse doctor --quick   check only whether the running service is ready
+
 Checks the settings, the data folder, the bucket, the embedding provider (images and text), the stores, the Ray cluster
 (if one is set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
 not printed. With --quick it only requests /readyz from the service on this machine and waits at most two seconds. Use

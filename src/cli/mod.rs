@@ -13,6 +13,7 @@ mod out;
 mod run;
 mod search;
 mod seed;
+mod values;
 mod verify;
 
 use std::ffi::OsString;
@@ -54,6 +55,13 @@ GLIMPSE_API_KEY, if one is set.";
 
 fn client_help(examples: &str) -> String {
     format!("{examples}\n\n{SERVICE}")
+}
+
+/// Sets the end of the help of a subcommand: the examples of `command` that begin with its name.
+fn subcommand_help(command: &str, examples: &str, subcommand: clap::Command) -> clap::Command {
+    let begin = format!("  glimpse {command} {} ", subcommand.get_name());
+    let own: Vec<&str> = examples.lines().filter(|line| format!("{line} ").starts_with(&begin)).collect();
+    subcommand.after_help(client_help(&format!("Examples:\n{}", own.join("\n"))))
 }
 
 const EXAMPLES: &str = "\
@@ -178,6 +186,45 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_is_valid() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_each_command_has_an_example() {
+        let mut commands = vec![("glimpse".to_owned(), Cli::command())];
+        while let Some((path, command)) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let subcommands: Vec<_> = command.get_subcommands().cloned().collect();
+            let example = if path == "glimpse" { "glimpse demo".to_owned() } else { path.clone() };
+            assert!(help.contains("Examples:\n") && help.contains(&example), "{path}: {help}");
+            commands.extend(subcommands.into_iter().map(|command| (format!("{path} {}", command.get_name()), command)));
+        }
+    }
+
+    #[test]
+    fn wrong_numbers_are_refused_with_the_allowed_range() {
+        for (line, expected) in [
+            ("glimpse search a --limit abc", "from 1 to 100"),
+            ("glimpse search a --limit 0", "from 1 to 100"),
+            ("glimpse search a --limit -1", "from 1 to 100"),
+            ("glimpse search a --offset 10000", "from 0 to 9999"),
+            ("glimpse search a --min-score 2", "from -1 to 1"),
+            ("glimpse search a --min-width -3", "from 0 to 4294967295"),
+            ("glimpse jobs list --limit 101", "from 1 to 100"),
+            ("glimpse jobs failures 1 --limit -1", "from 1 to 1000"),
+            ("glimpse jobs logs 1 --cursor -1", "from 0 to 9007199254740991"),
+            ("glimpse jobs prune --keep x", "from 0 to 9007199254740991"),
+            ("glimpse ingest --max-items 0", "from 1 to 9007199254740991"),
+            ("glimpse ingest --sync --max-delete-percent 101", "from 0 to 100"),
+            ("glimpse ingest --max-failures 101%", "from 0% to 100%"),
+            ("glimpse ingest --max-failures -1", "from 0% to 100%"),
+            ("glimpse verify --sample 1000001", "from 0 to 1000000"),
+            ("glimpse eval --queries q --at 0", "from 1 to 100"),
+            ("glimpse seed --count -1", "from 1 to 9007199254740991"),
+            ("glimpse clip --addr x", "IP:PORT"),
+        ] {
+            let refused = parse(line).unwrap_err();
+            assert!(refused.exit_code() == 2 && refused.to_string().contains(expected), "{line}: {refused}");
+        }
     }
 
     #[test]

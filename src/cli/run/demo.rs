@@ -14,6 +14,10 @@ use crate::demo;
 use crate::telemetry::LogFilter;
 
 const NOTES: &str = "\
+Examples:
+  glimpse demo          index and search, then keep running
+  glimpse demo --once   stop after the searches
+
 Runs the service with its default settings (and those that the environment sets), uploads 26 images to its bucket,
 indexes them, and searches them by text and by image. Then the service keeps running: try `glimpse search \"a cat\"` in
 another terminal.";

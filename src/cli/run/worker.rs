@@ -10,6 +10,10 @@ use crate::config::Settings;
 use crate::shutdown::Shutdown;
 
 const NOTES: &str = "\
+Examples:
+  GLIMPSE_WORKER_TOKEN=TOKEN glimpse worker --job ID
+  GLIMPSE_WORKER_TOKEN=TOKEN glimpse worker --service http://10.0.0.1:8080 --job ID --name gpu-1
+
 The job must be submitted with \"executor\": \"workers\". The reply contains the worker_token of the job; set
 GLIMPSE_WORKER_TOKEN to it. (With \"ray\" the cluster starts the workers.) The worker reads its bucket, model and stores
 from its own environment. They must be those of the service: the service refuses a worker of another version or model.

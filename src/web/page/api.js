@@ -36,6 +36,9 @@ const SENTENCES = {
   dependency_refused: (_, dependency) =>
     `${dependency} refused the request of the service. Ask the operator to check its address and key; the service log has the details.`,
   dependency_full: (_, dependency) => `${dependency} has no space left. Ask the operator to free some.`,
+  archived: () =>
+    "This image is in an archive of the bucket. Restore the object, or copy it to another storage class, to see it.",
+  fetch_failed: () => "The bucket did not send the whole file. Try again in a moment.",
   bucket_refused: () =>
     "The bucket refused access. Ask the operator to check the S3 access key; the service log has the details.",
   draining: () => "The service is shutting down. Try again in a moment.",
