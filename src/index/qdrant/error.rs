@@ -148,8 +148,17 @@ impl From<&Status> for Fault {
     }
 }
 
+/// Returns the text of a status. For a failed connection, the client writes a debug dump of the cause, whose last text in
+/// quotes is the error of the operating system.
 fn status_text(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
+    let failed_connection = status.message().strip_prefix("Failed to connect to ");
+    match failed_connection.and_then(|rest| rest.split_once(": ")) {
+        Some((address, dump)) => {
+            let cause = dump.rsplit('"').nth(1).unwrap_or("the connection failed");
+            format!("cannot connect to {address}: {cause}")
+        }
+        None => format!("{:?}: {}", status.code(), status.message()),
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +208,14 @@ mod tests {
         assert_eq!(kind(Status::deadline_exceeded("x")), FailureKind::TimedOut);
         assert_eq!(kind(Status::cancelled("Timeout expired")), FailureKind::TimedOut);
         assert_eq!(kind(Status::internal("Failed to connect to http://qdrant:6334/: …")), FailureKind::Failed);
+    }
+
+    #[test]
+    fn a_failed_connection_is_described_in_words() {
+        let dump = r#"tonic::transport::Error(Transport, ConnectError(ConnectError("tcp connect error", 127.0.0.1:1, Os { code: 111, kind: ConnectionRefused, message: "Connection refused" })))"#;
+        let status = Status::internal(format!("Failed to connect to http://127.0.0.1:1/: {dump}"));
+        assert_eq!(status_text(&status), "cannot connect to http://127.0.0.1:1/: Connection refused");
+        assert_eq!(status_text(&Status::internal("x")), "Internal: x");
     }
 
     #[test]
