@@ -133,7 +133,10 @@ mod tests {
             assert_eq!(name.ends_with("_total"), *kind == Counter, "{name}");
             assert!(*kind != Histogram || name.ends_with("_seconds"), "{name}: its buckets are seconds");
             assert!(help.ends_with('.'), "{name}: {help}");
-            assert!(labels.iter().all(|label| label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')), "{labels:?}");
+            assert!(
+                labels.iter().all(|label| label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')),
+                "{labels:?}"
+            );
         }
     }
 }
