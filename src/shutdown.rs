@@ -41,12 +41,12 @@ impl Shutdown {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (drain, stop) = (shutdown.drain.clone(), shutdown.stop.clone());
         let listen = async move {
-            for step in [drain, stop] {
+            for (step, second) in [(drain, false), (stop, true)] {
                 tokio::select! {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                tracing::info!(second = step.is_cancelled(), "shutdown requested by a signal");
+                tracing::info!(second, "shutdown requested by a signal");
                 step.cancel();
             }
         };

@@ -28,8 +28,8 @@ const CONCURRENCY: usize = 16;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Seed {
-    /// Number of images: first the demo images, then variations of them [default: each demo image once]
-    #[arg(long, value_name = "N", conflicts_with = "from")]
+    /// Number of images, at least 1: first the demo images, then variations of them [default: each demo image once]
+    #[arg(long, value_name = "N", conflicts_with = "from", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     count: Option<usize>,
     /// Upload every file of this folder and its subfolders instead of the demo images
     #[arg(long, value_name = "DIR")]
@@ -37,7 +37,7 @@ pub(super) struct Seed {
     /// The bucket [default: S3_BUCKET]
     #[arg(long)]
     bucket: Option<String>,
-    /// The prefix of the keys
+    /// The folder of the keys; a `/` is added if it does not end with one
     #[arg(long, default_value = "images/")]
     prefix: String,
 }
@@ -47,11 +47,16 @@ impl Seed {
         let bucket = Bucket::open(settings).await?;
         let name = self.bucket.as_deref().unwrap_or(&settings.source.s3_bucket);
         bucket.ensure(name).await?;
-        let uploaded = match &self.from {
-            Some(folder) => upload_folder(&bucket, name, &self.prefix, folder).await?,
-            None => upload_demo_images(&bucket, name, &self.prefix, self.count.unwrap_or_else(demo::count)).await?,
+        let prefix = match self.prefix.as_str() {
+            prefix if prefix.is_empty() || prefix.ends_with('/') => prefix.to_owned(),
+            prefix => format!("{prefix}/"),
         };
-        out::line(format!("uploaded {uploaded} objects to {name}/{}", self.prefix))?;
+        let uploaded = match &self.from {
+            Some(folder) => upload_folder(&bucket, name, &prefix, folder).await?,
+            None => upload_demo_images(&bucket, name, &prefix, self.count.unwrap_or_else(demo::count)).await?,
+        };
+        let plural = if uploaded == 1 { "" } else { "s" };
+        out::line(format!("uploaded {uploaded} object{plural} to {name}/{prefix}"))?;
         Ok(Ending::Done)
     }
 }

@@ -18,7 +18,7 @@ pub struct DependencyError {
     pub detail: String,
 }
 
-/// The name of the model in this process. It receives no requests, so it is said to be unusable, not to refuse them.
+/// The name of the model in this process. It receives no requests, so a message must not state that it refused one.
 const LOCAL_MODEL: &str = "local";
 
 impl std::error::Error for DependencyError {}

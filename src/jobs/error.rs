@@ -69,8 +69,16 @@ pub enum JobsError {
     #[error("the job has not ended: its state is {}; its failed images can be retried after its end", .0.as_str())]
     NotFinal(JobState),
     /// No image of the job failed.
-    #[error("no image failed in the job {0}: there is nothing to retry")]
-    NothingFailed(JobId),
+    #[error(
+        "no image failed in the job {job}: there is nothing to retry{}",
+        if *.stopped { "; it was stopped, so submit it again to index the other images" } else { "" }
+    )]
+    NothingFailed {
+        /// The job.
+        job: JobId,
+        /// Whether it was stopped, so that images can be left.
+        stopped: bool,
+    },
     /// The collection has another space than the provider.
     #[error(transparent)]
     Space(#[from] SpaceMismatch),
@@ -89,7 +97,10 @@ pub enum JobsError {
         reason: String,
     },
     /// A job, a verification or a removal uses the collection.
-    #[error("the collection `{0}` is in use by a job, a verification or a removal; wait until it ends, or stop it")]
+    #[error(
+        "the collection `{0}` is in use by a job, a verification or a removal, or by a stopped job that finishes its \
+         last images; wait until it ends, or stop it"
+    )]
     CollectionBusy(CollectionName),
     /// A store refused or failed.
     #[error(transparent)]

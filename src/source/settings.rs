@@ -45,8 +45,9 @@ pub struct SourceSettings {
     /// `S3_EXCLUDE`: comma-separated globs of keys that are not indexed, if a job does not set it; `none` for none. By
     /// default what file servers, backups and desktops leave ([`Excludes::DEFAULT`]).
     pub s3_exclude: Excludes,
-    /// `THUMBNAIL_PREFIX`: a thumbnail of each indexed image is written under it, and keys under it are not indexed;
-    /// empty (default): the bucket is never written to.
+    /// `THUMBNAIL_PREFIX`: a folder such as `thumbnails/`. A thumbnail of each indexed image is written into it, and keys
+    /// in it are not indexed; empty (default): the bucket is never written to.
+    #[serde(deserialize_with = "folder")]
     pub thumbnail_prefix: String,
     /// `GLIMPSE_S3_ADDR`: the address of the embedded S3 server; `127.0.0.1:9100` by default.
     #[serde(deserialize_with = "socket_addr")]
@@ -143,6 +144,15 @@ fn bucket_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
     Ok(name)
 }
 
+/// Without the `/` at its end, the prefix would also be that of keys beside the folder, which would not be indexed.
+fn folder<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let prefix = String::deserialize(deserializer)?;
+    if !prefix.is_empty() && (!prefix.ends_with('/') || prefix.starts_with('/')) {
+        return Err(D::Error::custom("it must end with `/` and not begin with it, for example `thumbnails/`"));
+    }
+    Ok(prefix)
+}
+
 impl SourceSettings {
     /// Returns the buckets that a job can name: `S3_BUCKET` and those of `S3_ALLOWED_BUCKETS`.
     pub fn allowed_buckets(&self) -> Vec<String> {
@@ -186,5 +196,23 @@ impl SourceSettings {
             self.check_anonymous()?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_prefix_of_thumbnails_is_a_folder() {
+        let parse = |prefix| serde_json::from_value::<SourceSettings>(json!({"thumbnail_prefix": prefix}));
+        for prefix in ["im", "/thumbs/", "/", "a/b"] {
+            assert!(parse(prefix).unwrap_err().to_string().contains("must end with `/`"), "{prefix}");
+        }
+        for prefix in ["", "thumbs/", "a/b/"] {
+            assert_eq!(parse(prefix).unwrap().thumbnail_prefix, prefix);
+        }
     }
 }

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, Endpoint, FailureKind, InvalidSetting, Secret};
+use crate::domain::{DependencyError, Endpoint, FailureKind, ImageUri, InvalidSetting, Secret};
 use crate::http::{BodyError, client_builder, join, read_body, retry_after};
 use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
+use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::jobs::remote::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LeaseStatusReply,
     LogsRequest, MAX_LINES, OperatorErrorRequest, ResultRequest, plain, within_bounds,
@@ -113,14 +114,25 @@ impl ServiceClient {
         self.settings.url.as_str()
     }
 
-    /// Joins the job. Waits until the job has its turn.
-    pub(super) async fn join(&self, request: &JoinRequest) -> Result<Joined, LeaseError> {
+    /// Joins the job. Waits until the job has its turn. If the service asks for an object, `read` reads it.
+    pub(super) async fn join(
+        &self,
+        request: &JoinRequest,
+        read: impl AsyncFn(&ImageUri) -> ObjectRead,
+    ) -> Result<Joined, LeaseError> {
+        let mut request = request.clone();
         loop {
-            match self.call(REQUEST_TIMEOUT, &["workers", self.name()], request).await? {
+            match self.call(REQUEST_TIMEOUT, &["workers", self.name()], &request).await? {
                 JoinReply::Joined(joined) => return Ok(*joined),
                 JoinReply::Wait { wait_ms } => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+                JoinReply::Read { read: uri } => request.object = Some(read(&uri).await),
             }
         }
+    }
+
+    /// Joins the job again after a restart of the service.
+    pub(super) async fn join_again(&self, request: &JoinRequest) -> Result<(), LeaseError> {
+        self.join(request, async |_| ObjectRead::NotCompared).await.map(drop)
     }
 
     /// Joins the job again after a restart of the service. Sends one request. Returns how long to wait if the job does
@@ -133,6 +145,8 @@ impl ServiceClient {
         match self.once(timeout.max(MIN_HEARTBEAT_INTERVAL), &["workers", self.name()], request).await? {
             JoinReply::Joined(_) => Ok(None),
             JoinReply::Wait { wait_ms } => Ok(Some(Duration::from_millis(wait_ms))),
+            // The objects were compared before.
+            JoinReply::Read { .. } => Ok(Some(Duration::ZERO)),
         }
     }
 

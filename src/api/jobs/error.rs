@@ -30,7 +30,7 @@ impl From<JobsError> for ApiError {
                 .with_retry_after(Duration::from_secs(1)),
             JobsError::Invalid(field, _) => Self::invalid(field, message),
             JobsError::NotFinal(_) => Self::new(StatusCode::CONFLICT, "job_not_final", message),
-            JobsError::NothingFailed(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_failed", message),
+            JobsError::NothingFailed { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_failed", message),
             JobsError::NoCluster => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_executor", message),
             JobsError::Cluster(error) => cluster_error(&error),
             JobsError::QueueFull => {

@@ -29,13 +29,14 @@ pub struct RaySubmitRequest {
     pub s3_bucket: String,
     /// Index only keys that start with this prefix; all keys by default.
     #[serde(default)]
+    #[schema(max_length = 1024)]
     pub s3_prefix: String,
     /// The collection for the vectors.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
     /// Index at most this many new or changed images.
     #[serde(default, deserialize_with = "optional_whole_number")]
-    #[schema(maximum = 9_007_199_254_740_991_i64)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pub image_max_items: Option<u64>,
     /// Accepted for compatibility with older clients, but without effect: the bucket decides the size of the pages.
     #[serde(default, deserialize_with = "optional_whole_number")]

@@ -28,6 +28,7 @@ pub struct SubmitRequest {
     pub s3_bucket: Option<String>,
     /// Index only keys that start with this prefix; all keys by default.
     #[serde(default)]
+    #[schema(max_length = 1024)]
     pub s3_prefix: String,
     /// The collection for the vectors; `VECTOR_DB_COLLECTION` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +36,7 @@ pub struct SubmitRequest {
     pub collection: Option<String>,
     /// Index at most this many new or changed images.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole_number")]
-    #[schema(maximum = 9_007_199_254_740_991_i64)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pub image_max_items: Option<u64>,
     /// Accepted for compatibility with older clients, but without effect: the bucket decides the size of the pages.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole_number")]

@@ -64,13 +64,14 @@ impl JobService {
         let finish = match worked {
             // A client stopped the job, so its state is already final.
             _ if now.state.is_final() => {
+                tracing::info!(job.id = %job.id, counts.done, counts.failed, "stopped job has ended");
                 self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
                 return Ok(self.ledger.write(move |tx| jobs::set_summary(tx, id, summary.as_deref())).await?);
             }
             _ if let Some(executor) = live.next_executor() => {
                 let executor = executor.as_str();
                 tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job moves to another executor");
-                return Ok(self.ledger.log(job.id, format!("moves to another executor: {executor}")).await?);
+                return Ok(self.ledger.log(job.id, format!("the job moves to another executor: {executor}")).await?);
             }
             // Also with an error: waiting for a dependency ends with one, and any other error occurs again at the next
             // start.

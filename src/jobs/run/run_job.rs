@@ -197,13 +197,13 @@ fn first_line(job: &JobRecord) -> String {
     let (from, to) = (format!("s3://{}/{}", spec.bucket, spec.prefix), &spec.collection);
     match (job.started_at, spec.retry_of) {
         (None, _) if let Some(previous) = spec.continues => {
-            format!("continues job {previous}: {from} into collection {to}")
+            format!("the job continues job {previous}: it indexes {from} into collection {to}")
         }
-        (Some(_), _) => format!("continues with {from} into collection {to}"),
+        (Some(_), _) => format!("the job continues to index {from} into collection {to}"),
         (None, Some(previous)) => {
-            format!("retries the failed images of job {previous}: {from} into collection {to}")
+            format!("the job retries the failed images of job {previous}: {from} into collection {to}")
         }
-        (None, None) if spec.dry_run => format!("lists {from} and compares it with collection {to}, as a dry run"),
-        (None, None) => format!("lists {from} into collection {to}"),
+        (None, None) if spec.dry_run => format!("the job compares {from} with collection {to}, as a dry run"),
+        (None, None) => format!("the job indexes {from} into collection {to}"),
     }
 }

@@ -21,6 +21,9 @@ use crate::ledger::planning::vanished::{self, Losses};
 /// Records of one batch: one call to each store and one transaction of the ledger.
 const BATCH: u32 = 500;
 
+/// Maximum number of characters of a prefix: S3 keys have at most 1,024 bytes.
+const MAX_KEY: usize = 1_024;
+
 /// Returns the URI prefix of the objects that a `sync` job may remove; `None` without `sync`.
 pub(crate) fn owns(spec: &JobSpec) -> Option<String> {
     // Not an `ImageUri`, since it may have no key.
@@ -78,8 +81,15 @@ pub(crate) async fn remove(
 /// [`JobsError::Invalid`], which names the field.
 pub(crate) fn check(submission: &Submission) -> Result<Option<FailureLimit>, JobsError> {
     let invalid = |field, reason: &str| Err(JobsError::Invalid(field, reason.to_owned()));
+    let length = submission.prefix.chars().count();
+    if length > MAX_KEY {
+        return invalid("s3_prefix", &format!("must have at most {MAX_KEY} characters, as a key, not {length}"));
+    }
+    if submission.max_items == Some(0) {
+        return invalid("image_max_items", "must be 1 or more, not 0");
+    }
     if submission.sync && submission.max_items.is_some() {
-        let reason = "cannot be used together with sync: objects beyond the limit would look as if they had vanished";
+        let reason = "cannot be used with sync, which would remove the records of the objects after the limit";
         return invalid("image_max_items", reason);
     }
     match submission.max_delete_percent {

@@ -35,10 +35,15 @@ impl Jobs {
         if !tally::finish(&self.0.ledger, job.id, finish).await? {
             return Err(JobsError::AlreadyFinal(self.0.find_job(id).await?.state));
         }
+        tracing::info!(job.id = %job.id, "job stopped by a client");
         // Cloned first, so that the lock is not held while waiting for the ledger.
         let live = self.0.live().get(&job.id).cloned();
         match live {
-            Some(live) => live.stop.cancel(),
+            Some(live) => {
+                live.stop.cancel();
+                let line = "stopped by a client: the images in flight are finished".to_owned();
+                self.0.ledger.log(job.id, line).await?;
+            }
             None => self.0.ledger.in_steps(jobs::clear(job.id)).await?,
         }
         Ok(job.id)

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{ImageRef, JobId, JobRecord, JobSpec};
+use crate::domain::{ImageRef, JobId, JobRecord, JobSpec, JobState};
 use crate::jobs::error::JobsError;
 use crate::jobs::run::plan::{PAGE, Planner};
 use crate::jobs::service::Jobs;
@@ -30,7 +30,7 @@ impl Jobs {
             return self.accept(JobSpec { continues: Some(job.id), taken, ..job.spec }).await;
         }
         if self.0.ledger.read(move |db| failures::page(db, id, 0, 1)).await?.total == 0 {
-            return Err(JobsError::NothingFailed(job.id));
+            return Err(JobsError::NothingFailed { job: job.id, stopped: job.state == JobState::Stopped });
         }
         // `accept` checks the bucket again, since it may have been removed from `S3_ALLOWED_BUCKETS`.
         self.accept(JobSpec {

@@ -87,7 +87,7 @@ impl JobService {
             clippy::cast_sign_loss,
             reason = "an estimate"
         )]
-        let eta = (complete && pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
+        let eta = (complete && !job.state.is_final() && pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
             .then(|| (job.counts.left() as f64 / pace.images_per_second).ceil() as u64);
         let waiting_on = self.waiting.snapshot().or_else(|| self.waits_for_workers(&job, &live));
         let workers = self.workers(&job, &live).await?;

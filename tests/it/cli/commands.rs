@@ -99,7 +99,11 @@ async fn client_commands_report_their_result_by_exit_code() {
     let followed = glimpse(&at, &["jobs", "show", id, "--follow"]).await;
     assert!(followed.status.success() && stdout(&followed).contains("26"), "{}", stdout(&followed));
     let logs = glimpse(&at, &["jobs", "logs", id]).await;
-    assert!(stdout(&logs).contains("lists s3://") && stdout(&logs).contains("SUCCEEDED: "), "{}", stdout(&logs));
+    assert!(
+        stdout(&logs).contains("the job indexes s3://") && stdout(&logs).contains("SUCCEEDED: "),
+        "{}",
+        stdout(&logs)
+    );
     let list = glimpse(&at, &["jobs", "list"]).await;
     assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
     assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));
@@ -262,7 +266,7 @@ async fn the_doctor_checks_a_running_service_and_its_data_folder() {
     let (data, addr, s3) = (folder.path().to_str().unwrap(), free_address(), free_address());
     let variables = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", addr.as_str()), ("GLIMPSE_S3_ADDR", s3.as_str())];
     let service = RunningCommand::start(&variables, &["serve"], "service ");
-    let seeded = glimpse(&variables, &["seed", "--count", "2"]).await;
+    let seeded = glimpse(&variables, &["seed", "--count", "2", "--prefix", "images"]).await;
     assert_eq!(seeded.status.code(), Some(0), "{}", stderr(&seeded));
     let indexed = glimpse(&[("GLIMPSE_URL", service.url.as_str())], &["ingest", "--prefix", "images/"]).await;
     assert_eq!(indexed.status.code(), Some(0), "{}", stderr(&indexed));

@@ -17,7 +17,7 @@ async fn jobs_are_listed_shown_retried_and_pruned() {
     }
     let id = cli.json(&["ingest", "--no-wait"]).await["job_id"].as_str().unwrap().to_owned();
     let log = cli.run(3, &["jobs", "logs", &id, "--follow"]).await;
-    assert!(log.contains("lists s3://") && log.contains("SUCCEEDED: "), "{log}");
+    assert!(log.contains("the job indexes s3://") && log.contains("SUCCEEDED: "), "{log}");
     let page = cli.json(&["jobs", "logs", &id]).await;
     let next = page["next"].to_string();
     assert_eq!(page["logs"].as_str().unwrap(), log.trim_end());

@@ -70,7 +70,7 @@ async fn an_interrupted_job_continues_at_the_next_start() {
     let job = app.job_until(&id, JobReply::is_final).await;
     assert_eq!((job.status.as_str(), job.counts.done, job.counts.listed), ("SUCCEEDED", 80, 80), "{job:?}");
     let (_, logs) = app.get(&format!("/jobs/{id}/logs")).await;
-    assert!(logs["logs"].as_str().unwrap().contains("continues with"), "{logs}");
+    assert!(logs["logs"].as_str().unwrap().contains("continues to index"), "{logs}");
     let (_, collections) = app.get("/collections").await;
     assert_eq!(collections["collections"][0]["count"], 80);
 }
@@ -135,7 +135,7 @@ async fn a_job_and_its_log_can_be_followed_as_streams_to_their_end() {
     let last: JobReply = serde_json::from_str(last).unwrap();
     assert_eq!((last.status.as_str(), last.counts.done), ("SUCCEEDED", 26));
     assert!(states.matches("event: job").count() >= 2, "{states}");
-    assert!(lines.contains("lists s3://pipeline/") && lines.contains("SUCCEEDED: 26 done"), "{lines}");
+    assert!(lines.contains("the job indexes s3://pipeline/") && lines.contains("SUCCEEDED: 26 done"), "{lines}");
 
     let number = lines.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
     let rest = app.client.get(format!("{}{log}", app.url)).header("accept", "text/event-stream");

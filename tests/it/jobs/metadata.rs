@@ -96,7 +96,8 @@ async fn the_columns_of_a_csv_are_found_by_both_searches() {
     let text = app.log(&job.job_id).await;
     assert!(text.contains("line 9: its s3_key is empty"), "{text}");
     assert!(text.contains("line 10: it has 3 fields, the header has 4"), "{text}");
-    let tally = "4 keys have a row, 2 rows cannot be used, 1 rows are about other keys, 1 rows are followed";
+    let tally = "keys with a row: 4; rows that cannot be used: 2; rows about other keys: 1; rows replaced by a later row for the \
+                 same key: 1";
     assert!(text.contains(tally), "{text}");
 }
 
@@ -220,7 +221,7 @@ async fn many_rows_are_read_in_batches() {
     app.put("many.csv", file).await;
     let job = ingest_well(&app, "many.csv").await;
     assert_eq!(found(&app, "meta.number=5000&meta.taxon=Felis").await, ["cat.jpg"]);
-    assert!(app.log(&job.job_id).await.contains("5001 keys have a row, 0 rows cannot be used"));
+    assert!(app.log(&job.job_id).await.contains("keys with a row: 5001; rows that cannot be used: 0"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -165,6 +165,8 @@ async fn contradictory_options_are_refused_at_submission() {
     for (body, code) in [
         (json!({"sync": true, "image_max_items": 5}), "invalid_image_max_items"),
         (json!({"sync": true, "max_delete_percent": 101}), "invalid_max_delete_percent"),
+        (json!({"image_max_items": 0}), "invalid_image_max_items"),
+        (json!({"s3_prefix": "x".repeat(1_025)}), "invalid_s3_prefix"),
         (json!({"max_delete_percent": 5}), "invalid_max_delete_percent"),
         (json!({"max_failures": "many"}), "invalid_max_failures"),
         (json!({"max_failures": "101%"}), "invalid_max_failures"),

@@ -82,8 +82,8 @@ pub(crate) async fn load(
         ledger.write(move |tx| metadata::set_read(tx, id)).await?;
         let distinct = ledger.read_in_steps(metadata::count(id)).await?;
         let line = format!(
-            "metadata file {uri}: {distinct} keys have a row, {} rows cannot be used, {} rows are about other keys, {} \
-             rows are followed by a later row for the same key, which is used instead",
+            "metadata file {uri}: keys with a row: {distinct}; rows that cannot be used: {}; rows about other keys: {}; \
+             rows replaced by a later row for the same key: {}",
             tally.bad,
             tally.outside,
             tally.kept - distinct
@@ -126,13 +126,13 @@ pub(crate) async fn log_joined(ledger: &Ledger, job: &JobRecord, images: u64) ->
         return Ok(());
     }
     let joined = ledger.read_in_steps(metadata::joined(job.id, MAX_LOGGED_UNUSED_ROWS)).await?;
-    let mut line = format!("metadata file: {} of {images} images found a row", joined.images);
+    let mut line = format!("metadata file: images with a row: {} of {images}", joined.images);
     // A retry processes only a few images, so unused rows are normal.
     if job.spec.retry_of.is_none() && joined.unused > 0 {
         let examples: Vec<String> = joined.examples.iter().map(|uri| format!("`{}`", shown(uri.key()))).collect();
         let more = joined.unused.saturating_sub(examples.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        write!(line, "; {} rows found no image: {}{more}", joined.unused, examples.join(", ")).ok();
+        write!(line, "; rows without an image: {} ({}{more})", joined.unused, examples.join(", ")).ok();
     }
     ledger.log(job.id, line).await
 }

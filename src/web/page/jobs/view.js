@@ -82,7 +82,7 @@ function jobRow(job) {
   return el(
     "tr",
     {},
-    el("td", {}, el("a", { href }, `${job.s3_bucket}/${job.s3_prefix}`)),
+    el("td", { class: "prefix" }, el("a", { href }, `${job.s3_bucket}/${job.s3_prefix}`)),
     el("td", {}, job.collection),
     el("td", {}, stateBadge(job.status)),
     el("td", { class: "right" }, formatNumber(job.counts.done)),

@@ -28,12 +28,12 @@ async fn a_table_typed_in_another_normal_form_finds_its_images_and_the_log_count
         assert_eq!((&reply["results"][0]["s3_key"], &reply["results"][1]), (&json!(key), &json!(null)), "{reply}");
     }
     let message = app.log(&job.job_id).await;
-    let line = format!("2 of 3 images found a row; 1 rows found no image: `{FOLDER_NFC}gone.jpg`");
+    let line = format!("images with a row: 2 of 3; rows without an image: 1 (`{FOLDER_NFC}gone.jpg`)");
     assert!(message.contains(&line), "{message}");
     // The rows are known: nothing is done again.
     let again = app.ingest_with(json!({"metadata_key": "tableau-\u{e9}.csv"})).await;
     assert_eq!((again.counts.unchanged, again.counts.done), (3, 0), "{again:?}");
-    assert!(app.log(&again.job_id).await.contains("2 of 3 images found a row"));
+    assert!(app.log(&again.job_id).await.contains("images with a row: 2 of 3"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +49,7 @@ async fn a_prefix_typed_in_another_normal_form_is_found() {
     assert_eq!((job.counts.done, job.s3_prefix.as_str()), (2, FOLDER_NFC));
     let message = app.log(&job.job_id).await;
     assert!(
-        message.contains("its NFD form, which is used") && message.contains("1 of 2 images found a row"),
+        message.contains("its NFD form, which is used") && message.contains("images with a row: 1 of 2"),
         "{message}"
     );
     // With `sync`, the prefix covers the keys in the stored form.

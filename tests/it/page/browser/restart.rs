@@ -48,7 +48,7 @@ async fn the_view_of_a_job_continues_after_a_restart_without_a_reload() {
     browser.wait_until("document.querySelector('.log').innerText.includes('SUCCEEDED: 200 done')").await;
     // The earlier lines of the log are shown once, and the page was not reloaded.
     let log = browser.text(".log").await;
-    assert_eq!(log.matches("lists s3://pipeline/images/").count(), 1, "{log}");
+    assert_eq!(log.matches("the job indexes s3://pipeline/images/").count(), 1, "{log}");
     assert_eq!(browser.run("return window.sameOldPage").await, json!(true));
     browser.screenshot("job-service-back").await;
     browser.close().await;
