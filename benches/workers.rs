@@ -118,7 +118,7 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let settings = WorkerSettings {
-            url: self.service.url.clone(),
+            url: self.service.url.parse().unwrap(),
             job: job.id,
             name: "w".into(),
             token: Secret::new(job.token),
@@ -162,7 +162,8 @@ impl Bench {
 }
 
 fn provider(clip: &CheapClip) -> Arc<dyn ImageEmbeddingProvider> {
-    let service = ServiceSettings { url: clip.url.clone(), key: Secret::default(), timeout: Duration::from_secs(30) };
+    let service =
+        ServiceSettings { url: clip.url.parse().unwrap(), key: Secret::default(), timeout: Duration::from_secs(30) };
     let (max_batch, resize) = (std::num::NonZeroUsize::new(8).unwrap(), Resize::CropFloor);
     let settings = RemoteSettings { service, model: String::new(), max_batch, size: None, resize };
     Arc::new(ClipProvider::new(settings).unwrap())

@@ -50,8 +50,8 @@ impl Ending {
 
 /// The end of the help of a command that needs a running service.
 const SERVICE: &str = "\
-The command connects to the service at GLIMPSE_URL (http://127.0.0.1:8080 by default) and sends the first key of
-GLIMPSE_API_KEY, if one is set.";
+The command connects to the service at GLIMPSE_URL (by default at the address of GLIMPSE_ADDR) and sends the first key
+of GLIMPSE_API_KEY, if one is set.";
 
 fn client_help(examples: &str) -> String {
     format!("{examples}\n\n{SERVICE}")
@@ -75,7 +75,7 @@ Examples:
   glimpse jobs list                              see what was indexed
 
 Settings are environment variables; docs/settings.md describes them. Commands that need a running service connect to
-GLIMPSE_URL (http://127.0.0.1:8080 by default) and send the first key of GLIMPSE_API_KEY.
+GLIMPSE_URL (by default at the address of GLIMPSE_ADDR) and send the first key of GLIMPSE_API_KEY.
 
 Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 70 a task that the
 service needs ended unexpectedly; 78 the service refuses the worker, or the settings of the worker are invalid.";
@@ -137,7 +137,11 @@ impl Cli {
 
     /// Runs the command, and prints the error if it fails. Returns the exit code.
     pub async fn run(self) -> u8 {
-        match Box::pin(self.command.run(Settings::load())).await {
+        let settings = match self.command {
+            Command::Worker(_) => Settings::load_for_worker(),
+            _ => Settings::load(),
+        };
+        match Box::pin(self.command.run(settings)).await {
             Ok(ending) => ending.code(),
             // The reader of the output closed it: `glimpse jobs list | head -1` is not a failure.
             Err(CliError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => Ending::Done.code(),

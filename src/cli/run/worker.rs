@@ -7,6 +7,7 @@ use clap::Args;
 use crate::app::{WorkerApp, WorkerSettings};
 use crate::cli::{CliError, Ending};
 use crate::config::Settings;
+use crate::domain::Endpoint;
 use crate::shutdown::Shutdown;
 
 const NOTES: &str = "\
@@ -30,7 +31,7 @@ start.";
 pub(in crate::cli) struct Worker {
     /// The address of the service [default: GLIMPSE_URL]
     #[arg(long, value_name = "URL")]
-    service: Option<String>,
+    service: Option<Endpoint>,
     /// The id of the job
     #[arg(long, value_name = "ID")]
     job: String,
@@ -52,7 +53,7 @@ impl Worker {
             watch_parent(&shutdown)?;
         }
         let worker_settings = WorkerSettings {
-            url: self.service.unwrap_or_else(|| settings.place.glimpse_url.clone()),
+            url: self.service.unwrap_or_else(|| settings.service_url()),
             job: self.job,
             name: self.name.unwrap_or_else(random_name),
             token: settings.jobs.glimpse_worker_token.clone(),

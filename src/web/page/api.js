@@ -47,7 +47,7 @@ const SENTENCES = {
   not_ready: (message) => `The service is not ready: ${message}.`,
   busy: () => "The service is busy. Try again in a moment.",
   space_mismatch: () =>
-    "This collection was indexed with another model. Choose another collection, or index the images into a new one.",
+    "This collection was indexed with another model, or its images were resized in another way. Choose another collection, or index the images into a new one.",
   network: () => "The service does not answer. Check that it is running, then try again.",
 };
 
