@@ -140,6 +140,8 @@ fn every_secret_can_be_in_a_file() {
     assert_eq!(settings.api.glimpse_api_key.reveal(), "hush");
     std::fs::write(&path, "\n").unwrap();
     assert!(error_of(&[("GLIMPSE_API_KEY_FILE", file)]).contains("is empty"));
+    // A device that never ends is not read.
+    assert!(error_of(&[("GLIMPSE_API_KEY_FILE", "/dev/zero")]).contains("not a regular file"));
 }
 
 #[test]
