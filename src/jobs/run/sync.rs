@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{FailureLimit, ImageId, ImageUri, JobRecord, JobSpec};
 use crate::index::Stores;
 use crate::jobs::error::JobsError;
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::service::Submission;
 use crate::jobs::service::tally;
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::Ledger;
 use crate::ledger::planning::vanished::{self, Losses};
 

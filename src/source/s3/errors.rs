@@ -8,7 +8,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::codes::Kind;
-use super::operator::Setup;
+use super::operator_error::Setup;
 use super::reply::ReplyFacts;
 use crate::domain::{DependencyError, FailureKind, ImageUri, with_causes};
 use crate::http::parse_retry_after;

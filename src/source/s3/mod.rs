@@ -9,7 +9,7 @@ mod headers;
 mod listing;
 mod metadata;
 mod open;
-mod operator;
+mod operator_error;
 mod page;
 mod page_body;
 mod page_values;
@@ -27,7 +27,7 @@ use futures::stream::BoxStream;
 
 use self::body::check_size;
 use self::errors::{Target, source_error};
-use self::operator::Setup;
+use self::operator_error::Setup;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri, Timestamp, object_version};
 use crate::telemetry::metrics::{Counter, counter, families};
