@@ -102,8 +102,11 @@ struct Bare {
 impl Bare {
     async fn new(service: &Service, clip: &CheapClip) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let remote =
-            ServiceSettings { url: clip.url.clone(), key: Secret::default(), timeout: Duration::from_secs(30) };
+        let remote = ServiceSettings {
+            url: clip.url.parse().unwrap(),
+            key: Secret::default(),
+            timeout: Duration::from_secs(30),
+        };
         let max_batch = NonZeroUsize::new(8).unwrap();
         let resize = Resize::CropFloor;
         let settings = RemoteSettings { service: remote, model: String::new(), max_batch, size: None, resize };

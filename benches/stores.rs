@@ -135,7 +135,12 @@ async fn search_time(stores: &Stores, collection: &CollectionName, records: &[Im
 }
 
 fn client(server: &QdrantServer) -> QdrantIndex {
-    QdrantIndex::new(QdrantSettings { url: server.url(), api_key: Secret::default(), timeout: TIMEOUT }).unwrap()
+    QdrantIndex::new(QdrantSettings {
+        url: server.url().parse().unwrap(),
+        api_key: Secret::default(),
+        timeout: TIMEOUT,
+    })
+    .unwrap()
 }
 
 fn weaviate() -> Option<Arc<dyn ImageIndex>> {
@@ -145,7 +150,8 @@ fn weaviate() -> Option<Arc<dyn ImageIndex>> {
         return None;
     };
     let api_key = Secret::new(set("WEAVIATE_API_KEY").unwrap_or_default());
-    let settings = WeaviateSettings { url, grpc_url: set("WEAVIATE_GRPC_URL"), api_key, timeout: TIMEOUT };
+    let grpc_url = set("WEAVIATE_GRPC_URL").map(|url| url.parse().unwrap());
+    let settings = WeaviateSettings { url: url.parse().unwrap(), grpc_url, api_key, timeout: TIMEOUT };
     Some(Arc::new(WeaviateIndex::new(settings).unwrap()))
 }
 

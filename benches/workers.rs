@@ -16,6 +16,7 @@ use glimpse::domain::{Secret, StoreSet};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings};
 use glimpse::imaging::Resize;
 use glimpse::jobs::pool::broker::{LeaseBroker, LeaseError, Offer};
+use glimpse::jobs::remote::same_bucket::ObjectRead;
 use glimpse::jobs::remote::wire::{JoinRequest, PROTOCOL, VERSION};
 use glimpse::ledger::Report;
 use glimpse::pipeline::{Indexed, ItemOutcome, PipelineSettings, Stages, TaskOutcome};
@@ -117,7 +118,7 @@ impl Bench {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let settings = WorkerSettings {
-            url: self.service.url.clone(),
+            url: self.service.url.parse().unwrap(),
             job: job.id,
             name: "w".into(),
             token: Secret::new(job.token),
@@ -127,7 +128,8 @@ impl Bench {
         let provider = provider(clip);
         let space = provider.space().await.unwrap().as_ref().clone();
         let stores = StoreSet::parse("embedded");
-        let introduction = JoinRequest { version: VERSION.to_owned(), protocol: PROTOCOL, space, stores, node: None };
+        let (version, object) = (VERSION.to_owned(), Some(ObjectRead::NotCompared));
+        let introduction = JoinRequest { version, protocol: PROTOCOL, space, stores, node: None, object };
         let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
         let broker = ServiceBroker::new(client, introduction, 30, Measures::new(stages, provider));
         let (cpu, started, mut batches) = (cpu_seconds(), Instant::now(), 0);
@@ -160,7 +162,8 @@ impl Bench {
 }
 
 fn provider(clip: &CheapClip) -> Arc<dyn ImageEmbeddingProvider> {
-    let service = ServiceSettings { url: clip.url.clone(), key: Secret::default(), timeout: Duration::from_secs(30) };
+    let service =
+        ServiceSettings { url: clip.url.parse().unwrap(), key: Secret::default(), timeout: Duration::from_secs(30) };
     let (max_batch, resize) = (std::num::NonZeroUsize::new(8).unwrap(), Resize::CropFloor);
     let settings = RemoteSettings { service, model: String::new(), max_batch, size: None, resize };
     Arc::new(ClipProvider::new(settings).unwrap())

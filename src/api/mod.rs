@@ -95,7 +95,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             ApiError::wrong_method(method.as_str(), uri.path())
         })
-        .layer(from_fn_with_state(parameters, parameters::refuse_unknown))
+        .layer(from_fn_with_state(parameters, parameters::check_query))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .layer(Extension(authenticator.clone()))
         .layer(from_fn_with_state(authenticator, auth::authenticate))

@@ -30,6 +30,7 @@ pub struct SessionReply {
 
 /// A sign-in.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct SessionRequest {
     /// One of the keys of `GLIMPSE_API_KEY`.
     #[schema(value_type = String)]

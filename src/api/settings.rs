@@ -59,6 +59,9 @@ impl ApiSettings {
     /// # Errors
     /// A message that names the settings and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
+        if !self.glimpse_api_key.is_empty() && self.keys().is_empty() {
+            return Err("GLIMPSE_API_KEY has no key: set one or several comma-separated keys, or unset it".to_owned());
+        }
         let addr = self.glimpse_addr;
         if !addr.ip().is_loopback() && self.keys().is_empty() && !self.glimpse_allow_anonymous {
             return Err(format!(
@@ -79,6 +82,8 @@ mod tests {
         let open = ApiSettings { glimpse_addr: ([0, 0, 0, 0], 8080).into(), ..ApiSettings::default() };
         assert!(open.validate().unwrap_err().contains("GLIMPSE_API_KEY"));
         ApiSettings { glimpse_api_key: Secret::new("k"), ..open.clone() }.validate().unwrap();
+        let no_key = ApiSettings { glimpse_api_key: Secret::new(" ,"), ..ApiSettings::default() };
+        assert!(no_key.validate().unwrap_err().contains("has no key"));
         ApiSettings { glimpse_allow_anonymous: true, ..open }.validate().unwrap();
         ApiSettings { glimpse_addr: "[::1]:0".parse().unwrap(), ..ApiSettings::default() }.validate().unwrap();
     }

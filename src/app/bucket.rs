@@ -6,7 +6,7 @@ use futures::StreamExt;
 use super::{BuildError, parts};
 use crate::config::Settings;
 use crate::domain::{ImageUri, InvalidSetting};
-use crate::source::{EmbeddedS3, Endpoint, ImageSource, NewObject, S3Settings, S3Source, Scope};
+use crate::source::{EmbeddedS3, ImageSource, NewObject, S3Endpoint, S3Settings, S3Source, Scope};
 
 /// A client of the bucket that the settings name.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Bucket {
 /// Returns the settings of a client. For `embedded`, the server is in the process that has the same data folder.
 pub(super) fn client_settings(settings: &Settings) -> Result<S3Settings, BuildError> {
     let mut client = parts::s3_settings(settings);
-    if settings.source.s3_endpoint == Endpoint::Embedded && client.credentials.is_none() {
+    if settings.source.s3_endpoint == S3Endpoint::Embedded && client.credentials.is_none() {
         let folder = parts::bucket_folder(settings);
         let stored = EmbeddedS3::stored_credentials(&folder);
         client.credentials = stored.map_err(|source| BuildError::Folder { folder: folder.clone(), source })?;

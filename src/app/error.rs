@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use crate::config::SettingsError;
 use crate::domain::InvalidSetting;
 use crate::embed::EmbedError;
-use crate::index::InvalidStoreSettings;
 use crate::index::embedded::OpenError;
 use crate::ledger::LedgerError;
 use crate::resilience::Retryable;
@@ -45,7 +44,7 @@ pub enum BuildError {
         source: io::Error,
     },
     /// The embedded S3 server cannot start.
-    #[error("embedded S3 server: {0}")]
+    #[error(transparent)]
     BucketServer(#[from] EmbeddedS3Error),
     /// The settings of the bucket are invalid.
     #[error(transparent)]
@@ -56,9 +55,6 @@ pub enum BuildError {
     /// The embedded index cannot be opened.
     #[error(transparent)]
     Index(#[from] OpenError),
-    /// The settings of a remote store are invalid.
-    #[error(transparent)]
-    Store(#[from] InvalidStoreSettings),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -86,7 +82,7 @@ impl BuildError {
     /// Whether the error persists until a setting is changed.
     pub fn is_configuration_error(&self) -> bool {
         match self {
-            Self::Settings(_) | Self::Setting(_) | Self::Bucket(_) | Self::Store(_) => true,
+            Self::Settings(_) | Self::Setting(_) | Self::Bucket(_) => true,
             Self::Provider(error) => !error.is_retryable(),
             Self::Source(error) => !error.is_retryable(),
             Self::AddressInUse(_)

@@ -36,7 +36,6 @@ use crate::telemetry::metrics;
 
 pub use bucket::Bucket;
 pub use clip::ClipService;
-pub(crate) use cluster::local_url;
 pub use doctor::{CheckResult, Doctor, Problem, finding};
 pub use error::BuildError;
 
@@ -71,6 +70,9 @@ impl App {
 
     async fn assemble(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
         settings.validate()?;
+        for warning in settings.without_effect() {
+            tracing::warn!("{warning}");
+        }
         // The address first: if this fails, no file has been changed.
         let requested = settings.api.glimpse_addr;
         let listener = TcpListener::bind(requested).await.map_err(|source| match source.kind() {

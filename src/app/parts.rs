@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::images::{Originals, Thumbnails};
 use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use crate::source::{
-    EmbeddedS3, EmbeddedS3Settings, Endpoint, GuardedSource, ImageSource, S3Credentials, S3Settings, S3Source,
+    EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, S3Credentials, S3Endpoint, S3Settings, S3Source,
 };
 
 /// Creates the data folder and locks it for this process. The operating system releases the lock when the process ends.
@@ -24,11 +24,22 @@ pub(super) fn lock(folder: &Path) -> Result<File, BuildError> {
     }
 }
 
+/// Checks whether a data folder that does not exist can be created: creates the first missing folder of its path, and
+/// removes it again.
+pub(super) fn check_creation(folder: &Path) -> Result<(), BuildError> {
+    let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).last();
+    let Some(missing) = missing else { return Ok(()) };
+    std::fs::create_dir(missing).map_err(|source| BuildError::Folder { folder: folder.to_owned(), source })?;
+    // A service that started at this moment may have put files into it.
+    std::fs::remove_dir(missing).ok();
+    Ok(())
+}
+
 /// Returns the settings of clients of the bucket, and the embedded S3 server if the bucket is in this process.
 pub(super) async fn bucket(settings: &Settings) -> Result<(S3Settings, Option<EmbeddedS3>), BuildError> {
     match settings.source.s3_endpoint {
-        Endpoint::Aws | Endpoint::Url(_) => Ok((s3_settings(settings), None)),
-        Endpoint::Embedded => {
+        S3Endpoint::Aws | S3Endpoint::Url(_) => Ok((s3_settings(settings), None)),
+        S3Endpoint::Embedded => {
             let server = start_bucket_server(settings).await?;
             let client = S3Settings {
                 endpoint: Some(server.endpoint()),
@@ -70,13 +81,13 @@ pub(super) fn s3_settings(settings: &Settings) -> S3Settings {
     let source_settings = &settings.source;
     S3Settings {
         endpoint: match &source_settings.s3_endpoint {
-            Endpoint::Embedded => Some(format!("http://{}", source_settings.glimpse_s3_addr)),
-            Endpoint::Aws => None,
-            Endpoint::Url(url) => Some(url.clone()),
+            S3Endpoint::Embedded => Some(format!("http://{}", source_settings.glimpse_s3_addr)),
+            S3Endpoint::Aws => None,
+            S3Endpoint::Url(url) => Some(url.to_string()),
         },
         region: source_settings.s3_region.clone(),
         // A host name made of a bucket name and a loopback address does not resolve.
-        path_style: source_settings.s3_path_style || source_settings.s3_endpoint == Endpoint::Embedded,
+        path_style: source_settings.s3_path_style || source_settings.s3_endpoint == S3Endpoint::Embedded,
         credentials: credentials(settings),
         anonymous: source_settings.s3_anonymous,
         request_payer: source_settings.s3_request_payer.is_some(),

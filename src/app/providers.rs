@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::BuildError;
 use crate::config::Settings;
+use crate::domain::Endpoint;
 use crate::embed::local::{LocalProvider, Source};
 use crate::embed::{
     ClipProvider, ImageEmbeddingProvider, Multi2VecProvider, OllamaProvider, OllamaSettings, OpenAiProvider,
@@ -14,13 +15,14 @@ use crate::imaging::Resize;
 /// Returns the adapter. An adapter for a remote service makes no network call yet: a service that is down now may be up
 /// when it is needed.
 pub(super) async fn raw(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
-    Ok(match settings.embed.image_embedding_provider {
-        ProviderKind::Local => local(settings).await?,
-        ProviderKind::Clip => Arc::new(ClipProvider::new(remote(settings))?),
-        ProviderKind::OpenAi => Arc::new(OpenAiProvider::new(remote(settings))?),
-        ProviderKind::Multi2Vec => Arc::new(Multi2VecProvider::new(remote(settings))?),
-        ProviderKind::Ollama => Arc::new(OllamaProvider::new(OllamaSettings {
-            service: service(settings),
+    Ok(match (settings.embed.image_embedding_provider, settings.embed.service_url()) {
+        // The settings have been validated, so only a model in this process has no URL.
+        (ProviderKind::Local, _) | (_, None) => local(settings).await?,
+        (ProviderKind::Clip, Some(url)) => Arc::new(ClipProvider::new(remote(settings, url))?),
+        (ProviderKind::OpenAi, Some(url)) => Arc::new(OpenAiProvider::new(remote(settings, url))?),
+        (ProviderKind::Multi2Vec, Some(url)) => Arc::new(Multi2VecProvider::new(remote(settings, url))?),
+        (ProviderKind::Ollama, Some(url)) => Arc::new(OllamaProvider::new(OllamaSettings {
+            service: service(settings, url),
             vision_model: settings.embed.ollama_vision_model.clone(),
             text_model: settings.embed.ollama_model.clone(),
             size: settings.imaging.image_target_size,
@@ -32,22 +34,20 @@ pub(super) async fn raw(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingPro
 /// Returns the start line: the model, where it runs, and which settings change it.
 pub(super) fn start_line(settings: &Settings) -> String {
     let embed = &settings.embed;
-    // The settings have been validated, so the URL contains no password.
-    let url = embed.service_url();
-    match embed.image_embedding_provider {
-        kind @ (ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec) => {
+    match (embed.image_embedding_provider, embed.service_url()) {
+        (kind @ (ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec), Some(url)) => {
             format!(
                 "model    {} by {} at {url} (CLIP_MODEL, IMAGE_EMBEDDING_PROVIDER, CLIP_URL)",
                 embed.service_model(),
                 kind.name()
             )
         }
-        ProviderKind::Ollama => format!(
+        (ProviderKind::Ollama, Some(url)) => format!(
             "model    captions by {}, vectors of the captions by {}, at {url}: a text space, not a CLIP space \
              (OLLAMA_VISION_MODEL, OLLAMA_MODEL, OLLAMA_BASE_URL)",
             embed.ollama_vision_model, embed.ollama_model
         ),
-        ProviderKind::Local => {
+        (ProviderKind::Local, _) | (_, None) => {
             let threads = embed.threads();
             format!(
                 "model    {} in this process, {threads} threads (CLIP_MODEL, GLIMPSE_EMBED_THREADS)",
@@ -70,9 +70,9 @@ async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, B
     Ok(Arc::new(provider))
 }
 
-fn remote(settings: &Settings) -> RemoteSettings {
+fn remote(settings: &Settings, url: &Endpoint) -> RemoteSettings {
     RemoteSettings {
-        service: service(settings),
+        service: service(settings, url),
         model: settings.embed.service_model(),
         max_batch: settings.pipeline.lanes().batch,
         size: settings.imaging.image_target_size,
@@ -89,9 +89,9 @@ fn resize(settings: &Settings) -> Resize {
     }
 }
 
-fn service(settings: &Settings) -> ServiceSettings {
+fn service(settings: &Settings, url: &Endpoint) -> ServiceSettings {
     ServiceSettings {
-        url: settings.embed.service_url().to_owned(),
+        url: url.clone(),
         key: settings.embed.clip_api_key.clone(),
         timeout: settings.embed.clip_timeout.duration(),
     }

@@ -98,7 +98,7 @@ pub(super) fn qdrant(settings: &IndexSettings) -> QdrantSettings {
 pub(super) fn weaviate(settings: &IndexSettings) -> WeaviateSettings {
     WeaviateSettings {
         url: settings.weaviate_url.clone(),
-        grpc_url: Some(settings.weaviate_grpc_url.clone()).filter(|url| !url.is_empty()),
+        grpc_url: settings.weaviate_grpc_url.clone(),
         api_key: settings.weaviate_api_key.clone(),
         timeout: settings.vector_db_timeout.duration(),
     }
@@ -127,11 +127,9 @@ fn for_jobs_and_searches(
 pub(super) fn start_line(settings: &IndexSettings) -> String {
     let descriptions = settings.vector_db_provider.as_slice().iter().map(|kind| match kind {
         StoreKind::Embedded => "embedded".to_owned(),
-        // The settings have been validated, so the URLs contain no password.
         StoreKind::Qdrant => match grpc_url(&settings.qdrant_url) {
-            Ok((url, true)) => format!("qdrant at {url}, the gRPC port of QDRANT_URL"),
-            Ok((url, false)) => format!("qdrant at {url} (QDRANT_URL)"),
-            Err(_) => "qdrant".to_owned(),
+            (url, true) => format!("qdrant at {url}, the gRPC port of QDRANT_URL"),
+            (url, false) => format!("qdrant at {url} (QDRANT_URL)"),
         },
         StoreKind::Weaviate => format!("weaviate at {} (WEAVIATE_URL)", settings.weaviate_url),
     });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::multipart::{Form, Part};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::CliError;
 use crate::api::replies::ErrorReply;
 use crate::config::Settings;
-use crate::domain::Secret;
+use crate::domain::{Endpoint, Secret};
 use crate::http::is_this_machine;
 
 /// How long a command that waits for a job retries requests. It is long enough for a restart of the service.
@@ -49,28 +49,24 @@ impl Reply {
 impl Client {
     /// Returns a client of the service at `GLIMPSE_URL`.
     pub(super) fn new(settings: &Settings) -> Result<Self, CliError> {
-        Self::for_url(&settings.place.glimpse_url, settings)
+        Self::for_url(&settings.service_url(), settings)
     }
 
     /// Returns a client of the service at `GLIMPSE_URL` without a request timeout.
     pub(super) fn without_timeout(settings: &Settings) -> Result<Self, CliError> {
-        Self::build(&settings.place.glimpse_url, settings, None)
+        Self::build(&settings.service_url(), settings, None)
     }
 
     /// Returns a client of the service at this address.
-    pub(super) fn for_url(url: &str, settings: &Settings) -> Result<Self, CliError> {
+    pub(super) fn for_url(url: &Endpoint, settings: &Settings) -> Result<Self, CliError> {
         // The service has its own timeout (GLIMPSE_REQUEST_TIMEOUT) and reports it. This one is for a service that
         // hangs.
         let timeout = settings.api.glimpse_request_timeout.duration() + Duration::from_secs(10);
         Self::build(url, settings, Some(timeout))
     }
 
-    fn build(url: &str, settings: &Settings, timeout: Option<Duration>) -> Result<Self, CliError> {
-        let invalid = || CliError::Url { url: url.to_owned() };
-        let url: Url = url.parse().map_err(|_| invalid())?;
-        if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
-            return Err(invalid());
-        }
+    fn build(url: &Endpoint, settings: &Settings, timeout: Option<Duration>) -> Result<Self, CliError> {
+        let url = url.url().clone();
         let mut http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             // Detects a service that disappeared without closing the connection.
@@ -158,6 +154,8 @@ impl Client {
         }
         let text = response.text().await.map_err(|error| self.connection_error(error))?;
         let message = match serde_json::from_str::<ErrorReply>(&text) {
+            // The message of the service is about headers.
+            Ok(_) if status == StatusCode::UNAUTHORIZED => return Err(self.unauthorized()),
             Ok(reply) => reply.message,
             Err(_) => format!(
                 "{} answers {status}, but not with an error of Glimpse; set GLIMPSE_URL to the address of a service",
@@ -165,6 +163,18 @@ impl Client {
             ),
         };
         Err(CliError::Refused { status: status.as_u16(), message })
+    }
+
+    fn unauthorized(&self) -> CliError {
+        let url = self.address();
+        let message = match &self.key {
+            None => format!("the service at {url} needs an API key: set GLIMPSE_API_KEY to it"),
+            Some(_) => format!(
+                "the service at {url} does not know the API key: set GLIMPSE_API_KEY to a key of the service (of several, \
+                 the first one is sent)"
+            ),
+        };
+        CliError::Refused { status: StatusCode::UNAUTHORIZED.as_u16(), message }
     }
 
     fn connection_error(&self, error: reqwest::Error) -> CliError {
@@ -182,7 +192,7 @@ mod tests {
     use super::*;
 
     fn at(url: &str) -> Result<Client, CliError> {
-        Client::for_url(url, &Settings::default())
+        Client::for_url(&url.parse().unwrap(), &Settings::default())
     }
 
     #[test]
@@ -203,10 +213,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_unreachable_service_and_an_invalid_url_are_reported() {
+    async fn an_unreachable_service_is_reported() {
         let error = at("http://127.0.0.1:1").unwrap().get(&["jobs"], &()).await.unwrap_err();
         assert!(error.is_temporary());
         assert!(error.chain().contains("`glimpse serve`"), "{}", error.chain());
-        assert!(matches!(at("localhost:8080").unwrap_err(), CliError::Url { .. }));
     }
 }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::out::{self, Output};
-use super::{CliError, Ending, SERVICE, client_help};
+use super::{CliError, Ending, client_help, subcommand_help};
 use crate::api::replies::{CollectionReply, CollectionsReply, DeletedReply, StatusReply};
 use crate::config::Settings;
 
@@ -18,7 +18,7 @@ Examples:
 `glimpse verify` compares the stores of a collection and repairs differences.";
 
 #[derive(Debug, Args)]
-#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| command.after_help(SERVICE))]
+#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| subcommand_help("collections", EXAMPLES, command))]
 pub(super) struct Collections {
     #[command(subcommand)]
     command: Command,

@@ -6,10 +6,14 @@ use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, out};
-use crate::app::{CheckResult, Doctor as Checks, Problem, finding, local_url};
+use crate::app::{CheckResult, Doctor as Checks, Problem, finding};
 use crate::config::{Settings, SettingsError};
 
 const NOTES: &str = "\
+Examples:
+  glimpse doctor           check everything that the settings of this environment name
+  glimpse doctor --quick   check only whether the running service is ready
+
 Checks the settings, the data folder, the bucket, the embedding provider (images and text), the stores, the Ray cluster
 (if one is set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
 not printed. With --quick it only requests /readyz from the service on this machine and waits at most two seconds. Use
@@ -42,7 +46,8 @@ impl Doctor {
             report.line(&finding("settings", async { outcome }).await)?;
         }
         if !self.quick {
-            for warning in crate::config::warnings() {
+            let unused = settings.iter().flat_map(Settings::without_effect);
+            for warning in crate::config::warnings().into_iter().chain(unused) {
                 out::line(format!("warn  {:<9} {warning}", "settings"))?;
             }
         }
@@ -85,7 +90,7 @@ impl Report {
 
 /// Checks whether the service of this machine is ready. A service that does not run is a problem only if `required`.
 async fn service(settings: &Settings, required: bool) -> Result<String, Problem> {
-    let url = url(settings);
+    let url = settings.service_url();
     let failed = |problem: String, advice: &str| Err(Problem { problem, advice: advice.to_owned() });
     let ready = match Client::for_url(&url, settings) {
         Ok(client) => tokio::time::timeout(READY_TIMEOUT, async move { client.get(&["readyz"], &()).await }).await,
@@ -108,27 +113,5 @@ async fn service(settings: &Settings, required: bool) -> Result<String, Problem>
             format!("the service at {url} did not answer /readyz within {} s", READY_TIMEOUT.as_secs()),
             "it may be starting or waiting for a dependency: its log has the details",
         ),
-    }
-}
-
-/// Returns `GLIMPSE_URL`; if that is the default, the address that `GLIMPSE_ADDR` makes the service of this machine
-/// listen on.
-fn url(settings: &Settings) -> String {
-    let url = &settings.place.glimpse_url;
-    let is_default = *url == Settings::default().place.glimpse_url;
-    if is_default { local_url(settings.api.glimpse_addr) } else { url.clone() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_service_is_expected_at_glimpse_addr_unless_glimpse_url_is_set() {
-        let url_of = |pairs: &[(&str, &str)]| url(&Settings::from_variables(pairs.iter().copied()).unwrap());
-        assert_eq!(url_of(&[]), "http://127.0.0.1:8080");
-        assert_eq!(url_of(&[("GLIMPSE_ADDR", "0.0.0.0:9000"), ("GLIMPSE_API_KEY", "k")]), "http://127.0.0.1:9000");
-        assert_eq!(url_of(&[("GLIMPSE_ADDR", "[::1]:9000")]), "http://[::1]:9000");
-        assert_eq!(url_of(&[("GLIMPSE_ADDR", "127.0.0.1:9000"), ("GLIMPSE_URL", "http://there:1")]), "http://there:1");
     }
 }

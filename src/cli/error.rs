@@ -37,8 +37,6 @@ pub(super) enum CliError {
         "the reply of {url} is not a reply of Glimpse; set GLIMPSE_URL to the address of a service of the same version"
     )]
     InvalidReply { url: String, source: serde_json::Error },
-    #[error("GLIMPSE_URL is `{url}`; it must be a URL such as http://127.0.0.1:8080")]
-    Url { url: String },
     #[error("the HTTP client cannot be created")]
     Client(#[source] reqwest::Error),
     #[error("{} cannot be read", path.display())]

@@ -6,10 +6,10 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::out::{self, Output};
-use super::{CliError, Ending, SERVICE, client_help};
+use super::values::ImageName;
+use super::{CliError, Ending, client_help, subcommand_help};
 use crate::api::replies::{DeletedReply, ImageReply};
 use crate::config::Settings;
-use crate::domain::{ImageId, ImageUri};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,7 +22,7 @@ Examples:
 `glimpse search` prints the URI of each image, and with --json its id too.";
 
 #[derive(Debug, Args)]
-#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| command.after_help(SERVICE))]
+#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| subcommand_help("images", EXAMPLES, command))]
 pub(super) struct Images {
     #[command(subcommand)]
     command: Command,
@@ -63,8 +63,8 @@ enum Command {
 #[derive(Debug, Args)]
 struct Image {
     /// The URI (s3://bucket/key) or the id of the image
-    #[arg(value_name = "URI_OR_ID", value_parser = parse_id)]
-    id: ImageId,
+    #[arg(value_name = "URI_OR_ID", value_parser = ImageName::parse)]
+    name: ImageName,
     /// The collection [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
@@ -77,28 +77,22 @@ struct Target {
     output: PathBuf,
 }
 
-/// Parses the id of an image. The id of a URI is the same in every service.
-pub(super) fn parse_id(text: &str) -> Result<ImageId, String> {
-    match ImageUri::parse(text) {
-        Ok(uri) => Ok(uri.id()),
-        Err(_) => text.parse().map_err(|_| "it must be a URI (s3://bucket/key) or an id (a UUID)".to_owned()),
-    }
-}
-
 impl Images {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let client = Client::new(settings)?;
         match self.command {
             Command::Show { image, output } => {
-                let reply = client.get(&["images", &image.id.to_string()], &image.query()).await?;
+                let reply = client.get(&["images", &image.id()], &image.query()).await;
+                let reply = reply.map_err(|error| image.name.in_error(error))?;
                 output.reply(&reply, record)?;
             }
             Command::Thumbnail { image, target } => image.save(&client, "thumbnail", &target.output).await?,
             Command::Original { image, target } => image.save(&client, "original", &target.output).await?,
             Command::Delete { image, output } => {
-                let reply = client.delete(&["images", &image.id.to_string()], &image.query()).await?;
-                output.reply(&reply, |deleted: &DeletedReply| {
-                    format!("removed the record {}; the object stays in the bucket", deleted.id)
+                let reply = client.delete(&["images", &image.id()], &image.query()).await;
+                let reply = reply.map_err(|error| image.name.in_error(error))?;
+                output.reply(&reply, |_: &DeletedReply| {
+                    format!("removed the record of {}; the object stays in the bucket", image.name.given)
                 })?;
             }
         }
@@ -107,12 +101,17 @@ impl Images {
 }
 
 impl Image {
+    fn id(&self) -> String {
+        self.name.id.to_string()
+    }
+
     fn query(&self) -> [(&'static str, Option<&str>); 1] {
         [("collection", self.collection.as_deref())]
     }
 
     async fn save(&self, client: &Client, kind: &str, path: &Path) -> Result<(), CliError> {
-        let bytes = client.download(&["images", &self.id.to_string(), kind], &self.query()).await?;
+        let bytes = client.download(&["images", &self.id(), kind], &self.query()).await;
+        let bytes = bytes.map_err(|error| self.name.in_error(error))?;
         if path == Path::new("-") {
             return out::bytes(&bytes);
         }
@@ -143,18 +142,4 @@ fn record(image: &ImageReply) -> String {
         table.add_row([format!("meta.{key}"), value.clone()]);
     }
     table.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_uri_and_its_id_name_the_same_image() {
-        let id = parse_id("s3://b/a cat+1%.jpg").unwrap();
-        assert_eq!(parse_id(&id.to_string()), Ok(id));
-        for wrong in ["cat.jpg", "s3://b", "s3://b/", ""] {
-            assert!(parse_id(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -5,6 +5,7 @@ use clap::Args;
 use super::client::Client;
 use super::jobs::{executors, follow};
 use super::out::Output;
+use super::values::{count, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::{MaxFailures, SubmitRequest};
 use crate::config::Settings;
@@ -39,7 +40,7 @@ pub(super) struct Ingest {
     #[arg(long)]
     collection: Option<String>,
     /// Index at most this many new or changed images [default: all]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<u64, 1>)]
     max_items: Option<u64>,
     /// Also read keys without an image extension; the content decides whether they are indexed
     #[arg(long)]
@@ -61,10 +62,10 @@ pub(super) struct Ingest {
     #[arg(long)]
     dry_run: bool,
     /// With --sync: fail if more than this percentage of the indexed images would be removed [default: 10]
-    #[arg(long, value_name = "N", requires = "sync", value_parser = clap::value_parser!(u8).range(0..=100))]
+    #[arg(long, value_name = "N", requires = "sync", allow_negative_numbers = true, value_parser = whole_number::<u8, 0, 100>)]
     max_delete_percent: Option<u8>,
     /// The job fails if more images than this fail, or more than this percentage of them [default: no limit]
-    #[arg(long, value_name = "N|N%")]
+    #[arg(long, value_name = "N|N%", allow_negative_numbers = true)]
     max_failures: Option<FailureLimit>,
     /// Do not wait for the end of the job
     #[arg(long)]

@@ -13,6 +13,7 @@ mod out;
 mod run;
 mod search;
 mod seed;
+mod values;
 mod verify;
 
 use std::ffi::OsString;
@@ -49,11 +50,18 @@ impl Ending {
 
 /// The end of the help of a command that needs a running service.
 const SERVICE: &str = "\
-The command connects to the service at GLIMPSE_URL (http://127.0.0.1:8080 by default) and sends the first key of
-GLIMPSE_API_KEY, if one is set.";
+The command connects to the service at GLIMPSE_URL (by default at the address of GLIMPSE_ADDR) and sends the first key
+of GLIMPSE_API_KEY, if one is set.";
 
 fn client_help(examples: &str) -> String {
     format!("{examples}\n\n{SERVICE}")
+}
+
+/// Sets the end of the help of a subcommand: the examples of `command` that begin with its name.
+fn subcommand_help(command: &str, examples: &str, subcommand: clap::Command) -> clap::Command {
+    let begin = format!("  glimpse {command} {} ", subcommand.get_name());
+    let own: Vec<&str> = examples.lines().filter(|line| format!("{line} ").starts_with(&begin)).collect();
+    subcommand.after_help(client_help(&format!("Examples:\n{}", own.join("\n"))))
 }
 
 const EXAMPLES: &str = "\
@@ -67,7 +75,7 @@ Examples:
   glimpse jobs list                              see what was indexed
 
 Settings are environment variables; docs/settings.md describes them. Commands that need a running service connect to
-GLIMPSE_URL (http://127.0.0.1:8080 by default) and send the first key of GLIMPSE_API_KEY.
+GLIMPSE_URL (by default at the address of GLIMPSE_ADDR) and send the first key of GLIMPSE_API_KEY.
 
 Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 70 a task that the
 service needs ended unexpectedly; 78 the service refuses the worker, or the settings of the worker are invalid.";
@@ -129,7 +137,11 @@ impl Cli {
 
     /// Runs the command, and prints the error if it fails. Returns the exit code.
     pub async fn run(self) -> u8 {
-        match Box::pin(self.command.run(Settings::load())).await {
+        let settings = match self.command {
+            Command::Worker(_) => Settings::load_for_worker(),
+            _ => Settings::load(),
+        };
+        match Box::pin(self.command.run(settings)).await {
             Ok(ending) => ending.code(),
             // The reader of the output closed it: `glimpse jobs list | head -1` is not a failure.
             Err(CliError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => Ending::Done.code(),
@@ -178,6 +190,45 @@ mod tests {
     #[test]
     fn the_definition_of_the_command_line_is_valid() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_of_each_command_has_an_example() {
+        let mut commands = vec![("glimpse".to_owned(), Cli::command())];
+        while let Some((path, command)) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let subcommands: Vec<_> = command.get_subcommands().cloned().collect();
+            let example = if path == "glimpse" { "glimpse demo".to_owned() } else { path.clone() };
+            assert!(help.contains("Examples:\n") && help.contains(&example), "{path}: {help}");
+            commands.extend(subcommands.into_iter().map(|command| (format!("{path} {}", command.get_name()), command)));
+        }
+    }
+
+    #[test]
+    fn wrong_numbers_are_refused_with_the_allowed_range() {
+        for (line, expected) in [
+            ("glimpse search a --limit abc", "from 1 to 100"),
+            ("glimpse search a --limit 0", "from 1 to 100"),
+            ("glimpse search a --limit -1", "from 1 to 100"),
+            ("glimpse search a --offset 10000", "from 0 to 9999"),
+            ("glimpse search a --min-score 2", "from -1 to 1"),
+            ("glimpse search a --min-width -3", "from 0 to 4294967295"),
+            ("glimpse jobs list --limit 101", "from 1 to 100"),
+            ("glimpse jobs failures 1 --limit -1", "from 1 to 1000"),
+            ("glimpse jobs logs 1 --cursor -1", "from 0 to 9007199254740991"),
+            ("glimpse jobs prune --keep x", "from 0 to 9007199254740991"),
+            ("glimpse ingest --max-items 0", "from 1 to 9007199254740991"),
+            ("glimpse ingest --sync --max-delete-percent 101", "from 0 to 100"),
+            ("glimpse ingest --max-failures 101%", "from 0% to 100%"),
+            ("glimpse ingest --max-failures -1", "from 0% to 100%"),
+            ("glimpse verify --sample 1000001", "from 0 to 1000000"),
+            ("glimpse eval --queries q --at 0", "from 1 to 100"),
+            ("glimpse seed --count -1", "from 1 to 9007199254740991"),
+            ("glimpse clip --addr x", "IP:PORT"),
+        ] {
+            let refused = parse(line).unwrap_err();
+            assert!(refused.exit_code() == 2 && refused.to_string().contains(expected), "{line}: {refused}");
+        }
     }
 
     #[test]

@@ -7,12 +7,11 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::client::{Client, Reply};
-use super::images::parse_id;
 use super::out::{self, Output};
+use super::values::{ImageName, pixels, score, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::SearchReply;
 use crate::config::Settings;
-use crate::domain::ImageId;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,8 +36,8 @@ pub(super) struct Search {
     #[arg(long)]
     file: Option<PathBuf>,
     /// An indexed image to search for: its URI (s3://bucket/key) or its id, as in the results
-    #[arg(long, value_name = "URI_OR_ID", value_parser = parse_id)]
-    like: Option<ImageId>,
+    #[arg(long, value_name = "URI_OR_ID", value_parser = ImageName::parse)]
+    like: Option<ImageName>,
     /// The store to search: embedded, qdrant or weaviate, or all [default: the first store of the service]
     #[arg(long, value_name = "STORE")]
     provider: Option<String>,
@@ -46,13 +45,13 @@ pub(super) struct Search {
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
     /// Number of results, 1 to 100
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true, value_parser = whole_number::<usize, 1, 100>)]
     limit: usize,
     /// Number of results to skip; the sum of offset and limit is at most 10,000
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, value_parser = whole_number::<usize, 0, 9999>)]
     offset: usize,
     /// Only results with at least this score, -1 to 1 [default: all]
-    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = score)]
     min_score: Option<f32>,
     #[command(flatten)]
     output: Output,
@@ -76,10 +75,10 @@ struct Filter {
     #[arg(long, value_name = "FOLDER/")]
     s3_prefix: Option<String>,
     /// Only images whose original is at least this wide
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = pixels)]
     min_width: Option<u32>,
     /// Only images whose original is at least this high
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = pixels)]
     min_height: Option<u32>,
     /// Only images indexed after this time, in RFC 3339 format, such as 2026-05-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
@@ -118,7 +117,7 @@ impl Search {
         let mut query = self.filter.query();
         let given = [
             ("q", self.text),
-            ("like", self.like.map(|id| id.to_string())),
+            ("like", self.like.as_ref().map(|like| like.id.to_string())),
             ("provider", self.provider),
             ("collection", self.collection),
             ("limit", Some(self.limit.to_string())),
@@ -127,13 +126,17 @@ impl Search {
         ];
         query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         let reply = match &self.file {
-            None => client.get(&["search", "images"], &query).await?,
+            None => client.get(&["search", "images"], &query).await,
             Some(file) => {
                 let bytes = tokio::fs::read(file).await;
                 let bytes = bytes.map_err(|source| CliError::File { path: file.clone(), source })?;
-                by_image(&client, &query, file_name(file), bytes.into()).await?
+                by_image(&client, &query, file_name(file), bytes.into()).await
             }
         };
+        let reply = reply.map_err(|error| match &self.like {
+            Some(like) => like.in_error(error),
+            None => error,
+        })?;
         let found = self.output.reply(&reply, |found: &SearchReply| table(found, self.offset))?;
         out::warnings(&found.warnings);
         Ok(Ending::Done)

@@ -8,6 +8,7 @@ use clap::Args;
 use futures::stream::{self, Stream, TryStreamExt};
 use indicatif::ProgressBar;
 
+use super::values::count;
 use super::{CliError, Ending, out};
 use crate::app::Bucket;
 use crate::config::Settings;
@@ -29,7 +30,7 @@ const CONCURRENCY: usize = 16;
 #[command(after_help = EXAMPLES)]
 pub(super) struct Seed {
     /// Number of images, at least 1: first the demo images, then variations of them [default: each demo image once]
-    #[arg(long, value_name = "N", conflicts_with = "from", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    #[arg(long, value_name = "N", conflicts_with = "from", allow_negative_numbers = true, value_parser = count::<usize, 1>)]
     count: Option<usize>,
     /// Upload every file of this folder and its subfolders instead of the demo images
     #[arg(long, value_name = "DIR")]

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::out::{self, Output};
+use super::values::whole_number;
 use super::{CliError, Ending, client_help, collections};
 use crate::api::replies::{VerifyReply, VerifyRequest};
 use crate::config::Settings;
@@ -26,7 +27,8 @@ pub(super) struct Verify {
     #[arg(long)]
     repair: bool,
     /// Number of records to compare, of those that every store has: 0 to 1,000,000
-    #[arg(long, value_name = "N", default_value_t = VerifyRequest::default().sample)]
+    #[arg(long, value_name = "N", default_value_t = VerifyRequest::default().sample,
+        allow_negative_numbers = true, value_parser = whole_number::<u64, 0, 1_000_000>)]
     sample: u64,
     #[command(flatten)]
     output: Output,

@@ -9,8 +9,8 @@ use crate::domain::{CollectionName, JobRecord};
 use crate::index::{IndexError, Stores};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::service::Jobs;
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::LedgerError;
 use crate::ledger::objects::forget;
 

@@ -1,6 +1,8 @@
-//! Operations on whole collections: a collection is dropped, or what its stores and the ledger hold is compared.
+//! Operations on whole collections: they are listed and dropped, and what their stores and the ledger hold is compared.
 
 mod drop;
+mod list;
 mod verify;
 
+pub use list::Collections;
 pub use verify::{Difference, DifferenceKind, MAX_NAMED, MAX_SAMPLED, VerifyOptions, VerifyReport};

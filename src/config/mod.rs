@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::api::ApiSettings;
+use crate::domain::Endpoint;
 use crate::embed::EmbedSettings;
 use crate::embed::hub::HubSettings;
 use crate::images::ImagesSettings;
@@ -58,6 +59,15 @@ impl Settings {
         Self::from_variables(environment()?)
     }
 
+    /// Reads and checks the settings of a worker. It does not use the settings of Ray, and on a node of a cluster these
+    /// variables have other meanings: there, `RAY_ADDRESS` is the address of Ray's own store.
+    ///
+    /// # Errors
+    /// [`SettingsError`] that names every invalid setting.
+    pub fn load_for_worker() -> Result<Self, SettingsError> {
+        Self::from_variables(environment()?.into_iter().filter(|(name, _)| !name.starts_with("RAY_")))
+    }
+
     /// Reads and checks the settings from these variables.
     ///
     /// # Errors
@@ -100,18 +110,42 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] that names every invalid setting.
     pub fn validate(&self) -> Result<(), SettingsError> {
-        let checks = [self.api.validate(), self.source.validate(), self.embed.validate(), self.hub.validate()];
+        let checks = [
+            self.api.validate(),
+            self.source.validate(),
+            self.embed.validate(),
+            self.hub.validate(),
+            self.index.validate(),
+            self.ray.validate(),
+        ];
         let errors: Vec<String> = checks.into_iter().filter_map(Result::err).collect();
         if errors.is_empty() { Ok(()) } else { Err(SettingsError(errors.join("; "))) }
     }
 
+    /// Returns the address at which the commands find the service: `GLIMPSE_URL`, or else that of `GLIMPSE_ADDR`.
+    pub fn service_url(&self) -> Endpoint {
+        let addr = self.api.glimpse_addr;
+        self.place.glimpse_url.clone().unwrap_or_else(|| Endpoint::on_this_machine(addr))
+    }
+
+    /// Returns a warning for each setting that is set but has no effect, because another setting selects something else.
+    pub fn without_effect(&self) -> Vec<String> {
+        let unused = [self.embed.unused(), self.index.unused()].concat();
+        let (set, defaults) = (self.values(), Self::defaults());
+        let changed = set.into_iter().zip(defaults).filter(|(set, default)| set != default).map(|((name, _), _)| name);
+        let changed: BTreeSet<String> = changed.collect();
+        let unused = unused.into_iter().filter(|(name, _)| changed.contains(*name));
+        unused.map(|(name, reason)| format!("{name} is set but has no effect, because {reason}")).collect()
+    }
+
     /// Returns every variable with its default value as text. A test compares them with the tables in
     /// `docs/settings.md`.
-    ///
-    /// # Panics
-    /// Never: settings are plain data.
     pub fn defaults() -> Vec<(String, String)> {
-        let all = serde_json::to_value(Self::default()).expect("settings are plain data");
+        Self::default().values()
+    }
+
+    fn values(&self) -> Vec<(String, String)> {
+        let all = serde_json::to_value(self).expect("settings are plain data");
         let mut variables = Vec::new();
         for part in all.as_object().into_iter().flat_map(serde_json::Map::values) {
             for (name, value) in part.as_object().into_iter().flatten() {
@@ -157,132 +191,4 @@ fn environment() -> Result<Vec<(String, String)>, SettingsError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::Endpoint;
-
-    fn error_of(pairs: &[(&str, &str)]) -> String {
-        Settings::from_variables(pairs.iter().copied()).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn without_variables_everything_is_embedded() {
-        let settings = Settings::from_variables([("UNRELATED", "1"), ("S3_BUCKET", "")]).unwrap();
-        assert_eq!(settings, Settings::default());
-        assert_eq!(settings.source.s3_endpoint, Endpoint::Embedded);
-        assert_eq!(settings.source.s3_bucket, "pipeline");
-    }
-
-    #[test]
-    fn variables_are_read_into_the_settings_of_their_module() {
-        let settings = Settings::from_variables([
-            ("S3_ENDPOINT", "http://minio:9000"),
-            ("S3_PATH_STYLE", "false"),
-            ("IMAGE_MAX_SIZE_MB", "7"),
-            ("GLIMPSE_API_KEY", "one,two"),
-            ("GLIMPSE_DATA_DIR", "/var/lib/glimpse"),
-        ])
-        .unwrap();
-        assert_eq!(settings.source.s3_endpoint, Endpoint::Url("http://minio:9000".to_owned()));
-        assert!(!settings.source.s3_path_style);
-        assert_eq!(settings.imaging.limits().max_bytes, 7 * 1024 * 1024);
-        assert_eq!(settings.api.keys().len(), 2);
-        assert_eq!(settings.place.glimpse_data_dir, std::path::Path::new("/var/lib/glimpse"));
-    }
-
-    #[test]
-    fn every_invalid_setting_is_named() {
-        for (name, value, allowed) in [
-            ("IMAGE_EMBED_BATCH_SIZE", "many", "between 1 and 1024"),
-            ("IMAGE_BATCH_SIZE", "0", "between 1 and 10000"),
-            ("GLIMPSE_LEASE_SECONDS", "3601", "between 1 and 3600"),
-            ("GLIMPSE_MEMORY_MB", "-1", "between 16 and 1048576"),
-            ("GLIMPSE_ADDR", "localhost", "IP:PORT"),
-            ("GLIMPSE_CORS_ORIGINS", "https://a.example,*", "every website"),
-            ("GLIMPSE_PUBLIC_URL", "photos", "scheme://host"),
-            ("GLIMPSE_RESUME", "maybe", "`true` or `false`"),
-            ("GLIMPSE_S3_ADDR", "9100", "IP:PORT"),
-            ("GLIMPSE_LOG", "inof", "info"),
-            ("GLIMPSE_LOG_FORMAT", "xml", "`pretty` or `json`"),
-            ("IMAGE_EMBEDDING_PROVIDER", "torch", "`multi2vec`"),
-            ("CLIP_PRECISION", "fp8", "int8"),
-            ("IMAGE_RESIZE", "squash", "`crop` or `pad`"),
-            ("IMAGE_PAD_COLOR", "red", "RRGGBB"),
-            ("IMAGE_TARGET_SIZE", "8", "between 16 and 2048"),
-            ("S3_BUCKET", "a/b", "without `/`"),
-            ("S3_EXCLUDE", "[", "`[`"),
-            ("S3_REQUEST_PAYER", "me", "`requester`"),
-            ("VECTOR_DB_PROVIDER", "pinecone", "`weaviate`"),
-        ] {
-            let error = error_of(&[(name, value)]);
-            assert!(error.starts_with(&format!("settings: {name} is `{value}`; ")), "{error}");
-            assert!(error.contains(allowed), "{error}");
-        }
-        let both = error_of(&[("S3_ENDPOINT", "minio"), ("VECTOR_DB_COLLECTION", "1x")]);
-        assert!(both.contains("S3_ENDPOINT") && both.contains("VECTOR_DB_COLLECTION"), "{both}");
-        let password = error_of(&[("S3_ENDPOINT", "ftp://me:hush@minio")]);
-        assert!(password.contains("S3_ENDPOINT") && !password.contains("hush"), "{password}");
-        assert!(error_of(&[("S3_ACCESS_KEY_ID", "a")]).contains("S3_SECRET_ACCESS_KEY"));
-    }
-
-    #[test]
-    fn former_names_are_still_read_and_the_new_name_wins() {
-        let settings = Settings::from_variables([("GLIMPSE_LEASE_SIZE", "64"), ("CLIP_MAX_BATCH_SIZE", "4")]).unwrap();
-        assert_eq!((settings.jobs.image_batch_size, settings.pipeline.image_embed_batch_size), (64, 4));
-        let both = [("glimpse_lease_size", "64"), ("IMAGE_BATCH_SIZE", "5")];
-        assert_eq!(Settings::from_variables(both).unwrap().jobs.image_batch_size, 5);
-        let error = error_of(&[("GLIMPSE_LEASE_SIZE", "0")]);
-        assert!(error.contains("GLIMPSE_LEASE_SIZE is the former name of IMAGE_BATCH_SIZE"), "{error}");
-    }
-
-    /// Returns the names of the secrets that are set.
-    fn redacted(settings: &Settings) -> Vec<String> {
-        let values = serde_json::to_value(settings).unwrap();
-        let fields = values.as_object().unwrap().values().flat_map(|part| part.as_object().unwrap());
-        fields.filter(|(_, value)| *value == "(redacted)").map(|(name, _)| name.to_uppercase()).collect()
-    }
-
-    #[test]
-    fn every_secret_is_in_the_list() {
-        let names: BTreeSet<String> = Settings::defaults().into_iter().map(|(name, _)| name).collect();
-        let set = |name: &String| Variables::from([(name.to_lowercase(), "1".to_owned())]);
-        let secrets = names.iter().flat_map(|name| redacted(&Settings::read(&set(name), &mut Vec::new()).unwrap()));
-        assert_eq!(secrets.collect::<Vec<_>>(), secret_files::SECRETS);
-        let page = include_str!("../../docs/settings.md");
-        let missing: Vec<_> = secret_files::names().filter(|name| !page.contains(&format!("`{name}`"))).collect();
-        assert_eq!(missing, Vec::<String>::new(), "docs/settings.md does not name them");
-        let missing: Vec<_> = former_names::names().filter(|name| !page.contains(&format!("| `{name}` |"))).collect();
-        assert_eq!(missing, Vec::<&str>::new(), "docs/settings.md does not name them");
-    }
-
-    #[test]
-    fn every_secret_can_be_in_a_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("secret");
-        let file = path.to_str().unwrap();
-        std::fs::write(&path, "hush\r\n").unwrap();
-        for name in secret_files::SECRETS {
-            let named = format!("{name}_FILE");
-            let key_id = if name.starts_with("S3_") { "id" } else { "" };
-            let settings = Settings::from_variables([(&*named, file), ("S3_ACCESS_KEY_ID", key_id)]).unwrap();
-            assert_eq!(redacted(&settings), [name]);
-            let both = error_of(&[(name, "a"), (&named, file)]);
-            assert!(both.contains(&format!("{name} and {named} are both set")), "{both}");
-            let missing = error_of(&[(&named, "/missing/file")]);
-            assert!(missing.contains(&format!("{named} is `/missing/file`, which")), "{missing}");
-            assert!(missing.contains("No such file"), "{missing}");
-        }
-        let settings = Settings::from_variables([("GLIMPSE_API_KEY_FILE", file)]).unwrap();
-        assert_eq!(settings.api.glimpse_api_key.reveal(), "hush");
-        std::fs::write(&path, "\n").unwrap();
-        assert!(error_of(&[("GLIMPSE_API_KEY_FILE", file)]).contains("is empty"));
-    }
-
-    #[test]
-    fn secrets_are_redacted_in_output() {
-        let pairs = [("GLIMPSE_API_KEY", "hush1"), ("S3_ACCESS_KEY_ID", "id"), ("S3_SECRET_ACCESS_KEY", "hush2")];
-        let settings = Settings::from_variables(pairs).unwrap();
-        let printed = format!("{settings:?}{}", serde_json::to_string(&settings).unwrap());
-        assert!(!printed.contains("hush"), "{printed}");
-    }
-}
+mod tests;

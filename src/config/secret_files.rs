@@ -1,5 +1,6 @@
 //! Secrets from files: `NAME_FILE` names a file that has the value of `NAME`, as container platforms mount secrets.
 
+use std::io::Read;
 use std::path::Path;
 
 use super::variables::Variables;
@@ -42,9 +43,16 @@ pub(super) fn read(variables: &mut Variables, errors: &mut Vec<String>) {
 }
 
 fn content(path: &Path) -> Result<String, String> {
-    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    // A device or a pipe may never end, and is not opened.
+    let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if bytes.len() > MAX_BYTES {
-        return Err(format!("the file has {} bytes; a secret has at most {MAX_BYTES}", bytes.len()));
+        return Err(format!("the file has more than {MAX_BYTES} bytes, which is the maximum for a secret"));
     }
     let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())?;
     let value = text.trim_end_matches(['\r', '\n']);

@@ -9,6 +9,7 @@ use serde::forward_to_deserialize_any;
 
 use super::SettingsError;
 use super::secret_files::SECRETS;
+use crate::domain::endpoint::masked;
 
 /// Maximum number of characters of a value that a message repeats.
 const MAX_SHOWN_CHARS: usize = 200;
@@ -52,14 +53,14 @@ fn from_fields<'a, T: DeserializeOwned>(
     T::deserialize(MapDeserializer::new(fields))
 }
 
-/// Returns a message with the variable, its value and what is allowed. Secrets, and URLs with a password, are not
-/// repeated.
+/// Returns a message with the variable, its value and what is allowed. Secrets are not repeated; passwords in URLs are
+/// masked.
 fn describe(name: &str, value: &str, error: &Error) -> String {
     let name = name.to_uppercase();
-    let may_hold_secret = SECRETS.contains(&name.as_str()) || value.contains("://") && value.contains('@');
-    if may_hold_secret {
+    if SECRETS.contains(&name.as_str()) {
         return format!("{name} has a value that cannot be used; {error}");
     }
+    let value = masked(value);
     let shown: String = value.chars().take(MAX_SHOWN_CHARS).collect();
     let cut = if shown.len() < value.len() { "…" } else { "" };
     format!("{name} is `{shown}{cut}`; {error}")
@@ -91,13 +92,6 @@ impl<'de> Deserializer<'de> for Text<'_> {
         }
     }
 
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        match self.0.trim().parse() {
-            Ok(number) => visitor.visit_u32(number),
-            Err(_) => Err(Error::custom(format!("it must be a whole number of at most {}", u32::MAX))),
-        }
-    }
-
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_some(self)
     }
@@ -107,7 +101,7 @@ impl<'de> Deserializer<'de> for Text<'_> {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map
+        i8 i16 i32 i64 i128 u8 u16 u32 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map
         struct enum identifier ignored_any
     }
 }

@@ -1,13 +1,13 @@
 //! How a dependency (the bucket, the embedding provider, a store) failed, in text that can be shown to a client.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::FailureClass;
 
 /// A dependency's failure, reduced to what a caller needs to know. The dependency's own error text is in `detail`,
 /// which is for the log and never for a client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{dependency} {trouble}: {detail}")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DependencyError {
     /// `s3`, `local`, `clip`, `qdrant`, `embedded`…
     pub dependency: String,
@@ -18,15 +18,30 @@ pub struct DependencyError {
     pub detail: String,
 }
 
+/// The name of the model in this process. It receives no requests, so a message must not state that it refused one.
+const LOCAL_MODEL: &str = "local";
+
+impl std::error::Error for DependencyError {}
+
+impl fmt::Display for DependencyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { dependency, trouble, detail } = self;
+        if dependency == LOCAL_MODEL && *trouble == FailureKind::Refused {
+            return f.write_str(detail);
+        }
+        write!(f, "{dependency} {trouble}: {detail}")
+    }
+}
+
 impl DependencyError {
     /// Returns the text for a client: the kind of failure and, if the operator must change something, what it is.
     pub fn for_client(&self) -> String {
         match self.trouble {
             FailureKind::Misconfigured => self.to_string(),
-            FailureKind::Refused => {
-                let settings = settings_of(&self.dependency);
-                format!("{} {}: check {settings}", self.dependency, self.trouble)
+            FailureKind::Refused if self.dependency == LOCAL_MODEL => {
+                format!("the model cannot be used: check {}", self.settings())
             }
+            FailureKind::Refused => format!("{} {}: check {}", self.dependency, self.trouble, self.settings()),
             FailureKind::Unavailable { .. }
             | FailureKind::TimedOut
             | FailureKind::Busy { .. }
@@ -34,18 +49,18 @@ impl DependencyError {
             | FailureKind::Failed => format!("{} {}", self.dependency, self.trouble),
         }
     }
-}
 
-/// Returns the settings to check if a dependency refuses the requests of this service.
-fn settings_of(dependency: &str) -> &'static str {
-    match dependency {
-        "local" => "CLIP_MODEL and, for a model of the hub, HF_ENDPOINT and HF_TOKEN",
-        "clip" | "openai" | "multi2vec" => "CLIP_URL, CLIP_MODEL and CLIP_API_KEY",
-        "ollama" => "OLLAMA_BASE_URL, OLLAMA_VISION_MODEL, OLLAMA_MODEL and CLIP_API_KEY",
-        "qdrant" => "QDRANT_URL and QDRANT_API_KEY",
-        "weaviate" => "WEAVIATE_URL, WEAVIATE_GRPC_URL and WEAVIATE_API_KEY",
-        "s3" => "S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
-        _ => "its settings",
+    /// Returns the settings to check if the dependency refuses the requests of this service.
+    pub(crate) fn settings(&self) -> &'static str {
+        match &*self.dependency {
+            LOCAL_MODEL => "CLIP_MODEL and, for a model of the hub, HF_ENDPOINT and HF_TOKEN",
+            "clip" | "openai" | "multi2vec" => "CLIP_URL, CLIP_MODEL and CLIP_API_KEY",
+            "ollama" => "OLLAMA_BASE_URL, OLLAMA_VISION_MODEL, OLLAMA_MODEL and CLIP_API_KEY",
+            "qdrant" => "QDRANT_URL and QDRANT_API_KEY",
+            "weaviate" => "WEAVIATE_URL, WEAVIATE_GRPC_URL and WEAVIATE_API_KEY",
+            "s3" => "S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+            _ => "its settings",
+        }
     }
 }
 
@@ -72,13 +87,16 @@ pub struct OperatorError {
     pub detail: String,
 }
 
-/// Returns the message of an error, followed by the messages of its sources: the errors of reqwest and tonic name the
-/// cause only in their sources. For `detail`.
+/// Returns the message of an error, followed by the messages of its sources, without repetitions: the errors of reqwest,
+/// tonic and the AWS SDK name the cause only in their sources. For `detail`.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
-        message = format!("{message}: {inner}");
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
+        }
         source = inner.source();
     }
     message
@@ -159,6 +177,9 @@ mod tests {
         assert_eq!(error(FailureKind::Refused).for_client(), "q refused the request: check its settings");
         let qdrant = DependencyError { dependency: "qdrant".into(), ..error(FailureKind::Refused) };
         assert_eq!(qdrant.for_client(), "qdrant refused the request: check QDRANT_URL and QDRANT_API_KEY");
+        let local = DependencyError { dependency: "local".into(), ..error(FailureKind::Refused) };
+        assert_eq!(local.to_string(), "upgrade it", "nothing was requested");
+        assert!(local.for_client().starts_with("the model cannot be used: check CLIP_MODEL"));
         assert!(!FailureKind::Misconfigured.is_temporary() && !FailureKind::Misconfigured.is_down());
     }
 }

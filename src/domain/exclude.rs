@@ -29,7 +29,7 @@ pub struct Excludes {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidExclude {
     /// More patterns than are allowed.
-    #[error("it has {0} patterns; {max} are allowed", max = Excludes::MAX_PATTERNS)]
+    #[error("it has {0} patterns; at most {max} are allowed", max = Excludes::MAX_PATTERNS)]
     TooMany(usize),
     /// One pattern cannot be used.
     #[error("the pattern `{pattern}` {reason}")]
@@ -41,7 +41,7 @@ pub enum InvalidExclude {
     },
 }
 
-/// The value of the setting that excludes nothing: an empty setting counts as not set.
+/// The only pattern of a list that excludes nothing: an empty setting counts as not set.
 const EXCLUDE_NOTHING: &str = "none";
 
 impl Excludes {
@@ -70,11 +70,14 @@ impl Excludes {
         BUILT_IN.clone()
     }
 
-    /// Builds a list from its patterns; an empty list excludes nothing.
+    /// Builds a list from its patterns. An empty list, or a list with only the pattern `none`, excludes nothing.
     ///
     /// # Errors
     /// Returns [`InvalidExclude`] if there are too many patterns or if one of them is not valid.
-    pub fn new(patterns: Vec<String>) -> Result<Self, InvalidExclude> {
+    pub fn new(mut patterns: Vec<String>) -> Result<Self, InvalidExclude> {
+        if patterns == [EXCLUDE_NOTHING] {
+            patterns.clear();
+        }
         if patterns.len() > Self::MAX_PATTERNS {
             return Err(InvalidExclude::TooMany(patterns.len()));
         }
@@ -99,11 +102,8 @@ impl Excludes {
     }
 
     /// Splits a comma-separated list into its patterns and trims them. A comma inside `{}` or `[]`, or after `\`, does
-    /// not separate. Returns no patterns for `none`.
+    /// not separate.
     pub fn split(list: &str) -> Vec<String> {
-        if list.trim() == EXCLUDE_NOTHING {
-            return Vec::new();
-        }
         let (mut patterns, mut pattern) = (Vec::new(), String::new());
         let (mut braces, mut bracket, mut escaped) = (0_u32, false, false);
         for c in list.chars() {
@@ -176,7 +176,7 @@ impl PartialEq for Excludes {
 /// Translates a pattern into globs that match whole keys.
 fn key_globs(pattern: &str) -> Result<Vec<String>, String> {
     if pattern.len() > Excludes::MAX_PATTERN_BYTES {
-        return Err(format!("has {} bytes; {} are allowed", pattern.len(), Excludes::MAX_PATTERN_BYTES));
+        return Err(format!("has {} bytes; at most {} are allowed", pattern.len(), Excludes::MAX_PATTERN_BYTES));
     }
     if pattern.starts_with('!') {
         return Err(

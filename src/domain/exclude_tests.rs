@@ -89,6 +89,8 @@ fn a_list_is_split_only_at_its_separating_commas() {
     for nothing in ["none", " none ", ",", ""] {
         assert!(!Excludes::parse(nothing).unwrap().matches("none"), "{nothing}");
     }
+    assert!(!Excludes::new(vec!["none".to_owned()]).unwrap().matches("none"), "as in the API");
+    assert!(Excludes::parse("a,none").unwrap().matches("none"), "a pattern if there are others");
 }
 
 #[test]
@@ -99,7 +101,7 @@ fn the_error_says_why_a_pattern_cannot_be_used() {
     assert!(error("").contains("does not name a file"), "{}", error(""));
     assert!(error("//").contains("does not name a file"), "{}", error("//"));
     assert!(error("!a").contains("begins with `!`"), "{}", error("!a"));
-    assert!(error(&"x".repeat(257)).contains("257 bytes; 256"), "{}", error(&"x".repeat(257)));
+    assert!(error(&"x".repeat(257)).contains("257 bytes; at most 256"), "{}", error(&"x".repeat(257)));
     let many = Excludes::new(vec!["a".to_owned(); 101]).unwrap_err();
-    assert_eq!(many.to_string(), "it has 101 patterns; 100 are allowed");
+    assert_eq!(many.to_string(), "it has 101 patterns; at most 100 are allowed");
 }

@@ -20,7 +20,7 @@ pub enum FailureLimit {
 
 /// The text is neither a number nor a share of 0 to 100 percent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither a number of images nor a share such as \"5%\"")]
+#[error("must be a whole number or a percentage from 0% to 100%, not `{0}`")]
 pub struct InvalidFailureLimit(String);
 
 /// Minimum number of processed images for which a share is checked; a job that has processed fewer is checked at its

@@ -148,6 +148,16 @@ impl ImageFormat {
         }
     }
 
+    /// Returns the name of the format, as in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::Webp => "WebP",
+            Self::Gif => "GIF",
+        }
+    }
+
     /// Returns the format with this lower-case name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Jpeg, Self::Png, Self::Webp, Self::Gif].into_iter().find(|format| format.as_str() == name)

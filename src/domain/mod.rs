@@ -5,6 +5,7 @@
 pub mod collection;
 pub mod dependency;
 pub mod embedding;
+pub mod endpoint;
 pub mod exclude;
 pub mod failure;
 pub mod failure_limit;
@@ -27,6 +28,7 @@ pub mod wire;
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
 pub use dependency::{DependencyError, FailureAttribution, FailureKind, OperatorError, with_causes};
 pub use embedding::{Embedding, InvalidEmbedding};
+pub use endpoint::Endpoint;
 pub use exclude::{Excludes, InvalidExclude};
 pub use failure::{FailureClass, ItemFailure};
 pub use failure_limit::{FailureLimit, InvalidFailureLimit};

@@ -30,7 +30,10 @@ pub const MIN_SAME_COSINE: f32 = 0.999;
 
 /// Two different spaces, whose vectors must not be in the same collection.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("the collection has vectors of `{stored}`, but the embedding provider makes vectors of `{offered}`: {reason}")]
+#[error(
+    "the collection has vectors of `{stored}`, but the embedding provider makes vectors of `{offered}`: {reason}; use \
+     another collection (VECTOR_DB_COLLECTION), or the model and the settings with which this one was created"
+)]
 pub struct SpaceMismatch {
     /// Name of the collection's space.
     pub stored: String,
@@ -63,7 +66,11 @@ impl Space {
             return Some(format!("{} numbers against {}", self.dimension, offered.dimension));
         }
         if self.preprocessing != offered.preprocessing {
-            return Some(format!("images prepared as {} against {}", self.preprocessing, offered.preprocessing));
+            return Some(format!(
+                "images are resized in different ways, `{}` against `{}` (IMAGE_RESIZE, IMAGE_PAD_COLOR, \
+                 IMAGE_TARGET_SIZE, or the size of the model)",
+                self.preprocessing, offered.preprocessing
+            ));
         }
         let mut compared = 0;
         for probe in &self.probes {
@@ -106,7 +113,10 @@ mod tests {
         assert!(message(space([0.0, 1.0])).contains("text:a"));
         assert!(message(space([f32::NAN, 1.0])).contains("text:a"));
         assert!(message(Space { dimension: 3, ..space([1.0, 0.0]) }).contains("2 numbers against 3"));
-        assert!(message(Space { preprocessing: "pad-8".into(), ..space([1.0, 0.0]) }).contains("pad-8"));
+        let resized = message(Space { preprocessing: "pad-8".into(), ..space([1.0, 0.0]) });
+        for part in ["`crop-8`", "`pad-8`", "IMAGE_RESIZE", "VECTOR_DB_COLLECTION"] {
+            assert!(resized.contains(part), "{resized}");
+        }
         assert!(message(Space { probes: vec![], ..space([1.0, 0.0]) }).contains("no probe in common"));
     }
 }

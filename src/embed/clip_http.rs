@@ -151,8 +151,11 @@ mod tests {
     #[test]
     fn the_service_chooses_the_kind_of_crop_and_the_settings_choose_to_pad() {
         let resize_for = |resize, reported: Option<&str>| {
-            let service =
-                ServiceSettings { url: "http://h".into(), key: Secret::default(), timeout: Duration::from_secs(1) };
+            let service = ServiceSettings {
+                url: "http://h".parse().unwrap(),
+                key: Secret::default(),
+                timeout: Duration::from_secs(1),
+            };
             let (model, max_batch) = ("m".to_owned(), NonZeroUsize::MIN);
             let clip = ClipProvider::new(RemoteSettings { service, model, max_batch, size: None, resize }).unwrap();
             clip.resize(&ModelInfo { resize: reported.map(str::to_owned), ..ModelInfo::default() })

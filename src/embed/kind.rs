@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::EmbedSettings;
 use super::local::BUILT_IN;
-use crate::http::{bearer, parse_base_url};
+use crate::domain::Endpoint;
+use crate::http::bearer;
 
 /// The kind of embedding provider (`IMAGE_EMBEDDING_PROVIDER`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,43 +58,56 @@ impl From<ProviderKind> for &'static str {
 }
 
 impl EmbedSettings {
-    /// Returns the URL of the service; empty for a model in this process.
-    pub fn service_url(&self) -> &str {
-        self.named_url().1
-    }
-
-    fn named_url(&self) -> (&'static str, &str) {
+    /// Returns the address of the service. `None` for a model in this process; otherwise, [`Self::validate`] fails if there is
+    /// none.
+    pub fn service_url(&self) -> Option<&Endpoint> {
         match self.image_embedding_provider {
-            ProviderKind::Local => ("CLIP_URL", ""),
-            ProviderKind::Ollama => ("OLLAMA_BASE_URL", &self.ollama_base_url),
-            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec if self.clip_url.is_empty() => {
-                ("CLIP_ENDPOINT", &self.clip_endpoint)
+            ProviderKind::Local => None,
+            ProviderKind::Ollama => Some(&self.ollama_base_url),
+            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => {
+                self.clip_url.as_ref().or(self.clip_endpoint.as_ref())
             }
-            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => ("CLIP_URL", &self.clip_url),
         }
     }
 
     fn validate_url(&self) -> Result<(), String> {
         let kind = self.image_embedding_provider;
-        let (name, url) = self.named_url();
-        if kind == ProviderKind::Local {
+        if matches!(kind, ProviderKind::Local | ProviderKind::Ollama) {
             return Ok(());
         }
-        if url.is_empty() {
-            return Err(format!(
+        match (&self.clip_url, &self.clip_endpoint) {
+            (None, None) => Err(format!(
                 "IMAGE_EMBEDDING_PROVIDER is `{}`, but CLIP_URL is empty; set it to the URL of the service, such as \
                  http://127.0.0.1:8000",
                 kind.name()
-            ));
+            )),
+            (Some(url), Some(endpoint)) if url != endpoint => Err(format!(
+                "CLIP_URL is `{url}` and CLIP_ENDPOINT is `{endpoint}`, but they are one setting; set CLIP_URL and leave \
+                 CLIP_ENDPOINT empty"
+            )),
+            _ => Ok(()),
         }
-        if name == "CLIP_URL" && !self.clip_endpoint.is_empty() && self.clip_endpoint != self.clip_url {
-            return Err(
-                "CLIP_URL and CLIP_ENDPOINT are one setting, but have different values; set CLIP_URL and leave \
-                        CLIP_ENDPOINT empty"
-                    .to_owned(),
-            );
+    }
+
+    /// Returns the settings that have no effect with this provider or model, each with the reason.
+    pub fn unused(&self) -> Vec<(&'static str, String)> {
+        let kind = self.image_embedding_provider;
+        let names: &[&str] = match kind {
+            ProviderKind::Local => &["CLIP_URL", "CLIP_ENDPOINT", "CLIP_API_KEY"],
+            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => &["CLIP_PRECISION"],
+            ProviderKind::Ollama => &["CLIP_URL", "CLIP_ENDPOINT", "CLIP_MODEL", "CLIP_PRECISION"],
+        };
+        let ollama: &[&str] = match kind {
+            ProviderKind::Ollama => &[],
+            _ => &["OLLAMA_BASE_URL", "OLLAMA_VISION_MODEL", "OLLAMA_MODEL"],
+        };
+        let names = names.iter().chain(ollama);
+        let reason = || format!("IMAGE_EMBEDDING_PROVIDER is `{}`", kind.name());
+        let mut unused: Vec<_> = names.map(|name| (*name, reason())).collect();
+        if kind == ProviderKind::Local && self.clip_model == BUILT_IN {
+            unused.push(("CLIP_PRECISION", format!("CLIP_MODEL is `{BUILT_IN}`, which has one precision")));
         }
-        parse_base_url(url, Some("CLIP_API_KEY")).map(drop).map_err(|what| format!("{name} {what}"))
+        unused
     }
 
     /// Returns the model to request from the service, or the label of its space.
@@ -136,8 +150,8 @@ mod tests {
         EmbedSettings {
             image_embedding_provider: provider.to_owned().try_into().unwrap(),
             clip_model: if provider == "local" { BUILT_IN } else { "ViT-B/32" }.to_owned(),
-            clip_url: url.to_owned(),
-            clip_endpoint: endpoint.to_owned(),
+            clip_url: url.parse().ok(),
+            clip_endpoint: endpoint.parse().ok(),
             ..EmbedSettings::default()
         }
     }
@@ -151,16 +165,15 @@ mod tests {
                 settings(provider, "http://h", "http://h"),
             ] {
                 settings.validate().unwrap();
-                assert_eq!(settings.service_url(), "http://h");
+                assert_eq!(settings.service_url().unwrap().as_str(), "http://h");
                 assert_eq!(settings.image_embedding_provider.name(), provider);
                 assert_eq!(settings.service_model(), "ViT-B/32");
             }
         }
         for provider in ["ollama", "llava"] {
-            assert_eq!(settings(provider, "", "").service_url(), "http://127.0.0.1:11434");
+            assert_eq!(settings(provider, "", "").service_url().unwrap().as_str(), "http://127.0.0.1:11434");
             assert_eq!(settings(provider, "", "").image_embedding_provider, ProviderKind::Ollama);
         }
-        settings("local", "nonsense", "").validate().unwrap();
     }
 
     #[test]
@@ -171,9 +184,6 @@ mod tests {
             assert!(missing.contains("CLIP_URL") && missing.contains(provider), "{missing}");
         }
         assert!(error(settings("clip", "http://a", "http://b")).contains("CLIP_ENDPOINT"));
-        assert!(error(settings("clip", "", "clip:8000")).starts_with("CLIP_ENDPOINT is not a URL"));
-        assert!(error(settings("clip", "http://me:hush@h", "")).contains("CLIP_API_KEY"));
-        assert!(!error(settings("clip", "http://me:hush@h", "")).contains("hush"));
         let unnamed = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings("openai", "http://h", "") };
         assert!(error(unnamed).contains("CLIP_MODEL is not set"));
         let key = EmbedSettings { clip_api_key: Secret::new("hush\n"), ..settings("clip", "http://h", "") };

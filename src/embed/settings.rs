@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::ProviderKind;
 use super::local::{BUILT_IN, Precision};
 use crate::domain::setting::within;
-use crate::domain::{Seconds, Secret};
+use crate::domain::{Endpoint, Seconds, Secret};
 use crate::resilience::BreakerSettings;
 
 /// The settings of the embedding provider.
@@ -25,13 +25,13 @@ pub struct EmbedSettings {
     /// of int8 are another space.
     pub clip_precision: Precision,
     /// `CLIP_URL`: URL of the service for `clip`, `openai` or `multi2vec`; empty by default.
-    pub clip_url: String,
+    pub clip_url: Option<Endpoint>,
     /// `CLIP_ENDPOINT`: another name for `CLIP_URL`; empty by default.
-    pub clip_endpoint: String,
+    pub clip_endpoint: Option<Endpoint>,
     /// `CLIP_API_KEY`: sent to the service as a bearer token; empty (default): none is sent.
     pub clip_api_key: Secret,
     /// `OLLAMA_BASE_URL`: URL of Ollama; `http://127.0.0.1:11434` by default.
-    pub ollama_base_url: String,
+    pub ollama_base_url: Endpoint,
     /// `OLLAMA_VISION_MODEL`: model that writes captions of images; `llava` by default.
     pub ollama_vision_model: String,
     /// `OLLAMA_MODEL`: model that makes the vectors of texts; `nomic-embed-text` by default.
@@ -40,7 +40,7 @@ pub struct EmbedSettings {
     #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
     pub clip_timeout: Seconds,
     /// `CLIP_CIRCUIT_BREAKER_THRESHOLD`: consecutive failed calls after which the breaker opens; 5 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "within::<_, _, 1, 1000>")]
     pub clip_circuit_breaker_threshold: u32,
     /// `CLIP_CIRCUIT_BREAKER_TIMEOUT`: seconds for which the breaker stays open; 30 by default.
     #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
@@ -59,10 +59,10 @@ impl Default for EmbedSettings {
             image_embedding_provider: ProviderKind::Local,
             clip_model: BUILT_IN.to_owned(),
             clip_precision: Precision::Fp32,
-            clip_url: String::new(),
-            clip_endpoint: String::new(),
+            clip_url: None,
+            clip_endpoint: None,
             clip_api_key: Secret::default(),
-            ollama_base_url: "http://127.0.0.1:11434".to_owned(),
+            ollama_base_url: Endpoint::from_static("http://127.0.0.1:11434"),
             ollama_vision_model: "llava".to_owned(),
             ollama_model: "nomic-embed-text".to_owned(),
             clip_timeout: Seconds::new(120),

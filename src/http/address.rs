@@ -1,4 +1,4 @@
-//! Base addresses of servers, and the keys that are sent to them.
+//! Addresses of servers, and the keys that are sent to them.
 
 use std::net::IpAddr;
 
@@ -6,25 +6,6 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 
 use crate::domain::Secret;
-
-/// Parses the base address of a server. Its path, if any, is the prefix of all routes, for a server behind a proxy. A
-/// user name or a password is refused, because addresses are logged and shown; `key_setting` names the setting to use
-/// in its place, if there is one.
-///
-/// # Errors
-/// A message that continues the name of the setting. It does not repeat the address, which may contain a password.
-pub(crate) fn parse_base_url(text: &str, key_setting: Option<&str>) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let url = url.ok_or("is not a URL; it must begin with http:// or https://")?;
-    if !url.username().is_empty() || url.password().is_some() {
-        let instead = key_setting.map(|setting| format!(" and set {setting} instead")).unwrap_or_default();
-        return Err(format!("contains a user name or a password; remove it{instead}"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("contains `?` or `#`; it must end with its path".to_owned());
-    }
-    Ok(url)
-}
 
 /// Appends path segments to a base address. An empty last segment adds a slash at the end.
 pub(crate) fn join<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
@@ -61,17 +42,6 @@ pub(crate) fn bearer(key: &Secret) -> Result<Option<HeaderValue>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_invalid_address_is_refused_and_not_repeated() {
-        for invalid in
-            ["", "h:8000", "ftp://h", "http://", "http://u:hush@h", "http://hush@h", "http://h?key=hush", "http://h#a"]
-        {
-            let error = parse_base_url(invalid, Some("CLIP_API_KEY")).unwrap_err();
-            assert!(!error.contains("hush"), "{error}");
-            assert_eq!(error.contains("CLIP_API_KEY"), invalid.contains('@'), "{error}");
-        }
-    }
 
     #[test]
     fn segments_follow_the_path_of_the_base_address() {

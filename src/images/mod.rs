@@ -12,7 +12,9 @@ mod thumbnails;
 
 use futures::future::join_all;
 
-use crate::domain::{CollectionName, DependencyError, ImageId, ImageRecord, ImageUri, InvalidCollectionName};
+use crate::domain::{
+    CollectionName, DependencyError, FailureClass, ImageId, ImageRecord, ImageUri, InvalidCollectionName,
+};
 use crate::imaging::ImageError;
 use crate::index::{IndexError, Stores};
 use crate::source::EncodingError;
@@ -52,8 +54,16 @@ pub enum ImagesError {
     /// The `Content-Encoding` of the object cannot be decoded.
     #[error("the object cannot be shown: {0}")]
     Encoding(EncodingError),
-    /// The object cannot be read from the bucket. The reason is in the log.
-    #[error("the object cannot be read from the bucket; the log has the details")]
+    /// The bucket has the object, but its bytes cannot be read.
+    #[error("{message}")]
+    Unreadable {
+        /// The class under which a job reports this error.
+        class: FailureClass,
+        /// The reason, and what to do.
+        message: String,
+    },
+    /// The bucket refuses access. The reason is in the log.
+    #[error("the bucket refuses access to the object; the log has the details")]
     Refused,
     /// The bucket is unavailable or failed.
     #[error(transparent)]
@@ -67,6 +77,14 @@ pub enum ImagesError {
     /// The vector store rejected the request or failed.
     #[error(transparent)]
     Index(#[from] IndexError),
+}
+
+impl ImagesError {
+    /// The error for an object of more than `limit` bytes.
+    fn too_large(uri: &ImageUri, limit: u64) -> Self {
+        let message = format!("{uri} has more than {limit} bytes, which is the maximum (IMAGE_MAX_SIZE_MB)");
+        Self::Unreadable { class: FailureClass::TooLarge, message }
+    }
 }
 
 impl Images {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ImagesError;
-use crate::domain::ImageUri;
 use crate::domain::image::has_image_extension;
+use crate::domain::{FailureClass, ImageUri};
 use crate::imaging;
 use crate::source::{EncodingError, ImageSource, Opened, Part, SourceError};
 
@@ -49,19 +49,19 @@ pub(super) fn is_page(uri: &ImageUri, bytes: &[u8], etag: Option<&str>, content_
     is_page
 }
 
+fn unreadable(class: FailureClass, error: &SourceError) -> ImagesError {
+    ImagesError::Unreadable { class, message: error.to_string() }
+}
+
 /// Converts an error of the source to the error that the client gets. The details are written to the log.
 pub(super) fn to_client_error(uri: &ImageUri, error: SourceError) -> ImagesError {
     match error {
         SourceError::Missing(uri) => ImagesError::Vanished(uri),
         SourceError::Dependency(error) => ImagesError::Dependency(error),
-        error @ (SourceError::NoBucket(_)
-        | SourceError::Denied(_)
-        | SourceError::Archived { .. }
-        | SourceError::Operator(_)
-        | SourceError::TooLarge { .. }
-        | SourceError::BrokenOff { .. }
-        | SourceError::Refused { .. }
-        | SourceError::Failing { .. }) => {
+        SourceError::Archived { .. } => unreadable(FailureClass::Archived, &error),
+        SourceError::TooLarge { .. } => unreadable(FailureClass::TooLarge, &error),
+        SourceError::BrokenOff { .. } | SourceError::Failing { .. } => unreadable(FailureClass::FetchFailed, &error),
+        SourceError::NoBucket(_) | SourceError::Denied(_) | SourceError::Operator(_) | SourceError::Refused { .. } => {
             tracing::warn!(image.uri = %uri, %error, "an original could not be read");
             ImagesError::Refused
         }

@@ -93,7 +93,8 @@ impl Originals {
     /// Reads an object that must be decompressed.
     async fn read_decompressed(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
         let mut permit = self.acquire_permit(self.limits.max_bytes).await?;
-        let bytes = self.objects.fetch(&record.uri, self.limits.max_bytes).await?.ok_or(ImagesError::Refused)?;
+        let (uri, limit) = (&record.uri, self.limits.max_bytes);
+        let bytes = self.objects.fetch(uri, limit).await?.ok_or_else(|| ImagesError::too_large(uri, limit))?;
         permit.keep(bytes.len() as u64);
         let format = imaging::sniff(&bytes).map_err(ImagesError::Image)?;
         let hashed_bytes = bytes.clone();

@@ -159,9 +159,7 @@ impl Thumbnails {
                 return Ok((permit, bytes));
             }
         }
-        let limit = self.limits.max_bytes;
-        tracing::warn!(image.uri = %original.uri, limit, "the object is larger than IMAGE_MAX_SIZE_MB allows");
-        Err(ImagesError::Refused)
+        Err(ImagesError::too_large(&original.uri, self.limits.max_bytes))
     }
 }
 

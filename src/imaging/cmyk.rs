@@ -1,8 +1,9 @@
 //! Makes the thumbnail of a CMYK JPEG with a profile. The file is decoded a second time to its inks, because the inks
 //! cannot be recovered from RGB.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x4;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 use jpeg_decoder::{Decoder, PixelFormat};
 
@@ -28,11 +29,13 @@ pub(super) fn fitted(jpeg: &[u8], width: u32, height: u32) -> Option<RgbImage> {
     if decoder.info()?.pixel_format != PixelFormat::CMYK32 {
         return None;
     }
-    let source = ImageRef::new(decoded_width.into(), decoded_height.into(), &inks, PixelType::U8x4).ok()?;
-    let mut resized = Image::new(width, height, PixelType::U8x4);
+    // `Resizer::resize` would compile the code of every type of pixel.
+    let source = TypedImageRef::<U8x4>::from_buffer(decoded_width.into(), decoded_height.into(), &inks).ok()?;
+    let mut resized = TypedImage::<U8x4>::new(width, height);
     let bicubic = ResizeAlg::Convolution(FilterType::CatmullRom);
     // The fourth channel is black ink, not transparency.
     let options = ResizeOptions::new().resize_alg(bicubic).use_alpha(false);
-    Resizer::new().resize(&source, &mut resized, &options).ok()?;
-    RgbImage::from_raw(width, height, colour::cmyk_to_srgb(resized.buffer(), &profile)?)
+    Resizer::new().resize_typed(&source, &mut resized, &options).ok()?;
+    let inks: Vec<u8> = resized.pixels().iter().flat_map(|pixel| pixel.0).collect();
+    RgbImage::from_raw(width, height, colour::cmyk_to_srgb(&inks, &profile)?)
 }

@@ -14,7 +14,7 @@ pub enum ImageError {
     /// The bytes are not valid in their format.
     #[error("the {format} data is corrupt: {reason}")]
     Corrupt {
-        /// The format of the file.
+        /// The name of the format of the file.
         format: &'static str,
         /// The message of the decoder.
         reason: String,
@@ -22,7 +22,7 @@ pub enum ImageError {
     /// The file is truncated.
     #[error("the {format} data ends before the image is complete")]
     Truncated {
-        /// The format of the file.
+        /// The name of the format of the file.
         format: &'static str,
     },
     /// The image has too many pixels, or decoding them would take too much memory.
@@ -58,7 +58,7 @@ impl ImageError {
     }
 
     pub(super) fn corrupt(format: ImageFormat, reason: impl Into<String>) -> Self {
-        Self::Corrupt { format: format.as_str(), reason: reason.into() }
+        Self::Corrupt { format: format.name(), reason: reason.into() }
     }
 
     pub(super) fn coding(name: String) -> Self {
@@ -66,6 +66,6 @@ impl ImageError {
     }
 
     pub(super) fn truncated(format: ImageFormat) -> Self {
-        Self::Truncated { format: format.as_str() }
+        Self::Truncated { format: format.name() }
     }
 }

@@ -204,10 +204,8 @@ fn gif(bytes: &[u8]) -> Result<Raw, ImageError> {
     let screen = [[w0, w1], [h0, h1]].map(|side| u32::from(u16::from_le_bytes(side)));
     let frames = gif_frames(bytes);
     let [left, top, wide, high] = frames.first.unwrap_or_default().map(u32::from);
-    // A frame that extends beyond the screen enlarges the screen, as in every browser. A screen without pixels stays as
-    // it is.
-    let [width, height] =
-        if screen.contains(&0) { screen } else { [screen[0].max(left + wide), screen[1].max(top + high)] };
+    // A frame that extends beyond the screen enlarges the screen, as in every browser.
+    let [width, height] = [screen[0].max(left + wide), screen[1].max(top + high)];
     // The canvas and RGB. A frame that differs from the canvas in size needs an additional buffer.
     let frame_bytes = if [width, height] == [wide, high] { 0 } else { 4 };
     let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3 + frame_bytes);

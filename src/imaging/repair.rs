@@ -43,6 +43,31 @@ pub(super) fn colour_transform(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Borrowed(bytes)
 }
 
+/// The Huffman tables of ITU-T T.81, annex K.3.3, as four DHT segments.
+const STANDARD_TABLES: &[u8] = include_bytes!("standard_tables.bin");
+
+/// Adds the standard Huffman tables to a baseline JPEG that has none, such as a frame of a Motion-JPEG film. Such files
+/// leave the tables out, and libjpeg uses the standard ones.
+pub(super) fn huffman_tables(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let (mut baseline, mut from) = (false, 2);
+    while bytes.starts_with(&[0xFF, 0xD8])
+        && let Some(segment) = jpeg_segment(bytes, from)
+    {
+        match segment.marker {
+            0xC0 => baseline = true,
+            0xC4 | 0xD9 => break,
+            0xDA if baseline => {
+                let (header, scan) = bytes.split_at(segment.end - segment.body.len() - 4);
+                return Cow::Owned([header, STANDARD_TABLES, scan].concat());
+            }
+            0xDA => break,
+            _ => {}
+        }
+        from = segment.end;
+    }
+    Cow::Borrowed(bytes)
+}
+
 /// Returns a repaired copy to try after the decoder has rejected the file.
 pub(super) fn after(bytes: &[u8], format: ImageFormat, cut: bool) -> Option<Vec<u8>> {
     match format {
@@ -110,6 +135,17 @@ mod tests {
                 assert_eq!(chunks[1], (b"IDAT", &b"pixels"[..kept]), "{cut}");
             }
         }
+    }
+
+    #[test]
+    fn standard_tables_are_added_only_to_a_baseline_file_without_tables() {
+        let file = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/cat.jpg")).unwrap();
+        assert!(matches!(huffman_tables(&file), Cow::Borrowed(_)));
+        let without = b"\xff\xd8\xff\xc0\0\x04ab\xff\xda\0\x03cdata\xff\xd9";
+        let repaired = huffman_tables(without);
+        assert_eq!(repaired.len(), without.len() + STANDARD_TABLES.len());
+        assert!(repaired.ends_with(b"\xff\xda\0\x03cdata\xff\xd9"));
+        assert!(matches!(huffman_tables(b"\xff\xd8\xff\xc2\0\x04ab\xff\xda\0\x03c"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub(super) struct DecodeTarget {
 impl Stored {
     /// Decodes a file. If `how` allows it, the result has only as many pixels as `target` needs.
     pub(super) fn decode(bytes: &[u8], limits: &Limits, target: DecodeTarget, how: Decode) -> Result<Self, ImageError> {
+        let bytes = &*repair::huffman_tables(bytes);
         let bytes = &*repair::colour_transform(bytes);
         let header = read_facts(bytes, limits)?;
         target.required_bytes(bytes, &header, limits, how)?;
@@ -89,6 +90,7 @@ fn all_pixels(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<RgbImag
 
 /// Decodes every pixel to RGB, upright.
 pub(super) fn upright(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ImageMeta), ImageError> {
+    let bytes = &*repair::huffman_tables(bytes);
     let bytes = &*repair::colour_transform(bytes);
     let meta = read_header(bytes, limits)?.meta;
     let mut image = DynamicImage::ImageRgb8(all_pixels(bytes, &meta, limits)?);

@@ -24,7 +24,7 @@ use crate::http::HttpError;
 use crate::resilience::Retryable;
 
 pub use resilient::Resilient;
-pub use settings::{IndexSettings, InvalidStoreSettings, StoreKind, StoreKinds};
+pub use settings::{IndexSettings, StoreKind, StoreKinds};
 pub use stores::Stores;
 
 /// The result of [`ImageIndex::ensure_image_collection`].

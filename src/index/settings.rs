@@ -4,9 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::qdrant::check_key;
 use super::stores::ALL_STORES;
+use crate::domain::endpoint::without_path;
 use crate::domain::setting::within;
-use crate::domain::{CollectionName, Seconds, Secret, words};
+use crate::domain::{CollectionName, Endpoint, Seconds, Secret, words};
+use crate::http::bearer;
 use crate::resilience::BreakerSettings;
 
 /// The settings of the stores.
@@ -30,14 +33,16 @@ pub struct IndexSettings {
     pub vector_db_circuit_breaker_timeout: Seconds,
     /// `QDRANT_URL`: Qdrant's gRPC address; `http://127.0.0.1:6334` by default. If it has the REST port, 6333, the gRPC
     /// port is used instead.
-    pub qdrant_url: String,
+    #[serde(deserialize_with = "without_path")]
+    pub qdrant_url: Endpoint,
     /// `QDRANT_API_KEY`: if empty (default), no key is sent.
     pub qdrant_api_key: Secret,
     /// `WEAVIATE_URL`: Weaviate's REST address; `http://127.0.0.1:8081` by default, as published by the compose stack.
-    pub weaviate_url: String,
+    pub weaviate_url: Endpoint,
     /// `WEAVIATE_GRPC_URL`: its gRPC address. If empty (default), the host of `WEAVIATE_URL` with port 50051, or 443 if
     /// that URL is `https`.
-    pub weaviate_grpc_url: String,
+    #[serde(deserialize_with = "without_path")]
+    pub weaviate_grpc_url: Option<Endpoint>,
     /// `WEAVIATE_API_KEY`: if empty (default), no key is sent.
     pub weaviate_api_key: Secret,
 }
@@ -50,19 +55,14 @@ impl Default for IndexSettings {
             vector_db_timeout: Seconds::new(30),
             vector_db_circuit_breaker_threshold: 5,
             vector_db_circuit_breaker_timeout: Seconds::new(10),
-            qdrant_url: "http://127.0.0.1:6334".to_owned(),
+            qdrant_url: Endpoint::from_static("http://127.0.0.1:6334"),
             qdrant_api_key: Secret::default(),
-            weaviate_url: "http://127.0.0.1:8081".to_owned(),
-            weaviate_grpc_url: String::new(),
+            weaviate_url: Endpoint::from_static("http://127.0.0.1:8081"),
+            weaviate_grpc_url: None,
             weaviate_api_key: Secret::default(),
         }
     }
 }
-
-/// The settings of a store cannot be used. The message names the setting and says what is allowed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidStoreSettings(pub String);
 
 /// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,6 +134,29 @@ impl fmt::Display for StoreKinds {
 }
 
 impl IndexSettings {
+    /// Checks the keys.
+    ///
+    /// # Errors
+    /// A message that names the setting and what is allowed. It does not repeat the key.
+    pub fn validate(&self) -> Result<(), String> {
+        check_key(&self.qdrant_api_key).map_err(|problem| problem.to_string())?;
+        bearer(&self.weaviate_api_key).map(drop).map_err(|problem| format!("WEAVIATE_API_KEY {problem}"))
+    }
+
+    /// Returns the settings of stores that are not used, each with the reason.
+    pub fn unused(&self) -> Vec<(&'static str, String)> {
+        let names = |kind: &StoreKind| -> &[&str] {
+            match kind {
+                StoreKind::Embedded => &[],
+                StoreKind::Qdrant => &["QDRANT_URL", "QDRANT_API_KEY"],
+                StoreKind::Weaviate => &["WEAVIATE_URL", "WEAVIATE_GRPC_URL", "WEAVIATE_API_KEY"],
+            }
+        };
+        let kinds = &self.vector_db_provider;
+        let unused = StoreKind::ALL.iter().filter(|kind| !kinds.as_slice().contains(kind));
+        unused.flat_map(names).map(|name| (*name, format!("VECTOR_DB_PROVIDER is `{kinds}`"))).collect()
+    }
+
     /// Returns the settings of the circuit breaker of a store outside this process.
     pub fn breaker(&self) -> BreakerSettings {
         BreakerSettings {

@@ -12,8 +12,8 @@ pub enum JobsError {
     /// A malformed collection name.
     #[error(transparent)]
     Collection(#[from] InvalidCollectionName),
-    /// A bucket that is not in `S3_ALLOWED_BUCKETS`.
-    #[error("jobs may not read the bucket `{0}`; it is not in S3_ALLOWED_BUCKETS")]
+    /// A bucket that jobs may not read.
+    #[error("jobs may not read the bucket `{0}`: it is neither S3_BUCKET nor in S3_ALLOWED_BUCKETS")]
     BucketNotAllowed(String),
     /// A metadata file with an unsupported extension.
     #[error("`{0}` is not a metadata file: its name must end in .csv, .ndjson or .jsonl")]

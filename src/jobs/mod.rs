@@ -6,13 +6,13 @@
 //! Each step is recorded in the ledger, so that a job continues after a restart from its last step.
 
 pub(crate) mod error;
+pub(crate) mod job_failure;
 pub mod placing;
 pub mod pool;
 pub mod remote;
 pub mod run;
 pub(crate) mod service;
 mod settings;
-pub(crate) mod trouble;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

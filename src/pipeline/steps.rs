@@ -171,8 +171,7 @@ impl Steps {
     }
 
     /// Writes the thumbnail, if there is one. An image does not fail if its thumbnail cannot be written: the service
-    /// then creates the thumbnail when it is requested. If the thumbnail was waiting for the bucket when the run was
-    /// stopped, the image stays undone.
+    /// then creates the thumbnail when it is requested.
     pub(super) async fn thumbnail(self, mut ready: Ready) -> Option<Ready> {
         let pipeline = &self.0.pipeline;
         let bytes = match &mut ready.image {
@@ -187,7 +186,6 @@ impl Steps {
         self.0.run.write_lease.granted().await;
         match pipeline.source.put(&ImageUri::new(uri.bucket(), &key), object).await {
             Ok(()) => ready.thumbnail_key = Some(key),
-            Err(SourceError::Dependency(down)) if self.0.stop.is_cancelled() => return self.stop_with(down),
             Err(error) => tracing::warn!(image.uri = %uri, %error, "thumbnail not written"),
         }
         Some(ready)

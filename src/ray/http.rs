@@ -10,7 +10,7 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::settings::RaySettings;
-use crate::domain::{InvalidSetting, Secret, with_causes};
+use crate::domain::{Endpoint, InvalidSetting, Secret, with_causes};
 use crate::http::{BodyError, bearer, client_builder, join, parse_json, read_body, read_start};
 use crate::jobs::placing::cluster::ClusterError;
 
@@ -43,8 +43,8 @@ enum Token {
 }
 
 impl Http {
-    pub(super) fn new(settings: &RaySettings) -> Result<Self, InvalidSetting> {
-        let url = settings.address()?;
+    pub(super) fn new(address: &Endpoint, settings: &RaySettings) -> Result<Self, InvalidSetting> {
+        let url = address.url().clone();
         // Ray refuses clients that look like a browser.
         let client = client_builder(&url).pool_idle_timeout(IDLE_TIMEOUT).build();
         let client = client.map_err(|error| format!("RAY_ADDRESS: {}", with_causes(&error)))?;

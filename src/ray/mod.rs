@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 
-use crate::domain::InvalidSetting;
+use crate::domain::{Endpoint, InvalidSetting};
 use crate::jobs::placing::cluster::{Cluster, ClusterError, ClusterVersion, Placed, Placement};
 
 use http::Http;
@@ -53,18 +53,18 @@ impl Driver {
 }
 
 impl RayCluster {
-    /// Creates a client. The workers find the service at the URL `service`. Makes no network call yet.
+    /// Creates a client of the dashboard at `address`. The workers find the service at the URL `service`. Makes no network
+    /// call yet.
     ///
     /// # Errors
-    /// A message that names the invalid setting.
-    pub fn new(settings: &RaySettings, service: String) -> Result<Self, InvalidSetting> {
-        settings.check()?;
+    /// Fails if the HTTP client cannot be created.
+    pub fn new(address: &Endpoint, settings: &RaySettings, service: String) -> Result<Self, InvalidSetting> {
         let driver = match settings.ray_driver.as_str() {
             "" => Driver::Sent,
             path => Driver::Preinstalled(format!("python3 {path}")),
         };
         let (workers, cpus) = (settings.ray_num_workers, settings.ray_task_num_cpus);
-        Ok(Self { http: Http::new(settings)?, service, workers, cpus, driver })
+        Ok(Self { http: Http::new(address, settings)?, service, workers, cpus, driver })
     }
 
     /// Sets another timeout for requests.

@@ -9,17 +9,17 @@ use std::num::NonZeroUsize;
 use futures::stream::{Stream, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::stopping;
+use super::stop;
 
 /// Starts the work at once in its own task. The task continues even if the returned future is not polled; dropping the
 /// future aborts the task. A panic in the work is raised again in the task that awaits the future.
 pub fn spawn_owned<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> impl Future<Output = T> + Send {
-    let stop = stopping::stop_token();
+    let stop = stop::stop_token();
     let work = async move {
         match stop {
-            Some(stop) => stopping::until_stopped(stop, work).await,
+            Some(stop) => stop::until_stopped(stop, work).await,
             None => work.await,
         }
     };
@@ -108,8 +108,8 @@ mod tests {
     async fn a_task_stops_waiting_when_the_task_that_started_it_is_stopped() {
         let stop = tokio_util::sync::CancellationToken::new();
         stop.cancel();
-        let wait = stopping::until_stopped(stop, async {
-            spawn_owned(async { stopping::unless_stopped(std::future::pending::<()>()).await }).await
+        let wait = stop::until_stopped(stop, async {
+            spawn_owned(async { stop::unless_stopped(std::future::pending::<()>()).await }).await
         });
         assert_eq!(wait.await, None);
     }

@@ -14,9 +14,9 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::waiting::Note;
-use super::waits::Waits;
-use super::working::record_pause;
+use super::backoff::Backoff;
+use super::wait_board::Note;
+use super::work_time::record_pause;
 use super::{Breaker, Retryable, WaitBoard};
 use crate::domain::{DependencyError, FailureKind};
 use crate::telemetry::metrics::{Counter, counter, families};
@@ -147,7 +147,7 @@ impl Guard {
         let deadline = self.deadline();
         let _permit = self.permit(deadline).await?;
         let mut pauses = self.retry_pauses();
-        let mut waits = Waits { guard: self, deadline, note: self.note(), last_error: None };
+        let mut waits = Backoff { guard: self, deadline, note: self.note(), last_error: None };
         loop {
             let entered = match &self.breaker {
                 Some(breaker) => breaker.try_enter().map(Some),

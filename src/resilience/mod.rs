@@ -4,15 +4,15 @@
 //! know about images; from the rest of the crate it imports only the type for a dependency's failure and the metrics.
 
 pub mod attribution;
+mod backoff;
 pub mod breaker;
 pub mod concurrently;
 pub mod guard;
 mod permits;
 pub mod retry_after;
-pub mod stopping;
-pub mod waiting;
-mod waits;
-pub mod working;
+pub mod stop;
+pub mod wait_board;
+pub mod work_time;
 
 use std::time::Duration;
 
@@ -20,9 +20,9 @@ pub use attribution::AttributedError;
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::{Concurrently, spawn_owned};
 pub use guard::Guard;
-pub use stopping::until_stopped;
-pub use waiting::{Note, WaitBoard, Waiting};
-pub use working::measured;
+pub use stop::until_stopped;
+pub use wait_board::{Note, WaitBoard, Waiting};
+pub use work_time::measured;
 
 /// Implemented by the error of every port: says whether the same call can succeed later. This is decided where the
 /// error is created, by exhaustive match, and used only by the decorator that retries.

@@ -6,8 +6,8 @@ use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::guard::RetryPolicy;
-use super::working::record_pause;
-use super::{Guard, stopping};
+use super::work_time::record_pause;
+use super::{Guard, stop};
 use crate::domain::{DependencyError, FailureKind};
 
 /// When a caller that got no permit should try again.
@@ -45,7 +45,7 @@ impl Guard {
     ) -> Result<Result<SemaphorePermit<'a>, AcquireError>, E> {
         let acquire = permits.acquire();
         tokio::pin!(acquire);
-        if let Some(permit) = stopping::unless_stopped(&mut acquire).await {
+        if let Some(permit) = stop::unless_stopped(&mut acquire).await {
             return Ok(permit);
         }
         loop {

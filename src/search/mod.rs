@@ -13,7 +13,7 @@ use futures::future::{Either, select};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord, SearchQuery, Space};
+use crate::domain::{CollectionName, Hit, ImageRecord, SearchQuery, Space};
 use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
 use crate::index::Stores;
@@ -71,17 +71,6 @@ pub struct SearchResults {
     pub embed: Duration,
     /// The time spent in the stores.
     pub search: Duration,
-}
-
-/// The collections in the stores.
-#[derive(Clone, Debug)]
-pub struct Collections {
-    /// The store that was asked, or `all`.
-    pub provider: &'static str,
-    /// The collections, sorted by name, each with the record counts of its stores. The info is from the first store.
-    pub collections: Vec<(CollectionInfo, Vec<(&'static str, u64)>)>,
-    /// One message for each store that did not reply.
-    pub warnings: Vec<String>,
 }
 
 /// The results of the stores before merging, with the timings.
@@ -205,15 +194,6 @@ impl Search {
         let start = Instant::now();
         let nearest = stores.nearest(collection, &query).await;
         Ok(StoreReplies { space, like, query, nearest, embed, search: start.elapsed() })
-    }
-
-    /// Returns every collection of every store.
-    ///
-    /// # Errors
-    /// Returns a [`SearchError`] if no store replies.
-    pub async fn collections(&self) -> Result<Collections, SearchError> {
-        let Merged { value: collections, warnings } = self.stores.collections().await?;
-        Ok(Collections { provider: self.stores.name(), collections, warnings })
     }
 
     /// Returns the stores that `provider=` names.

@@ -53,7 +53,8 @@ pub const MAX_CHARACTERS: usize = 1_000;
 pub(super) fn empty_query_error() -> SearchError {
     SearchError::Invalid {
         field: "q",
-        message: "say what to look for: a text in `q`, the id of an image in `like`, or an image in `file`".to_owned(),
+        message: "is missing: search by a text (`q`), by the id of an indexed image (`like`), or by a file (POST)"
+            .to_owned(),
     }
 }
 
@@ -72,13 +73,14 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
         return Err(empty_query_error());
     }
     if !(1..=MAX_HITS).contains(&options.limit) {
-        return invalid("limit", format!("must be 1 to {MAX_HITS}, not {}", options.limit));
+        return invalid("limit", format!("must be a whole number from 1 to {MAX_HITS}, not {}", options.limit));
     }
-    if options.offset.saturating_add(options.limit) > MAX_PAGE_END {
-        return invalid("offset", format!("offset + limit must be at most {MAX_PAGE_END}"));
+    let end = options.offset.saturating_add(options.limit);
+    if end > MAX_PAGE_END {
+        return invalid("offset", format!("offset + limit must be at most {MAX_PAGE_END}, not {end}"));
     }
     if let Some(score) = options.min_score.filter(|score| !(-1.0..=1.0).contains(score)) {
-        return invalid("min_score", format!("must be -1 to 1, not {score}"));
+        return invalid("min_score", format!("must be a number from -1 to 1, not {score}"));
     }
     match &options.filter.s3_prefix {
         Some(prefix) if !prefix.ends_with('/') => invalid("s3_prefix", format!("must end in `/`, not `{prefix}`")),

@@ -13,7 +13,10 @@ pub enum SourceError {
     #[error("{0} does not exist in the bucket, or was deleted")]
     Missing(ImageUri),
     /// The bucket does not exist.
-    #[error("the bucket `{0}` does not exist: create it, or set S3_BUCKET and S3_ENDPOINT to one that exists")]
+    #[error(
+        "the bucket `{0}` does not exist: create it, or name another one (S3_BUCKET, or `s3_bucket` of the job), or correct \
+         S3_ENDPOINT"
+    )]
     NoBucket(String),
     /// The credentials are valid but do not allow reading or writing this object.
     #[error("access to {0} was denied: check the credentials and the bucket's policy")]

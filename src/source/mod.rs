@@ -24,7 +24,7 @@ pub use encoding::{Encoded, EncodingError};
 pub use error::SourceError;
 pub use guarded::GuardedSource;
 pub use s3::{InvalidS3Settings, S3Settings, S3Source};
-pub use settings::{Endpoint, SourceSettings};
+pub use settings::{S3Endpoint, SourceSettings};
 
 /// The part of a bucket to list.
 #[derive(Clone, Debug, PartialEq, Eq)]

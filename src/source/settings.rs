@@ -7,14 +7,14 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::setting::{socket_addr, within};
-use crate::domain::{Excludes, Seconds, Secret};
+use crate::domain::{Endpoint, Excludes, Seconds, Secret};
 
 /// The settings of the bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SourceSettings {
     /// `S3_ENDPOINT`: a URL, `aws` for Amazon's own, or `embedded` (default) for the S3 server in this process.
-    pub s3_endpoint: Endpoint,
+    pub s3_endpoint: S3Endpoint,
     /// `S3_ACCESS_KEY_ID`: empty (default) for the ambient credentials, or a pair made once for `embedded`.
     pub s3_access_key_id: String,
     /// `S3_SECRET_ACCESS_KEY`: the secret of that key.
@@ -35,7 +35,7 @@ pub struct SourceSettings {
     #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
     pub s3_timeout: Seconds,
     /// `S3_CIRCUIT_BREAKER_THRESHOLD`: failed calls in a row after which the bucket is left alone; 5 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "within::<_, _, 1, 1000>")]
     pub s3_circuit_breaker_threshold: u32,
     /// `S3_CIRCUIT_BREAKER_TIMEOUT`: seconds for which it is left alone; 30 by default.
     #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
@@ -59,7 +59,7 @@ pub struct SourceSettings {
 impl Default for SourceSettings {
     fn default() -> Self {
         Self {
-            s3_endpoint: Endpoint::Embedded,
+            s3_endpoint: S3Endpoint::Embedded,
             s3_access_key_id: String::new(),
             s3_secret_access_key: Secret::default(),
             s3_anonymous: false,
@@ -82,40 +82,40 @@ impl Default for SourceSettings {
 /// The value of `S3_ENDPOINT`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Endpoint {
+pub enum S3Endpoint {
     /// The S3 server in this process.
     Embedded,
     /// Amazon S3.
     Aws,
     /// A server with this URL.
-    Url(String),
+    Url(Endpoint),
 }
 
-impl TryFrom<String> for Endpoint {
+impl TryFrom<String> for S3Endpoint {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
         match text.as_str() {
             "embedded" => Ok(Self::Embedded),
             "aws" => Ok(Self::Aws),
-            url if url.starts_with("http://") || url.starts_with("https://") => Ok(Self::Url(text)),
+            url if url.starts_with("http://") || url.starts_with("https://") => url.parse().map(Self::Url),
             _ => Err("it must be a URL (http://…), `aws` or `embedded`"),
         }
     }
 }
 
-impl From<Endpoint> for String {
-    fn from(endpoint: Endpoint) -> Self {
+impl From<S3Endpoint> for String {
+    fn from(endpoint: S3Endpoint) -> Self {
         endpoint.to_string()
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for S3Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Embedded => "embedded",
             Self::Aws => "aws",
-            Self::Url(url) => url,
+            Self::Url(url) => url.as_str(),
         })
     }
 }
@@ -174,13 +174,13 @@ impl SourceSettings {
             return refused("THUMBNAIL_PREFIX: credentials are required to write to a bucket; unset one of them");
         }
         match self.s3_endpoint {
-            Endpoint::Embedded => {
+            S3Endpoint::Embedded => {
                 refused("S3_ENDPOINT=embedded: set S3_ENDPOINT to the URL of the service of the bucket, or to `aws`")
             }
-            Endpoint::Aws if self.s3_request_payer.is_some() => refused(
+            S3Endpoint::Aws if self.s3_request_payer.is_some() => refused(
                 "S3_REQUEST_PAYER on Amazon S3, which charges the account of the credentials: unset one of them",
             ),
-            Endpoint::Aws | Endpoint::Url(_) => Ok(()),
+            S3Endpoint::Aws | S3Endpoint::Url(_) => Ok(()),
         }
     }
 

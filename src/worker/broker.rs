@@ -41,7 +41,7 @@ impl LeaseBroker for ServiceBroker {
                 Ok(LeaseReply::Batch(batch)) => return Ok(Offer::Batch(batch)),
                 Ok(LeaseReply::Wait { wait_ms }) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
                 Ok(LeaseReply::Stop { .. }) => return Ok(Offer::Over),
-                Err(LeaseError::NotJoined) => drop(self.client.join(&self.introduction).await?),
+                Err(LeaseError::NotJoined) => self.client.join_again(&self.introduction).await?,
                 Err(error) => return Err(error),
             }
         }
@@ -73,7 +73,7 @@ impl LeaseBroker for ServiceBroker {
         for report in reports {
             let status = loop {
                 match self.client.report(report.clone(), held.clone(), self.measures.due()).await {
-                    Err(LeaseError::NotJoined) => drop(self.client.join(&self.introduction).await?),
+                    Err(LeaseError::NotJoined) => self.client.join_again(&self.introduction).await?,
                     status => break status?,
                 }
             };

@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, FailureKind, InvalidSetting, Secret};
+use crate::domain::{DependencyError, Endpoint, FailureKind, ImageUri, InvalidSetting, Secret};
 use crate::http::{BodyError, client_builder, join, read_body, retry_after};
 use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
+use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::jobs::remote::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LeaseStatusReply,
     LogsRequest, MAX_LINES, OperatorErrorRequest, ResultRequest, plain, within_bounds,
@@ -47,7 +48,7 @@ const MAX_REPLY: usize = 64 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
     /// The URL of the service.
-    pub url: String,
+    pub url: Endpoint,
     /// The id of the job.
     pub job: String,
     /// The name of the worker, unique within the job.
@@ -81,22 +82,13 @@ impl ServiceClient {
     /// # Errors
     /// A message that says what to set.
     pub fn new(settings: WorkerSettings, board: &WaitBoard) -> Result<Self, InvalidSetting> {
-        let wrong = || {
-            format!(
-                "the address of the service is `{}`; set GLIMPSE_URL or --service to a URL such as http://127.0.0.1:8080",
-                settings.url
-            )
-        };
-        let url: Url = settings.url.parse().map_err(|_| wrong())?;
-        if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong().into());
-        }
         if settings.token.is_empty() {
             let missing =
                 "GLIMPSE_WORKER_TOKEN is not set; set it to the `worker_token` in the reply to the submitted job";
             return Err(missing.to_owned().into());
         }
         // A proxy in front of the service may redirect to another path.
+        let url = settings.url.url().clone();
         let http = client_builder(&url).redirect(Policy::default()).build();
         let http = http.map_err(|error| format!("the HTTP client cannot be created: {error}"))?;
         Ok(Self { http, url, settings, guard: Guard::background(SERVICE, board.clone()), board: board.clone() })
@@ -119,17 +111,28 @@ impl ServiceClient {
 
     /// Returns the URL of the service.
     pub fn url(&self) -> &str {
-        &self.settings.url
+        self.settings.url.as_str()
     }
 
-    /// Joins the job. Waits until the job has its turn.
-    pub(super) async fn join(&self, request: &JoinRequest) -> Result<Joined, LeaseError> {
+    /// Joins the job. Waits until the job has its turn. If the service asks for an object, `read` reads it.
+    pub(super) async fn join(
+        &self,
+        request: &JoinRequest,
+        read: impl AsyncFn(&ImageUri) -> ObjectRead,
+    ) -> Result<Joined, LeaseError> {
+        let mut request = request.clone();
         loop {
-            match self.call(REQUEST_TIMEOUT, &["workers", self.name()], request).await? {
+            match self.call(REQUEST_TIMEOUT, &["workers", self.name()], &request).await? {
                 JoinReply::Joined(joined) => return Ok(*joined),
                 JoinReply::Wait { wait_ms } => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+                JoinReply::Read { read: uri } => request.object = Some(read(&uri).await),
             }
         }
+    }
+
+    /// Joins the job again after a restart of the service.
+    pub(super) async fn join_again(&self, request: &JoinRequest) -> Result<(), LeaseError> {
+        self.join(request, async |_| ObjectRead::NotCompared).await.map(drop)
     }
 
     /// Joins the job again after a restart of the service. Sends one request. Returns how long to wait if the job does
@@ -142,6 +145,8 @@ impl ServiceClient {
         match self.once(timeout.max(MIN_HEARTBEAT_INTERVAL), &["workers", self.name()], request).await? {
             JoinReply::Joined(_) => Ok(None),
             JoinReply::Wait { wait_ms } => Ok(Some(Duration::from_millis(wait_ms))),
+            // The objects were compared before.
+            JoinReply::Read { .. } => Ok(Some(Duration::ZERO)),
         }
     }
 

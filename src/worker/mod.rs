@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::DependencyError;
+use crate::domain::{DependencyError, ImageUri};
 use crate::embed::EmbedError;
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError};
+use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::jobs::remote::wire::{JoinRequest, PROTOCOL, VERSION};
 use crate::jobs::{Ended, Pool, PoolError};
 use crate::pipeline::{Pipeline, Run, RunError, Stages, WriteLease};
@@ -117,10 +118,11 @@ impl Worker {
         let stores = self.pipeline.stores().name_set();
         let (version, space) = (VERSION.to_owned(), space.as_ref().clone());
         let node = self.client.node().map(str::to_owned);
-        let request = JoinRequest { version, protocol: PROTOCOL, space, stores, node };
+        let request = JoinRequest { version, protocol: PROTOCOL, space, stores, node, object: None };
+        let read = async |uri: &ImageUri| ObjectRead::read(self.pipeline.source().as_ref(), uri).await;
         loop {
             let joined = tokio::select! {
-                joined = self.client.join(&request) => joined,
+                joined = self.client.join(&request, &read) => joined,
                 () = drain.cancelled() => return Ok(()),
             };
             let joined = match joined {
@@ -131,7 +133,8 @@ impl Worker {
             tracing::info!(worker = self.client.name(), job = self.client.job(), "the worker starts");
             let stages = Arc::new(Stages::new(self.pipeline.lanes(), self.pipeline.provider().busy()));
             let measures = Measures::new(stages.clone(), self.pipeline.provider().clone());
-            let (client, introduction) = (self.client.clone(), request.clone());
+            let introduction = JoinRequest { object: Some(ObjectRead::NotCompared), ..request.clone() };
+            let client = self.client.clone();
             let broker = Arc::new(ServiceBroker::new(client, introduction, joined.lease_seconds, measures));
             let threads = self.pipeline.lanes().prepare;
             self.log_to_job(&broker, format!("starts: {threads} threads, version {VERSION}")).await;

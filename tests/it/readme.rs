@@ -11,8 +11,8 @@ const ARCHITECTURE: &str = include_str!("../../docs/architecture.md");
 const README: &str = include_str!("../../README.md");
 const MAX_README_LINES: usize = 150;
 
-/// The rows of all tables with the head `| Variable | Default | Meaning |`.
-fn documented_settings() -> BTreeMap<String, String> {
+/// The rows of all tables with the head `| Variable | Default | Meaning |`: the default and the meaning of each setting.
+fn documented_settings() -> BTreeMap<String, (String, String)> {
     let unquoted = |cell: &str| cell.trim().trim_matches('`').to_owned();
     let mut documented = BTreeMap::new();
     for table in SETTINGS.split("| Variable | Default | Meaning |\n").skip(1) {
@@ -20,7 +20,7 @@ fn documented_settings() -> BTreeMap<String, String> {
             let cells: Vec<&str> = line.split('|').collect();
             assert_eq!(cells.len(), 5, "three cells: {line}");
             assert!(!cells[3].trim().is_empty(), "a meaning: {line}");
-            let former = documented.insert(unquoted(cells[1]), unquoted(cells[2]));
+            let former = documented.insert(unquoted(cells[1]), (unquoted(cells[2]), unquoted(cells[3])));
             assert_eq!(former, None, "a second row: {line}");
         }
     }
@@ -30,7 +30,22 @@ fn documented_settings() -> BTreeMap<String, String> {
 #[test]
 fn the_settings_page_has_every_variable_with_its_default() {
     let defaults: BTreeMap<_, _> = Settings::defaults().into_iter().collect();
-    assert_eq!(documented_settings(), defaults);
+    let documented = documented_settings().into_iter().map(|(name, (default, _))| (name, default));
+    assert_eq!(documented.collect::<BTreeMap<_, _>>(), defaults);
+}
+
+#[test]
+fn the_settings_page_has_the_range_of_every_number() {
+    let mut ranges = 0;
+    for (name, (_, meaning)) in documented_settings() {
+        let Err(error) = Settings::from_variables([(name.as_str(), "x")]) else { continue };
+        let error = error.to_string();
+        let Some((_, range)) = error.split_once("must be between ") else { continue };
+        let (min, max) = range.split_once(" and ").unwrap();
+        assert!(meaning.ends_with(&format!("From {min} to {max}")), "{name}: {error}");
+        ranges += 1;
+    }
+    assert!(ranges > 25, "{ranges} ranges");
 }
 
 #[test]

@@ -115,7 +115,7 @@ impl Authenticator {
         }
         let host = host.unwrap_or("(a request without Host)");
         Err(cross_origin(format!(
-            "a page of `{origin}` must not change anything at `{host}`; if both are addresses of this service, set \
+            "a page of `{origin}` may not send requests to `{host}` that change something; if both are addresses of this service, set \
              GLIMPSE_PUBLIC_URL={origin}; if `{origin}` is another site, add it to GLIMPSE_CORS_ORIGINS"
         )))
     }

@@ -47,8 +47,11 @@ impl TryFrom<String> for Origins {
     type Error = String;
 
     fn try_from(list: String) -> Result<Self, String> {
-        let parse = |text: String| parse_origin(&text).map(Origin).map_err(|reason| format!("`{text}`: {reason}"));
-        words(&list).into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+        let texts = words(&list);
+        // The error continues a sentence that has the whole value.
+        let name = |text: &str| if texts.len() == 1 { String::new() } else { format!("`{text}`: ") };
+        let parse = |text: &String| parse_origin(text).map(Origin).map_err(|reason| format!("{}{reason}", name(text)));
+        texts.iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -123,6 +126,17 @@ mod tests {
         ] {
             assert!(parse_origin(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_error_names_the_origin_only_if_the_list_has_several() {
+        let error = |list: &str| Origins::try_from(list.to_owned()).unwrap_err();
+        assert!(error("bogus").starts_with("write scheme://"), "{}", error("bogus"));
+        assert!(
+            error("https://a.example, bogus").starts_with("`bogus`: write"),
+            "{}",
+            error("https://a.example, bogus")
+        );
     }
 
     #[test]

@@ -13,8 +13,8 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::http::{ApiError, ErrorReply, Path};
 use super::images::DeletedReply;
+use crate::collections::Collections;
 use crate::jobs::Jobs;
-use crate::search::{Collections, Search};
 
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
 
@@ -72,8 +72,8 @@ impl CollectionsReply {
 
 /// List every collection with its number of images and its space.
 #[utoipa::path(get, path = "/collections", tag = "images", responses((status = 200, body = CollectionsReply)))]
-async fn list_collections(State(search): State<Search>) -> Result<axum::Json<CollectionsReply>, ApiError> {
-    Ok(axum::Json(CollectionsReply::new(search.collections().await?)))
+async fn list_collections(State(jobs): State<Jobs>) -> Result<axum::Json<CollectionsReply>, ApiError> {
+    Ok(axum::Json(CollectionsReply::new(jobs.collections().await?)))
 }
 
 /// Delete a collection and all its records. The objects stay in their bucket.

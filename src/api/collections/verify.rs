@@ -126,7 +126,10 @@ async fn verify_collection(
 ) -> Result<axum::Json<VerifyReply>, ApiError> {
     let VerifyRequest { repair, sample } = request;
     if sample > MAX_SAMPLED {
-        return Err(ApiError::invalid("sample", format!("must be 0 to {MAX_SAMPLED}, not {sample}")));
+        return Err(ApiError::invalid(
+            "sample",
+            format!("must be a whole number from 0 to {MAX_SAMPLED}, not {sample}"),
+        ));
     }
     Ok(axum::Json(jobs.verify(&name, VerifyOptions { repair, sample }).await?.into()))
 }

@@ -3,12 +3,13 @@
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use serde::de::DeserializeOwned;
+use utoipa::PartialSchema;
 
+use super::allowed::wrong_body;
 use super::error::ApiError;
 
 /// Maximum size of a JSON body in bytes.
@@ -28,7 +29,7 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let mut bytes = BytesMut::new();
     let mut size = 0;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| ApiError::malformed(format!("the body is incomplete: {error}")))?;
+        let chunk = chunk.map_err(|_| incomplete_body())?;
         size += chunk.len();
         if size <= limit {
             bytes.extend_from_slice(&chunk);
@@ -39,19 +40,54 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     if size > limit { Err(body_too_large(limit)) } else { Ok(bytes.freeze()) }
 }
 
+/// 400 for a body that broke off.
+pub(super) fn incomplete_body() -> ApiError {
+    ApiError::malformed("the body is incomplete: the connection was closed before its end")
+}
+
 /// 413 for a body.
 pub(super) fn body_too_large(limit: usize) -> ApiError {
     let message = format!("the body is too large; at most {limit} bytes are allowed");
     ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
 }
 
-/// Reads the body of a request. Returns the request and the body.
-pub(in crate::api) async fn read_body(request: Request) -> Result<(Request, Bytes), ApiError> {
+/// Reads the body of a request. Returns the headers and the body.
+pub(in crate::api) async fn read_body(request: Request) -> Result<(HeaderMap, Bytes), ApiError> {
     let (mut parts, body) = request.into_parts();
     let limit = Extension::<BodyLimit>::from_request_parts(&mut parts, &()).await;
     let limit = limit.map_or(MAX_JSON_BYTES, |Extension(BodyLimit(limit))| limit);
-    let bytes = read(body, limit).await?;
-    Ok((Request::from_parts(parts, bytes.clone().into()), bytes))
+    Ok((parts.headers, read(body, limit).await?))
+}
+
+/// Parses a JSON object. `explain` returns the error for JSON that the type refuses, or `None` for text that is not
+/// JSON. Arrays are refused first, because serde would read their items as the fields in order.
+pub(in crate::api) fn parse_json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    bytes: &[u8],
+    explain: impl FnOnce(&serde_json::Error) -> Option<ApiError>,
+) -> Result<T, ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
+        let message = format!("the content type of the body must be `application/json`, not `{kind}`");
+        return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
+    }
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::malformed("the body must be a JSON object, not an array"));
+    }
+    serde_json::from_slice(bytes).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let not_json = || format!("the body is not valid JSON: the error is in line {line}, column {column}");
+        explain(&error).unwrap_or_else(|| ApiError::malformed(not_json()))
+    })
+}
+
+/// Parses a JSON object whose type is described in the OpenAPI document.
+fn parse_described<T: DeserializeOwned + PartialSchema>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, ApiError> {
+    parse_json(headers, bytes, |error| {
+        let schema = serde_json::to_value(T::schema()).unwrap_or_default();
+        error.is_data().then(|| wrong_body(&schema, bytes, error))
+    })
 }
 
 /// Whether reading a body failed because it is too long.
@@ -66,36 +102,30 @@ pub(in crate::api) fn is_too_long(error: &axum::Error) -> bool {
     false
 }
 
-/// Extracts a JSON object. Arrays are refused first, because serde would read their items as the fields in order.
+/// Extracts a JSON object.
 pub(in crate::api) struct Json<T>(pub(in crate::api) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = axum::response::Response;
+impl<T: DeserializeOwned + PartialSchema, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let (request, bytes) = read_body(request).await.map_err(IntoResponse::into_response)?;
-        if bytes.trim_ascii_start().starts_with(b"[") {
-            return Err(ApiError::malformed("the body must be a JSON object, not an array").into_response());
-        }
-        match axum::Json::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(rejected) => Err(ApiError::from(rejected).into_response()),
-        }
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (headers, bytes) = read_body(request).await?;
+        parse_described(&headers, &bytes).map(Self)
     }
 }
 
 /// Extracts a JSON object; for an empty body, the default of the type.
 pub(in crate::api) struct MaybeJson<T>(pub(in crate::api) T);
 
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeJson<T> {
-    type Rejection = axum::response::Response;
+impl<T: DeserializeOwned + PartialSchema + Default, S: Send + Sync> FromRequest<S> for MaybeJson<T> {
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let (request, bytes) = read_body(request).await.map_err(IntoResponse::into_response)?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (headers, bytes) = read_body(request).await?;
         if bytes.is_empty() || bytes.trim_ascii() == b"null" {
             return Ok(Self(T::default()));
         }
-        Json::from_request(request, state).await.map(|Json(value)| Self(value))
+        parse_described(&headers, &bytes).map(Self)
     }
 }
 

@@ -1,17 +1,19 @@
-//! Refuses unknown query parameters: otherwise a filter with a wrong name would be ignored without a message.
+//! Refuses query parameters that the OpenAPI document does not allow. Otherwise a filter with a wrong name would be
+//! ignored without a message.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterIn};
 
+use super::allowed::{check_parameter, unknown_name};
 use super::error::ApiError;
-use crate::domain::nearest;
 
 /// Parameters with this prefix are filters by metadata, on the path [`META_FILTER_PATH`].
 pub(in crate::api) const META_PREFIX: &str = "meta.";
@@ -19,58 +21,59 @@ pub(in crate::api) const META_PREFIX: &str = "meta.";
 /// The path whose operations accept `meta.KEY` for any key.
 const META_FILTER_PATH: &str = "/search/images";
 
-/// The names of the query parameters of each operation of the OpenAPI document.
+/// The query parameters of each operation of the OpenAPI document, with their schemas.
 #[derive(Debug)]
-pub(in crate::api) struct Parameters(HashMap<(Method, String), Vec<String>>);
+pub(in crate::api) struct Parameters(HashMap<(Method, String), Vec<(String, Value)>>);
 
 impl Parameters {
     pub(in crate::api) fn new(document: &OpenApi) -> Self {
-        let mut names = HashMap::new();
+        let mut all = HashMap::new();
         for (path, item) in &document.paths.paths {
             let methods = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::DELETE, &item.delete)];
             for (method, operation) in methods {
                 if let Some(operation) = operation {
-                    names.insert((method, path.clone()), query_names(operation));
+                    all.insert((method, path.clone()), query_parameters(operation));
                 }
             }
         }
-        Self(names)
+        Self(all)
     }
 
     fn check(&self, method: &Method, path: &str, query: &str) -> Result<(), ApiError> {
         let method = if method == Method::HEAD { Method::GET } else { method.clone() };
-        let Some(names) = self.0.get(&(method, path.to_owned())) else { return Ok(()) };
-        for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
-            let is_meta_filter = path == META_FILTER_PATH && name.starts_with(META_PREFIX);
-            if !is_meta_filter && !names.iter().any(|known| *known == name) {
-                let names = names.iter().map(String::as_str);
-                return Err(unknown_parameter(&name, nearest(&name, names.clone()), names));
+        let Some(parameters) = self.0.get(&(method, path.to_owned())) else { return Ok(()) };
+        let mut given = HashSet::new();
+        for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
+            match parameters.iter().find(|(known, _)| *known == name) {
+                Some((_, schema)) => check_parameter(&name, &text, schema)?,
+                None if path == META_FILTER_PATH && name.starts_with(META_PREFIX) => {}
+                None => {
+                    let known = parameters.iter().map(|(known, _)| known.as_str());
+                    return Err(refused("unknown_parameter", unknown_name("query parameter", &name, known)));
+                }
             }
+            if given.contains(&name) {
+                let name: String = name.chars().take(100).collect();
+                return Err(refused("invalid_query", format!("{name}: is given more than once; send it once")));
+            }
+            given.insert(name);
         }
         Ok(())
     }
 }
 
-/// 422 for a query parameter that the route does not have.
-fn unknown_parameter<'a>(name: &str, nearest: Option<&str>, names: impl Iterator<Item = &'a str>) -> ApiError {
-    let name: String = name.chars().take(100).collect();
-    let names = names.collect::<Vec<_>>().join(", ");
-    let advice = match nearest {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None if names.is_empty() => "this route has no query parameters".to_owned(),
-        None => format!("the parameters of this route are: {names}"),
-    };
-    let message = format!("the query parameter `{name}` is not known; {advice}");
-    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_parameter", message)
+/// 422 for a query string.
+fn refused(code: &str, message: String) -> ApiError {
+    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
 }
 
-fn query_names(operation: &Operation) -> Vec<String> {
-    let parameters = operation.parameters.iter().flatten();
-    parameters.filter(|one| one.parameter_in == ParameterIn::Query).map(|one| one.name.clone()).collect()
+fn query_parameters(operation: &Operation) -> Vec<(String, Value)> {
+    let parameters = operation.parameters.iter().flatten().filter(|one| one.parameter_in == ParameterIn::Query);
+    parameters.map(|one| (one.name.clone(), serde_json::to_value(&one.schema).unwrap_or_default())).collect()
 }
 
-/// Middleware that refuses requests with an unknown query parameter.
-pub(in crate::api) async fn refuse_unknown(
+/// Middleware that refuses requests with a query parameter that is unknown, repeated or not valid.
+pub(in crate::api) async fn check_query(
     State(parameters): State<Arc<Parameters>>,
     request: Request,
     next: Next,

@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use super::extract::{MAX_DISCARDED_BYTES, MAX_JSON_BYTES, body_too_large, is_too_long};
+use super::extract::{MAX_DISCARDED_BYTES, MAX_JSON_BYTES, body_too_large, incomplete_body, is_too_long};
 use crate::jobs::Jobs;
 use crate::server::BodyProgress;
 
@@ -50,7 +50,7 @@ impl RequestTimeout {
         match read {
             Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
             Ok(Err(error)) if is_too_long(&error) => body_too_large(MAX_JSON_BYTES).into_response(),
-            Ok(Err(error)) => ApiError::malformed(format!("the body is incomplete: {error}")).into_response(),
+            Ok(Err(_)) => incomplete_body().into_response(),
             Err(_) => body_too_slow(limits.timeout).into_response(),
         }
     }

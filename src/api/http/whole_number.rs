@@ -17,7 +17,7 @@ pub(in crate::api) fn optional_whole_number<'de, T: TryFrom<u64>, D: Deserialize
 }
 
 fn out_of_range<E: serde::de::Error>(number: &serde_json::Number) -> E {
-    E::custom(format!("{number} is not a whole number within the range of this field"))
+    E::custom(format!("{number} is not a whole number in the range of its field"))
 }
 
 /// The largest whole number that every client can represent: 2^53 - 1.

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 
 use crate::api::http::ApiError;
+use crate::domain::FailureClass;
 use crate::images::ImagesError;
 use crate::search::{RETRY_WHEN_BUSY, SearchError};
 
@@ -16,6 +17,13 @@ impl From<ImagesError> for ApiError {
             ImagesError::Image(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), message),
             ImagesError::Encoding(error) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), message)
+            }
+            ImagesError::Unreadable { class, .. } => {
+                let status = match class {
+                    FailureClass::FetchFailed => StatusCode::BAD_GATEWAY,
+                    _ => StatusCode::UNPROCESSABLE_ENTITY,
+                };
+                Self::new(status, class.as_str(), message)
             }
             ImagesError::Refused => Self::new(StatusCode::BAD_GATEWAY, "bucket_refused", message),
             ImagesError::Dependency(down) => Self::dependency(&down),

@@ -1,36 +1,34 @@
 //! Extracts the body of a request of a worker.
 
 use axum::extract::{FromRequest, Request};
-use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::http::ApiError;
-use crate::api::http::extract::read_body;
+use crate::api::http::allowed::invalid_body;
+use crate::api::http::extract::{parse_json, read_body};
 use crate::jobs::Bounded;
 
 /// Extracts a JSON object and checks the bounds of its fields.
 pub(super) struct Checked<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Bounded, S: Send + Sync> FromRequest<S> for Checked<T> {
-    type Rejection = Response;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let (request, bytes) = read_body(request).await.map_err(IntoResponse::into_response)?;
-        if bytes.trim_ascii_start().starts_with(b"[") {
-            return Err(ApiError::malformed("the body must be a JSON object, not an array").into_response());
-        }
-        let body = match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(body)) => body,
-            Err(rejected) => {
-                let error = too_long(&bytes).unwrap_or_else(|| ApiError::from(rejected));
-                return Err(error.into_response());
-            }
-        };
-        body.check().map_err(|error| ApiError::from(error).into_response())?;
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let (headers, bytes) = read_body(request).await?;
+        let body: T = parse_json(&headers, &bytes, |error| {
+            // The types of the protocol say in their own words what is wrong, for example with the name of a worker.
+            let message = || error.to_string().chars().take(MAX_MESSAGE_CHARS).collect::<String>();
+            too_long(&bytes).or_else(|| error.is_data().then(|| invalid_body(message())))
+        })?;
+        body.check()?;
         Ok(Self(body))
     }
 }
+
+/// Maximum number of characters of a message that may contain input of the worker.
+const MAX_MESSAGE_CHARS: usize = 500;
 
 /// If a body cannot be parsed, a text of more bytes than this, or a list of more entries than [`LONG_LIST`], is
 /// reported as the reason.

@@ -23,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct LogParams {
     /// `next` of the previous reply.
+    #[param(minimum = 0)]
     offset: Option<i64>,
 }
 

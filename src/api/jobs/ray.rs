@@ -25,7 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RaySubmitRequest {
-    /// The bucket. It must be one of `S3_ALLOWED_BUCKETS`.
+    /// The bucket. It must be `S3_BUCKET` or one of `S3_ALLOWED_BUCKETS`.
+    #[schema(min_length = 1)]
     pub s3_bucket: String,
     /// Index only keys that start with this prefix; all keys by default.
     #[serde(default)]

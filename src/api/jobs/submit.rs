@@ -23,8 +23,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubmitRequest {
-    /// The bucket; `S3_BUCKET` by default. It must be one of `S3_ALLOWED_BUCKETS`.
+    /// The bucket; `S3_BUCKET` by default. It must be `S3_BUCKET` or one of `S3_ALLOWED_BUCKETS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1)]
     pub s3_bucket: Option<String>,
     /// Index only keys that start with this prefix; all keys by default.
     #[serde(default)]
@@ -65,7 +66,7 @@ pub struct SubmitRequest {
     /// combined with `image_max_items`.
     #[serde(default)]
     pub sync: bool,
-    /// Globs of keys that are not indexed, instead of those of `S3_EXCLUDE`; an empty list excludes nothing. A pattern
+    /// Globs of keys that are not indexed, instead of those of `S3_EXCLUDE`; an empty list or `["none"]` excludes nothing. A pattern
     /// without `/` matches the name of a file or folder at any depth. A pattern that ends with `/` matches only
     /// folders. A pattern with `/` elsewhere is matched from the beginning of the key. With `sync`, records of excluded
     /// keys are removed. At most 100 patterns of at most 256 bytes each.
@@ -84,7 +85,10 @@ pub struct SubmitRequest {
 /// Returns the schema: a whole number, or a percentage from 0 to 100.
 fn max_failures_schema() -> impl Into<RefOr<Schema>> {
     let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(MAX_WHOLE_NUMBER));
-    let share = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^(100|[0-9]{1,2}(\.[0-9]{1,2})?)%$"));
+    let share = ObjectBuilder::new()
+        .title(Some("a percentage from 0% to 100%"))
+        .schema_type(Type::String)
+        .pattern(Some(r"^(100|[0-9]{1,2}(\.[0-9]{1,2})?)%$"));
     OneOfBuilder::new().item(count).item(share).item(ObjectBuilder::new().schema_type(Type::Null))
 }
 

@@ -1,9 +1,9 @@
 //! `/search/images`.
 
 mod error;
-mod form;
 mod params;
 mod reply;
+mod upload_form;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::header;
@@ -16,9 +16,9 @@ use super::http::{ApiError, ErrorReply, Query};
 use super::{AppState, Defaults};
 use crate::search::{QueryImage, QueryInput, Search};
 
-use form::ImageForm;
 use params::{Pairs, SearchParams};
 use reply::SearchInput;
+use upload_form::ImageForm;
 
 pub use reply::{ResultReply, SearchReply, TookReply};
 
@@ -73,12 +73,12 @@ async fn search_by_image(
     Query(pairs): Query<Pairs>,
     request: Request,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
-    form::check_content_type(request.headers())?;
+    upload_form::check_content_type(request.headers())?;
     // Before the body is read, so that waiting uploads use no memory.
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let permit = search.admit_upload(length).await?;
     let ImageForm { image, file_name, text } =
-        form::read(request, defaults.max_image_bytes, params.q.is_some()).await?;
+        upload_form::read(request, defaults.max_image_bytes, params.q.is_some()).await?;
     let text = text.or_else(|| params.q.clone());
     let query = QueryInput {
         text: text.clone(),

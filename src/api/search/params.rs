@@ -44,10 +44,10 @@ pub(super) struct SearchParams {
     #[param(pattern = "/$")]
     s3_prefix: Option<String>,
     /// Only images whose original is at least this wide, in pixels.
-    #[param(maximum = 4_294_967_295_i64)]
+    #[param(format = Int64, maximum = 4_294_967_295_i64)]
     min_width: Option<u32>,
     /// Only images whose original is at least this high, in pixels.
-    #[param(maximum = 4_294_967_295_i64)]
+    #[param(format = Int64, maximum = 4_294_967_295_i64)]
     min_height: Option<u32>,
     /// Only images indexed after this time, in RFC 3339 format.
     #[param(format = DateTime)]

@@ -8,18 +8,17 @@ impl Doctor {
     /// Checks the cluster of `RAY_ADDRESS`. Returns `None` if none is set.
     pub async fn ray(&self) -> Option<CheckResult> {
         let settings = &self.settings.ray;
-        if !settings.is_set() {
-            return None;
-        }
+        let address = settings.ray_address.as_ref()?;
         let check = async {
-            let wrong = |error| Problem::new(&error, "set the setting to an allowed value; see docs/settings.md");
+            let wrong = |error| Problem::new(&error, "check RAY_ADDRESS");
             // No worker is started, so the address of the service is not needed.
-            let cluster = RayCluster::new(settings, String::new()).map_err(wrong)?;
-            let version = cluster.check().await.map_err(|error| {
-                Problem::new(&format!("{error} ({}): {}", settings.ray_address, error.detail()), advice(&error))
-            })?;
+            let cluster = RayCluster::new(address, settings, String::new()).map_err(wrong)?;
+            let version = cluster
+                .check()
+                .await
+                .map_err(|error| Problem::new(&format!("{error} ({address}): {}", error.detail()), advice(&error)))?;
             let warning = version.warning.map(|warning| format!("; WARNING: {warning}")).unwrap_or_default();
-            Ok(format!("{} at {} (RAY_ADDRESS){warning}", version.name, settings.ray_address))
+            Ok(format!("{} at {address} (RAY_ADDRESS){warning}", version.name))
         };
         Some(finding("ray", check).await)
     }

@@ -14,7 +14,7 @@ use super::{Bucket, BuildError, parts, providers};
 use crate::config::Settings;
 use crate::domain::{FailureKind, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
-use crate::source::{Endpoint, SourceError};
+use crate::source::{S3Endpoint, SourceError};
 
 /// Maximum time of one check.
 const CHECK_TIMEOUT: Duration = Duration::from_mins(1);
@@ -97,7 +97,10 @@ impl Doctor {
                 Err(error) => Err(Problem::new(&error, "make the folder writable for this user")),
             }
         } else {
-            Ok((Folder::Missing, format!("{path} will be created at the first start")))
+            match parts::check_creation(&folder) {
+                Ok(()) => Ok((Folder::Missing, format!("{path} will be created at the first start"))),
+                Err(error) => Err(Problem::new(&error, "create the folder, writable for this user")),
+            }
         };
         let outcome = checked.map(|(state, description)| {
             self.folder = state;
@@ -113,7 +116,7 @@ impl Doctor {
 
     async fn check_bucket(&self) -> Result<String, Problem> {
         let settings = &self.settings.source;
-        if settings.s3_endpoint == Endpoint::Embedded && !matches!(self.folder, Folder::Running) {
+        if settings.s3_endpoint == S3Endpoint::Embedded && !matches!(self.folder, Folder::Running) {
             return Ok("embedded in the service; available while the service runs (S3_ENDPOINT)".to_owned());
         }
         let complaint = |error: &BuildError| match error {
@@ -146,8 +149,8 @@ impl Doctor {
             let raw = providers::raw(settings)
                 .await
                 .map_err(|error| Problem::new(&error, "check CLIP_MODEL and the IMAGE_ settings"))?;
-            let is_remote = settings.embed.image_embedding_provider != ProviderKind::Local;
-            wait_for_space(&*raw).await.map_err(|error| Problem::new(&error, provider_advice(&error, is_remote)))
+            let kind = settings.embed.image_embedding_provider;
+            wait_for_space(&*raw).await.map_err(|error| Problem::new(&error, provider_advice(&error, kind)))
         };
         let mut space = None;
         let check = async {
@@ -185,26 +188,65 @@ fn is_loading(error: &EmbedError) -> bool {
     matches!(error, EmbedError::Dependency(down) if matches!(down.trouble, FailureKind::Unavailable { .. }))
 }
 
-fn provider_advice(error: &EmbedError, is_remote: bool) -> &'static str {
+fn provider_advice(error: &EmbedError, kind: ProviderKind) -> String {
+    let (address, models) = match kind {
+        ProviderKind::Ollama => ("OLLAMA_BASE_URL", "OLLAMA_VISION_MODEL, OLLAMA_MODEL"),
+        ProviderKind::Local | ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => {
+            ("CLIP_URL", "CLIP_MODEL")
+        }
+    };
     match error {
         error if is_loading(error) => {
-            "start the service, which continues the download, and wait until /readyz answers 200"
+            "start the service, which continues the download, and wait until /readyz answers 200".to_owned()
         }
-        EmbedError::Dependency(_) if !is_remote => {
+        EmbedError::Dependency(_) if kind == ProviderKind::Local => {
             "check CLIP_MODEL and CLIP_PRECISION; for a model of the hub also HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and \
              HF_TOKEN"
+                .to_owned()
         }
-        EmbedError::Dependency(down) if down.trouble == FailureKind::Refused => {
-            "check CLIP_URL, CLIP_MODEL and, if the server needs a key, CLIP_API_KEY"
-        }
-        EmbedError::Dependency(_) => "start the server, or set CLIP_URL to its address",
+        EmbedError::Dependency(down) if down.trouble == FailureKind::Refused => format!("check {}", down.settings()),
+        EmbedError::Dependency(_) => format!("start the server, or set {address} to its address"),
         EmbedError::ProbeFailed(_)
         | EmbedError::Invalid(_)
         | EmbedError::WrongCount { .. }
         | EmbedError::Rejected(_)
         | EmbedError::Failing { .. }
         | EmbedError::Unsupported => {
-            "its vectors cannot be used: choose another server or model (IMAGE_EMBEDDING_PROVIDER, CLIP_MODEL)"
+            format!("its vectors cannot be used: choose another server or model (IMAGE_EMBEDDING_PROVIDER, {models})")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::DependencyError;
+
+    #[test]
+    fn the_advice_names_the_settings_of_the_provider() {
+        let advice = |kind: ProviderKind, trouble| {
+            let (dependency, detail) = (kind.name().to_owned(), String::new());
+            provider_advice(&DependencyError { dependency, trouble, detail }.into(), kind)
+        };
+        assert!(advice(ProviderKind::Ollama, FailureKind::Failed).contains("set OLLAMA_BASE_URL"));
+        assert!(advice(ProviderKind::Ollama, FailureKind::Refused).contains("OLLAMA_VISION_MODEL"));
+        assert!(advice(ProviderKind::Clip, FailureKind::Failed).contains("set CLIP_URL"));
+        assert!(advice(ProviderKind::Clip, FailureKind::Refused).contains("CLIP_API_KEY"));
+    }
+
+    #[tokio::test]
+    async fn a_data_folder_that_cannot_be_created_is_a_problem() {
+        let parent = tempfile::tempdir().unwrap();
+        let file = parent.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for (folder, can_be_created) in
+            [(parent.path().join("a/b"), true), (file.join("a"), false), ("/proc/x".into(), false)]
+        {
+            let mut settings = Settings::default();
+            settings.place.glimpse_data_dir = folder.clone();
+            let outcome = Doctor::new(settings).folder().await.outcome;
+            assert_eq!(outcome.is_ok(), can_be_created, "{outcome:?}");
+            assert!(!folder.exists() && !parent.path().join("a").exists(), "the check leaves nothing");
         }
     }
 }

@@ -89,8 +89,8 @@ impl Doctor {
 fn same_space(collections: &[CollectionInfo], space: &Space) -> Result<(), Problem> {
     for info in collections {
         info.space.admits(space).map_err(|mismatch| {
-            let advice =
-                "use another collection (VECTOR_DB_COLLECTION), or the provider that this collection was created with";
+            let advice = "set VECTOR_DB_COLLECTION to another collection, or IMAGE_EMBEDDING_PROVIDER, CLIP_MODEL, \
+                          IMAGE_RESIZE and IMAGE_PAD_COLOR to the values with which this collection was created";
             Problem::new(&format!("collection {}: {mismatch}", info.name), advice)
         })?;
     }

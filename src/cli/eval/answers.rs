@@ -1,4 +1,4 @@
-//! Reads the file of known answers, which has two possible forms.
+//! Reads the file of known answers, which has three possible forms.
 
 use serde_json::{Map, Value};
 
@@ -12,11 +12,14 @@ pub(super) struct KnownAnswer {
 /// Reads one group of queries, or a captions file.
 pub(super) fn read(text: &str, group: &str) -> Result<Vec<KnownAnswer>, String> {
     let file: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
-    let file = file.as_object().ok_or("it must be an object: {\"queries\": {\"a cat\": [\"cat.jpg\"]}}")?;
-    let known = match file.get(group) {
-        Some(Value::Object(queries)) => from_queries(queries)?,
-        _ if file.values().all(Value::is_array) => from_captions(file)?,
-        _ => return Err(no_group(file, group)),
+    let known: Vec<_> = match &file {
+        Value::Array(entries) => entries.iter().map(from_entry).collect::<Result<_, _>>()?,
+        Value::Object(file) => match file.get(group) {
+            Some(Value::Object(queries)) => from_queries(queries)?,
+            _ if file.values().all(Value::is_array) => from_captions(file)?,
+            _ => return Err(no_group(file, group)),
+        },
+        _ => return Err("it must be an object: {\"queries\": {\"a cat\": [\"cat.jpg\"]}}".to_owned()),
     };
     if known.is_empty() { Err("it contains no query".to_owned()) } else { Ok(known) }
 }
@@ -37,6 +40,14 @@ fn from_captions(files: &Map<String, Value>) -> Result<Vec<KnownAnswer>, String>
         }
     }
     Ok(known)
+}
+
+/// Reads an entry of a list of files with their captions.
+fn from_entry(entry: &Value) -> Result<KnownAnswer, String> {
+    match (entry["caption"].as_str(), entry["file"].as_str()) {
+        (Some(caption), Some(file)) => Ok(KnownAnswer { query: caption.to_owned(), answers: vec![file.to_owned()] }),
+        _ => Err(format!("each entry must be {{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}}, not {entry}")),
+    }
 }
 
 fn strings<'a>(name: &str, list: &'a Value) -> Result<impl Iterator<Item = &'a str>, String> {
@@ -65,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_can_be_read() {
+    fn each_form_can_be_read() {
         let queries = r#"{"note": "n", "queries": {"a cat": ["cat.jpg", "b/c.jpg"]}, "hard": {"an eye": ["e.jpg"]}}"#;
         assert_eq!(read(queries, "queries").unwrap(), [known("a cat", &["cat.jpg", "b/c.jpg"])]);
         assert_eq!(read(queries, "hard").unwrap(), [known("an eye", &["e.jpg"])]);
@@ -73,13 +84,16 @@ mod tests {
         let expected = [known("one", &["a.jpg"]), known("two", &["a.jpg"]), known("one", &["b.jpg"])];
         assert_eq!(read(captions, "queries").unwrap(), expected);
         assert_eq!(read(include_str!("../../../demo/queries.json"), "hard").unwrap().len(), 17);
+        assert_eq!(read(include_str!("../../../demo/captions.json"), "queries").unwrap().len(), 26);
     }
 
     #[test]
     fn other_files_are_refused_with_a_reason() {
         for (text, expected) in [
             ("[", "not JSON"),
-            ("[]", "must be an object"),
+            ("7", "must be an object"),
+            ("[]", "no query"),
+            (r#"[{"file": "a.jpg"}]"#, "each entry must be"),
             ("{}", "no query"),
             (r#"{"queries": {"a": "b"}}"#, "`a` must be a list of strings"),
             (r#"{"a.jpg": [1]}"#, "`a.jpg` must be a list of strings"),

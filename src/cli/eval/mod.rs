@@ -11,6 +11,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::client::Client;
 use super::out::{self, Output};
+use super::values::whole_number;
 use super::{CliError, Ending, client_help};
 use crate::api::replies::SearchReply;
 use crate::config::Settings;
@@ -21,11 +22,14 @@ const EXAMPLES: &str = "\
 Examples:
   glimpse eval --queries demo/queries.json
   glimpse eval --queries demo/queries.json --group hard --at 1,5
-  glimpse eval --queries captions.json --json
+  glimpse eval --queries demo/captions.json --json
 
-The file has one of two forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}} or {\"cat.jpg\": [\"a cat\", …], …}. An
-answer matches a key that ends with its path: `b/cat.jpg` matches `x/b/cat.jpg` but not `x/bb/cat.jpg`. recall@k is the
-share of queries with a right answer among the first k results; MRR is the mean of 1/rank of the first right answer.";
+demo/queries.json and demo/captions.json are in the source code of Glimpse.
+
+The file has one of three forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}}, {\"cat.jpg\": [\"a cat\", …], …} or
+[{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}, …]. An answer matches a key that ends with its path: `b/cat.jpg` matches
+`x/b/cat.jpg` but not `x/bb/cat.jpg`. recall@k is the share of queries with a right answer among the first k results;
+MRR is the mean of 1/rank of the first right answer.";
 
 /// Number of concurrent searches.
 const CONCURRENCY: usize = 4;
@@ -43,7 +47,7 @@ pub(super) struct Eval {
     collection: Option<String>,
     /// The values of k for recall@k, comma-separated, each 1 to 100
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "1,5,10",
-        value_parser = clap::value_parser!(u8).range(1..=100))]
+        allow_negative_numbers = true, value_parser = whole_number::<u8, 1, 100>)]
     at: Vec<u8>,
     /// The group of queries in the file
     #[arg(long, default_value = "queries")]

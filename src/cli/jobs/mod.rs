@@ -8,7 +8,8 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::out::Output;
-use super::{CliError, Ending, SERVICE, client_help};
+use super::values::{count, whole_number};
+use super::{CliError, Ending, client_help, subcommand_help};
 use crate::api::replies::{JobReply, MoveReply, MoveRequest, PruneReply, PruneRequest, StopReply};
 use crate::config::Settings;
 use crate::domain::Executor;
@@ -16,9 +17,14 @@ use crate::domain::Executor;
 const EXAMPLES: &str = "\
 Examples:
   glimpse jobs list --limit 5         list the five newest jobs
+  glimpse jobs list --cursor ID       list older jobs: those before this one
+  glimpse jobs show ID                show the state, the counts and the speed of a job
   glimpse jobs show ID --follow       wait for the end of a job, as `glimpse ingest` does
+  glimpse jobs logs ID --follow       print the log, and new lines until the job ends
   glimpse jobs failures ID            list the images that could not be indexed, and why
+  glimpse jobs failures ID --json     the same list as JSON, with all fields
   glimpse jobs retry ID               index these images again in a new job, and wait for its end
+  glimpse jobs stop ID                stop a job; images that it has indexed stay in the index
   glimpse jobs move ID local          let the service do the rest, for example if the Ray cluster is gone
   glimpse jobs prune --keep 20        delete all finished jobs except the 20 newest
 
@@ -26,7 +32,7 @@ Commands that wait for the end of a job exit with 0 if every image was indexed, 
 job failed or was stopped. Ctrl-C ends the command, but not the job.";
 
 #[derive(Debug, Args)]
-#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| command.after_help(SERVICE))]
+#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| subcommand_help("jobs", EXAMPLES, command))]
 pub(super) struct Jobs {
     #[command(subcommand)]
     command: Command,
@@ -37,7 +43,7 @@ enum Command {
     /// List jobs, newest first
     List {
         /// Number of jobs, 1 to 100 [default: 20]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole_number::<u32, 1, 100>)]
         limit: Option<u32>,
         /// Continue an earlier list: the value that it printed (the id of its last job)
         #[arg(long, value_name = "ID")]
@@ -63,7 +69,7 @@ enum Command {
         #[arg(long, conflicts_with = "json")]
         follow: bool,
         /// Print only the lines after this one: the `next` of an earlier --json [default: all lines]
-        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true, value_parser = count::<i64, 0>)]
         cursor: i64,
         #[command(flatten)]
         output: Output,
@@ -73,10 +79,10 @@ enum Command {
         /// The id of the job
         id: String,
         /// Number of failures, 1 to 1,000 [default: all failures]
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole_number::<u32, 1, 1000>)]
         limit: Option<u32>,
         /// Continue an earlier list: the value that it printed
-        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true, value_parser = count::<i64, 0>)]
         cursor: i64,
         #[command(flatten)]
         output: Output,
@@ -111,7 +117,7 @@ enum Command {
     /// Delete finished jobs with their logs and failures; images that they indexed stay in the index
     Prune {
         /// The number of finished jobs to keep, newest first; 0 deletes all
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count::<u64, 0>)]
         keep: u64,
         #[command(flatten)]
         output: Output,
@@ -131,7 +137,10 @@ impl Jobs {
             Command::Logs { id, follow: true, cursor, .. } => return follow::logs(&client, &id, cursor).await,
             Command::Logs { id, follow: false, cursor, output } => {
                 let logs = pages::logs(&client, &id, cursor).await?;
-                output.value(&logs, |logs| logs.logs.clone())?;
+                // No line at all instead of an empty one.
+                if output.json || !logs.logs.is_empty() {
+                    output.value(&logs, |logs| logs.logs.clone())?;
+                }
             }
             Command::Failures { id, limit, cursor, output } => {
                 pages::failures(&client, &id, limit, cursor, output).await?;

@@ -145,7 +145,7 @@ pub(super) fn moved(reply: &MoveReply, settings: &Settings) -> String {
 
 /// Returns the command line that starts a worker of a job.
 pub(super) fn worker_command(token: &str, settings: &Settings, job: &str) -> String {
-    let url = &settings.place.glimpse_url;
+    let url = settings.service_url();
     format!("GLIMPSE_WORKER_TOKEN={token} glimpse worker --service {url} --job {job}")
 }
 

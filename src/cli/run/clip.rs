@@ -5,10 +5,15 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use crate::app::ClipService;
+use crate::cli::values::address;
 use crate::cli::{CliError, Ending, out};
 use crate::config::Settings;
 
 const NOTES: &str = "\
+Examples:
+  glimpse clip                                  serve the built-in model at http://127.0.0.1:8000
+  CLIP_MODEL=./model glimpse clip --addr 0.0.0.0:8000
+
 The API is that of ai4all/clip: POST /embedding/image and POST /embedding/text; GET / returns the name of the model.
 CLIP_MODEL names the model; it is the built-in one by default. Another Glimpse uses this service with
 IMAGE_EMBEDDING_PROVIDER=clip and CLIP_URL. The service does not check an API key: choose an address that only its users
@@ -18,7 +23,7 @@ can reach.";
 #[command(after_help = NOTES)]
 pub(in crate::cli) struct Clip {
     /// The address to listen on
-    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000", value_parser = address)]
     addr: SocketAddr,
 }
 

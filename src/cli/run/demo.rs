@@ -5,15 +5,20 @@ use clap::Args;
 use tokio::time::Instant;
 
 use crate::api::replies::{SearchReply, SubmitReply, SubmitRequest};
-use crate::app::{App, Bucket, local_url};
+use crate::app::{App, Bucket};
 use crate::cli::client::Client;
 use crate::cli::jobs::{follow, text};
 use crate::cli::{CliError, Ending, out, search, seed};
 use crate::config::Settings;
 use crate::demo;
+use crate::domain::Endpoint;
 use crate::telemetry::LogFilter;
 
 const NOTES: &str = "\
+Examples:
+  glimpse demo          index and search, then keep running
+  glimpse demo --once   stop after the searches
+
 Runs the service with its default settings (and those that the environment sets), uploads 26 images to its bucket,
 indexes them, and searches them by text and by image. Then the service keeps running: try `glimpse search \"a cat\"` in
 another terminal.";
@@ -44,7 +49,7 @@ impl Demo {
         let shutdown = super::begin(&settings)?;
         let app = App::build(settings.clone(), &shutdown).await?;
         let lines = app.lines().to_vec();
-        let url = local_url(app.addr());
+        let url = Endpoint::on_this_machine(app.addr());
         let demo = DemoRun { client: Client::for_url(&url, &settings)?, bucket: app.bucket().await?, settings, url };
 
         let drain = shutdown.drain();
@@ -81,7 +86,7 @@ struct DemoRun {
     client: Client,
     bucket: Bucket,
     settings: Settings,
-    url: String,
+    url: Endpoint,
 }
 
 impl DemoRun {

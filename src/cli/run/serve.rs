@@ -7,6 +7,11 @@ use crate::cli::{CliError, Ending, out};
 use crate::config::Settings;
 
 const NOTES: &str = "\
+Examples:
+  glimpse serve                                      the embedded bucket and index, under GLIMPSE_DATA_DIR
+  GLIMPSE_ADDR=0.0.0.0:8080 GLIMPSE_API_KEY=KEY glimpse serve
+                                                     for other machines, with a key
+
 At start it prints what it uses and which variables change that. After the first SIGTERM or Ctrl-C it finishes running
 work, for at most 25 s; the second one stops it at once. Unfinished jobs continue at the next start.
 

@@ -7,9 +7,14 @@ use clap::Args;
 use crate::app::{WorkerApp, WorkerSettings};
 use crate::cli::{CliError, Ending};
 use crate::config::Settings;
+use crate::domain::Endpoint;
 use crate::shutdown::Shutdown;
 
 const NOTES: &str = "\
+Examples:
+  GLIMPSE_WORKER_TOKEN=TOKEN glimpse worker --job ID
+  GLIMPSE_WORKER_TOKEN=TOKEN glimpse worker --service http://10.0.0.1:8080 --job ID --name gpu-1
+
 The job must be submitted with \"executor\": \"workers\". The reply contains the worker_token of the job; set
 GLIMPSE_WORKER_TOKEN to it. (With \"ray\" the cluster starts the workers.) The worker reads its bucket, model and stores
 from its own environment. They must be those of the service: the service refuses a worker of another version or model.
@@ -26,7 +31,7 @@ start.";
 pub(in crate::cli) struct Worker {
     /// The address of the service [default: GLIMPSE_URL]
     #[arg(long, value_name = "URL")]
-    service: Option<String>,
+    service: Option<Endpoint>,
     /// The id of the job
     #[arg(long, value_name = "ID")]
     job: String,
@@ -48,7 +53,7 @@ impl Worker {
             watch_parent(&shutdown)?;
         }
         let worker_settings = WorkerSettings {
-            url: self.service.unwrap_or_else(|| settings.place.glimpse_url.clone()),
+            url: self.service.unwrap_or_else(|| settings.service_url()),
             job: self.job,
             name: self.name.unwrap_or_else(random_name),
             token: settings.jobs.glimpse_worker_token.clone(),

@@ -65,7 +65,7 @@ struct Sibling {
 
 impl Client {
     pub(super) fn new(settings: &HubSettings) -> Result<Self, HubError> {
-        let endpoint = settings.endpoint().map_err(HubError::Settings)?;
+        let endpoint = settings.hf_endpoint.url().clone();
         let http = client_builder(&endpoint).connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
         let http = http.map_err(|error| HubError::Settings(format!("cannot create the HTTP client: {error}")))?;
         Ok(Self { http, endpoint, token: token::token(settings) })
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn the_token_is_sent_only_to_the_hubs_own_address() {
         let may_get_token = |hub: &str, url: &str| {
-            let settings = HubSettings { hf_endpoint: hub.to_owned(), ..HubSettings::default() };
+            let settings = HubSettings { hf_endpoint: hub.parse().unwrap(), ..HubSettings::default() };
             Client::new(&settings).unwrap().may_get_token(&Url::parse(url).unwrap())
         };
         assert!(may_get_token("https://hub/mirror", "https://hub/other?x=1"));

@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::token::is_token;
-use crate::domain::Secret;
-use crate::http::parse_base_url;
+use crate::domain::{Endpoint, Secret};
 
 /// The settings of the hub.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HubSettings {
     /// `HF_ENDPOINT`: the hub or a mirror of it; `https://huggingface.co` by default.
-    pub hf_endpoint: String,
+    pub hf_endpoint: Endpoint,
     /// `HF_HOME`: the folder that contains `hub`, the cache, and `token`, the stored login; empty (default):
     /// `huggingface` in `XDG_CACHE_HOME`.
     pub hf_home: String,
@@ -38,7 +37,7 @@ pub struct HubSettings {
 impl Default for HubSettings {
     fn default() -> Self {
         Self {
-            hf_endpoint: "https://huggingface.co".to_owned(),
+            hf_endpoint: Endpoint::from_static("https://huggingface.co"),
             hf_home: String::new(),
             xdg_cache_home: String::new(),
             hf_hub_cache: String::new(),
@@ -91,14 +90,6 @@ impl HubSettings {
         }
     }
 
-    /// Returns the URL of the hub.
-    ///
-    /// # Errors
-    /// A message that names the setting and the allowed values.
-    pub fn endpoint(&self) -> Result<reqwest::Url, String> {
-        parse_base_url(&self.hf_endpoint, Some("HF_TOKEN")).map_err(|problem| format!("HF_ENDPOINT {problem}"))
-    }
-
     /// Checks the settings without a network call.
     ///
     /// # Errors
@@ -109,7 +100,7 @@ impl HubSettings {
                 return Err(format!("{name} contains characters that are not allowed in a token; set it to the token"));
             }
         }
-        self.endpoint().map(|_| ())
+        Ok(())
     }
 }
 

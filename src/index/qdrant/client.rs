@@ -11,10 +11,9 @@ use futures::future::BoxFuture;
 use qdrant_client::qdrant::{PointsOperationResponse, UpdateStatus};
 use qdrant_client::{Qdrant, QdrantError};
 
-use super::config::{QdrantSettings, grpc_url};
+use super::config::{QdrantSettings, check_key, grpc_url};
 use super::error::{Fault, dependency_error};
-use crate::domain::{DependencyError, FailureKind};
-use crate::index::InvalidStoreSettings;
+use crate::domain::{DependencyError, FailureKind, InvalidSetting};
 
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,28 +35,24 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(settings: QdrantSettings) -> Result<Self, InvalidStoreSettings> {
+    pub(super) fn new(settings: QdrantSettings) -> Result<Self, InvalidSetting> {
         let QdrantSettings { url, api_key, timeout } = settings;
-        let (url, derived) = grpc_url(&url)?;
+        let (url, derived) = grpc_url(&url);
         if derived {
             tracing::info!(%url, "QDRANT_URL has Qdrant's REST port; the gRPC port is used instead");
         }
-        let key = api_key.reveal();
         // The error message of the crate would contain a key that is not a valid header value.
-        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let message = "QDRANT_API_KEY contains a space, a line break or a non-ASCII character; remove it";
-            return Err(InvalidStoreSettings(message.to_owned()));
-        }
+        check_key(&api_key)?;
         let mut config = Qdrant::from_url(&url)
             // `call` enforces the time limit of a call, over both attempts that the crate may make.
             .timeout(timeout + Duration::from_secs(1))
             .connect_timeout(CONNECT_TIMEOUT)
             // The check would block this thread and print to the standard output.
             .skip_compatibility_check();
-        if !key.is_empty() {
-            config.set_api_key(key);
+        if !api_key.is_empty() {
+            config.set_api_key(api_key.reveal());
         }
-        let invalid = |error: QdrantError| InvalidStoreSettings(format!("QDRANT_URL cannot be used: {error}"));
+        let invalid = |error: QdrantError| InvalidSetting(format!("QDRANT_URL cannot be used: {error}"));
         Ok(Self { qdrant: config.build().map_err(invalid)?, timeout, version_valid_until: Mutex::default() })
     }
 
@@ -154,7 +149,7 @@ mod tests {
     use crate::domain::Secret;
 
     fn settings(url: &str, key: &str) -> QdrantSettings {
-        QdrantSettings { url: url.to_owned(), api_key: Secret::new(key), timeout: Duration::from_secs(1) }
+        QdrantSettings { url: url.parse().unwrap(), api_key: Secret::new(key), timeout: Duration::from_secs(1) }
     }
 
     #[tokio::test]

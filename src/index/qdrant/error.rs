@@ -148,8 +148,20 @@ impl From<&Status> for Fault {
     }
 }
 
+/// Returns the text of a status. For a failed connection, the client writes a debug dump of the cause.
 fn status_text(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), status.message())
+    let failed_connection = status.message().strip_prefix("Failed to connect to ");
+    match failed_connection.and_then(|rest| rest.split_once(": ")) {
+        Some((address, dump)) => format!("cannot connect to {address}: {}", innermost(dump)),
+        None => format!("{:?}: {}", status.code(), status.message()),
+    }
+}
+
+/// Returns the innermost error of a dump, which is that of the operating system or of TLS.
+fn innermost(dump: &str) -> &str {
+    let system = dump.rsplit_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    let custom = dump.rsplit_once("error: ").and_then(|(_, rest)| rest.split_once(" }"));
+    system.or(custom).map_or(dump, |(error, _)| error.trim_matches('"'))
 }
 
 #[cfg(test)]
@@ -199,6 +211,23 @@ mod tests {
         assert_eq!(kind(Status::deadline_exceeded("x")), FailureKind::TimedOut);
         assert_eq!(kind(Status::cancelled("Timeout expired")), FailureKind::TimedOut);
         assert_eq!(kind(Status::internal("Failed to connect to http://qdrant:6334/: …")), FailureKind::Failed);
+    }
+
+    #[test]
+    fn a_failed_connection_is_described_in_words() {
+        for (dump, cause) in [
+            (
+                r#"E(T, C("tcp", 127.0.0.1:1, Os { code: 111, kind: C, message: "Connection refused" }))"#,
+                "Connection refused",
+            ),
+            (r#"E(C("dns error", Custom { kind: U, error: "failed to lookup address" }))"#, "failed to lookup address"),
+            ("E(Custom { kind: I, error: InvalidCertificate(UnknownIssuer) })", "InvalidCertificate(UnknownIssuer)"),
+            ("Elapsed(())", "Elapsed(())"),
+        ] {
+            let status = Status::internal(format!("Failed to connect to http://127.0.0.1:1/: {dump}"));
+            assert_eq!(status_text(&status), format!("cannot connect to http://127.0.0.1:1/: {cause}"));
+        }
+        assert_eq!(status_text(&Status::internal("x")), "Internal: x");
     }
 
     #[test]

@@ -29,13 +29,14 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use self::client::Client;
+pub(super) use self::config::check_key;
 pub use self::config::{QdrantSettings, grpc_url};
 use self::error::Fault;
 use self::limit::{Bound, Limit};
 use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
-use super::{EnsureOutcome, ImageIndex, IndexError, InvalidStoreSettings};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
+use super::{EnsureOutcome, ImageIndex, IndexError};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, InvalidSetting, SearchQuery, Space};
 
 /// The name in `provider=`.
 const NAME: &str = "qdrant";
@@ -66,9 +67,9 @@ impl QdrantIndex {
     /// Creates a store that connects at the first call. Must be called inside a Tokio runtime.
     ///
     /// # Errors
-    /// Returns [`InvalidStoreSettings`] if the settings are invalid. A server that cannot be reached is not an error
+    /// Returns [`InvalidSetting`] if the settings are invalid. A server that cannot be reached is not an error
     /// here.
-    pub fn new(settings: QdrantSettings) -> Result<Self, InvalidStoreSettings> {
+    pub fn new(settings: QdrantSettings) -> Result<Self, InvalidSetting> {
         Ok(Self { client: Client::new(settings)?, dimensions: Mutex::default(), limits: Limits::default() })
     }
 

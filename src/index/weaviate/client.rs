@@ -17,9 +17,8 @@ use super::wire::{
     AggregateReply, AggregateRequest, BatchDeleteReply, BatchDeleteRequest, BatchObjectsReply, BatchObjectsRequest,
     HealthCheckRequest, HealthCheckResponse, SearchReply, SearchRequest,
 };
-use crate::domain::with_causes;
+use crate::domain::{InvalidSetting, with_causes};
 use crate::http::{RestClient, client_builder, join};
-use crate::index::InvalidStoreSettings;
 
 /// The maximum bytes of a message in both directions: the default of the server.
 const MAX_MESSAGE_BYTES: usize = 104_858_000;
@@ -36,9 +35,9 @@ pub(super) fn rest_client(
     url: &Url,
     key: Option<HeaderValue>,
     timeout: Duration,
-) -> Result<RestClient, InvalidStoreSettings> {
+) -> Result<RestClient, InvalidSetting> {
     let client = RestClient::new(NAME, join(url, ["v1"]), key, client_builder(url).timeout(timeout));
-    client.map_err(|error| InvalidStoreSettings(format!("WEAVIATE_URL: {error}")))
+    client.map_err(|error| InvalidSetting(format!("WEAVIATE_URL: {error}")))
 }
 
 /// The gRPC service: unary calls with hand-written messages over one lazy channel.
@@ -53,9 +52,9 @@ pub(super) struct Rpc {
 
 impl Rpc {
     /// Creates a client that connects at the first call.
-    pub(super) fn new(url: &Url, key: Option<&HeaderValue>, timeout: Duration) -> Result<Self, InvalidStoreSettings> {
+    pub(super) fn new(url: &Url, key: Option<&HeaderValue>, timeout: Duration) -> Result<Self, InvalidSetting> {
         let invalid =
-            |error: &dyn std::error::Error| InvalidStoreSettings(format!("WEAVIATE_GRPC_URL: {}", with_causes(error)));
+            |error: &dyn std::error::Error| InvalidSetting(format!("WEAVIATE_GRPC_URL: {}", with_causes(error)));
         let mut endpoint = Endpoint::from_shared(url.to_string())
             .and_then(|endpoint| endpoint.user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION"))))
             .map_err(|error| invalid(&error))?

@@ -37,8 +37,10 @@ use self::schema::FoundClass;
 use self::wire::AggregateRequest;
 use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
-use super::{EnsureOutcome, ImageIndex, IndexError, InvalidStoreSettings};
-use crate::domain::{CollectionInfo, CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space};
+use super::{EnsureOutcome, ImageIndex, IndexError};
+use crate::domain::{
+    CollectionInfo, CollectionName, FailureKind, Hit, ImageId, ImageRecord, InvalidSetting, SearchQuery, Space,
+};
 use crate::http::RestClient;
 
 /// The name in `provider=`.
@@ -69,12 +71,13 @@ impl WeaviateIndex {
     /// Creates a store that connects at the first call.
     ///
     /// # Errors
-    /// Returns [`InvalidStoreSettings`] if an address or the key cannot be used. The message names the variable.
+    /// Returns [`InvalidSetting`] if the key cannot be used. The message names the variable.
     #[expect(clippy::needless_pass_by_value, reason = "every store takes its settings by value")]
-    pub fn new(settings: WeaviateSettings) -> Result<Self, InvalidStoreSettings> {
+    pub fn new(settings: WeaviateSettings) -> Result<Self, InvalidSetting> {
         let key = settings.bearer()?;
-        let rpc = Rpc::new(&settings.grpc()?, key.as_ref(), settings.timeout)?;
-        Ok(Self { rest: rest_client(&settings.rest()?, key, settings.timeout)?, rpc, limits: Limits::default() })
+        let rpc = Rpc::new(&settings.grpc(), key.as_ref(), settings.timeout)?;
+        let rest = rest_client(settings.url.url(), key, settings.timeout)?;
+        Ok(Self { rest, rpc, limits: Limits::default() })
     }
 
     async fn info(&self, stored: StoredCollection) -> Result<CollectionInfo, IndexError> {

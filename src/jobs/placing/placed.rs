@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::domain::{Executor, JobId, JobRecord};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
 use crate::jobs::placing::error::PlaceError;
 use crate::jobs::placing::ray::Ray;
@@ -14,7 +15,6 @@ use crate::jobs::remote::lease_watch::LeaseWatch;
 use crate::jobs::remote::remote_workers::{WORKERS, WorkerView};
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::service::Jobs;
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::{LedgerError, leases};
 use crate::resilience::Waiting;
 

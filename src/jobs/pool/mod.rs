@@ -1,7 +1,7 @@
 //! The pool: it leases batches when the pipeline needs them, reports outcomes, and renews its leases meanwhile.
 
 pub mod broker;
-mod held;
+mod held_leases;
 pub(crate) mod local;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
-use crate::jobs::pool::held::{Holdings, finished};
+use crate::jobs::pool::held_leases::{Holdings, finished};
 use crate::pipeline::{Pipeline, Run, RunError, Task, TaskOutcome, Until, WriteLease};
 use crate::resilience::spawn_owned;
 

@@ -5,6 +5,7 @@
 use crate::domain::wire::{RecordsRequest, WireRecord};
 use crate::domain::{Space, StoreSet};
 use crate::jobs::error::JobsError;
+use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::jobs::remote::wire::{
     ExitRequest, HeartbeatRequest, JoinRequest, LeaseRequest, LogsRequest, MAX_LINE_BYTES, MAX_LINES,
     OperatorErrorRequest, ResultRequest,
@@ -44,7 +45,10 @@ impl Bounded for JoinRequest {
         check_text("version", "the value", &self.version, MAX_NAME)?;
         check_space(&self.space)?;
         check_stores("stores", &self.stores)?;
-        check_text("node", "the value", self.node.as_deref().unwrap_or_default(), MAX_NAME)
+        check_text("node", "the value", self.node.as_deref().unwrap_or_default(), MAX_NAME)?;
+        let (uri, etag) = self.object.as_ref().map_or_else(Default::default, ObjectRead::texts);
+        check_text("object", "`uri`", uri, MAX_ADDRESS)?;
+        check_text("object", "`etag`", etag, MAX_ADDRESS)
     }
 }
 

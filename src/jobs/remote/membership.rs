@@ -31,12 +31,12 @@ impl WorkerJob {
     /// Lets a worker join the job. If the worker is refused, the job's log and its `waiting_on` have the reason.
     ///
     /// # Errors
-    /// [`JobsError`] if the worker has another version, space or stores, if its name is not valid, if the job has the
+    /// [`JobsError`] if the worker has another version, space, bucket or stores, if its name is not valid, if the job has the
     /// maximum number of workers, or if it has ended.
     pub async fn join(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
         self.check_not_ended()?;
         let joined = match WorkerName::parse(worker) {
-            Ok(worker) => self.admit_worker(worker.as_str(), request),
+            Ok(worker) => self.admit_worker(worker.as_str(), request).await,
             Err(invalid) => Err(invalid.into()),
         };
         if let Err(
@@ -62,7 +62,7 @@ impl WorkerJob {
         Ok(ledger.write(move |tx| logs::add_once(tx, id, REFUSAL_PREFIX, line, MAX_REFUSALS)).await?)
     }
 
-    fn admit_worker(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
+    async fn admit_worker(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
         let versions = |version: &str, protocol: u32| format!("version {version} (protocol {protocol})");
         let (service, other) = (versions(VERSION, PROTOCOL), versions(&request.version, request.protocol));
         if service != other {
@@ -79,6 +79,14 @@ impl WorkerJob {
             return Ok(JoinReply::Wait { wait_ms: millis(NOT_RUNNING_RETRY_DELAY) });
         };
         space.admits(&request.space)?;
+        match &request.object {
+            Some(object) => self.compare_object(object).await?,
+            None => {
+                if let Some(read) = self.object_to_compare().await {
+                    return Ok(JoinReply::Read { read });
+                }
+            }
+        }
         let node = request.node.as_deref().map(|node| plain(node).chars().take(MAX_NODE_CHARS).collect());
         if !live.remote_workers.join(worker, node) {
             return Err(JobsError::TooManyWorkers(MAX_WORKERS));

@@ -7,6 +7,7 @@ mod leasing;
 mod membership;
 mod records;
 pub(crate) mod remote_workers;
+pub mod same_bucket;
 pub(crate) mod token;
 pub mod wire;
 pub(crate) mod worker_job;

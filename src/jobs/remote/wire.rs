@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CollectionName, Space, StoreSet};
+use crate::domain::{CollectionName, ImageUri, Space, StoreSet};
 use crate::jobs::pool::broker::LeaseStatus;
+use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::jobs::remote::worker_name::WorkerName;
 use crate::ledger::{Batch, Held, Report};
 use crate::pipeline::{ItemOutcome, TaskOutcome, Timings};
@@ -32,6 +33,9 @@ pub struct JoinRequest {
     /// The name of the worker's machine, as set when the worker was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+    /// What the worker reads at the URI of [`JoinReply::Read`]; absent in its first request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectRead>,
 }
 
 /// The reply to a [`JoinRequest`].
@@ -44,6 +48,11 @@ pub enum JoinReply {
     Wait {
         /// Send the request again after this many milliseconds.
         wait_ms: u64,
+    },
+    /// Send the request again with what the worker reads at this URI.
+    Read {
+        /// The URI.
+        read: ImageUri,
     },
 }
 

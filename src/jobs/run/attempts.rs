@@ -7,9 +7,9 @@ use futures::FutureExt;
 
 use crate::domain::{JobId, JobRecord, JobState};
 use crate::jobs::JobService;
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::service::tally;
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::jobs::{self, Finish};
 use crate::ledger::{LedgerError, prune};
 use crate::pipeline::Stages;

@@ -3,7 +3,7 @@
 
 use crate::domain::{CollectionName, JobId, Space, StoreSet};
 use crate::index::Stores;
-use crate::jobs::trouble::JobTrouble;
+use crate::jobs::job_failure::JobTrouble;
 use crate::ledger::Ledger;
 use crate::ledger::planning::vanished::{self, Losses};
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::domain::{JobRecord, JobState};
 use crate::index::ImageIndex;
 use crate::jobs::JobService;
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::run::dry_run;
 use crate::jobs::run::keys;
 use crate::jobs::run::progress::{Pace, RunningJob};
 use crate::jobs::service::tally;
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::jobs::{self, Finish};
 
 /// How long a job waits at its end for a store that indexes vectors asynchronously.

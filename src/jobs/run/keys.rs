@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::domain::JobRecord;
-use crate::jobs::trouble::JobTrouble;
+use crate::jobs::job_failure::JobTrouble;
 use crate::ledger::planning::listing;
 use crate::ledger::{Ledger, LedgerError};
 

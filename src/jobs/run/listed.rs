@@ -3,9 +3,9 @@
 use crate::domain::{Excludes, JobRecord};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::run::{keys, metadata, prefix, sync};
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::planning::{self, vanished};
 
 impl JobService {

@@ -9,9 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::image::has_image_extension;
 use crate::domain::{ImageRef, ImageUri, JobRecord};
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::run::keys::{Keys, shown};
 use crate::jobs::service::tally;
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::planning::listing::{self, Cursor};
 use crate::ledger::planning::{self, Page, Planning};
 use crate::ledger::{Ledger, logs};

@@ -4,8 +4,8 @@ use futures::StreamExt;
 
 use crate::domain::normal_form::other_forms;
 use crate::domain::{JobRecord, JobSpec};
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::run::sync;
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::planning::listing;
 use crate::ledger::{Ledger, objects};
 use crate::source::{ImageSource, Scope};

@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{FailureLimit, ImageId, ImageUri, JobRecord, JobSpec};
 use crate::index::Stores;
 use crate::jobs::error::JobsError;
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::service::Submission;
 use crate::jobs::service::tally;
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::Ledger;
 use crate::ledger::planning::vanished::{self, Losses};
 
@@ -81,6 +81,9 @@ pub(crate) async fn remove(
 /// [`JobsError::Invalid`], which names the field.
 pub(crate) fn check(submission: &Submission) -> Result<Option<FailureLimit>, JobsError> {
     let invalid = |field, reason: &str| Err(JobsError::Invalid(field, reason.to_owned()));
+    if submission.bucket.as_deref() == Some("") {
+        return invalid("s3_bucket", "must not be empty");
+    }
     let length = submission.prefix.chars().count();
     if length > MAX_KEY {
         return invalid("s3_prefix", &format!("must have at most {MAX_KEY} characters, as a key, not {length}"));
@@ -94,9 +97,14 @@ pub(crate) fn check(submission: &Submission) -> Result<Option<FailureLimit>, Job
     }
     match submission.max_delete_percent {
         Some(_) if !submission.sync => {
-            return invalid("max_delete_percent", "needs sync: set sync to true or leave max_delete_percent out");
+            return invalid(
+                "max_delete_percent",
+                "has an effect only with `sync`: set `sync` to true, or leave it out",
+            );
         }
-        Some(percent) if percent > 100 => return invalid("max_delete_percent", "must be between 0 and 100"),
+        Some(percent) if percent > 100 => {
+            return invalid("max_delete_percent", &format!("must be a whole number from 0 to 100, not {percent}"));
+        }
         Some(_) | None => {}
     }
     let limit = submission.max_failures.as_deref().map(str::parse::<FailureLimit>).transpose();

@@ -4,10 +4,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{ImageRef, JobId, JobRecord, JobSpec, JobState};
 use crate::jobs::error::JobsError;
+use crate::jobs::job_failure::JobTrouble;
 use crate::jobs::run::plan::{PAGE, Planner};
 use crate::jobs::service::Jobs;
 use crate::jobs::service::tally;
-use crate::jobs::trouble::JobTrouble;
 use crate::ledger::planning::{self, Page};
 use crate::ledger::{failures, jobs};
 

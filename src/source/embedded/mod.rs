@@ -7,12 +7,12 @@ mod catalogue;
 mod checksums;
 mod files;
 mod listing;
+mod multipart_uploads;
 mod objects;
 mod operations;
 mod pages;
 mod secrets;
 mod server;
-mod uploads;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

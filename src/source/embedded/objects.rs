@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use super::catalogue::{Catalogue, Change, Entry, now_millis};
 use super::checksums::Expected;
 use super::files::{Body, Files, WriteError, Written};
-use super::uploads::Uploads;
+use super::multipart_uploads::Uploads;
 
 /// The state of the server.
 #[derive(Clone, Debug)]

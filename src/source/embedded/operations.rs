@@ -17,7 +17,7 @@ use super::catalogue::{Change, Entry};
 use super::checksums::{Expected, declared_checksums};
 use super::files::chunks;
 use super::objects::{Backend, ObjectAttributes, Opened, internal, stored_encoding, to_timestamp};
-use super::{pages, uploads};
+use super::{multipart_uploads, pages};
 
 /// Checks the `If-Match` and `If-None-Match` headers of a read.
 fn check_conditions(
@@ -202,24 +202,24 @@ impl S3 for Backend {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        uploads::begin(self, req.input).await.map(S3Response::new)
+        multipart_uploads::begin(self, req.input).await.map(S3Response::new)
     }
 
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        uploads::part(self, req).await.map(S3Response::new)
+        multipart_uploads::part(self, req).await.map(S3Response::new)
     }
 
     async fn complete_multipart_upload(
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        uploads::complete(self, req.input).await.map(S3Response::new)
+        multipart_uploads::complete(self, req.input).await.map(S3Response::new)
     }
 
     async fn abort_multipart_upload(
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        uploads::abort(self, &req.input).await.map(S3Response::new)
+        multipart_uploads::abort(self, &req.input).await.map(S3Response::new)
     }
 }

@@ -6,6 +6,7 @@ mod others;
 mod sample;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -18,11 +19,18 @@ use crate::resilience::{AttributedError, Guard, Retryable};
 /// The number of reads of one object that may break off. Before the last one, other objects are read to find the cause.
 pub(super) const MAX_BROKEN_READS: u32 = 3;
 
-/// Wraps a source with the breaker that all callers of the bucket share. Waits without a limit; a caller gives up by
-/// dropping the call.
+/// How often a failed write is tried again, and the time limit of all attempts. Only thumbnails are written, and an
+/// image is indexed without one rather than not at all.
+const WRITE_RETRIES: usize = 3;
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Wraps a source with the breaker that all callers of the service share. Reads wait without a limit; a caller gives up
+/// by dropping the call.
 pub struct GuardedSource {
     inner: Arc<dyn ImageSource>,
     guard: Guard,
+    /// Does not share the breaker: a bucket that cannot be written to can still be read.
+    write_guard: Guard,
     others: OtherObjects,
 }
 
@@ -33,7 +41,8 @@ type Pages = BoxStream<'static, Result<ListedPage, SourceError>>;
 impl GuardedSource {
     /// Guards `inner`.
     pub fn new(inner: Arc<dyn ImageSource>, guard: Guard) -> Self {
-        Self { guard, others: OtherObjects::new(inner.clone()), inner }
+        let write_guard = Guard::interactive(guard.dependency(), WRITE_RETRIES).within(WRITE_TIMEOUT);
+        Self { guard, write_guard, others: OtherObjects::new(inner.clone()), inner }
     }
 
     /// Decides about an object whose reads failed, with a check of other objects. Returns `true` if the check failed
@@ -126,7 +135,7 @@ impl ImageSource for GuardedSource {
     }
 
     async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {
-        self.guard.call(|| self.inner.put(uri, object.clone())).await
+        self.write_guard.call(|| self.inner.put(uri, object.clone())).await
     }
 }
 

@@ -93,9 +93,13 @@ async fn an_object_that_breaks_off_twice_is_read_once_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn writing_waits() {
+async fn writing_is_tried_a_few_times_and_does_not_stop_reading() {
     let (source, ..) = guarded(vec![down(), down(), down()]);
     source.put(&ImageUri::new("b", "0"), NewObject::default()).await.unwrap();
+
+    let (source, shaky, breaker) = guarded((0..20).map(|_| down()).collect());
+    assert!(source.put(&ImageUri::new("b", "0"), NewObject::default()).await.is_err());
+    assert_eq!((shaky.answers.lock().unwrap().len(), breaker.open_for()), (16, None), "four attempts");
 }
 
 /// A bucket whose listing works. An object is read as `read` says.

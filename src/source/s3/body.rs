@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::errors::dependency;
-use crate::domain::{FailureKind, ImageUri};
+use crate::domain::{FailureKind, ImageUri, with_causes};
 use crate::source::SourceError;
 
 /// The minimum speed of a body, in bytes per second. The SDK has a check of its own, but it lets a body pass that sends
@@ -75,7 +75,7 @@ impl Body {
     }
 
     fn broken(&self, error: &aws_sdk_s3::primitives::ByteStreamError) -> SourceError {
-        let detail = format!("{}", aws_sdk_s3::error::DisplayErrorContext(error));
+        let detail = with_causes(error);
         // The type of the SDK's own error for a stalled body is private.
         if detail.contains("minimum throughput") || detail.contains("timed out") {
             return dependency(FailureKind::TimedOut, detail);

@@ -8,9 +8,9 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use super::codes::Kind;
-use super::operator::Setup;
+use super::operator_error::Setup;
 use super::reply::ReplyFacts;
-use crate::domain::{DependencyError, FailureKind, ImageUri};
+use crate::domain::{DependencyError, FailureKind, ImageUri, with_causes};
 use crate::http::parse_retry_after;
 use crate::source::SourceError;
 
@@ -29,7 +29,7 @@ pub(super) fn source_error<E>(error: &SdkError<E>, target: Target<'_>, setup: &S
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let detail = || format!("{}", DisplayErrorContext(error));
+    let detail = || with_causes(error);
     match error {
         SdkError::ServiceError(service) => {
             let retry_after = service.raw().headers().get("retry-after").and_then(parse_retry_after);

@@ -15,7 +15,7 @@ use super::errors::{Target, dependency, error_for_reply, source_error};
 use super::page::{self, SharedEtags};
 use super::page_body::RepairPage;
 use super::reply::ReplyFacts;
-use crate::domain::{FailureKind, ImageRef, OperatorError};
+use crate::domain::{FailureKind, ImageRef, OperatorError, with_causes};
 use crate::source::{ListedPage, NextPage, Scope, SourceError};
 
 /// Maximum number of consecutive pages without a key.
@@ -154,7 +154,7 @@ impl Listing {
             }
             if attempt == MAX_ATTEMPTS {
                 return Err(if facts.is_listing() {
-                    let error = aws_sdk_s3::error::DisplayErrorContext(&error);
+                    let error = with_causes(&error);
                     tracing::warn!(s3.bucket = bucket, %error, "a page cannot be read");
                     self.broken("returned a page that cannot be read (it is not a well-formed ListBucketResult)")
                 } else {

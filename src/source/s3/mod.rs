@@ -9,7 +9,7 @@ mod headers;
 mod listing;
 mod metadata;
 mod open;
-mod operator;
+mod operator_error;
 mod page;
 mod page_body;
 mod page_values;
@@ -27,7 +27,7 @@ use futures::stream::BoxStream;
 
 use self::body::check_size;
 use self::errors::{BUSY_RETRY_DELAY, Target, error_for_reply, source_error};
-use self::operator::Setup;
+use self::operator_error::Setup;
 use self::page_body::RepairPage;
 use self::reply::ReplyFacts;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};

@@ -36,6 +36,9 @@ const SENTENCES = {
   dependency_refused: (_, dependency) =>
     `${dependency} refused the request of the service. Ask the operator to check its address and key; the service log has the details.`,
   dependency_full: (_, dependency) => `${dependency} has no space left. Ask the operator to free some.`,
+  archived: () =>
+    "This image is in an archive of the bucket. Restore the object, or copy it to another storage class, to see it.",
+  fetch_failed: () => "The bucket did not send the whole file. Try again in a moment.",
   bucket_refused: () =>
     "The bucket refused access. Ask the operator to check the S3 access key; the service log has the details.",
   draining: () => "The service is shutting down. Try again in a moment.",
@@ -44,7 +47,7 @@ const SENTENCES = {
   not_ready: (message) => `The service is not ready: ${message}.`,
   busy: () => "The service is busy. Try again in a moment.",
   space_mismatch: () =>
-    "This collection was indexed with another model. Choose another collection, or index the images into a new one.",
+    "This collection was indexed with another model, or its images were resized in another way. Choose another collection, or index the images into a new one.",
   network: () => "The service does not answer. Check that it is running, then try again.",
 };
 

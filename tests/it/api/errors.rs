@@ -39,6 +39,10 @@ async fn each_wrong_request_gets_a_clear_error() {
         "/jobs/nonsense/failures",
         "/jobs?limit=0",
         "/jobs?limit=many",
+        "/jobs?limit=1&limit=2",
+        "/jobs?before=x",
+        "/jobs/00000000-0000-7000-8000-000000000000/logs?offset=-1",
+        "/jobs/00000000-0000-7000-8000-000000000000/failures?after=x",
         "/images/nonsense",
         "/images/00000000-0000-5000-8000-000000000000",
         "/images/00000000-0000-5000-8000-000000000000?collection=none",
@@ -56,9 +60,14 @@ async fn each_wrong_request_gets_a_clear_error() {
         "/search/images?q=a&s3_prefix=images",
         "/search/images?q=a&indexed_after=yesterday",
         "/search/images?q=a&min_width=-1",
+        "/search/images?q=a&min_width=4294967296",
         "/search/images?q=a&min_score=2",
+        "/search/images?q=a&min_score=high",
         "/search/images?q=a&meta.=1",
+        "/search/images?q=a&meta.a=1&meta.a=2",
+        "/search/images?q=a&q=b",
         "/search/images?like=nonsense",
+        "/search/images?like=s3://pipeline/images/cat.jpg",
         "/healthz?x=1",
         "/readyz?x=1",
         "/metrics?x=1",
@@ -72,11 +81,19 @@ async fn each_wrong_request_gets_a_clear_error() {
     assert!(long.contains("422 invalid_q") && long.contains("not 1001"), "{long}");
     for body in [
         json!({"s3_bucket": "secrets"}),
+        json!({"s3_bucket": ""}),
         json!({"collection": "a b"}),
         json!({"s3_prefix": 7}),
         json!({"prefix": "images/"}),
+        json!({"s3_prefx": "images/"}),
         json!({"image_max_items": -1}),
+        json!({"image_max_items": 1, "sync": true}),
+        json!({"max_failures": "101%"}),
+        json!({"max_failures": true}),
+        json!({"sync": true, "max_delete_percent": 101}),
+        json!({"sync": true, "max_delete_percent": 256}),
         json!([]),
+        json!(7),
     ] {
         replies.push(error_line(&app, Method::POST, "/jobs/images", Some(body)).await);
     }
@@ -90,6 +107,18 @@ async fn each_wrong_request_gets_a_clear_error() {
     ] {
         replies.push(error_line(&app, method, path, None).await);
     }
+    replies.push(error_line(&app, Method::POST, "/jobs/prune", Some(json!({}))).await);
+    replies.push(error_line(&app, Method::POST, "/session", Some(json!({"kee": "x"}))).await);
+    let path = "/collections/documents/verify";
+    replies.push(error_line(&app, Method::POST, path, Some(json!({"sample": "all"}))).await);
+    replies.push(error_line(&app, Method::POST, path, Some(json!({"sample": 1_000_001}))).await);
+    for reply in &replies {
+        for foreign in
+            ["invalid digit", "float literal", "target type", "deserialize", "expected ", "untagged", " type: "]
+        {
+            assert!(!reply.contains(foreign), "the text of a library: {reply}");
+        }
+    }
     insta::assert_snapshot!(replies.join("\n"));
 }
 
@@ -99,24 +128,39 @@ async fn unreadable_bodies_get_a_clear_error() {
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
     let post = |path: &str| app.client.post(format!("{}{path}", app.url));
-    let code = async |response: reqwest::Response| {
+    let line = async |response: reqwest::Response| {
         let status = response.status();
         let reply: Value = response.json().await.unwrap();
-        (status.as_u16(), reply["code"].as_str().unwrap().to_owned())
+        (status.as_u16(), reply["code"].as_str().unwrap().to_owned(), reply["message"].as_str().unwrap().to_owned())
+    };
+    let code = async |response: reqwest::Response| {
+        let (status, code, _) = line(response).await;
+        (status, code)
     };
     let json = "application/json";
-    let broken = post("/jobs/images").header("content-type", json).body("{").send().await.unwrap();
-    assert_eq!(code(broken).await, (400, "malformed_body".to_owned()));
-    let plain = post("/jobs/images").body("{}").send().await.unwrap();
-    assert_eq!(code(plain).await, (415, "not_json".to_owned()));
+    let broken = post("/jobs/images").header("content-type", json).body("{\n1}").send().await.unwrap();
+    let message = "the body is not valid JSON: the error is in line 2, column 1";
+    assert_eq!(line(broken).await, (400, "malformed_body".to_owned(), message.to_owned()));
+    let plain = post("/jobs/images").header("content-type", "text/plain").body("{}").send().await.unwrap();
+    let message = "the content type of the body must be `application/json`, not `text/plain`";
+    assert_eq!(line(plain).await, (415, "not_json".to_owned(), message.to_owned()));
+    let twice = post("/jobs/images").header("content-type", json).body(r#"{"sync": true, "sync": true}"#);
+    let message = "sync: is given more than once; send it once";
+    assert_eq!(line(twice.send().await.unwrap()).await, (422, "invalid_body".to_owned(), message.to_owned()));
     let no_form = post("/search/images").header("content-type", json).body("{}").send().await.unwrap();
     assert_eq!(code(no_form).await, (415, "not_multipart".to_owned()));
     let no_file = reqwest::multipart::Form::new().text("q", "a cat");
     let no_file = post("/search/images").multipart(no_file).send().await.unwrap();
     assert_eq!(code(no_file).await, (400, "malformed_body".to_owned()));
-    let other = reqwest::multipart::Form::new().text("image", "x");
-    let other = post("/search/images").multipart(other).send().await.unwrap();
-    assert_eq!(code(other).await, (400, "malformed_body".to_owned()));
+    for (name, advice) in [("fil", "did you mean `file`?"), ("image", "the fields of this route are: file, q")] {
+        let other = reqwest::multipart::Form::new().text(name, "x");
+        let other = post("/search/images").multipart(other).send().await.unwrap();
+        let message = format!("the field `{name}` is not known; {advice}");
+        assert_eq!(line(other).await, (422, "invalid_body".to_owned(), message));
+    }
+    let cut = post("/search/images").header("content-type", "multipart/form-data; boundary=b").body("--b\r\nx");
+    let message = "the form is incomplete, or is not valid multipart/form-data";
+    assert_eq!(line(cut.send().await.unwrap()).await, (400, "malformed_body".to_owned(), message.to_owned()));
 
     let cat = demo_image("cat.jpg");
     let file_code = async |bytes: Vec<u8>| code(app.search_file(bytes, "").await).await;

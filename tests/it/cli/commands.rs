@@ -243,6 +243,7 @@ async fn the_doctor_says_how_to_fix_a_failure_and_prints_no_secret() {
         "{}",
         stdout(&report)
     );
+    assert!(found["bucket"].contains("onnection refused") && !found["bucket"].contains("DispatchFailure"), "{found:?}");
     assert_eq!(found.values().filter(|line| line.starts_with("FAIL")).count(), 1, "{found:?}");
     assert!(
         !format!("{}{}", stdout(&report), stderr(&report)).contains("hush"),
@@ -269,6 +270,8 @@ async fn the_doctor_checks_a_running_service_and_its_data_folder() {
     assert_eq!(seeded.status.code(), Some(0), "{}", stderr(&seeded));
     let indexed = glimpse(&[("GLIMPSE_URL", service.url.as_str())], &["ingest", "--prefix", "images/"]).await;
     assert_eq!(indexed.status.code(), Some(0), "{}", stderr(&indexed));
+    let listed = glimpse(&[("GLIMPSE_ADDR", addr.as_str())], &["jobs", "list"]).await;
+    assert!(listed.status.success(), "the command finds the service by GLIMPSE_ADDR: {}", stderr(&listed));
     let quick = glimpse(&variables, &["doctor", "--quick"]).await;
     assert!(quick.status.success() && stdout(&quick).lines().count() == 1, "{}", stdout(&quick));
     let report = glimpse(&variables, &["doctor"]).await;
@@ -284,4 +287,10 @@ async fn the_doctor_checks_a_running_service_and_its_data_folder() {
     assert_eq!(moved.status.code(), Some(1));
     let line = &found["index"];
     assert!(line.contains("/crop-260-bicubic`") && line.contains("/pad-260-bicubic-000000`"), "{line}");
+    assert!(line.contains("IMAGE_RESIZE") && line.contains("VECTOR_DB_COLLECTION"), "{line}");
+    let unused = stdout(&glimpse(&[&variables[..], &[("CLIP_URL", "http://clip:8000")]].concat(), &["doctor"]).await);
+    assert!(unused.contains("warn  settings  CLIP_URL is set but has no effect"), "{unused}");
+    let nothing = glimpse(&[&variables[..], &[("CLIP_MODEL", "nope")]].concat(), &["doctor"]).await;
+    let line = &findings(&nothing)["provider"];
+    assert!(line.contains("CLIP_MODEL") && !line.contains("refused the request"), "{line}");
 }

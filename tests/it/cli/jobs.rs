@@ -4,6 +4,7 @@ use glimpse::api::replies::JobReply;
 use serde_json::{Value, json};
 
 use super::Cli;
+use super::commands::{glimpse, stderr};
 use crate::support::{TestApp, demo_image};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,7 +49,7 @@ async fn jobs_are_listed_shown_retried_and_pruned() {
     assert_eq!((last["jobs"].as_array().unwrap().len(), last["jobs"][0]["job_id"].as_str()), (1, Some(id.as_str())));
 
     assert!(cli.run(1, &["jobs", "stop", &id]).await.contains("ended"));
-    assert!(cli.run(1, &["jobs", "list", "--limit", "0"]).await.contains("limit"));
+    assert_eq!(cli.run(0, &["jobs", "logs", &id, "--cursor", "100000"]).await, "");
     assert!(cli.run(1, &["jobs", "show", "nonsense"]).await.contains("nonsense"));
     assert!(cli.run(2, &["jobs", &id, "--stop"]).await.contains("tip: use `glimpse jobs stop ID`"));
     assert_eq!(cli.json(&["jobs", "prune", "--keep", "1"]).await, json!({"removed": 2}));
@@ -71,4 +72,15 @@ async fn a_job_of_workers_is_moved_and_stopped() {
     assert!(moved.contains("continues with the executor `local`"), "{moved}");
     let done = cli.run(0, &["jobs", "show", id, "--follow"]).await;
     assert!(done.contains("1 indexed"), "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_key_names_the_setting_of_the_command_line() {
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    for key in [None, Some("guess")] {
+        let mut variables = vec![("GLIMPSE_URL", app.url.as_str())];
+        variables.extend(key.map(|key| ("GLIMPSE_API_KEY", key)));
+        let refused = stderr(&glimpse(&variables, &["jobs", "list"]).await);
+        assert!(refused.contains("set GLIMPSE_API_KEY") && !refused.contains("Bearer"), "{refused}");
+    }
 }

@@ -72,7 +72,8 @@ fn the_stack_names_only_existing_settings() {
 #[test]
 fn the_settings_of_the_stack_are_valid() {
     let settings = Settings::from_variables(environment()).unwrap();
-    assert_eq!(settings.embed.clip_url, "http://clip:8000");
+    assert_eq!(settings.embed.clip_url.as_ref().unwrap().as_str(), "http://clip:8000");
+    assert_eq!(settings.without_effect(), Vec::<String>::new());
     assert_eq!(settings.index.vector_db_provider.to_string(), "qdrant,weaviate");
     assert_eq!(settings.api.glimpse_addr.port(), 8080);
 }

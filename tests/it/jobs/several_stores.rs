@@ -30,7 +30,8 @@ fn variables<'a>(stores: &'a str, url: &'a str) -> Vec<(&'static str, &'a str)> 
 /// The same server, for changes by hand.
 fn raw_index(qdrant: &QdrantServer) -> QdrantIndex {
     let timeout = Duration::from_secs(10);
-    QdrantIndex::new(QdrantSettings { url: qdrant.url(), api_key: Secret::default(), timeout }).unwrap()
+    QdrantIndex::new(QdrantSettings { url: qdrant.url().parse().unwrap(), api_key: Secret::default(), timeout })
+        .unwrap()
 }
 
 async fn verify(app: &TestApp, body: Option<Value>) -> VerifyReply {

@@ -11,11 +11,13 @@ use glimpse::ray::{RayCluster, RaySettings};
 use crate::support::ray::{Answers, FakeRay};
 
 fn settings(ray: &FakeRay) -> RaySettings {
-    RaySettings { ray_address: ray.url(), ..RaySettings::default() }
+    RaySettings { ray_address: Some(ray.url().parse().unwrap()), ..RaySettings::default() }
 }
 
 fn client(settings: &RaySettings) -> RayCluster {
-    RayCluster::new(settings, "http://127.0.0.1:1".into()).unwrap().within(Duration::from_mins(1))
+    RayCluster::new(settings.ray_address.as_ref().unwrap(), settings, "http://127.0.0.1:1".into())
+        .unwrap()
+        .within(Duration::from_mins(1))
 }
 
 fn placement(submission: &str) -> Placement {
@@ -131,7 +133,7 @@ async fn an_answer_that_is_not_from_ray_does_not_change_a_job() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let page = Router::new().route("/api/version", axum::routing::get(|| async { Html("<html>") }));
     let served = tokio::spawn(async move { axum::serve(listener, page).await.unwrap() });
-    let cluster = client(&RaySettings { ray_address: url, ..RaySettings::default() });
+    let cluster = client(&RaySettings { ray_address: Some(url.parse().unwrap()), ..RaySettings::default() });
     assert!(matches!(cluster.check().await, Err(ClusterError::NotRay(_))));
     assert!(matches!(cluster.status("glimpse-1-g1").await, Err(ClusterError::NotRay(_))), "its 404 is not from Ray");
     served.abort();

@@ -146,8 +146,6 @@ async fn the_doctor_and_the_commands_support_ray() {
     let refused = doctor(&[("RAY_AUTH_TOKEN", "hush-hush")]).await;
     assert!(refused.starts_with("FAIL") && refused.contains("to do: set RAY_AUTH_TOKEN"), "{refused}");
     assert!(!refused.contains("hush-hush"), "{refused}");
-    let wrong = doctor(&[("RAY_ADDRESS", "auto")]).await;
-    assert!(wrong.starts_with("FAIL") && wrong.contains("RAY_ADDRESS is not a URL"), "{wrong}");
     let (_, status) = app.get("/status").await;
     assert!(status["ray"]["ready"] == false && status["ray"]["message"].as_str().unwrap().contains("RAY_AUTH_TOKEN"));
     ray.state().token = None;

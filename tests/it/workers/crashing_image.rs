@@ -56,8 +56,13 @@ async fn worker_process_of_the_test_below() {
     let parts: Vec<&str> = arguments.split(' ').collect();
     let [url, job, token, name, bucket, access_key_id, secret_access_key] = parts[..] else { panic!("{arguments}") };
     let board = WaitBoard::default();
-    let settings =
-        WorkerSettings { url: url.into(), job: job.into(), name: name.into(), token: Secret::new(token), node: None };
+    let settings = WorkerSettings {
+        url: url.parse().unwrap(),
+        job: job.into(),
+        name: name.into(),
+        token: Secret::new(token),
+        node: None,
+    };
     let client = Arc::new(ServiceClient::new(settings, &board).unwrap());
     let source = S3Source::new(S3Settings {
         endpoint: Some(bucket.to_owned()),

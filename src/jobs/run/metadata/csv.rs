@@ -24,11 +24,26 @@ pub(crate) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<MetadataRow, BadRow
             // Reading from memory with flexible rows cannot fail in another way.
             Err(error) => return Err(BadFile(error.to_string())),
         }
-        let row = header.row(&record).map_err(|reason| BadRow { line: line(bytes, &record), reason });
+        let row = if ends_in_quotes(bytes, &record, reader.position().byte()) {
+            Err("its quoted field does not end, so the rows after it cannot be read".to_owned())
+        } else {
+            header.row(&record)
+        };
+        let row = row.map_err(|reason| BadRow { line: line(bytes, &record), reason });
         if !take(row) {
             return Ok(());
         }
     }
+}
+
+/// Returns whether the file ends in a quoted field of this record, which then contains all the rows after it.
+fn ends_in_quotes(bytes: &[u8], record: &ByteRecord, end: u64) -> bool {
+    let [start, end] =
+        [record.position().map_or(end, csv::Position::byte), end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
+    let is_last = end >= bytes.len();
+    let spans_lines = || record.iter().any(|field| field.contains(&b'\n'));
+    let quotes = || bytes.get(start..).unwrap_or_default().iter().filter(|byte| **byte == b'"').count();
+    is_last && spans_lines() && quotes() % 2 == 1
 }
 
 /// Returns the line where a record begins. The reader's position is the end of the record before, so blank lines and
@@ -107,6 +122,19 @@ mod tests {
     fn row(key: &str, columns: &[(&str, &str)]) -> MetadataRow {
         let columns = columns.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
         MetadataRow { key: key.into(), columns }
+    }
+
+    #[test]
+    fn an_unclosed_quote_and_other_encodings_are_reported() {
+        let read = rows(b"s3_key,t\na.jpg,x\nb.jpg,\"open\nc.jpg,y\n").unwrap();
+        assert_eq!(read[0], Ok(row("a.jpg", &[("t", "x")])));
+        let bad = read[1].as_ref().unwrap_err();
+        assert!(bad.line == 3 && bad.reason.contains("does not end") && read.len() == 2, "{read:?}");
+        let read = rows(b"s3_key,t\nb.jpg,\"two\nlines\"\nc.jpg,5\" tube").unwrap();
+        assert!(read.iter().all(Result::is_ok), "{read:?}");
+        for (file, text) in [(&b"\x1f\x8b\x08"[..], "gzip"), (b"\xff\xfes\0", "UTF-16")] {
+            assert!(rows(file).unwrap_err().to_string().contains(text));
+        }
     }
 
     #[test]

@@ -44,6 +44,14 @@ impl FileKind {
     fn read(self, bytes: &[u8], take: &mut dyn FnMut(Result<MetadataRow, BadRow>) -> bool) -> Result<(), BadFile> {
         // Spreadsheet programs write a byte order mark first.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let refused = |what: &str| Err(BadFile(what.to_owned()));
+        match bytes {
+            [0x1f, 0x8b, ..] => {
+                return refused("it is compressed with gzip; upload it uncompressed or with Content-Encoding: gzip");
+            }
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => return refused("it is in UTF-16; save it in UTF-8"),
+            _ => {}
+        }
         match self {
             Self::Csv => csv::read(bytes, take),
             Self::Ndjson => ndjson::read(bytes, take),

@@ -29,7 +29,7 @@ impl Home {
     fn new(hub: &FakeHub) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hf_home = folder.path().display().to_string();
-        let settings = HubSettings { hf_endpoint: hub.url.clone(), hf_home, ..HubSettings::default() };
+        let settings = HubSettings { hf_endpoint: hub.url.parse().unwrap(), hf_home, ..HubSettings::default() };
         Self { folder, settings }
     }
 
@@ -205,7 +205,7 @@ async fn a_request_is_repeated_if_the_hub_is_down_for_a_moment() {
 async fn an_unreachable_hub_is_a_retryable_failure() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let mut home = Home::new(&hub);
-    home.settings.hf_endpoint = "http://127.0.0.1:1".to_owned();
+    home.settings.hf_endpoint = "http://127.0.0.1:1".parse().unwrap();
     let (trouble, message) = home.refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Failed);
     assert!(message.contains("HF_ENDPOINT"), "{message}");

@@ -22,7 +22,7 @@ fn infinity() -> Option<OpenAiProvider> {
     };
     let timeout = Duration::from_mins(1);
     let settings = RemoteSettings {
-        service: ServiceSettings { url, key: Secret::default(), timeout },
+        service: ServiceSettings { url: url.parse().unwrap(), key: Secret::default(), timeout },
         model: "clip-tiny".to_owned(),
         max_batch: NonZeroUsize::new(8).unwrap(),
         size: Some(32),

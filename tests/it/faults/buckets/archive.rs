@@ -57,3 +57,30 @@ async fn an_object_whose_reply_says_archived_has_the_same_class() {
     assert_eq!(failure.class, "archived");
     assert!(failure.message.contains("ARCHIVE_ACCESS"), "{failure:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_cannot_be_shown_has_the_code_of_its_reason() {
+    let bucket = ScriptedBucket::start_with(Script::four()).await;
+    let app = service(&bucket).await;
+    assert_eq!(succeeded(&app, json!({})).await.counts.done, 4);
+    let found: Vec<_> = app.get("/search/images?q=a").await.1["results"].as_array().unwrap().clone();
+    let id = |key: &str| found.iter().find(|hit| hit["s3_key"] == key).unwrap()["id"].as_str().unwrap().to_owned();
+    bucket.change(|script| {
+        *script = std::mem::take(script).with_handler(|request: &BucketRequest| {
+            let error =
+                |status, code| Some(Reply::error_with(status, code, "no", "<StorageClass>GLACIER</StorageClass>"));
+            match request.key().as_slice() {
+                b"a.jpg" => error(403, "InvalidObjectState"),
+                b"b.jpg" => error(403, "AccessDenied"),
+                _ => None,
+            }
+        });
+    });
+    for (key, status, code, reason) in
+        [("a.jpg", 422, "archived", "GLACIER"), ("b.jpg", 502, "bucket_refused", "the bucket refuses access")]
+    {
+        let (got, reply) = app.get(&format!("/images/{}/original", id(key))).await;
+        assert_eq!((got.as_u16(), reply["code"].as_str()), (status, Some(code)), "{reply}");
+        assert!(reply["message"].as_str().unwrap().contains(reason), "{reply}");
+    }
+}

@@ -31,6 +31,17 @@ async fn requests_for_one_thumbnail_fetch_and_decode_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_thumbnail_of_an_object_that_became_too_large_is_422_with_the_setting() {
+    let app = TestApp::start_with(&[("IMAGE_MAX_SIZE_MB", "1")]).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    app.ingest().await;
+    app.put("images/cat.jpg", [demo_image("cat.jpg"), vec![0; 2 << 20]].concat()).await;
+    let (status, reply) = app.get(&format!("/images/{}/thumbnail", image_id("images/cat.jpg"))).await;
+    assert_eq!((status.as_u16(), reply["code"].as_str()), (422, Some("too_large")), "{reply}");
+    assert!(reply["message"].as_str().unwrap().contains("IMAGE_MAX_SIZE_MB"), "{reply}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stored_thumbnail_that_is_not_one_is_made_again() {
     let app = TestApp::start_with(&[("THUMBNAIL_PREFIX", "thumbnails/")]).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;

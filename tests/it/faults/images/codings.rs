@@ -86,3 +86,30 @@ fn an_unsupported_coding_is_named() {
         assert!(error.to_string().contains(named), "{name}: {error}");
     }
 }
+
+#[test]
+fn a_file_without_huffman_tables_has_the_standard_ones() {
+    let plain = data("plain.jpg");
+    let (mut without, mut at) = (plain[..2].to_vec(), 2);
+    // The file has the standard tables, one after another, before its only scan.
+    while plain[at + 1] != 0xDA {
+        let end = at + 2 + usize::from(u16::from_be_bytes([plain[at + 2], plain[at + 3]]));
+        if plain[at + 1] != 0xC4 {
+            without.extend_from_slice(&plain[at..end]);
+        }
+        at = end;
+    }
+    without.extend_from_slice(&plain[at..]);
+    assert!(without.len() < plain.len() - 400);
+    assert_eq!(decoded(&without).unwrap().rgb, decoded(&plain).unwrap().rgb);
+}
+
+#[test]
+fn a_gif_whose_screen_has_no_pixels_has_the_size_of_its_frame() {
+    use gif::{Encoder, Frame};
+    let mut file = Vec::new();
+    let frame = Frame { width: 4, height: 3, buffer: vec![1; 12].into(), ..Frame::default() };
+    Encoder::new(&mut file, 0, 0, &[0, 0, 0, 220, 30, 30]).unwrap().write_frame(&frame).unwrap();
+    let image = decoded(&file).unwrap();
+    assert_eq!((image.meta.width, image.meta.height), (4, 3));
+}

@@ -67,7 +67,7 @@ async fn from_folder(folder: &Path) -> Result<LocalProvider, EmbedError> {
 pub(crate) async fn from_hub(hub: &FakeHub, home: &Path, offline: bool) -> Result<LocalProvider, EmbedError> {
     let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
     let hub = HubSettings {
-        hf_endpoint: hub.url.clone(),
+        hf_endpoint: hub.url.parse().unwrap(),
         hf_home: home.display().to_string(),
         hf_hub_offline: offline,
         ..HubSettings::default()

@@ -74,8 +74,11 @@ async fn answer(stream: TcpStream, cut: Cut) {
 
 async fn open(mirror: &Mirror, home: PathBuf) -> LocalProvider {
     let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
-    let hub =
-        HubSettings { hf_endpoint: mirror.url.clone(), hf_home: home.display().to_string(), ..HubSettings::default() };
+    let hub = HubSettings {
+        hf_endpoint: mirror.url.parse().unwrap(),
+        hf_home: home.display().to_string(),
+        ..HubSettings::default()
+    };
     LocalProvider::open(Source::from_settings(&settings, &hub).unwrap(), std::num::NonZeroUsize::MIN).await.unwrap()
 }
 

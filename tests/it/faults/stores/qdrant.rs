@@ -15,7 +15,8 @@ use crate::support::qdrant::{Limits, QdrantServer};
 
 fn index(qdrant: &QdrantServer) -> QdrantIndex {
     let timeout = Duration::from_mins(1);
-    QdrantIndex::new(QdrantSettings { url: qdrant.url(), api_key: Secret::default(), timeout }).unwrap()
+    QdrantIndex::new(QdrantSettings { url: qdrant.url().parse().unwrap(), api_key: Secret::default(), timeout })
+        .unwrap()
 }
 
 async fn app(qdrant: &QdrantServer) -> TestApp {

@@ -46,7 +46,8 @@ impl JobApi {
             assert_eq!(status, StatusCode::OK, "{described}");
             let space = &described["collection"]["space"];
             if space.is_object() {
-                return json!({"version": VERSION, "protocol": PROTOCOL, "stores": "embedded", "space": space});
+                let object = "not_compared";
+                return json!({"version": VERSION, "protocol": PROTOCOL, "stores": "embedded", "space": space, "object": object});
             }
         }
     }

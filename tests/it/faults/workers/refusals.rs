@@ -6,7 +6,8 @@ use serde_json::json;
 use super::{JobApi, start_with_images};
 use crate::ray::jobs::{on_ray, put_images, with_ray};
 use crate::support::ray::OnSubmit;
-use crate::support::worker::Worker;
+use crate::support::worker::{Worker, submit};
+use crate::support::{TestApp, demo_image};
 
 /// Settings of a worker that writes to another store than the job.
 const OTHER_STORE: [(&str, &str); 2] = [("VECTOR_DB_PROVIDER", "qdrant"), ("QDRANT_URL", "http://127.0.0.1:1")];
@@ -27,7 +28,7 @@ async fn a_refused_worker_exits_with_78_and_the_job_reports_it_once() {
     for (name, more, expected) in [
         ("one", &OTHER_STORE[..], "the worker writes to qdrant"),
         ("two", &OTHER_STORE[..], "the worker writes to qdrant"),
-        ("three", &[("IMAGE_RESIZE", "pad")][..], "images prepared as"),
+        ("three", &[("IMAGE_RESIZE", "pad")][..], "images are resized"),
         ("not a name", &[][..], "`not a name` is not"),
     ] {
         let (code, text) = Worker::start(&app, &job, name, more).wait().await;
@@ -77,4 +78,30 @@ async fn on_ray_a_refused_worker_is_not_started_again_and_the_job_fails_with_the
     assert!(log.contains("a worker was refused: the worker writes to qdrant"), "{log}");
     assert_eq!(ray.started_workers(), 2, "one worker for each slot");
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_reads_another_bucket_of_the_same_name_is_refused() {
+    let (app, other) = tokio::join!(TestApp::start(), TestApp::start());
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    other.put("other/cat.jpg", demo_image("cat.jpg")).await;
+    let job = submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
+    let elsewhere = || {
+        let credentials = other.bucket_credentials();
+        let variables = credentials.iter().map(|(name, value)| (*name, value.as_str()));
+        let variables: Vec<_> = variables.chain([("S3_ENDPOINT", other.bucket_url())]).collect();
+        Worker::start(&app, &job, "one", &variables)
+    };
+    for (bytes, found) in [(None, "it finds no object"), (Some(demo_image("coffee.jpg")), "it finds ")] {
+        if let Some(bytes) = bytes {
+            other.put("images/cat.jpg", bytes).await;
+        }
+        let (code, text) = elsewhere().wait().await;
+        assert!(code == Some(78) && text.contains(found) && text.contains("S3_ENDPOINT of the worker"), "{text}");
+    }
+    let waiting = app.job(&job.job_id).await;
+    assert_eq!((waiting.counts.done, waiting.counts.failed), (0, 0));
+    assert!(waiting.waiting_on.unwrap().message.contains("reads another bucket"));
+    assert_eq!(Worker::start(&app, &job, "two", &[]).wait().await.0, Some(0));
+    assert_eq!(app.job(&job.job_id).await.counts.done, 1);
 }

@@ -32,7 +32,7 @@ impl TestServer {
 
     /// The client of the crate, to act as another application.
     fn raw_client(&self) -> Qdrant {
-        let client = Qdrant::from_url(&grpc_url(&self.url).unwrap().0).timeout(Duration::from_mins(1));
+        let client = Qdrant::from_url(&grpc_url(&self.url.parse().unwrap()).0).timeout(Duration::from_mins(1));
         let client = client.connect_timeout(Duration::from_secs(5)).skip_compatibility_check();
         let key = Some(self.key.clone()).filter(|key| !key.is_empty());
         client.api_key(key).build().unwrap()
@@ -40,7 +40,7 @@ impl TestServer {
 }
 
 fn index(url: &str, key: &str, timeout: Duration) -> QdrantIndex {
-    QdrantIndex::new(QdrantSettings { url: url.to_owned(), api_key: Secret::new(key), timeout }).unwrap()
+    QdrantIndex::new(QdrantSettings { url: url.parse().unwrap(), api_key: Secret::new(key), timeout }).unwrap()
 }
 
 /// The name of the collection in the server.

@@ -83,8 +83,8 @@ impl Running {
 
     pub(crate) fn settings(&self) -> WeaviateSettings {
         WeaviateSettings {
-            url: self.rest_url.clone(),
-            grpc_url: Some(self.grpc_url.clone()),
+            url: self.rest_url.parse().unwrap(),
+            grpc_url: Some(self.grpc_url.parse().unwrap()),
             api_key: Secret::new("open sesame"),
             timeout: Duration::from_millis(500),
         }

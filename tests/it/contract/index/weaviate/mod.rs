@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use glimpse::domain::{CollectionName, Secret};
+use glimpse::domain::{CollectionName, Endpoint, Secret};
 use glimpse::index::ImageIndex as _;
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 
@@ -35,14 +35,15 @@ impl Server {
         };
         let api_key = Secret::new(variable("WEAVIATE_API_KEY").unwrap_or_default());
         let timeout = Duration::from_mins(1);
-        let settings = WeaviateSettings { url, grpc_url: variable("WEAVIATE_GRPC_URL"), api_key, timeout };
+        let grpc_url = variable("WEAVIATE_GRPC_URL").map(|url| url.parse().unwrap());
+        let settings = WeaviateSettings { url: url.parse().unwrap(), grpc_url, api_key, timeout };
         let http = reqwest::Client::builder().no_proxy().timeout(timeout).build().unwrap();
         Some(Self { index: WeaviateIndex::new(settings.clone()).unwrap(), settings, http })
     }
 
     /// Its REST address and its gRPC address.
     pub(crate) fn addresses(&self) -> (&str, &str) {
-        (&self.settings.url, self.settings.grpc_url.as_deref().unwrap_or_default())
+        (self.settings.url.as_str(), self.settings.grpc_url.as_ref().map_or("", Endpoint::as_str))
     }
 
     /// Its key; empty if it has none.
@@ -74,7 +75,8 @@ impl Server {
         path: &str,
         body: Option<serde_json::Value>,
     ) -> (u16, serde_json::Value) {
-        let request = self.http.request(method, format!("{}/v1/{path}", self.settings.url.trim_end_matches('/')));
+        let request =
+            self.http.request(method, format!("{}/v1/{path}", self.settings.url.as_str().trim_end_matches('/')));
         let key = self.settings.api_key.reveal();
         let request = if key.is_empty() { request } else { request.bearer_auth(key) };
         let request = if let Some(body) = body { request.json(&body) } else { request };

@@ -135,8 +135,9 @@ fn refused_with(error: IndexError) -> String {
 async fn it_works_again_after_the_connection_is_restored() {
     let Some(server) = Server::real() else { return };
     let grpc_url = server.settings.grpc_url.clone().expect("WEAVIATE_GRPC_URL goes with WEAVIATE_URL in this test");
-    let mut wires = [TcpProxy::start(&server.settings.url, true).await, TcpProxy::start(&grpc_url, true).await];
-    let [rest, grpc] = wires.each_ref().map(TcpProxy::url);
+    let mut wires =
+        [TcpProxy::start(server.settings.url.as_str(), true).await, TcpProxy::start(grpc_url.as_str(), true).await];
+    let [rest, grpc] = wires.each_ref().map(|wire| wire.url().parse().unwrap());
     let index =
         WeaviateIndex::new(WeaviateSettings { url: rest, grpc_url: Some(grpc), ..server.settings.clone() }).unwrap();
     server

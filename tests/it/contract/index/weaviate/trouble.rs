@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glimpse::domain::{FailureKind, Secret};
+use glimpse::domain::{Endpoint, FailureKind, Secret};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use glimpse::index::{ImageIndex, IndexError};
 use serde_json::json;
@@ -53,7 +53,7 @@ fn trouble(error: IndexError) -> FailureKind {
 #[test]
 fn it_is_created_without_a_runtime_or_a_connection() {
     let settings = WeaviateSettings {
-        url: "http://127.0.0.1:1".to_owned(),
+        url: "http://127.0.0.1:1".parse().unwrap(),
         grpc_url: None,
         api_key: Secret::new("open sesame"),
         timeout: Duration::from_secs(1),
@@ -174,7 +174,7 @@ async fn large_writes_are_sent_in_limited_requests() {
 #[tokio::test]
 async fn a_refused_connection_is_a_failure_of_the_store() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = format!("http://{}", listener.local_addr().unwrap());
+    let closed: Endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
     drop(listener);
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
     let no_rest = WeaviateIndex::new(WeaviateSettings { url: closed.clone(), ..server.settings() }).unwrap();

@@ -14,7 +14,8 @@ use crate::contract::index::support::{EAST, count, fresh, ids, record};
 async fn index_with_fake_rest(server: &Server, class: &serde_json::Value) -> (WeaviateIndex, Running) {
     let fake = Running::new(Rest::Says(200, None, class.to_string()), Grpc::Silent).await;
     let grpc_url = server.settings.grpc_url.clone().expect("WEAVIATE_GRPC_URL goes with WEAVIATE_URL in this test");
-    let settings = WeaviateSettings { url: fake.rest_url.clone(), grpc_url: Some(grpc_url), ..server.settings.clone() };
+    let settings =
+        WeaviateSettings { url: fake.rest_url.parse().unwrap(), grpc_url: Some(grpc_url), ..server.settings.clone() };
     (WeaviateIndex::new(settings).unwrap(), fake)
 }
 

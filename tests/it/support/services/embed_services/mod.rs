@@ -112,7 +112,7 @@ pub(crate) fn provider(
     size: Option<u32>,
     timeout: Duration,
 ) -> Box<dyn ImageEmbeddingProvider> {
-    let service = ServiceSettings { url: url.to_owned(), key: Secret::new("key"), timeout };
+    let service = ServiceSettings { url: url.parse().unwrap(), key: Secret::new("key"), timeout };
     let remote = || RemoteSettings {
         service: service.clone(),
         model: OPENAI_MODEL.to_owned(),

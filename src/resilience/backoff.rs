@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::waiting::Note;
-use super::{CircuitOpen, Guard, Retryable, retry_after, stopping};
+use super::wait_board::Note;
+use super::{CircuitOpen, Guard, Retryable, retry_after, stop};
 use crate::domain::{DependencyError, FailureKind};
 
 /// The pauses of one call.
-pub(super) struct Waits<'a> {
+pub(super) struct Backoff<'a> {
     pub(super) guard: &'a Guard,
     pub(super) deadline: Option<Instant>,
     /// Where a background guard reports that it waits.
@@ -18,7 +18,7 @@ pub(super) struct Waits<'a> {
     pub(super) last_error: Option<String>,
 }
 
-impl Waits<'_> {
+impl Backoff<'_> {
     /// Waits until the breaker allows a call. An interactive guard fails at once.
     pub(super) async fn for_breaker<E: From<DependencyError>>(&mut self, open: CircuitOpen) -> Result<(), E> {
         let Some(note) = &mut self.note else {
@@ -57,7 +57,7 @@ impl Waits<'_> {
     /// # Errors
     /// Returns [`FailureKind::Unavailable`] if the caller was stopped.
     async fn sleep<E: From<DependencyError>>(&self, pause: Duration) -> Result<(), E> {
-        match stopping::unless_stopped(tokio::time::sleep(pause)).await {
+        match stop::unless_stopped(tokio::time::sleep(pause)).await {
             Some(()) => Ok(()),
             None => Err(self.guard.given_up(self.last_error.as_deref()).into()),
         }

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 
 use crate::api::http::ApiError;
+use crate::api::http::allowed::{invalid_body, unknown_name};
 
 /// The connection is closed if a field is larger than this many times its limit.
 const DISCARD_FACTOR: usize = 8;
@@ -35,20 +36,20 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 pub(super) async fn read(request: Request, max_image_bytes: usize, has_text: bool) -> Result<ImageForm, ApiError> {
     let mut form = Multipart::from_request(request, &())
         .await
-        .map_err(|rejected| ApiError::malformed(format!("{}: send multipart/form-data", rejected.body_text())))?;
+        .map_err(|_| ApiError::malformed("the content type has no `boundary`; send a form as multipart/form-data"))?;
     let (mut image, mut file_name, mut text) = (None, None, None);
     let mut has_text = has_text;
     while let Some(field) = form.next_field().await.map_err(|error| malformed_form(&error))? {
         match field.name() {
             Some("file") if image.is_some() => {
-                return Err(ApiError::invalid("file", "it is given twice; send one image in each request"));
+                return Err(ApiError::invalid("file", "is given more than once; send one image in each request"));
             }
             Some("file") => {
                 file_name = field.file_name().map(str::to_owned);
                 image = Some(read_field(field, max_image_bytes).await?.ok_or_else(|| file_too_large(max_image_bytes))?);
             }
             Some("q") if has_text => {
-                let message = "it is given twice; send it either in the form or in the query string";
+                let message = "is given more than once; send it either in the form or in the query string";
                 return Err(ApiError::invalid("q", message));
             }
             Some("q") => {
@@ -57,9 +58,7 @@ pub(super) async fn read(request: Request, max_image_bytes: usize, has_text: boo
             }
             other => {
                 let other = other.unwrap_or("(without a name)");
-                return Err(ApiError::malformed(format!(
-                    "the field `{other}` is not known; the fields are `file` (required) and `q` (optional)"
-                )));
+                return Err(invalid_body(unknown_name("field", other, ["file", "q"].into_iter())));
             }
         }
     }
@@ -73,7 +72,7 @@ async fn read_text(field: Field<'_>) -> Result<Option<String>, ApiError> {
         let message = format!("the field `q` is too large; at most {MAX_TEXT_BYTES} bytes are allowed");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     })?;
-    let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::malformed("`q` is not UTF-8"))?;
+    let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::malformed("the field `q` is not UTF-8"))?;
     Ok(Some(text).filter(|text| !text.trim().is_empty()))
 }
 
@@ -100,5 +99,6 @@ fn file_too_large(limit: usize) -> ApiError {
 }
 
 fn malformed_form(error: &MultipartError) -> ApiError {
-    ApiError::malformed(error.body_text())
+    tracing::debug!(error = %error.body_text(), "a form cannot be read");
+    ApiError::malformed("the form is incomplete, or is not valid multipart/form-data")
 }
