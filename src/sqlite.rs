@@ -47,7 +47,7 @@ pub enum DiskProblem {
 
 impl SqliteError {
     fn new(path: &Path, source: rusqlite::Error) -> Self {
-        let disk = disk_trouble(&source, path);
+        let disk = disk_problem(&source, path);
         Self { path: path.to_owned(), source, disk }
     }
 
@@ -65,7 +65,7 @@ impl SqliteError {
 /// Returns the problem with the disk that caused an error, if any. SQLite reports a full disk, but for a full quota or
 /// a file system that has become read-only it only reports that a write failed. Writing a small file next to the
 /// database returns the system's own error.
-fn disk_trouble(error: &rusqlite::Error, path: &Path) -> Option<DiskProblem> {
+fn disk_problem(error: &rusqlite::Error, path: &Path) -> Option<DiskProblem> {
     use rusqlite::ErrorCode;
     match error.sqlite_error_code()? {
         ErrorCode::DiskFull => Some(DiskProblem::NoSpace),

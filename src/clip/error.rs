@@ -63,7 +63,7 @@ impl ClipError {
             Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Embed(EmbedError::Dependency(DependencyError { trouble: FailureKind::Busy { .. }, .. })) => {
+            Self::Embed(EmbedError::Dependency(DependencyError { failure: FailureKind::Busy { .. }, .. })) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Self::Embed(
@@ -78,7 +78,7 @@ impl ClipError {
     /// The message for the client. Details from the model's own code are only in the log: they may show internals.
     fn client_message(&self) -> String {
         match self {
-            Self::Embed(EmbedError::Dependency(down)) => format!("the model {}", down.trouble),
+            Self::Embed(EmbedError::Dependency(down)) => format!("the model {}", down.failure),
             other => other.to_string(),
         }
     }

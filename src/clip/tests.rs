@@ -46,8 +46,8 @@ impl ImageEmbeddingProvider for Fake {
             "busy" | "broken" => {
                 let (busy, detail) =
                     (FailureKind::Busy { retry_after: Duration::from_secs(1) }, "secret detail".into());
-                let trouble = if text == "busy" { busy } else { FailureKind::Failed };
-                Err(EmbedError::Dependency(DependencyError { dependency: "local".into(), trouble, detail }))
+                let failure = if text == "busy" { busy } else { FailureKind::Failed };
+                Err(EmbedError::Dependency(DependencyError { dependency: "local".into(), failure, detail }))
             }
             "panic" => panic!("on purpose"),
             text => Ok(Embedding::normalised(vec![1.0, f32::from(u8::try_from(text.len()).unwrap()), 0.0], 3)?),

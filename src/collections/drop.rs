@@ -9,7 +9,7 @@ use crate::domain::{CollectionName, JobRecord};
 use crate::index::{IndexError, Stores};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::service::Jobs;
 use crate::ledger::LedgerError;
 use crate::ledger::objects::forget;
@@ -73,7 +73,7 @@ impl JobService {
     }
 
     /// Finishes an interrupted drop of the job's collection before the job begins. Waits for a store that is down.
-    pub(crate) async fn finish_drop_before(&self, job: &JobRecord) -> Result<(), JobTrouble> {
+    pub(crate) async fn finish_drop_before(&self, job: &JobRecord) -> Result<(), JobFailure> {
         let collection = &job.spec.collection;
         if !self.ledger.read(forget::dropping).await?.contains(collection) {
             return Ok(());
@@ -82,8 +82,8 @@ impl JobService {
         match self.finish_drop(self.pipeline.stores(), collection).await {
             // If the service stops, the job stops too.
             Ok(_) | Err(JobsError::Draining) => Ok(()),
-            Err(JobsError::Ledger(error)) => Err(JobTrouble::Ledger(error)),
-            Err(JobsError::Index(error)) => Err(JobTrouble::Store(error)),
+            Err(JobsError::Ledger(error)) => Err(JobFailure::Ledger(error)),
+            Err(JobsError::Index(error)) => Err(JobFailure::Store(error)),
             Err(other) => {
                 tracing::error!(job.id = %job.id, error = %other, "a collection could not be dropped");
                 Ok(())

@@ -12,7 +12,7 @@ pub struct DependencyError {
     /// `s3`, `local`, `clip`, `qdrant`, `embedded`…
     pub dependency: String,
     /// The kind of failure.
-    pub trouble: FailureKind,
+    pub failure: FailureKind,
     /// The dependency's own error text, for the log. For [`FailureKind::Misconfigured`], a sentence that can be shown
     /// to a client.
     pub detail: String,
@@ -25,28 +25,28 @@ impl std::error::Error for DependencyError {}
 
 impl fmt::Display for DependencyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { dependency, trouble, detail } = self;
-        if dependency == LOCAL_MODEL && *trouble == FailureKind::Refused {
+        let Self { dependency, failure, detail } = self;
+        if dependency == LOCAL_MODEL && *failure == FailureKind::Refused {
             return f.write_str(detail);
         }
-        write!(f, "{dependency} {trouble}: {detail}")
+        write!(f, "{dependency} {failure}: {detail}")
     }
 }
 
 impl DependencyError {
     /// Returns the text for a client: the kind of failure and, if the operator must change something, what it is.
     pub fn for_client(&self) -> String {
-        match self.trouble {
+        match self.failure {
             FailureKind::Misconfigured => self.to_string(),
             FailureKind::Refused if self.dependency == LOCAL_MODEL => {
                 format!("the model cannot be used: check {}", self.settings())
             }
-            FailureKind::Refused => format!("{} {}: check {}", self.dependency, self.trouble, self.settings()),
+            FailureKind::Refused => format!("{} {}: check {}", self.dependency, self.failure, self.settings()),
             FailureKind::Unavailable { .. }
             | FailureKind::TimedOut
             | FailureKind::Busy { .. }
             | FailureKind::Full
-            | FailureKind::Failed => format!("{} {}", self.dependency, self.trouble),
+            | FailureKind::Failed => format!("{} {}", self.dependency, self.failure),
         }
     }
 
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_client_gets_the_detail_only_of_a_misconfiguration() {
-        let error = |trouble| DependencyError { dependency: "q".into(), trouble, detail: "upgrade it".into() };
+        let error = |failure| DependencyError { dependency: "q".into(), failure, detail: "upgrade it".into() };
         assert_eq!(error(FailureKind::Misconfigured).for_client(), "q cannot be used: upgrade it");
         assert_eq!(error(FailureKind::Refused).for_client(), "q refused the request: check its settings");
         let qdrant = DependencyError { dependency: "qdrant".into(), ..error(FailureKind::Refused) };

@@ -164,16 +164,16 @@ impl Retryable for EmbedError {
             | Self::WrongCount { .. }
             | Self::Invalid(_)
             | Self::ProbeFailed(_) => false,
-            Self::Dependency(down) => down.trouble.is_temporary(),
+            Self::Dependency(down) => down.failure.is_temporary(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        self.dependency().and_then(|down| down.trouble.retry_after())
+        self.dependency().and_then(|down| down.failure.retry_after())
     }
 
     fn is_failure(&self) -> bool {
-        self.dependency().is_some_and(|down| down.trouble.is_down())
+        self.dependency().is_some_and(|down| down.failure.is_down())
     }
 }
 

@@ -212,9 +212,9 @@ fn failure_ttl(error: &EmbedError) -> Duration {
 /// Returns the error for callers. For an outage it has the time until the next probe.
 fn client_error(error: &EmbedError, left: Duration) -> EmbedError {
     match error {
-        EmbedError::Dependency(down) if down.trouble.is_temporary() => {
+        EmbedError::Dependency(down) if down.failure.is_temporary() => {
             let mut down = down.clone();
-            down.trouble = FailureKind::Unavailable { retry_after: left };
+            down.failure = FailureKind::Unavailable { retry_after: left };
             EmbedError::Dependency(down)
         }
         other => other.clone(),

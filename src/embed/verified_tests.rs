@@ -51,8 +51,8 @@ impl Fake {
     }
 }
 
-pub(in crate::embed) fn down(trouble: FailureKind) -> EmbedError {
-    EmbedError::Dependency(DependencyError { dependency: "clip".into(), trouble, detail: "refused".into() })
+pub(in crate::embed) fn down(failure: FailureKind) -> EmbedError {
+    EmbedError::Dependency(DependencyError { dependency: "clip".into(), failure, detail: "refused".into() })
 }
 
 #[async_trait]
@@ -216,10 +216,10 @@ async fn a_provider_needed_while_its_breaker_is_open_is_probed_until_it_is_back(
 
     let calls = fake.calls.load(Ordering::SeqCst);
     for _ in 0..9 {
-        let trouble = FailureKind::Unavailable { retry_after: Duration::from_secs(1) };
+        let failure = FailureKind::Unavailable { retry_after: Duration::from_secs(1) };
         let error = cached.reachable().unwrap_err();
-        let EmbedError::Dependency(DependencyError { trouble: actual, .. }) = error else { panic!("{error}") };
-        assert_eq!(actual, trouble);
+        let EmbedError::Dependency(DependencyError { failure: actual, .. }) = error else { panic!("{error}") };
+        assert_eq!(actual, failure);
     }
     assert_eq!((fake.probes(), fake.calls.load(Ordering::SeqCst)), (1, calls), "reachable() makes no call");
     tokio::time::sleep(Duration::from_secs(5)).await;

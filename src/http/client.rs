@@ -96,8 +96,8 @@ impl RestClient {
     }
 
     /// Returns an error of the server; `detail` is for the log.
-    pub(crate) fn error(&self, trouble: FailureKind, detail: String) -> DependencyError {
-        DependencyError { dependency: self.name.to_owned(), trouble, detail }
+    pub(crate) fn error(&self, failure: FailureKind, detail: String) -> DependencyError {
+        DependencyError { dependency: self.name.to_owned(), failure, detail }
     }
 
     fn connection_error(&self, error: &reqwest::Error) -> DependencyError {
@@ -130,7 +130,7 @@ mod tests {
     async fn a_refused_connection_is_a_failure_with_its_cause() {
         let client = client();
         let HttpError { status, error } = client.get(&[], 9).await.unwrap_err();
-        assert_eq!((error.trouble, status), (FailureKind::Failed, None));
+        assert_eq!((error.failure, status), (FailureKind::Failed, None));
         assert!(error.detail.to_lowercase().contains("refused"), "{}", error.detail);
     }
 }

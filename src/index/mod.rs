@@ -128,28 +128,28 @@ impl Retryable for IndexError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => false,
-            Self::Dependency(down) => down.trouble.is_temporary(),
+            Self::Dependency(down) => down.failure.is_temporary(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        self.dependency().and_then(|down| down.trouble.retry_after())
+        self.dependency().and_then(|down| down.failure.retry_after())
     }
 
     fn is_full(&self) -> bool {
-        self.dependency().is_some_and(|down| down.trouble == FailureKind::Full)
+        self.dependency().is_some_and(|down| down.failure == FailureKind::Full)
     }
 
     /// A store that is busy or refuses a request is still reachable.
     fn is_failure(&self) -> bool {
-        self.dependency().is_some_and(|down| down.trouble.is_down())
+        self.dependency().is_some_and(|down| down.failure.is_down())
     }
 }
 
 impl IndexError {
     /// Returns the error for a failure of the store itself; `detail` is for the log.
-    fn store_failed(store: &str, trouble: FailureKind, detail: impl Into<String>) -> Self {
-        Self::Dependency(DependencyError { dependency: store.to_owned(), trouble, detail: detail.into() })
+    fn store_failed(store: &str, failure: FailureKind, detail: impl Into<String>) -> Self {
+        Self::Dependency(DependencyError { dependency: store.to_owned(), failure, detail: detail.into() })
     }
 
     fn dependency(&self) -> Option<&DependencyError> {
@@ -167,7 +167,7 @@ mod error_tests {
     #[test]
     fn a_busy_store_is_retried_after_its_delay_and_is_not_down() {
         let error =
-            |trouble| IndexError::from(DependencyError { dependency: "q".into(), trouble, detail: String::new() });
+            |failure| IndexError::from(DependencyError { dependency: "q".into(), failure, detail: String::new() });
         let wait = Duration::from_secs(7);
         let busy = error(FailureKind::Busy { retry_after: wait });
         assert!(busy.is_retryable() && !busy.is_failure() && busy.retry_after() == Some(wait));

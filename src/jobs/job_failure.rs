@@ -14,9 +14,9 @@ use crate::source::SourceError;
 /// What to do after the operator has fixed the problem.
 const RETRY_ADVICE: &str = "Then retry the job: images that are done are kept";
 
-/// Why a job could not continue. [`JobTrouble::client_message`] returns the job's message.
+/// Why a job could not continue. [`JobFailure::client_message`] returns the job's message.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum JobTrouble {
+pub(crate) enum JobFailure {
     #[error("listing the bucket: {0}")]
     Listing(#[source] SourceError),
     #[error("reading the bucket: {0}")]
@@ -67,7 +67,7 @@ pub(crate) enum JobTrouble {
     Panicked,
 }
 
-impl JobTrouble {
+impl JobFailure {
     /// Returns the error of the ledger, if this is one. If it may pass, the job does not fail but waits.
     pub(super) fn ledger_error(&self) -> Option<&LedgerError> {
         match self {
@@ -208,7 +208,7 @@ impl JobTrouble {
     }
 }
 
-impl From<RunError> for JobTrouble {
+impl From<RunError> for JobFailure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Dependency(down) => Self::Dependency(down),
@@ -219,7 +219,7 @@ impl From<RunError> for JobTrouble {
     }
 }
 
-impl From<PoolError> for JobTrouble {
+impl From<PoolError> for JobFailure {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Lease(error) => Self::Lease(error),
@@ -229,7 +229,7 @@ impl From<PoolError> for JobTrouble {
 }
 
 fn dependency_message(down: &DependencyError) -> String {
-    let what = match down.trouble {
+    let what = match down.failure {
         FailureKind::Unavailable { .. } => "was unavailable",
         FailureKind::TimedOut => "did not answer in time",
         FailureKind::Busy { .. } => "was busy",

@@ -165,7 +165,7 @@ pub(super) fn as_dependency(store: &str, error: IndexError) -> DependencyError {
     match error {
         IndexError::Dependency(down) => down,
         other => {
-            DependencyError { dependency: store.to_owned(), trouble: FailureKind::Failed, detail: other.to_string() }
+            DependencyError { dependency: store.to_owned(), failure: FailureKind::Failed, detail: other.to_string() }
         }
     }
 }

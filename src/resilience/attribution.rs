@@ -171,7 +171,7 @@ mod tests {
         let outcome = guard.call_attributed(|_| true, failing, control).await;
         assert_eq!((outcome, control_calls.get()), (Err(AttributedError::Call(TestError::Failed)), 0));
         let unavailable =
-            DependencyError { dependency: "c".into(), trouble: FailureKind::Failed, detail: String::new() };
+            DependencyError { dependency: "c".into(), failure: FailureKind::Failed, detail: String::new() };
         assert!(TestError::from(unavailable).is_retryable());
     }
 }

@@ -22,8 +22,8 @@ impl Backoff<'_> {
     /// Waits until the breaker allows a call. An interactive guard fails at once.
     pub(super) async fn for_breaker<E: From<DependencyError>>(&mut self, open: CircuitOpen) -> Result<(), E> {
         let Some(note) = &mut self.note else {
-            let trouble = FailureKind::Unavailable { retry_after: open.retry_after };
-            return Err(self.guard.trouble(trouble, open.to_string()).into());
+            let failure = FailureKind::Unavailable { retry_after: open.retry_after };
+            return Err(self.guard.failure(failure, open.to_string()).into());
         };
         note.wait(open.retry_after, self.last_error.clone().unwrap_or_else(|| open.to_string()));
         self.sleep(open.retry_after).await

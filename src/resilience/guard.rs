@@ -111,8 +111,8 @@ impl Guard {
         match self.breaker.as_ref().and_then(|breaker| breaker.open_for()) {
             None => Ok(()),
             Some(left) => {
-                let trouble = FailureKind::Unavailable { retry_after: left.max(RETRY_AFTER_PROBE) };
-                Err(self.trouble(trouble, "not called: its breaker is open".to_owned()))
+                let failure = FailureKind::Unavailable { retry_after: left.max(RETRY_AFTER_PROBE) };
+                Err(self.failure(failure, "not called: its breaker is open".to_owned()))
             }
         }
     }
@@ -190,12 +190,12 @@ impl Guard {
     /// Returns the error of a caller that was stopped while it waited. An outer guard would wait in turn, and gives up
     /// as well.
     pub(super) fn given_up(&self, last_error: Option<&str>) -> DependencyError {
-        let trouble = FailureKind::Unavailable { retry_after: RETRY_AFTER_PROBE };
+        let failure = FailureKind::Unavailable { retry_after: RETRY_AFTER_PROBE };
         let detail = match last_error {
             Some(error) => format!("no longer waited for, because the work was stopped; last error: {error}"),
             None => "no longer waited for, because the work was stopped".to_owned(),
         };
-        self.trouble(trouble, detail)
+        self.failure(failure, detail)
     }
 
     async fn with_time_limit<T, E: From<DependencyError>>(
@@ -208,7 +208,7 @@ impl Guard {
         match tokio::time::timeout_at(end, call).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                Err(self.trouble(FailureKind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())).into())
+                Err(self.failure(FailureKind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())).into())
             }
         }
     }
@@ -233,8 +233,8 @@ impl Guard {
         }
     }
 
-    pub(super) fn trouble(&self, trouble: FailureKind, detail: String) -> DependencyError {
-        DependencyError { dependency: self.dependency.to_string(), trouble, detail }
+    pub(super) fn failure(&self, failure: FailureKind, detail: String) -> DependencyError {
+        DependencyError { dependency: self.dependency.to_string(), failure, detail }
     }
 }
 

@@ -50,9 +50,9 @@ fn failing(times: u32, error: TestError) -> impl FnMut() -> std::future::Ready<R
     }
 }
 
-fn trouble<T>(outcome: Result<T, TestError>) -> FailureKind {
+fn failure<T>(outcome: Result<T, TestError>) -> FailureKind {
     match outcome {
-        Err(TestError::Dependency(down)) => down.trouble,
+        Err(TestError::Dependency(down)) => down.failure,
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("it answered"),
     }
@@ -154,7 +154,7 @@ async fn an_interactive_guard_fails_at_once_on_an_open_breaker() {
     breaker.try_enter().unwrap().failed();
     let begun = Instant::now();
     let open = guard.call(|| async { panic!("called through an open breaker") as Result<(), TestError> }).await;
-    assert_eq!((trouble(open), begun.elapsed()), (FailureKind::Unavailable { retry_after: COOL_DOWN }, Duration::ZERO));
+    assert_eq!((failure(open), begun.elapsed()), (FailureKind::Unavailable { retry_after: COOL_DOWN }, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +176,7 @@ async fn a_call_without_an_answer_times_out_and_counts_as_a_failure() {
     let guard = Guard::interactive("clip", 9).through(breaker.clone()).within(five);
     let begun = Instant::now();
     let silent = guard.call(std::future::pending::<Result<(), TestError>>).await;
-    assert_eq!((trouble(silent), begun.elapsed()), (FailureKind::TimedOut, five));
+    assert_eq!((failure(silent), begun.elapsed()), (FailureKind::TimedOut, five));
     assert!(breaker.open_for().is_some());
 
     let (guard, ..) = background_guard(9);
@@ -206,7 +206,7 @@ async fn permits_limit_the_calls_and_an_interactive_guard_does_not_wait_forever(
     };
     let (first, second) = tokio::join!(slow(guard.for_calls(2)), slow(guard));
     assert_eq!(first, Ok(()));
-    assert_eq!(trouble(second), FailureKind::Busy { retry_after: crate::resilience::permits::RETRY_AFTER_NO_PERMIT });
+    assert_eq!(failure(second), FailureKind::Busy { retry_after: crate::resilience::permits::RETRY_AFTER_NO_PERMIT });
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,7 +215,7 @@ async fn an_open_breaker_is_reported_without_a_call() {
     let guard = Guard::interactive("clip", 0).through(breaker.clone());
     assert_eq!(guard.reachable(), Ok(()));
     assert_eq!(guard.call(failing(1, TestError::Down)).await, Err(TestError::Down));
-    let left = |guard: &Guard| guard.reachable().map_err(|down| (down.dependency, down.trouble));
+    let left = |guard: &Guard| guard.reachable().map_err(|down| (down.dependency, down.failure));
     let unavailable = |retry_after| Err(("clip".to_owned(), FailureKind::Unavailable { retry_after }));
     tokio::time::advance(COOL_DOWN / 4).await;
     assert_eq!(left(&guard), unavailable(COOL_DOWN / 4 * 3));

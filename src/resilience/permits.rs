@@ -25,9 +25,9 @@ impl Guard {
         if let Ok(permit) = permits.try_acquire() {
             return Ok(Some(permit));
         }
-        let trouble = FailureKind::Busy { retry_after: RETRY_AFTER_NO_PERMIT };
+        let failure = FailureKind::Busy { retry_after: RETRY_AFTER_NO_PERMIT };
         let full = || {
-            E::from(self.trouble(trouble, "not called: the maximum number of concurrent calls is reached".to_owned()))
+            E::from(self.failure(failure, "not called: the maximum number of concurrent calls is reached".to_owned()))
         };
         let got = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, permits.acquire()).await.map_err(|_| full())?,

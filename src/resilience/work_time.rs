@@ -58,7 +58,7 @@ mod tests {
                 return Ok(());
             }
             let (dependency, detail) = ("clip".to_owned(), String::new());
-            Err(TestError(DependencyError { dependency, trouble: FailureKind::Failed, detail }))
+            Err(TestError(DependencyError { dependency, failure: FailureKind::Failed, detail }))
         };
         guard.call(attempt).await.unwrap();
     }

@@ -87,13 +87,13 @@ impl Retryable for SourceError {
             | Self::Refused { .. }
             | Self::Failing { .. } => false,
             Self::BrokenOff { .. } => true,
-            Self::Dependency(error) => error.trouble.is_temporary(),
+            Self::Dependency(error) => error.failure.is_temporary(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Dependency(error) => error.trouble.retry_after(),
+            Self::Dependency(error) => error.failure.retry_after(),
             _ => None,
         }
     }
@@ -104,7 +104,7 @@ impl Retryable for SourceError {
 
     fn is_failure(&self) -> bool {
         match self {
-            Self::Dependency(error) => error.trouble.is_down(),
+            Self::Dependency(error) => error.failure.is_down(),
             other => other.is_retryable(),
         }
     }

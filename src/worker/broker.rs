@@ -106,7 +106,7 @@ impl RecordsClient for ServiceClient {
             // The service refuses everything from this worker. The worker learns this from its leases a moment later.
             error => DependencyError {
                 dependency: "embedded".to_owned(),
-                trouble: FailureKind::Refused,
+                failure: FailureKind::Refused,
                 detail: error.to_string(),
             },
         })

@@ -263,9 +263,9 @@ impl ServiceClient {
         Err(match status {
             StatusCode::GONE => LeaseError::Over,
             StatusCode::CONFLICT if refusal.is_ok_and(|refusal| refusal.code == "not_joined") => LeaseError::NotJoined,
-            StatusCode::TOO_MANY_REQUESTS => trouble(FailureKind::Busy { retry_after }, message),
-            StatusCode::SERVICE_UNAVAILABLE => trouble(FailureKind::Unavailable { retry_after }, message),
-            status if status.is_server_error() => trouble(FailureKind::Failed, message),
+            StatusCode::TOO_MANY_REQUESTS => failure(FailureKind::Busy { retry_after }, message),
+            StatusCode::SERVICE_UNAVAILABLE => failure(FailureKind::Unavailable { retry_after }, message),
+            status if status.is_server_error() => failure(FailureKind::Failed, message),
             _ => LeaseError::Refused(message),
         })
     }
@@ -279,11 +279,11 @@ async fn first_finished<T>(attempts: &mut FuturesUnordered<impl Future<Output = 
     }
 }
 
-fn trouble(trouble: FailureKind, detail: String) -> LeaseError {
-    DependencyError { dependency: SERVICE.to_owned(), trouble, detail }.into()
+fn failure(failure: FailureKind, detail: String) -> LeaseError {
+    DependencyError { dependency: SERVICE.to_owned(), failure, detail }.into()
 }
 
 fn connection_error(error: reqwest::Error) -> LeaseError {
     let kind = if error.is_timeout() { FailureKind::TimedOut } else { FailureKind::Failed };
-    trouble(kind, error.without_url().to_string())
+    failure(kind, error.without_url().to_string())
 }

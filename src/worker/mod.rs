@@ -74,7 +74,7 @@ impl WorkerError {
                 | LeaseError::Over => false,
             },
             Self::Provider(error) | Self::Chain(RunError::Provider(error)) => !error.is_retryable(),
-            Self::Dependency(down) | Self::Chain(RunError::Dependency(down)) => !down.trouble.is_temporary(),
+            Self::Dependency(down) | Self::Chain(RunError::Dependency(down)) => !down.failure.is_temporary(),
             Self::Chain(RunError::Space(_) | RunError::Bucket(_)) => true,
         }
     }
@@ -148,8 +148,8 @@ impl Worker {
                     self.give_back(&broker).await?;
                 }
                 Err(PoolError::Lease(source)) => return Err(self.service(source)),
-                Err(PoolError::Run(RunError::Dependency(down))) if down.trouble.is_temporary() => {
-                    self.log_to_job(&broker, format!("{} {}; starts again", down.dependency, down.trouble)).await;
+                Err(PoolError::Run(RunError::Dependency(down))) if down.failure.is_temporary() => {
+                    self.log_to_job(&broker, format!("{} {}; starts again", down.dependency, down.failure)).await;
                     self.give_back(&broker).await?;
                     tokio::select! {
                         () = tokio::time::sleep(RESTART_DELAY) => {}

@@ -29,6 +29,8 @@ const fn rule(pattern: Pattern, instead: &'static str) -> Rule {
 
 const RULES: &[Rule] = &[
     rule(Word("Trouble"), "FailureKind, or what it is"),
+    rule(Word("trouble"), "failure, or what it is"),
+    rule(Word("JobTrouble"), "JobFailure"),
     rule(Word("Blame"), "FailureAttribution"),
     rule(Word("Temper"), "RetryPolicy"),
     rule(Word("Purse"), "ByteBudget"),

@@ -185,7 +185,7 @@ async fn wait_for_space(provider: &dyn ImageEmbeddingProvider) -> Result<Arc<Spa
 /// Whether the model is still being loaded. This is the error of an adapter without retries after it has waited for a
 /// while.
 fn is_loading(error: &EmbedError) -> bool {
-    matches!(error, EmbedError::Dependency(down) if matches!(down.trouble, FailureKind::Unavailable { .. }))
+    matches!(error, EmbedError::Dependency(down) if matches!(down.failure, FailureKind::Unavailable { .. }))
 }
 
 fn provider_advice(error: &EmbedError, kind: ProviderKind) -> String {
@@ -204,7 +204,7 @@ fn provider_advice(error: &EmbedError, kind: ProviderKind) -> String {
              HF_TOKEN"
                 .to_owned()
         }
-        EmbedError::Dependency(down) if down.trouble == FailureKind::Refused => format!("check {}", down.settings()),
+        EmbedError::Dependency(down) if down.failure == FailureKind::Refused => format!("check {}", down.settings()),
         EmbedError::Dependency(_) => format!("start the server, or set {address} to its address"),
         EmbedError::ProbeFailed(_)
         | EmbedError::Invalid(_)
@@ -224,9 +224,9 @@ mod tests {
 
     #[test]
     fn the_advice_names_the_settings_of_the_provider() {
-        let advice = |kind: ProviderKind, trouble| {
+        let advice = |kind: ProviderKind, failure| {
             let (dependency, detail) = (kind.name().to_owned(), String::new());
-            provider_advice(&DependencyError { dependency, trouble, detail }.into(), kind)
+            provider_advice(&DependencyError { dependency, failure, detail }.into(), kind)
         };
         assert!(advice(ProviderKind::Ollama, FailureKind::Failed).contains("set OLLAMA_BASE_URL"));
         assert!(advice(ProviderKind::Ollama, FailureKind::Refused).contains("OLLAMA_VISION_MODEL"));

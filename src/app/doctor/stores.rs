@@ -37,10 +37,10 @@ impl Doctor {
     ) -> Result<String, Problem> {
         let store = store.map_err(|error| Problem::new(&error, format!("set {address}")))?;
         let advice = |error: &IndexError| match error {
-            IndexError::Dependency(down) if down.trouble == FailureKind::Refused => {
+            IndexError::Dependency(down) if down.failure == FailureKind::Refused => {
                 format!("check {key} and {address}")
             }
-            IndexError::Dependency(down) if down.trouble == FailureKind::Misconfigured => {
+            IndexError::Dependency(down) if down.failure == FailureKind::Misconfigured => {
                 format!("change the configuration of the server, or set {address} to another server")
             }
             _ => format!("start the server, or set {address} to its address"),

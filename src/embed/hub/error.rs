@@ -107,7 +107,7 @@ impl HubError {
 
 impl From<HubError> for EmbedError {
     fn from(error: HubError) -> Self {
-        let trouble = match &error {
+        let failure = match &error {
             HubError::Settings(_)
             | HubError::Offline { .. }
             | HubError::Denied { .. }
@@ -117,6 +117,6 @@ impl From<HubError> for EmbedError {
             HubError::Unreachable { .. } | HubError::Broken { .. } | HubError::Cache { .. } => FailureKind::Failed,
         };
         let dependency = "hugging face".to_owned();
-        Self::Dependency(DependencyError { dependency, trouble, detail: error.to_string() })
+        Self::Dependency(DependencyError { dependency, failure, detail: error.to_string() })
     }
 }

@@ -75,8 +75,8 @@ impl ModelLoader {
             return outcome.map_err(|(error, _)| error);
         }
         let detail = format!("the model {} is being downloaded and loaded; the log shows the progress", self.name());
-        let trouble = FailureKind::Unavailable { retry_after: MAX_WAIT };
-        Err(DependencyError { dependency: DEPENDENCY.to_owned(), trouble, detail }.into())
+        let failure = FailureKind::Unavailable { retry_after: MAX_WAIT };
+        Err(DependencyError { dependency: DEPENDENCY.to_owned(), failure, detail }.into())
     }
 
     /// Waits for the model without a time limit.

@@ -171,6 +171,6 @@ fn unusable(detail: String) -> EmbedError {
     dependency(FailureKind::Refused, detail)
 }
 
-fn dependency(trouble: FailureKind, detail: String) -> EmbedError {
-    EmbedError::Dependency(DependencyError { dependency: DEPENDENCY.to_owned(), trouble, detail })
+fn dependency(failure: FailureKind, detail: String) -> EmbedError {
+    EmbedError::Dependency(DependencyError { dependency: DEPENDENCY.to_owned(), failure, detail })
 }

@@ -73,7 +73,7 @@ impl From<HttpError> for RequestError {
         }
         // A retry does not help: Ollama replies this for a model that makes no embeddings.
         if status == Some(StatusCode::NOT_IMPLEMENTED) {
-            error.trouble = FailureKind::Refused;
+            error.failure = FailureKind::Refused;
         }
         Self { status, error: error.into() }
     }
@@ -119,8 +119,8 @@ impl Service {
     }
 
     /// Returns an error of the service itself; `detail` is for the log.
-    pub(super) fn failed(&self, trouble: FailureKind, detail: String) -> EmbedError {
-        failed(self.name, trouble, detail)
+    pub(super) fn failed(&self, failure: FailureKind, detail: String) -> EmbedError {
+        failed(self.name, failure, detail)
     }
 }
 
@@ -128,8 +128,8 @@ fn segments(path: &str) -> Vec<&str> {
     path.split('/').filter(|segment| !segment.is_empty()).collect()
 }
 
-fn failed(name: &str, trouble: FailureKind, detail: String) -> EmbedError {
-    DependencyError { dependency: name.to_owned(), trouble, detail }.into()
+fn failed(name: &str, failure: FailureKind, detail: String) -> EmbedError {
+    DependencyError { dependency: name.to_owned(), failure, detail }.into()
 }
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
     fn an_invalid_key_is_refused_and_not_repeated() {
         let error = service("http://h", "hush\n").unwrap_err();
         assert!(!error.to_string().contains("hush"), "{error}");
-        assert!(matches!(error, EmbedError::Dependency(down) if down.trouble == FailureKind::Refused));
+        assert!(matches!(error, EmbedError::Dependency(down) if down.failure == FailureKind::Refused));
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         let error = |status: u16| {
             let error = DependencyError {
                 dependency: "clip".to_owned(),
-                trouble: FailureKind::Failed,
+                failure: FailureKind::Failed,
                 detail: "/srv".to_owned(),
             };
             RequestError::from(HttpError { status: StatusCode::from_u16(status).ok(), error }).error
@@ -173,10 +173,10 @@ mod tests {
         for input in [400, 413, 415, 422] {
             assert!(matches!(error(input), EmbedError::Rejected(message) if !message.contains("/srv")), "{input}");
         }
-        let trouble = |status| match error(status) {
-            EmbedError::Dependency(down) => down.trouble,
+        let failure = |status| match error(status) {
+            EmbedError::Dependency(down) => down.failure,
             other => panic!("{other}"),
         };
-        assert_eq!((trouble(501), trouble(500)), (FailureKind::Refused, FailureKind::Failed));
+        assert_eq!((failure(501), failure(500)), (FailureKind::Refused, FailureKind::Failed));
     }
 }

@@ -71,7 +71,7 @@ mod tests {
     fn invalid_json_is_an_error_of_the_service() {
         for body in ["", "<html>NaN</html>", "[[1,", "[[\"1\"]]", "[[nan]]", "[[1]] NaN", "{\"error\":\"NaN\"}"] {
             let EmbedError::Dependency(down) = error(body) else { panic!("{body}") };
-            assert_eq!(down.trouble, FailureKind::Failed, "{body}");
+            assert_eq!(down.failure, FailureKind::Failed, "{body}");
         }
         assert!(error(" <!doctype html>").to_string().contains("HTML page"));
     }

@@ -118,6 +118,6 @@ mod tests {
     fn a_full_disk_has_its_own_kind_of_error() {
         let full =
             Fault::Vectors(io::ErrorKind::StorageFull.into()).into_index_error(&CollectionName::parse("c").unwrap());
-        assert!(matches!(full, IndexError::Dependency(down) if down.trouble == FailureKind::Full));
+        assert!(matches!(full, IndexError::Dependency(down) if down.failure == FailureKind::Full));
     }
 }

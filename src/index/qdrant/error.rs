@@ -84,8 +84,8 @@ impl From<Limit> for DependencyError {
 }
 
 /// Returns the error of the server. `detail` is the server's own message, for the log.
-pub(super) fn dependency_error(trouble: FailureKind, detail: impl Into<String>) -> DependencyError {
-    DependencyError { dependency: NAME.to_owned(), trouble, detail: detail.into() }
+pub(super) fn dependency_error(failure: FailureKind, detail: impl Into<String>) -> DependencyError {
+    DependencyError { dependency: NAME.to_owned(), failure, detail: detail.into() }
 }
 
 impl From<QdrantError> for Fault {
@@ -176,7 +176,7 @@ mod tests {
 
     fn kind(status: Status) -> FailureKind {
         match fault(status) {
-            Fault::Server(error) => error.trouble,
+            Fault::Server(error) => error.failure,
             other => panic!("{other:?}"),
         }
     }
@@ -205,8 +205,8 @@ mod tests {
             (Code::Unauthenticated, false, false),
             (Code::PermissionDenied, false, false),
         ] {
-            let trouble = kind(Status::new(code, "x"));
-            assert_eq!((trouble.is_temporary(), trouble.is_down()), (retry, counts), "{code:?}");
+            let failure = kind(Status::new(code, "x"));
+            assert_eq!((failure.is_temporary(), failure.is_down()), (retry, counts), "{code:?}");
         }
         assert_eq!(kind(Status::deadline_exceeded("x")), FailureKind::TimedOut);
         assert_eq!(kind(Status::cancelled("Timeout expired")), FailureKind::TimedOut);

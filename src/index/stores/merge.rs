@@ -179,10 +179,10 @@ fn merged<T>(results: StoreResults<T>) -> Merged<Vec<(&'static str, T)>> {
 /// Returns the message for the client about a store that is left out. The store's own error message goes to the log.
 fn warning(store: &str, error: &IndexError) -> String {
     match error {
-        IndexError::Dependency(down) if down.trouble == FailureKind::Misconfigured => {
+        IndexError::Dependency(down) if down.failure == FailureKind::Misconfigured => {
             format!("{store} is left out: {}", down.for_client())
         }
-        IndexError::Dependency(down) => format!("{store} {} and is left out", down.trouble),
+        IndexError::Dependency(down) => format!("{store} {} and is left out", down.failure),
         IndexError::UnknownCollection(_)
         | IndexError::Space(_)
         | IndexError::NameTaken { .. }

@@ -16,8 +16,8 @@ use crate::index::IndexError;
 const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Returns the error for a failure of the store itself.
-pub(super) fn failed(trouble: FailureKind, detail: impl Into<String>) -> IndexError {
-    IndexError::store_failed(NAME, trouble, detail)
+pub(super) fn failed(failure: FailureKind, detail: impl Into<String>) -> IndexError {
+    IndexError::store_failed(NAME, failure, detail)
 }
 
 /// Parses the body of a REST reply.

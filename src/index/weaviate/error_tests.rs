@@ -7,7 +7,7 @@ fn name() -> CollectionName {
 
 fn kind(error: IndexError) -> FailureKind {
     match error {
-        IndexError::Dependency(down) => down.trouble,
+        IndexError::Dependency(down) => down.failure,
         other => panic!("{other}"),
     }
 }

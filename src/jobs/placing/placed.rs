@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::{Executor, JobId, JobRecord};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
 use crate::jobs::placing::error::PlaceError;
 use crate::jobs::placing::ray::Ray;
@@ -49,7 +49,7 @@ impl JobService {
     }
 
     /// Watches the remote workers of a job until no work is left or its workers have ended for good.
-    pub(crate) async fn watch_over(&self, job: &JobRecord, live: &Arc<RunningJob>) -> Result<(), JobTrouble> {
+    pub(crate) async fn watch_over(&self, job: &JobRecord, live: &Arc<RunningJob>) -> Result<(), JobFailure> {
         let lease_watch = LeaseWatch {
             ledger: self.ledger.clone(),
             job: job.clone(),
@@ -58,7 +58,7 @@ impl JobService {
             lease: self.settings.glimpse_lease_seconds.duration(),
             drain: self.drain.clone(),
         };
-        let watched = async { lease_watch.watch().await.map_err(JobTrouble::Lease) };
+        let watched = async { lease_watch.watch().await.map_err(JobFailure::Lease) };
         match job.spec.executor {
             Executor::Local | Executor::Workers => watched.await,
             // Ends with the first of the two: no work is left, or the workers have ended for good.
@@ -69,7 +69,7 @@ impl JobService {
         }
     }
 
-    async fn keep_placed(&self, job: &JobRecord, live: &Arc<RunningJob>) -> Result<(), JobTrouble> {
+    async fn keep_placed(&self, job: &JobRecord, live: &Arc<RunningJob>) -> Result<(), JobFailure> {
         let placing = self.placing.clone().ok_or(PlaceError::NoCluster)?;
         let (ledger, drain) = (self.ledger.clone(), self.drain.clone());
         let ray = Ray { placing, ledger, job: job.clone(), live: live.clone(), drain };

@@ -23,7 +23,7 @@ struct ClusterStatus {
     /// The cluster's message about this generation.
     message: Option<String>,
     /// Since when the cluster does not answer, and the error.
-    trouble: Option<(SystemTime, String)>,
+    failure: Option<(SystemTime, String)>,
 }
 
 impl PlacingView {
@@ -38,7 +38,7 @@ impl PlacingView {
         let mut status = self.status();
         match reply {
             Ok(placed) => {
-                status.trouble = None;
+                status.failure = None;
                 status.message = match placed {
                     Placed::Pending(message) | Placed::Running(message) | Placed::Failed { message, .. } => {
                         Some(message.clone())
@@ -47,8 +47,8 @@ impl PlacingView {
                 };
             }
             Err(error) => {
-                let since = status.trouble.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
-                status.trouble = Some((since, error.to_string()));
+                let since = status.failure.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
+                status.failure = Some((since, error.to_string()));
             }
         }
     }
@@ -58,8 +58,8 @@ impl PlacingView {
     pub(crate) fn waiting(&self, waiting: Waiting, refusal: Option<String>) -> Waiting {
         let status = self.status();
         let late = status.since.is_some_and(|since| since.elapsed().unwrap_or_default() >= MESSAGE_SHOWN_AFTER);
-        let why = match (&status.trouble, &status.message) {
-            (Some((_, trouble)), _) => Some(trouble),
+        let why = match (&status.failure, &status.message) {
+            (Some((_, failure)), _) => Some(failure),
             (None, Some(message)) if late => Some(message),
             (None, _) => None,
         };
@@ -79,8 +79,8 @@ impl PlacingView {
     /// Returns a warning about a job whose workers run, if the cluster does not answer.
     pub(crate) fn warning(&self) -> Option<String> {
         let status = self.status();
-        let (since, trouble) = status.trouble.as_ref()?;
-        Some(format!("{trouble}, since {}; the job's workers continue", Timestamp::from(*since)))
+        let (since, failure) = status.failure.as_ref()?;
+        Some(format!("{failure}, since {}; the job's workers continue", Timestamp::from(*since)))
     }
 
     fn status(&self) -> MutexGuard<'_, ClusterStatus> {
@@ -113,13 +113,13 @@ mod tests {
         view.note(Err(&ClusterError::Unreachable("refused".into())));
         let message = message(&view);
         assert!(message.ends_with("0 of 4 workers: Ray cannot be reached at RAY_ADDRESS"), "{message}");
-        let since = view.status().trouble.as_ref().unwrap().0;
+        let since = view.status().failure.as_ref().unwrap().0;
         view.note(Err(&ClusterError::TimedOut(String::new())));
         let warning = view.warning().unwrap();
         assert!(
             warning.starts_with("Ray at RAY_ADDRESS did not answer in time, since ") && !warning.contains("refused")
         );
-        assert_eq!(view.status().trouble.as_ref().unwrap().0, since, "the start of the trouble is kept");
+        assert_eq!(view.status().failure.as_ref().unwrap().0, since, "the start of the failure is kept");
         view.note(Ok(&Placed::Running(String::new())));
         assert_eq!(view.warning(), None);
     }

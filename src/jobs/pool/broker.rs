@@ -87,14 +87,14 @@ pub enum LeaseError {
 impl Retryable for LeaseError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Service(down) => down.trouble.is_temporary(),
+            Self::Service(down) => down.failure.is_temporary(),
             Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::NotJoined | Self::Over => false,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Service(down) => down.trouble.retry_after(),
+            Self::Service(down) => down.failure.retry_after(),
             Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::NotJoined | Self::Over => None,
         }
     }

@@ -66,7 +66,7 @@ struct Shared {
     stop: CancellationToken,
     /// Cancelled to give up the items in flight.
     lost: CancellationToken,
-    trouble: Mutex<Option<LeaseError>>,
+    failure: Mutex<Option<LeaseError>>,
 }
 
 impl Pool {
@@ -91,7 +91,7 @@ impl Pool {
             // the job.
             stop: stop.child_token(),
             lost: CancellationToken::new(),
-            trouble: Mutex::new(None),
+            failure: Mutex::new(None),
         });
         let run = Run { write_lease: shared.write_lease.clone(), ..run };
         let max_held = self.pipeline.lanes().images_in_flight();
@@ -102,8 +102,8 @@ impl Pool {
             () = shared.lost.cancelled() => return Ok(Ended::Lost),
         };
         // An error of the broker is the cause and is more useful than the pipeline's error that follows from it.
-        if let Some(trouble) = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            return Err(trouble.into());
+        if let Some(failure) = shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(failure.into());
         }
         Ok(worked.map(|()| Ended::Over)?)
     }
@@ -205,7 +205,7 @@ impl Shared {
     /// Keeps the first error and takes no new work.
     fn fail(&self, error: LeaseError) {
         tracing::debug!(%error, "the pool cannot continue");
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.stop.cancel();
     }
 }

@@ -7,7 +7,7 @@ use futures::FutureExt;
 
 use crate::domain::{JobId, JobRecord, JobState};
 use crate::jobs::JobService;
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::service::tally;
 use crate::ledger::jobs::{self, Finish};
@@ -76,7 +76,7 @@ impl JobService {
         }
     }
 
-    async fn attempt(&self, job: &JobRecord, live: &Arc<RunningJob>, is_repeat: bool) -> Result<(), JobTrouble> {
+    async fn attempt(&self, job: &JobRecord, live: &Arc<RunningJob>, is_repeat: bool) -> Result<(), JobFailure> {
         let id = job.id;
         // `false` means that the job was stopped before it began.
         let begun = self.ledger.write(move |tx| jobs::begin(tx, id)).await?;
@@ -86,7 +86,7 @@ impl JobService {
     /// Ends a job whose run panicked outside of its work. If that fails too, the job is tried again after a pause.
     async fn panicked(&self, id: JobId) {
         tracing::error!(job.id = %id, "the run of a job panicked");
-        let message = Some(JobTrouble::Panicked.client_message());
+        let message = Some(JobFailure::Panicked.client_message());
         let finish = Finish { state: JobState::Failed, message, summary: None };
         if let Err(error) = tally::finish(&self.ledger, id, finish).await {
             tracing::error!(job.id = %id, %error, "the end of a job could not be written to the ledger");

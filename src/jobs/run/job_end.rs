@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::domain::{JobRecord, JobState};
 use crate::index::ImageIndex;
 use crate::jobs::JobService;
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::dry_run;
 use crate::jobs::run::keys;
 use crate::jobs::run::progress::{Pace, RunningJob};
@@ -52,8 +52,8 @@ impl JobService {
         &self,
         job: &JobRecord,
         live: &RunningJob,
-        worked: Result<(), JobTrouble>,
-    ) -> Result<(), JobTrouble> {
+        worked: Result<(), JobFailure>,
+    ) -> Result<(), JobFailure> {
         let id = job.id;
         let Some(now) = self.ledger.job(id).await? else { return Ok(()) };
         let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
@@ -82,10 +82,10 @@ impl JobService {
                 return Ok(self.ledger.log(job.id, line).await?);
             }
             Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
-                let trouble = JobTrouble::Unfinished(counts.left());
-                tracing::error!(job.id = %job.id, error = %trouble, "job failed");
+                let failure = JobFailure::Unfinished(counts.left());
+                tracing::error!(job.id = %job.id, error = %failure, "job failed");
                 self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
-                Finish { state: JobState::Failed, message: Some(trouble.client_message()), summary }
+                Finish { state: JobState::Failed, message: Some(failure.client_message()), summary }
             }
             Ok(()) => {
                 let nothing = (counts.listed == counts.skipped)
@@ -97,12 +97,12 @@ impl JobService {
                 let message = (!warnings.is_empty()).then(|| warnings.join("; "));
                 Finish { state: JobState::Succeeded, message, summary }
             }
-            Err(trouble) => {
-                tracing::error!(job.id = %job.id, error = %trouble, detail = trouble.detail(), "job failed");
-                if trouble.leaves_work() {
+            Err(failure) => {
+                tracing::error!(job.id = %job.id, error = %failure, detail = failure.detail(), "job failed");
+                if failure.leaves_work() {
                     self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
                 }
-                Finish { state: trouble.state(), message: Some(trouble.client_message()), summary }
+                Finish { state: failure.state(), message: Some(failure.client_message()), summary }
             }
         };
         tracing::info!(

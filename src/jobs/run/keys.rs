@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::domain::JobRecord;
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::ledger::planning::listing;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -49,15 +49,15 @@ impl Keys {
     /// Returns whether the key is new. Some services begin a page with the last keys of the page before.
     ///
     /// # Errors
-    /// [`JobTrouble::Unordered`], [`JobTrouble::Unstable`]
-    pub(crate) fn is_new(&mut self, key: &str) -> Result<bool, JobTrouble> {
+    /// [`JobFailure::Unordered`], [`JobFailure::Unstable`]
+    pub(crate) fn is_new(&mut self, key: &str) -> Result<bool, JobFailure> {
         if self.recorded.as_deref().is_some_and(|recorded| key <= recorded) {
             return Ok(false);
         }
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
         let hash = hasher.finish();
-        let unstable = || Err(JobTrouble::Unstable { key: shown(key) });
+        let unstable = || Err(JobFailure::Unstable { key: shown(key) });
         let [page, before] = &mut self.pages;
         if page.contains_key(&hash) {
             return Ok(false);
@@ -81,7 +81,7 @@ impl Keys {
                 return Ok(false);
             }
             if self.ordered {
-                return Err(JobTrouble::Unordered { before: shown(&self.last), key: shown(key) });
+                return Err(JobFailure::Unordered { before: shown(&self.last), key: shown(key) });
             }
         }
         page.insert(hash, position);
@@ -178,7 +178,7 @@ mod tests {
                 result = page.iter().fold(result, |result, key| result.and_then(|_| keys.is_new(key)));
                 keys.turn();
             }
-            assert!(matches!(result, Err(JobTrouble::Unstable { .. })), "{pages:?}: {result:?}");
+            assert!(matches!(result, Err(JobFailure::Unstable { .. })), "{pages:?}: {result:?}");
         }
         // A page that consists of a long overlap.
         let mut keys = Keys::new(false, None, false);
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(new_keys(&mut keys, &["d", "e", "a", "b"]), ["d", "e", "a", "b"]);
         let mut keys = Keys::new(true, None, false);
         assert!(keys.is_new("d").unwrap());
-        assert!(matches!(keys.is_new("a"), Err(JobTrouble::Unordered { .. })));
+        assert!(matches!(keys.is_new("a"), Err(JobFailure::Unordered { .. })));
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         let mut keys = Keys::new(true, Some("b".to_owned()), true);
         assert_eq!(new_keys(&mut keys, &["a", "b", "c"]), ["c"]);
         let mut keys = Keys::new(true, Some("b".to_owned()), false);
-        assert!(matches!(keys.is_new("a"), Err(JobTrouble::Unordered { .. })));
+        assert!(matches!(keys.is_new("a"), Err(JobFailure::Unordered { .. })));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::domain::{Excludes, JobRecord};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::run::{keys, metadata, prefix, sync};
 use crate::ledger::planning::{self, vanished};
@@ -33,12 +33,12 @@ impl JobService {
     /// Returns the job with its prefix in the normal form that the bucket has; `None` if the job was stopped meanwhile.
     ///
     /// # Errors
-    /// [`JobTrouble::Ledger`]
+    /// [`JobFailure::Ledger`]
     pub(crate) async fn with_prefix(
         &self,
         job: &JobRecord,
         live: &RunningJob,
-    ) -> Result<Option<JobRecord>, JobTrouble> {
+    ) -> Result<Option<JobRecord>, JobFailure> {
         let resolved = tokio::select! {
             resolved = prefix::resolve(&self.ledger, self.pipeline.source().as_ref(), job) => resolved?,
             () = live.stop.cancelled() => return Ok(None),
@@ -51,8 +51,8 @@ impl JobService {
     /// Writes the result of the complete listing of a job into its log.
     ///
     /// # Errors
-    /// [`JobTrouble::TooMuchVanished`], [`JobTrouble::Ledger`]
-    pub(crate) async fn log_listing(&self, job: &JobRecord) -> Result<(), JobTrouble> {
+    /// [`JobFailure::TooMuchVanished`], [`JobFailure::Ledger`]
+    pub(crate) async fn log_listing(&self, job: &JobRecord) -> Result<(), JobFailure> {
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
         let line = format!(
             "listing complete: {} keys, {} skipped, {} unchanged",

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::image::has_image_extension;
 use crate::domain::{ImageRef, ImageUri, JobRecord};
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::keys::{Keys, shown};
 use crate::jobs::service::tally;
 use crate::ledger::planning::listing::{self, Cursor};
@@ -38,7 +38,7 @@ pub(crate) const PAGE: usize = 1000;
 
 impl Planner {
     /// Lists the job's scope until its end or until `stop`.
-    pub(crate) async fn plan(&self, job: &JobRecord, stop: &CancellationToken) -> Result<(), JobTrouble> {
+    pub(crate) async fn plan(&self, job: &JobRecord, stop: &CancellationToken) -> Result<(), JobFailure> {
         let id = job.id;
         let (listed_through, complete) = self.ledger.read(move |db| listing::progress(db, id)).await?;
         if complete {
@@ -60,7 +60,7 @@ impl Planner {
         let (mut below_max_items, mut logged, mut excluded) = (true, 0, Excluded::default());
         let mut next = pages.next().await;
         while let Some(listed) = next {
-            let listed = listed.map_err(JobTrouble::Listing)?;
+            let listed = listed.map_err(JobFailure::Listing)?;
             self.log_unreadable(job, &listed.unreadable, &mut logged).await?;
             let page = self.to_ledger_page(job, listed, &mut keys, &mut excluded)?;
             // Fetches the next page while the ledger stores this one.
@@ -92,13 +92,13 @@ impl Planner {
         listed: ListedPage,
         keys: &mut Keys,
         excluded: &mut Excluded,
-    ) -> Result<Page, JobTrouble> {
+    ) -> Result<Page, JobFailure> {
         let unreadable = listed.unreadable.len() as u64;
         let mut page = Page { listed: unreadable, skipped: unreadable, unreadable, ..Page::default() };
         for image in listed.images {
             let (key, prefix) = (image.uri.key(), &job.spec.prefix);
             if !key.starts_with(prefix) {
-                return Err(JobTrouble::OutsidePrefix { key: shown(key), prefix: shown(prefix) });
+                return Err(JobFailure::OutsidePrefix { key: shown(key), prefix: shown(prefix) });
             }
             if keys.is_new(image.uri.key())? {
                 self.filter(job, image, &mut page, excluded);
@@ -118,7 +118,7 @@ impl Planner {
     }
 
     /// Logs the first [`MAX_LOGGED_KEYS`] keys of a run that are skipped because they are not UTF-8.
-    async fn log_unreadable(&self, job: &JobRecord, keys: &[String], logged: &mut usize) -> Result<(), JobTrouble> {
+    async fn log_unreadable(&self, job: &JobRecord, keys: &[String], logged: &mut usize) -> Result<(), JobFailure> {
         let lines: Vec<String> = keys
             .iter()
             .take(MAX_LOGGED_KEYS.saturating_sub(*logged))

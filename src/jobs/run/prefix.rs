@@ -4,7 +4,7 @@ use futures::StreamExt;
 
 use crate::domain::normal_form::other_forms;
 use crate::domain::{JobRecord, JobSpec};
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::sync;
 use crate::ledger::planning::listing;
 use crate::ledger::{Ledger, objects};
@@ -14,12 +14,12 @@ use crate::source::{ImageSource, Scope};
 /// line for its log.
 ///
 /// # Errors
-/// [`JobTrouble::Ledger`]
+/// [`JobFailure::Ledger`]
 pub(crate) async fn resolve(
     ledger: &Ledger,
     source: &dyn ImageSource,
     job: &JobRecord,
-) -> Result<Option<(JobRecord, String)>, JobTrouble> {
+) -> Result<Option<(JobRecord, String)>, JobFailure> {
     let typed = &job.spec.prefix;
     let forms = other_forms(typed);
     if forms.is_empty() {

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use crate::domain::{Executor, JobRecord, Space};
 use crate::index::{EnsureOutcome, ImageIndex};
 use crate::jobs::JobService;
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::placing::wind_up::WindUp;
 use crate::jobs::pool::broker::LeaseBroker;
 use crate::jobs::pool::local::LocalBroker;
@@ -35,7 +35,7 @@ impl JobService {
         job: &JobRecord,
         live: &Arc<RunningJob>,
         again: bool,
-    ) -> Result<(), JobTrouble> {
+    ) -> Result<(), JobFailure> {
         let id = job.id;
         // Read after the job is registered as running: a move to another executor just before did not find it running.
         let Some(JobRecord { spec, .. }) = self.ledger.job(id).await? else { return Ok(()) };
@@ -43,9 +43,9 @@ impl JobService {
         let executor = job.spec.executor.as_str();
         tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
         let work = until_stopped(live.stop.clone(), Box::pin(self.work(&job, live, again)));
-        let worked = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(JobTrouble::Panicked));
-        if let Err(trouble) = &worked
-            && trouble.ledger_error().is_some_and(LedgerError::may_pass)
+        let worked = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(JobFailure::Panicked));
+        if let Err(failure) = &worked
+            && failure.ledger_error().is_some_and(LedgerError::may_pass)
         {
             return worked;
         }
@@ -57,10 +57,10 @@ impl JobService {
         Ok(())
     }
 
-    async fn work(&self, job: &JobRecord, live: &Arc<RunningJob>, again: bool) -> Result<(), JobTrouble> {
+    async fn work(&self, job: &JobRecord, live: &Arc<RunningJob>, again: bool) -> Result<(), JobFailure> {
         // Waits for a provider that is down. A provider that fails its verification ends the job.
         let space = tokio::select! {
-            space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
+            space = self.pipeline.provider().space() => space.map_err(JobFailure::Provider)?,
             () = live.stop.cancelled() => return Ok(()),
         };
         live.space.get_or_init(|| space.clone());
@@ -138,20 +138,20 @@ impl JobService {
             }
             let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
             // Items that are not done are given back. They do not count as lost, since no worker died.
-            broker.give_back().await.map_err(JobTrouble::Lease)?;
-            worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobTrouble::from)
+            broker.give_back().await.map_err(JobFailure::Lease)?;
+            worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobFailure::from)
         };
         tokio::select! {
             done = async { tokio::try_join!(plan, work) } => drop(done?),
             (worker, problem) = live.operator.wait() => {
-                return Err(JobTrouble::Worker { worker: worker.clone(), problem: problem.clone() });
+                return Err(JobFailure::Worker { worker: worker.clone(), problem: problem.clone() });
             }
         }
         if live.stop.is_cancelled() {
             return Ok(());
         }
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
-        limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
+        limit::within(&self.ledger, job, &counts, true).await.map_err(JobFailure::Lease)?;
         // A dry run has recorded nothing to remove. If some keys could not be read, an object that seems to have
         // vanished may have such a key.
         if self.ledger.read(move |db| listing::unreadable(db, id)).await? == 0 {
@@ -177,9 +177,9 @@ impl JobService {
         job: &JobRecord,
         store: &dyn ImageIndex,
         space: &Space,
-    ) -> Result<(), JobTrouble> {
+    ) -> Result<(), JobFailure> {
         let collection = &job.spec.collection;
-        let ensured = store.ensure_image_collection(collection, space).await.map_err(JobTrouble::Store)?;
+        let ensured = store.ensure_image_collection(collection, space).await.map_err(JobFailure::Store)?;
         match ensured {
             EnsureOutcome::Created => {
                 self.ledger.in_steps(objects::forget::forget_store(collection.clone(), store.name())).await?;

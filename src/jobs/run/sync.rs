@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{FailureLimit, ImageId, ImageUri, JobRecord, JobSpec};
 use crate::index::Stores;
 use crate::jobs::error::JobsError;
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::service::Submission;
 use crate::jobs::service::tally;
 use crate::ledger::Ledger;
@@ -33,15 +33,15 @@ pub(crate) fn owns(spec: &JobSpec) -> Option<String> {
 /// Returns the objects that have vanished according to the listing, if the job may remove that many.
 ///
 /// # Errors
-/// [`JobTrouble::TooMuchVanished`], [`JobTrouble::Ledger`]
-pub(crate) async fn judge(ledger: &Ledger, job: &JobRecord) -> Result<Losses, JobTrouble> {
+/// [`JobFailure::TooMuchVanished`], [`JobFailure::Ledger`]
+pub(crate) async fn judge(ledger: &Ledger, job: &JobRecord) -> Result<Losses, JobFailure> {
     let id = job.id;
     let losses = ledger.read_in_steps(vanished::losses(id)).await?;
     // A continued job may have removed some records already.
     let excluded = ledger.read(move |db| vanished::excluded_removed(db, id)).await?;
     let deleted = ledger.job(job.id).await?.map_or(0, |job| job.counts.deleted.saturating_sub(excluded));
     if losses.exceed(job.spec.max_delete_percent, deleted) {
-        return Err(JobTrouble::TooMuchVanished {
+        return Err(JobFailure::TooMuchVanished {
             vanished: losses.vanished + deleted,
             owned: losses.owned,
             percent: job.spec.max_delete_percent,
@@ -56,7 +56,7 @@ pub(crate) async fn remove(
     stores: &Stores,
     job: &JobRecord,
     stop: &CancellationToken,
-) -> Result<(), JobTrouble> {
+) -> Result<(), JobFailure> {
     let (id, collection) = (job.id, &job.spec.collection);
     while !stop.is_cancelled() {
         let uris = ledger.read(move |db| vanished::list(db, id, BATCH)).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn remove(
         let ids: Vec<ImageId> = uris.iter().map(ImageUri::id).collect();
         let removed = try_join_all(stores.iter().map(|store| store.delete(collection, &ids)));
         tokio::select! {
-            removed = removed => drop(removed.map_err(JobTrouble::Store)?),
+            removed = removed => drop(removed.map_err(JobFailure::Store)?),
             () = stop.cancelled() => return Ok(()),
         }
         let collection = collection.clone();

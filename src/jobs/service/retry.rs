@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{ImageRef, JobId, JobRecord, JobSpec, JobState};
 use crate::jobs::error::JobsError;
-use crate::jobs::job_failure::JobTrouble;
+use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::plan::{PAGE, Planner};
 use crate::jobs::service::Jobs;
 use crate::jobs::service::tally;
@@ -53,7 +53,7 @@ impl Planner {
         job: &JobRecord,
         of: JobId,
         stop: &CancellationToken,
-    ) -> Result<(), JobTrouble> {
+    ) -> Result<(), JobFailure> {
         // Continues after the images that are already planned. For a retry, `listed_through` is the number of the last
         // failure instead of the last key.
         let id = job.id;

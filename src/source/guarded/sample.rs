@@ -87,7 +87,7 @@ pub(super) fn after_folder(first: &str, keys: &[ImageRef]) -> String {
 
 fn bodies_break_off(uri: &ImageUri, got: u64, expected: u64) -> DependencyError {
     let detail = format!("the bodies of several objects end too early; {uri} ended after {got} of {expected} bytes");
-    DependencyError { dependency: "s3".to_owned(), trouble: FailureKind::Failed, detail }
+    DependencyError { dependency: "s3".to_owned(), failure: FailureKind::Failed, detail }
 }
 
 pub(super) fn no_longer_readable(bucket: &str, error: &SourceError) -> SourceError {

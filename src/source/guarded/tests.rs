@@ -10,8 +10,8 @@ use crate::domain::{DependencyError, FailureKind};
 use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
 fn down() -> SourceError {
-    let trouble = FailureKind::Failed;
-    SourceError::Dependency(DependencyError { dependency: "s3".to_owned(), trouble, detail: "refused".to_owned() })
+    let failure = FailureKind::Failed;
+    SourceError::Dependency(DependencyError { dependency: "s3".to_owned(), failure, detail: "refused".to_owned() })
 }
 
 fn image(key: &str) -> ImageRef {

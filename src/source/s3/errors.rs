@@ -50,8 +50,8 @@ where
 }
 
 /// Returns the error for a failure of the service itself.
-pub(super) fn dependency(trouble: FailureKind, detail: String) -> SourceError {
-    SourceError::Dependency(DependencyError { dependency: "s3".to_owned(), trouble, detail })
+pub(super) fn dependency(failure: FailureKind, detail: String) -> SourceError {
+    SourceError::Dependency(DependencyError { dependency: "s3".to_owned(), failure, detail })
 }
 
 /// Returns the error for a reply with an error status.
@@ -212,14 +212,14 @@ mod tests {
 
     #[test]
     fn throttling_and_failures_are_failures_of_the_service() {
-        let trouble = |status, code| match object_error(status, code) {
-            SourceError::Dependency(error) => error.trouble,
+        let failure = |status, code| match object_error(status, code) {
+            SourceError::Dependency(error) => error.failure,
             other => panic!("{other}"),
         };
-        assert_eq!(trouble(503, Some("SlowDown")), FailureKind::Busy { retry_after: BUSY_RETRY_DELAY });
-        assert_eq!(trouble(429, None), FailureKind::Busy { retry_after: BUSY_RETRY_DELAY });
-        assert_eq!(trouble(400, Some("RequestTimeout")), FailureKind::TimedOut);
-        assert_eq!(trouble(500, Some("InternalError")), FailureKind::Failed);
-        assert_eq!(trouble(502, None), FailureKind::Failed);
+        assert_eq!(failure(503, Some("SlowDown")), FailureKind::Busy { retry_after: BUSY_RETRY_DELAY });
+        assert_eq!(failure(429, None), FailureKind::Busy { retry_after: BUSY_RETRY_DELAY });
+        assert_eq!(failure(400, Some("RequestTimeout")), FailureKind::TimedOut);
+        assert_eq!(failure(500, Some("InternalError")), FailureKind::Failed);
+        assert_eq!(failure(502, None), FailureKind::Failed);
     }
 }

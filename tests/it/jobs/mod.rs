@@ -6,6 +6,6 @@ pub(crate) mod full_disk;
 mod lifecycle;
 mod metadata;
 mod mirror;
-mod provider_trouble;
+mod provider_failure;
 mod providers;
 mod several_stores;

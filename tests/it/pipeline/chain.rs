@@ -191,12 +191,12 @@ async fn an_outage_of_the_provider_costs_no_image() {
 async fn a_provider_that_refuses_access_is_not_called_again() {
     let settings =
         PipelineSettings { image_embed_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
-    let provider = MeanProvider { fails_after: 3, trouble: FailureKind::Refused, ..MeanProvider::default() };
+    let provider = MeanProvider { fails_after: 3, failure: FailureKind::Refused, ..MeanProvider::default() };
     let guard = Guard::background("mean", WaitBoard::default());
     let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
     let chain = chain_with(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
     let (ended, outcomes) = chain.run(chain.tasks()).await;
-    let refused = DependencyError { trouble: FailureKind::Refused, ..down("mean") };
+    let refused = DependencyError { failure: FailureKind::Refused, ..down("mean") };
     assert_eq!(ended, Err(EmbedError::Dependency(refused).into()));
     assert!(outcomes.iter().all(is_indexed), "{outcomes:?}");
 }

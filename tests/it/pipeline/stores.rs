@@ -138,7 +138,7 @@ async fn a_store_that_refuses_access_ends_the_run_and_no_image_is_done() {
     let (up, refuses) = (Arc::new(store("up")), Arc::new(MemoryIndex { refuses_access: true, ..store("refuses") }));
     let chain = chain_over(&[&up, &refuses]);
     let (ended, outcomes) = chain.run(chain.tasks("")).await;
-    let refused = DependencyError { trouble: FailureKind::Refused, ..down("refuses") };
+    let refused = DependencyError { failure: FailureKind::Refused, ..down("refuses") };
     assert_eq!(ended, Err(refused.into()));
     let (done, lagging) = holders(&outcomes);
     assert!(done.is_empty() && lagging.len() == record_count(&up), "{lagging:?}");

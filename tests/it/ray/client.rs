@@ -93,12 +93,12 @@ async fn a_job_is_submitted_once_even_if_the_answer_is_lost() {
 }
 
 #[tokio::test]
-async fn each_trouble_has_a_short_message_and_rays_text_is_for_the_log() {
+async fn each_failure_has_a_short_message_and_rays_text_is_for_the_log() {
     let ray = FakeRay::start().await;
-    let trouble = async |settings: &RaySettings| client(settings).check().await.unwrap_err();
+    let failure = async |settings: &RaySettings| client(settings).check().await.unwrap_err();
     let valid = settings(&ray);
     ray.set_answers(Answers::Broken);
-    let broken = trouble(&valid).await;
+    let broken = failure(&valid).await;
     assert!(matches!(broken, ClusterError::Failed(_)) && broken.detail().contains("Traceback"), "{broken:?}");
     assert!(!broken.to_string().contains("secret of the cluster"), "{broken}");
     ray.set_answers(Answers::Hangs);
@@ -106,15 +106,15 @@ async fn each_trouble_has_a_short_message_and_rays_text_is_for_the_log() {
     assert!(matches!(quick.check().await, Err(ClusterError::TimedOut(_))));
     ray.set_answers(Answers::Normal);
     ray.state().api = "5".into();
-    assert_eq!(trouble(&valid).await, ClusterError::Version("5".into()));
+    assert_eq!(failure(&valid).await, ClusterError::Version("5".into()));
     ray.state().api = "4".into();
 
     ray.state().token = Some("right".into());
-    let none = trouble(&valid).await;
+    let none = failure(&valid).await;
     assert!(matches!(none, ClusterError::NoToken(_)) && none.to_string().contains("RAY_AUTH_TOKEN_PATH"), "{none}");
-    let wrong = trouble(&RaySettings { ray_auth_token: Secret::new("wrong"), ..valid.clone() }).await;
+    let wrong = failure(&RaySettings { ray_auth_token: Secret::new("wrong"), ..valid.clone() }).await;
     assert!(matches!(wrong, ClusterError::WrongToken(_)), "{wrong:?}");
-    let missing = trouble(&RaySettings { ray_auth_token_path: "/no/such/file".into(), ..valid.clone() }).await;
+    let missing = failure(&RaySettings { ray_auth_token_path: "/no/such/file".into(), ..valid.clone() }).await;
     assert!(matches!(missing, ClusterError::TokenFile(_)) && !missing.to_string().contains("/no/such"), "{missing}");
     let file = tempfile::NamedTempFile::new().unwrap();
     let by_file = RaySettings { ray_auth_token_path: file.path().into(), ..valid.clone() };
@@ -124,7 +124,7 @@ async fn each_trouble_has_a_short_message_and_rays_text_is_for_the_log() {
         assert_eq!(cluster.check().await.is_ok(), fits, "the file is read anew");
     }
     ray.die();
-    assert!(matches!(trouble(&valid).await, ClusterError::Unreachable(_)));
+    assert!(matches!(failure(&valid).await, ClusterError::Unreachable(_)));
 }
 
 #[tokio::test]

@@ -2,5 +2,5 @@
 
 mod client;
 mod cluster;
+mod failure;
 pub(crate) mod jobs;
-mod trouble;

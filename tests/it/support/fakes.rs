@@ -21,7 +21,7 @@ use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use super::locked;
 
 pub(crate) fn down(dependency: &str) -> DependencyError {
-    DependencyError { dependency: dependency.into(), trouble: FailureKind::Failed, detail: "on purpose".into() }
+    DependencyError { dependency: dependency.into(), failure: FailureKind::Failed, detail: "on purpose".into() }
 }
 
 /// A bucket in memory.
@@ -89,7 +89,7 @@ pub(crate) struct MeanProvider {
     /// …until this number of calls.
     pub(crate) recovers_after: usize,
     /// How it fails.
-    pub(crate) trouble: FailureKind,
+    pub(crate) failure: FailureKind,
     /// Serves another model after this number of calls.
     pub(crate) changes_model_after: usize,
     pub(crate) delay: Duration,
@@ -101,7 +101,7 @@ impl Default for MeanProvider {
             calls: Mutex::default(),
             fails_after: usize::MAX,
             recovers_after: usize::MAX,
-            trouble: FailureKind::Failed,
+            failure: FailureKind::Failed,
             changes_model_after: usize::MAX,
             delay: Duration::ZERO,
         }
@@ -136,7 +136,7 @@ impl ImageEmbeddingProvider for MeanProvider {
             calls.len()
         };
         if calls > self.fails_after && calls <= self.recovers_after {
-            return Err(EmbedError::Dependency(DependencyError { trouble: self.trouble, ..down("mean") }));
+            return Err(EmbedError::Dependency(DependencyError { failure: self.failure, ..down("mean") }));
         }
         if images.iter().any(|image| image.rgb[0] == 0) {
             return Err(EmbedError::Rejected("an image whose first byte is 0".into()));
@@ -188,7 +188,7 @@ impl ImageIndex for MemoryIndex {
             return Err(IndexError::Dependency(down(self.name())));
         }
         if self.refuses_access {
-            return Err(IndexError::Dependency(DependencyError { trouble: FailureKind::Refused, ..down(self.name()) }));
+            return Err(IndexError::Dependency(DependencyError { failure: FailureKind::Refused, ..down(self.name()) }));
         }
         if let Some(refused) = records.iter().find(|record| self.refuses.contains(&record.id)) {
             return Err(IndexError::Rejected { id: refused.id, reason: "on purpose".into() });

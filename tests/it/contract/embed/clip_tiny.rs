@@ -148,7 +148,7 @@ async fn refusal(change: impl FnOnce(&Path)) -> String {
     }
     change(copy.path());
     match LocalProvider::open(Source::folder(copy.path(), Precision::Fp32), NonZeroUsize::MIN).await {
-        Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Refused => down.detail,
+        Err(EmbedError::Dependency(down)) if down.failure == FailureKind::Refused => down.detail,
         other => panic!("{other:?}"),
     }
 }

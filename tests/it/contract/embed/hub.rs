@@ -53,7 +53,7 @@ impl Home {
 
     async fn refused(&self, model: &str) -> (FailureKind, String) {
         match self.open(model, "fp32").await {
-            Err(EmbedError::Dependency(down)) => (down.trouble, down.detail),
+            Err(EmbedError::Dependency(down)) => (down.failure, down.detail),
             second => panic!("{second:?}"),
         }
     }
@@ -144,8 +144,8 @@ async fn a_corrupt_file_is_downloaded_again_and_never_used() {
     let always = Script { corrupt: Some((TEXT.to_owned(), usize::MAX)), ..Script::default() };
     let hub = FakeHub::start(&folder(), always).await;
     let home = Home::new(&hub);
-    let (trouble, message) = home.refused("org/clip").await;
-    assert_eq!(trouble, FailureKind::Failed);
+    let (failure, message) = home.refused("org/clip").await;
+    assert_eq!(failure, FailureKind::Failed);
     assert!(message.contains(TEXT) && message.contains("SHA-256"), "{message}");
     assert!(!home.repo().join("refs/main").exists());
     assert!(!home.repo().join("snapshots").join(COMMIT).join(TEXT).exists());
@@ -155,8 +155,8 @@ async fn a_corrupt_file_is_downloaded_again_and_never_used() {
 async fn a_private_model_needs_the_token_which_only_the_hub_receives() {
     let hub = FakeHub::start(&folder(), Script { private: true, ..Script::default() }).await;
     let home = Home::new(&hub);
-    let (trouble, message) = home.refused("org/clip").await;
-    assert_eq!(trouble, FailureKind::Refused);
+    let (failure, message) = home.refused("org/clip").await;
+    assert_eq!(failure, FailureKind::Refused);
     assert!(message.contains("HF_TOKEN") && message.contains("401"), "{message}");
 
     let settings = HubSettings { hf_token: Secret::new(TOKEN), ..home.settings.clone() };
@@ -170,16 +170,16 @@ async fn missing_models_and_files_are_named() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let home = Home::new(&hub);
     for model in ["org/missing", "org/clip@other"] {
-        let (trouble, message) = home.refused(model).await;
-        assert_eq!(trouble, FailureKind::Refused);
+        let (failure, message) = home.refused(model).await;
+        assert_eq!(failure, FailureKind::Refused);
         assert!(message.contains(model) && message.contains("CLIP_MODEL"), "{message}");
     }
     let bare = tempfile::tempdir().unwrap();
     std::fs::create_dir(bare.path().join("onnx")).unwrap();
     std::fs::write(bare.path().join("model.safetensors"), "weights").unwrap();
     let hub = FakeHub::start(bare.path(), Script::default()).await;
-    let (trouble, message) = Home::new(&hub).refused("org/clip").await;
-    assert_eq!(trouble, FailureKind::Refused);
+    let (failure, message) = Home::new(&hub).refused("org/clip").await;
+    assert_eq!(failure, FailureKind::Refused);
     assert!(message.contains("no towers exported to ONNX"), "{message}");
 }
 
@@ -188,8 +188,8 @@ async fn offline_without_the_files_is_an_error_with_a_remedy_and_no_request() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let home = Home::new(&hub);
     let settings = HubSettings { hf_hub_offline: true, ..home.settings.clone() };
-    let (trouble, message) = Home { settings, ..home }.refused("org/clip").await;
-    assert_eq!(trouble, FailureKind::Refused);
+    let (failure, message) = Home { settings, ..home }.refused("org/clip").await;
+    assert_eq!(failure, FailureKind::Refused);
     assert!(message.contains("HF_HUB_OFFLINE") && message.contains("models--org--clip"), "{message}");
     assert!(hub.requests().is_empty());
 }
@@ -206,8 +206,8 @@ async fn an_unreachable_hub_is_a_retryable_failure() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let mut home = Home::new(&hub);
     home.settings.hf_endpoint = "http://127.0.0.1:1".parse().unwrap();
-    let (trouble, message) = home.refused("org/clip").await;
-    assert_eq!(trouble, FailureKind::Failed);
+    let (failure, message) = home.refused("org/clip").await;
+    assert_eq!(failure, FailureKind::Failed);
     assert!(message.contains("HF_ENDPOINT"), "{message}");
 }
 
@@ -244,7 +244,7 @@ async fn calls_during_a_download_are_told_to_retry() {
     tokio::time::pause();
     match model.embed_text("a cat").await {
         Err(EmbedError::Dependency(down)) => {
-            assert!(matches!(down.trouble, FailureKind::Unavailable { .. }), "{down}");
+            assert!(matches!(down.failure, FailureKind::Unavailable { .. }), "{down}");
             assert!(down.detail.contains("org/clip"), "{down}");
         }
         second => panic!("{second:?}"),

@@ -55,7 +55,7 @@ async fn an_unusable_vector_is_a_failure_of_its_input() {
     for raw in [&["[1,\"2\"]"], &["\"1,2\""], &["null"], &["[[1,2]]"]] {
         for results in results_for(raw, false).await {
             assert!(
-                matches!(&results, Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Failed),
+                matches!(&results, Err(EmbedError::Dependency(down)) if down.failure == FailureKind::Failed),
                 "{results:?}"
             );
         }
@@ -102,10 +102,10 @@ async fn a_service_that_ignores_its_input_or_reads_images_as_text_is_refused() {
 async fn a_text_that_is_too_long_is_shortened_with_a_limited_number_of_requests() {
     let text = "a cat that sits on a mat ".repeat(50);
     for kind in [ProviderKind::Clip, ProviderKind::Multi2Vec] {
-        for (status, trouble) in [(500, true), (503, false), (404, false)] {
+        for (status, failure) in [(500, true), (503, false), (404, false)] {
             let server = FixedReply::start_with(status, "{\"error\":\"index out of range\"}").await;
             server.provider(kind, TIMEOUT).embed_text(&text).await.unwrap_err();
-            assert_eq!(server.requests.load(Ordering::SeqCst), if trouble { 3 } else { 1 }, "{status}");
+            assert_eq!(server.requests.load(Ordering::SeqCst), if failure { 3 } else { 1 }, "{status}");
         }
     }
 }
@@ -122,7 +122,7 @@ async fn the_image_size_comes_from_the_service_or_the_settings_and_is_never_gues
         (clip.space().await.unwrap_err(), clip.preprocessing())
     };
     let busy = FailureKind::Busy { retry_after: Duration::from_secs(1) };
-    let probed = |error: &EmbedError| matches!(error, EmbedError::Dependency(down) if down.trouble == busy);
+    let probed = |error: &EmbedError| matches!(error, EmbedError::Dependency(down) if down.failure == busy);
     for (status, body, set, size) in [
         (200, r#"{"model":"m","dimension":512,"image_size":336,"resize":"crop"}"#, None, 336),
         (200, r#"{"image_size":336}"#, Some(336), 336),
@@ -148,16 +148,16 @@ async fn the_image_size_comes_from_the_service_or_the_settings_and_is_never_gues
     for absurd in [r#"{"image_size":0}"#, r#"{"image_size":100000}"#] {
         assert!(refusal(Err::<(), _>(card(200, absurd, None).await.0)).contains("between 16 and 2048"));
     }
-    for (status, trouble) in [(500, FailureKind::Failed), (503, FailureKind::Failed), (401, FailureKind::Refused)] {
+    for (status, failure) in [(500, FailureKind::Failed), (503, FailureKind::Failed), (401, FailureKind::Refused)] {
         let (error, _) = card(status, "", None).await;
-        assert!(matches!(&error, EmbedError::Dependency(down) if down.trouble == trouble), "{status}: {error}");
+        assert!(matches!(&error, EmbedError::Dependency(down) if down.failure == failure), "{status}: {error}");
     }
 }
 
 #[tokio::test]
 async fn a_missing_or_unsuitable_model_is_named() {
     let down = |outcome: Result<_, EmbedError>| match outcome {
-        Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Refused => down.detail,
+        Err(EmbedError::Dependency(down)) if down.failure == FailureKind::Refused => down.detail,
         Err(other) => panic!("{other}"),
         Ok(()) => panic!("accepted"),
     };

@@ -4,8 +4,8 @@
 
 mod denied;
 mod embedded_server;
+mod failure;
 mod pages;
-mod trouble;
 mod uploads;
 
 use std::collections::BTreeMap;

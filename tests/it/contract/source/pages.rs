@@ -66,6 +66,6 @@ async fn one_refusal_between_pages_is_retried(fixture: &Fixture, keys: &[String]
 async fn a_permanent_refusal_ends_the_listing_with_an_error(fixture: &Fixture, keys: &[String]) {
     let (mut listed, _) = slowed_down(fixture, usize::MAX).await;
     let error = listed.pop().unwrap().unwrap_err();
-    assert!(matches!(&error, SourceError::Dependency(down) if down.trouble.is_temporary()), "{error}");
+    assert!(matches!(&error, SourceError::Dependency(down) if down.failure.is_temporary()), "{error}");
     assert_eq!(listed.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), keys[..PAGE]);
 }

@@ -48,7 +48,7 @@ async fn circular_redirects_are_a_clear_error() {
     let home = tempfile::tempdir().unwrap();
     match from_hub(&hub, home.path(), false).await {
         Err(EmbedError::Dependency(down)) => {
-            assert_eq!(down.trouble, FailureKind::Failed);
+            assert_eq!(down.failure, FailureKind::Failed);
             assert!(down.detail.contains("redirected more than 10 times"), "{down}");
         }
         other => panic!("{other:?}"),

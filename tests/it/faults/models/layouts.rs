@@ -106,7 +106,7 @@ async fn assert_same_from_everywhere(copy: &Path, what: &str) {
 
 fn refused(opened: Result<LocalProvider, EmbedError>) -> String {
     match opened {
-        Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Refused => down.detail,
+        Err(EmbedError::Dependency(down)) if down.failure == FailureKind::Refused => down.detail,
         other => panic!("{other:?}"),
     }
 }

@@ -26,7 +26,7 @@ async fn app(qdrant: &QdrantServer) -> TestApp {
 /// The message of a server that must be changed.
 fn sentence(error: &IndexError) -> String {
     match error {
-        IndexError::Dependency(down) if down.trouble == Kind::Misconfigured => down.for_client(),
+        IndexError::Dependency(down) if down.failure == Kind::Misconfigured => down.for_client(),
         other => panic!("{other}"),
     }
 }

@@ -6,12 +6,12 @@ use glimpse::domain::{FailureKind as Kind, Filter};
 use glimpse::index::{ImageIndex, IndexError};
 
 use crate::contract::index::support::{EAST, ids, name, query, record};
+use crate::contract::index::weaviate::failure::class;
 use crate::contract::index::weaviate::fake::{Grpc, Running};
-use crate::contract::index::weaviate::trouble::class;
 
 fn kind(error: &IndexError) -> Option<Kind> {
     match error {
-        IndexError::Dependency(down) => Some(down.trouble),
+        IndexError::Dependency(down) => Some(down.failure),
         _ => None,
     }
 }

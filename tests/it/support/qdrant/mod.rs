@@ -119,8 +119,8 @@ impl QdrantServer {
     }
 
     /// Sets the result of all calls from now on.
-    pub(crate) fn fail(&self, trouble: ServerFault) {
-        *self.state.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    pub(crate) fn fail(&self, failure: ServerFault) {
+        *self.state.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
     }
 
     /// Sets the version; `None` if a proxy hides it.

@@ -18,7 +18,7 @@ pub(super) struct State {
     pub(super) limits: Mutex<Limits>,
     /// The largest request and the largest `limit` that were answered.
     pub(super) largest: Mutex<HashMap<&'static str, usize>>,
-    pub(super) trouble: Mutex<ServerFault>,
+    pub(super) failure: Mutex<ServerFault>,
     pub(super) calls: Mutex<HashMap<&'static str, usize>>,
     pub(super) collections: RwLock<BTreeMap<String, Arc<RwLock<Collection>>>>,
 }
@@ -30,21 +30,21 @@ impl State {
             version: Mutex::new(Some("1.19.0")),
             limits: Mutex::default(),
             largest: Mutex::default(),
-            trouble: Mutex::new(ServerFault::None),
+            failure: Mutex::new(ServerFault::None),
             calls: Mutex::default(),
             collections: RwLock::default(),
         }
     }
 
-    /// Counts the call, checks its key, and applies the trouble that a test has set. Returns whether a write is to be
+    /// Counts the call, checks its key, and applies the failure that a test has set. Returns whether a write is to be
     /// done.
     pub(super) async fn enter(&self, method: &'static str, metadata: &MetadataMap) -> Result<bool, Status> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(method).or_default() += 1;
         if !self.key.is_empty() && metadata.get("api-key").is_none_or(|key| key != self.key.as_str()) {
             return Err(Status::unauthenticated("Must provide an API key or an Authorization bearer token"));
         }
-        let trouble = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        match trouble {
+        let failure = *self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        match failure {
             ServerFault::None | ServerFault::Refused(_) => Ok(true),
             ServerFault::WaitTimeout => Ok(false),
             ServerFault::Unavailable => Err(Status::unavailable("Service unavailable: shard 0 is not there")),
@@ -96,7 +96,7 @@ impl State {
 
     /// Refuses the points if one of them is to be refused.
     pub(super) fn accept(&self, points: &[PointStruct]) -> Result<(), Status> {
-        let ServerFault::Refused(key) = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) else {
+        let ServerFault::Refused(key) = *self.failure.lock().unwrap_or_else(PoisonError::into_inner) else {
             return Ok(());
         };
         if points.iter().any(|point| point.payload.get("s3_key") == Some(&key.into())) {

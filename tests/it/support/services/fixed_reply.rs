@@ -67,11 +67,11 @@ impl FixedReply {
         errors
     }
 
-    /// Asserts that every adapter reports this trouble.
-    pub(crate) async fn assert_trouble(&self, trouble: FailureKind, timeout: Duration) {
+    /// Asserts that every adapter reports this failure.
+    pub(crate) async fn assert_failure(&self, failure: FailureKind, timeout: Duration) {
         for (what, error) in self.errors(timeout).await {
             let EmbedError::Dependency(down) = error else { panic!("{what}: {error}") };
-            assert_eq!(down.trouble, trouble, "{what}: {}", down.detail);
+            assert_eq!(down.failure, failure, "{what}: {}", down.detail);
         }
     }
 }

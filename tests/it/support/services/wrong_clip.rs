@@ -71,8 +71,8 @@ impl ImageEmbeddingProvider for WrongClip {
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         if text == "sold out" {
-            let trouble = FailureKind::Busy { retry_after: Duration::from_secs(1) };
-            return Err(DependencyError { dependency: "local".into(), trouble, detail: String::new() }.into());
+            let failure = FailureKind::Busy { retry_after: Duration::from_secs(1) };
+            return Err(DependencyError { dependency: "local".into(), failure, detail: String::new() }.into());
         }
         Ok(self.distort(&self.model.embed_text(text).await?))
     }

@@ -64,7 +64,7 @@ async fn an_interrupted_creation_is_completed_and_only_then_reported() {
     let collection = name("contract-cut");
     qdrant.fail(ServerFault::WaitTimeout);
     let cut = index.ensure_image_collection(&collection, &space()).await.unwrap_err();
-    assert!(matches!(&cut, IndexError::Dependency(error) if error.trouble == Kind::TimedOut), "{cut}");
+    assert!(matches!(&cut, IndexError::Dependency(error) if error.failure == Kind::TimedOut), "{cut}");
     assert_eq!((qdrant.calls("create"), qdrant.calls("create_field_index")), (1, 1));
     qdrant.fail(ServerFault::None);
     // Its owner is known already…
@@ -124,5 +124,5 @@ async fn collections_of_other_applications_are_refused_and_not_changed() {
 }
 
 fn is_refused(error: &IndexError) -> bool {
-    matches!(error, IndexError::Dependency(error) if error.trouble == Kind::Refused)
+    matches!(error, IndexError::Dependency(error) if error.failure == Kind::Refused)
 }

@@ -2,9 +2,9 @@
 //! Everything that a test creates there is removed, also if it fails.
 
 mod collections;
+mod failure;
 mod records;
 mod server;
-mod trouble;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;

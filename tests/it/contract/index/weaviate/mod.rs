@@ -3,9 +3,9 @@
 //! there is removed, also if it fails.
 
 mod exact;
+pub(crate) mod failure;
 pub(crate) mod fake;
 mod real;
-pub(crate) mod trouble;
 mod wrong_class;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};

@@ -126,7 +126,7 @@ async fn a_collection_can_be_dropped_while_it_is_used() {
 /// The message of a `FailureKind::Refused`.
 fn refused_with(error: IndexError) -> String {
     match error {
-        IndexError::Dependency(down) if down.trouble == FailureKind::Refused => down.detail,
+        IndexError::Dependency(down) if down.failure == FailureKind::Refused => down.detail,
         other => panic!("{other}"),
     }
 }
@@ -153,7 +153,7 @@ async fn it_works_again_after_the_connection_is_restored() {
                     index.ready().await.unwrap_err(),
                 ] {
                     assert!(
-                        matches!(&error, IndexError::Dependency(down) if down.trouble == FailureKind::Failed),
+                        matches!(&error, IndexError::Dependency(down) if down.failure == FailureKind::Failed),
                         "wire {at}: {error}"
                     );
                 }

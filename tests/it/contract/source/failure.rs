@@ -65,9 +65,9 @@ async fn read_head(stream: &mut TcpStream) {
     while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap_or(0) > 0 {}
 }
 
-fn trouble(error: SourceError) -> FailureKind {
+fn failure(error: SourceError) -> FailureKind {
     match error {
-        SourceError::Dependency(error) => error.trouble,
+        SourceError::Dependency(error) => error.failure,
         other => panic!("{other}"),
     }
 }
@@ -128,7 +128,7 @@ async fn a_listing_that_ends_with_its_connection_is_a_failure_of_the_service() {
         "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult><IsTruncated>false</IsTruncated>",
     ] {
         let error = list(reply).await.remove(0).unwrap_err();
-        assert_eq!(trouble(error), FailureKind::Failed, "{reply}");
+        assert_eq!(failure(error), FailureKind::Failed, "{reply}");
     }
 }
 
@@ -147,8 +147,8 @@ async fn a_part_that_was_not_requested_and_an_error_with_a_success_status_are_no
     let source = FixedServer::start(failed).await;
     let large = S3Settings { max_bytes: 99, ..settings(source.endpoint.clone(), anyone()) };
     let large = S3Source::new(large).await.unwrap();
-    assert_eq!(trouble(large.fetch(&image("k")).await.unwrap_err()), FailureKind::Failed);
-    assert_eq!(trouble(large.open(&uri, None).await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(failure(large.fetch(&image("k")).await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(failure(large.open(&uri, None).await.unwrap_err()), FailureKind::Failed);
     let stored =
         "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-length: 44\r\n\r\n<Error><Code>InternalError</Code> </Error>  ";
     let source = FixedServer::start(stored).await;
@@ -172,17 +172,17 @@ async fn a_busy_service_sends_retry_after() {
     )
     .await;
     let retry_after = Duration::from_secs(7);
-    assert_eq!(trouble(server.fetch().await.unwrap_err()), FailureKind::Busy { retry_after });
+    assert_eq!(failure(server.fetch().await.unwrap_err()), FailureKind::Busy { retry_after });
 }
 
 #[tokio::test]
 async fn a_failing_or_stalled_service_is_not_a_failure_of_the_image() {
     let failing = FixedServer::start("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
-    assert_eq!(trouble(failing.fetch().await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(failure(failing.fetch().await.unwrap_err()), FailureKind::Failed);
     let silent = FixedServer::start("").await;
-    assert_eq!(trouble(silent.fetch().await.unwrap_err()), FailureKind::TimedOut);
+    assert_eq!(failure(silent.fetch().await.unwrap_err()), FailureKind::TimedOut);
     let no_http = FixedServer::start("SSH-2.0-OpenSSH\r\n").await;
-    assert_eq!(trouble(no_http.fetch().await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(failure(no_http.fetch().await.unwrap_err()), FailureKind::Failed);
 }
 
 #[tokio::test]
@@ -201,7 +201,7 @@ async fn a_stalled_body_times_out() {
     };
     let expected = image("k");
     tokio::select! {
-        fetched = source.fetch(&expected) => assert_eq!(trouble(fetched.unwrap_err()), FailureKind::TimedOut),
+        fetched = source.fetch(&expected) => assert_eq!(failure(fetched.unwrap_err()), FailureKind::TimedOut),
         () = server => {}
     }
 }
@@ -212,8 +212,8 @@ async fn a_refused_connection_is_a_failure_of_the_dependency() {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let source = S3Source::new(settings(endpoint, anyone())).await.unwrap();
-    assert_eq!(trouble(source.fetch(&image("k")).await.unwrap_err()), FailureKind::Failed);
-    assert_eq!(trouble(source.ensure_bucket("pipeline").await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(failure(source.fetch(&image("k")).await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(failure(source.ensure_bucket("pipeline").await.unwrap_err()), FailureKind::Failed);
 }
 
 #[tokio::test]

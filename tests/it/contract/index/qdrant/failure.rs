@@ -12,7 +12,7 @@ use crate::support::qdrant::{QdrantServer, ServerFault};
 
 /// The result of every method.
 async fn outcomes(index: &dyn ImageIndex) -> Vec<IndexError> {
-    let (collection, one) = (name("contract-trouble"), record("a.jpg", EAST));
+    let (collection, one) = (name("contract-failure"), record("a.jpg", EAST));
     let scanned = async {
         let ids: Result<Vec<ImageId>, _> = futures::TryStreamExt::try_collect(index.scan(&collection)).await;
         ids.map(|_| ())
@@ -37,28 +37,28 @@ fn kind(error: &IndexError) -> Kind {
     match error {
         IndexError::Dependency(error) => {
             assert_eq!(error.dependency, "qdrant");
-            error.trouble
+            error.failure
         }
         other => panic!("{other}"),
     }
 }
 
 #[tokio::test]
-async fn each_trouble_is_distinguished_in_every_method() {
+async fn each_failure_is_distinguished_in_every_method() {
     let qdrant = QdrantServer::start().await;
     let (slow_client, quick_client) =
         (index(&qdrant.url(), "", Duration::from_mins(1)), index(&qdrant.url(), "", Duration::from_millis(300)));
-    let collection = fresh(&slow_client, "contract-trouble").await;
+    let collection = fresh(&slow_client, "contract-failure").await;
     let busy = Kind::Busy { retry_after: Duration::from_secs(7) };
-    for (trouble, index, expected) in [
+    for (failure, index, expected) in [
         (ServerFault::Unavailable, &slow_client, Kind::Failed),
         (ServerFault::Exhausted(7), &slow_client, busy),
         (ServerFault::Full, &slow_client, Kind::Full),
         (ServerFault::Slow(Duration::from_mins(5)), &quick_client, Kind::TimedOut),
     ] {
-        qdrant.fail(trouble);
+        qdrant.fail(failure);
         for error in outcomes(index).await {
-            assert_eq!(kind(&error), expected, "{trouble:?}: {error}");
+            assert_eq!(kind(&error), expected, "{failure:?}: {error}");
             assert!(error.is_retryable());
         }
     }
@@ -84,7 +84,7 @@ async fn the_time_limit_holds_for_both_attempts_together() {
 async fn a_stopped_server_fails_and_is_used_again_after_its_restart() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(10));
-    let collection = fresh(&index, "contract-trouble").await;
+    let collection = fresh(&index, "contract-failure").await;
     index.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
     for _ in 0..3 {
         qdrant.stop().await;

@@ -30,7 +30,7 @@ async fn each_status_is_classified_as_input_settings_or_service_error() {
             assert!(!error.to_string().contains("secret"), "{error}");
         }
     }
-    for (status, trouble) in [
+    for (status, failure) in [
         (401, FailureKind::Refused),
         (403, FailureKind::Refused),
         (404, FailureKind::Refused),
@@ -41,7 +41,7 @@ async fn each_status_is_classified_as_input_settings_or_service_error() {
         (503, FailureKind::Failed),
         (504, FailureKind::TimedOut),
     ] {
-        FixedReply::start_with(status, "<html>sorry</html>").await.assert_trouble(trouble, TIMEOUT).await;
+        FixedReply::start_with(status, "<html>sorry</html>").await.assert_failure(failure, TIMEOUT).await;
     }
 }
 
@@ -49,20 +49,20 @@ async fn each_status_is_classified_as_input_settings_or_service_error() {
 async fn retry_after_is_read_in_seconds_and_as_a_date() {
     for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
         let server = FixedReply::start(move || (status, [("retry-after", "7")])).await;
-        server.assert_trouble(FailureKind::Busy { retry_after: Duration::from_secs(7) }, TIMEOUT).await;
+        server.assert_failure(FailureKind::Busy { retry_after: Duration::from_secs(7) }, TIMEOUT).await;
         let server = FixedReply::start(move || {
             let when = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(40));
             (status, [("retry-after", when)])
         });
         for (what, error) in server.await.errors(TIMEOUT).await {
             let EmbedError::Dependency(down) = error else { panic!("{what}: {error}") };
-            let FailureKind::Busy { retry_after } = down.trouble else { panic!("{what}: {down}") };
+            let FailureKind::Busy { retry_after } = down.failure else { panic!("{what}: {down}") };
             assert!((30..=40).contains(&retry_after.as_secs()), "{what}: {retry_after:?}");
         }
     }
     FixedReply::start_with(429, "")
         .await
-        .assert_trouble(FailureKind::Busy { retry_after: Duration::from_secs(1) }, TIMEOUT)
+        .assert_failure(FailureKind::Busy { retry_after: Duration::from_secs(1) }, TIMEOUT)
         .await;
 }
 
@@ -76,39 +76,39 @@ async fn a_missing_or_stalled_answer_times_out() {
     });
     let (url, task) = serve(router).await;
     let silent = FixedReply { url, requests, _task: task };
-    silent.assert_trouble(FailureKind::TimedOut, SHORT).await;
+    silent.assert_failure(FailureKind::TimedOut, SHORT).await;
     assert_eq!(silent.requests.load(Ordering::SeqCst), 8, "one request each: adapters do not retry");
 
     let stalled = || Body::from_stream(stream::iter([Ok::<_, io::Error>("[{\"vec")]).chain(stream::pending()));
-    FixedReply::start(stalled).await.assert_trouble(FailureKind::TimedOut, SHORT).await;
+    FixedReply::start(stalled).await.assert_failure(FailureKind::TimedOut, SHORT).await;
 }
 
 #[tokio::test]
 async fn a_connection_cut_in_the_middle_of_a_body_is_a_failure() {
     let cut = || Body::from_stream(stream::iter([Ok("[{\"vector\":[1,2"), Err(io::Error::other("cut"))]));
-    FixedReply::start(cut).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
+    FixedReply::start(cut).await.assert_failure(FailureKind::Failed, TIMEOUT).await;
 }
 
 #[tokio::test]
 async fn an_unreadable_answer_is_a_failure() {
     for body in ["", "<!doctype html><title>Sign in</title>", "[{\"vector\":[1,", "{\"error\":\"x\"}", "7", "null"] {
-        FixedReply::start_with(200, body).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
+        FixedReply::start_with(200, body).await.assert_failure(FailureKind::Failed, TIMEOUT).await;
     }
 }
 
 #[tokio::test]
 async fn an_endless_reply_is_cut_off() {
     let endless = || Body::from_stream(stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[b' '; 8192]))));
-    FixedReply::start(endless).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
+    FixedReply::start(endless).await.assert_failure(FailureKind::Failed, TIMEOUT).await;
     // A reply that announces such a length is not read either.
     let announced = || {
         let stalls = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());
         Response::builder().header("content-length", u64::MAX / 2).body(stalls).unwrap()
     };
-    FixedReply::start(announced).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
+    FixedReply::start(announced).await.assert_failure(FailureKind::Failed, TIMEOUT).await;
     // The text of an error is not needed.
     let grumbling = move || (StatusCode::BAD_GATEWAY, endless());
-    FixedReply::start(grumbling).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
+    FixedReply::start(grumbling).await.assert_failure(FailureKind::Failed, TIMEOUT).await;
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_redirection_is_not_followed() {
     for status in [301, 302, 307, 308] {
         let to = target.url.clone();
         let away = move || (StatusCode::from_u16(status).unwrap(), [("location", to.clone())]);
-        FixedReply::start(away).await.assert_trouble(FailureKind::Refused, TIMEOUT).await;
+        FixedReply::start(away).await.assert_failure(FailureKind::Refused, TIMEOUT).await;
     }
     assert_eq!(target.requests.load(Ordering::SeqCst), 0, "a key must not be sent to another host");
 }
@@ -126,7 +126,7 @@ async fn a_redirection_is_not_followed() {
 async fn a_refused_connection_is_a_failure() {
     for kind in ALL {
         let error = provider(kind, "http://127.0.0.1:9", Some(SIDE), TIMEOUT).space().await.unwrap_err();
-        assert!(matches!(&error, EmbedError::Dependency(down) if down.trouble == FailureKind::Failed), "{error}");
+        assert!(matches!(&error, EmbedError::Dependency(down) if down.failure == FailureKind::Failed), "{error}");
     }
 }
 

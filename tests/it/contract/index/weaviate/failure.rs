@@ -39,12 +39,12 @@ pub(crate) fn class() -> Rest {
     Rest::Says(200, None, class.to_string())
 }
 
-fn trouble(error: IndexError) -> FailureKind {
+fn failure(error: IndexError) -> FailureKind {
     match error {
         IndexError::Dependency(down) => {
             assert_eq!(down.dependency, "weaviate");
             assert!(!format!("{down:?}").contains("sesame"), "{down:?}");
-            down.trouble
+            down.failure
         }
         other => panic!("{other}"),
     }
@@ -79,10 +79,10 @@ async fn rest_replies_are_classified() {
     ] {
         let server = Running::new(rest, Grpc::Refuses(vec![])).await;
         let (index, documents) = (server.index(), name("documents"));
-        assert_eq!(trouble(index.describe(&documents).await.unwrap_err()), means);
-        assert_eq!(trouble(index.ensure_image_collection(&documents, &space()).await.unwrap_err()), means);
-        assert_eq!(trouble(index.search(&documents, &query(EAST, 1)).await.unwrap_err()), means);
-        assert_eq!(trouble(index.upsert(&documents, &[record("a.jpg", EAST)]).await.unwrap_err()), means);
+        assert_eq!(failure(index.describe(&documents).await.unwrap_err()), means);
+        assert_eq!(failure(index.ensure_image_collection(&documents, &space()).await.unwrap_err()), means);
+        assert_eq!(failure(index.search(&documents, &query(EAST, 1)).await.unwrap_err()), means);
+        assert_eq!(failure(index.upsert(&documents, &[record("a.jpg", EAST)]).await.unwrap_err()), means);
         assert!(server.calls("BatchObjects").is_empty(), "nothing is written to an unknown collection");
     }
 }
@@ -101,10 +101,10 @@ async fn grpc_replies_are_classified() {
         (Grpc::Silent, FailureKind::TimedOut),
     ] {
         server.grpc_becomes(grpc);
-        assert_eq!(trouble(index.upsert(&documents, &[record("a.jpg", EAST)]).await.unwrap_err()), means);
-        assert_eq!(trouble(index.search(&documents, &query(EAST, 1)).await.unwrap_err()), means);
-        assert_eq!(trouble(index.describe(&documents).await.unwrap_err()), means);
-        assert_eq!(trouble(index.ready().await.unwrap_err()), means);
+        assert_eq!(failure(index.upsert(&documents, &[record("a.jpg", EAST)]).await.unwrap_err()), means);
+        assert_eq!(failure(index.search(&documents, &query(EAST, 1)).await.unwrap_err()), means);
+        assert_eq!(failure(index.describe(&documents).await.unwrap_err()), means);
+        assert_eq!(failure(index.ready().await.unwrap_err()), means);
     }
     server.grpc_becomes(Grpc::Status(2, "could not find class DocumentsImages in schema", None));
     let error = index.search(&documents, &query(EAST, 1)).await.unwrap_err();
@@ -119,7 +119,7 @@ async fn a_search_that_panicked_in_the_server_is_repeated_once() {
     let server =
         Running::new(class(), Grpc::Status(2, "panic occurred: index out of range [7] with length 5", None)).await;
     let refused = server.index().search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
-    assert_eq!(trouble(refused), FailureKind::Failed);
+    assert_eq!(failure(refused), FailureKind::Failed);
     assert_eq!(server.calls("Search").len(), 2);
 }
 
@@ -145,11 +145,11 @@ async fn a_full_server_is_not_a_failure_of_the_record() {
     let server = Running::new(class(), Grpc::Refuses(vec![(0, "store is read-only due to: disk usage")])).await;
     let records = ["a.jpg", "b.jpg"].map(|key| record(key, EAST));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
-    assert_eq!(trouble(refused), FailureKind::Failed);
+    assert_eq!(failure(refused), FailureKind::Failed);
     // A position that was not sent belongs to no record.
     server.grpc_becomes(Grpc::Refuses(vec![(-1, "what")]));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
-    assert_eq!(trouble(refused), FailureKind::Failed);
+    assert_eq!(failure(refused), FailureKind::Failed);
 }
 
 #[tokio::test]
@@ -178,9 +178,9 @@ async fn a_refused_connection_is_a_failure_of_the_store() {
     drop(listener);
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
     let no_rest = WeaviateIndex::new(WeaviateSettings { url: closed.clone(), ..server.settings() }).unwrap();
-    assert_eq!(trouble(no_rest.ready().await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(failure(no_rest.ready().await.unwrap_err()), FailureKind::Failed);
     let no_grpc = WeaviateIndex::new(WeaviateSettings { grpc_url: Some(closed), ..server.settings() }).unwrap();
-    assert_eq!(trouble(no_grpc.ready().await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(failure(no_grpc.ready().await.unwrap_err()), FailureKind::Failed);
     let refused = no_grpc.search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
-    assert_eq!(trouble(refused), FailureKind::Failed);
+    assert_eq!(failure(refused), FailureKind::Failed);
 }
