@@ -159,13 +159,13 @@ impl Command {
             // This command reports invalid settings itself.
             Command::Doctor(command) => Box::pin(command.run(settings)).await,
             Command::Worker(command) => {
-                let outcome = async { command.run(settings?).await };
+                let outcome = async { Box::pin(command.run(settings?)).await };
                 Box::pin(outcome).await.map_err(CliError::into_worker_error)
             }
             Command::Serve(command) => Box::pin(command.run(settings?)).await,
             Command::Demo(command) => Box::pin(command.run(settings?)).await,
             Command::Clip(command) => command.run(settings?).await,
-            Command::Seed(command) => command.run(&settings?).await,
+            Command::Seed(command) => Box::pin(command.run(&settings?)).await,
             Command::Ingest(command) => command.run(&settings?).await,
             Command::Search(command) => command.run(&settings?).await,
             Command::Jobs(command) => command.run(&settings?).await,

@@ -55,12 +55,11 @@ pub(super) fn huffman_tables(bytes: &[u8]) -> Cow<'_, [u8]> {
     {
         match segment.marker {
             0xC0 => baseline = true,
-            0xC4 | 0xD9 => break,
             0xDA if baseline => {
                 let (header, scan) = bytes.split_at(segment.end - segment.body.len() - 4);
                 return Cow::Owned([header, STANDARD_TABLES, scan].concat());
             }
-            0xDA => break,
+            0xC4 | 0xD9 | 0xDA => break,
             _ => {}
         }
         from = segment.end;

@@ -76,7 +76,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn waiting_for_a_permit_is_not_work() {
         let guard = Guard::background("clip", WaitBoard::default()).with_permits(1);
-        let work = || guard.call(|| async { Ok::<_, TestError>(tokio::time::sleep(SECOND).await) });
+        let work = || {
+            guard.call(|| async {
+                tokio::time::sleep(SECOND).await;
+                Ok::<_, TestError>(())
+            })
+        };
         let begun = Instant::now();
         let ((_, one), (_, two)) = tokio::join!(measured(work()), measured(work()));
         assert_eq!((one, two, begun.elapsed()), (SECOND, SECOND, 2 * SECOND));

@@ -209,18 +209,15 @@ impl Kind {
     /// Returns the meaning of a status, for a reply without a known code.
     fn from_status(status: u16) -> Self {
         match status {
-            // Not modified: the request has no condition, so this is not an answer to it.
-            304 => Self::Refused,
-            300..=399 | 421 => Self::Redirect,
+            300..=303 | 305..=399 | 421 => Self::Redirect,
             401 | 407 => Self::UnknownKey,
             402 => Self::Account,
             403 => Self::Denied,
             404 | 410 => Self::Gone,
             408 | 504 => Self::TimedOut,
             429 | 503 => Self::Busy,
-            // Not implemented: a retry does not help.
-            501 => Self::Refused,
-            500.. => Self::Failed,
+            500 | 502.. => Self::Failed,
+            // 304 is not an answer to a request without a condition. After 501, a retry does not help.
             _ => Self::Refused,
         }
     }

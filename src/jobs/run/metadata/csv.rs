@@ -42,7 +42,7 @@ fn ends_in_quotes(bytes: &[u8], record: &ByteRecord, end: u64) -> bool {
         [record.position().map_or(end, csv::Position::byte), end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
     let is_last = end >= bytes.len();
     let spans_lines = || record.iter().any(|field| field.contains(&b'\n'));
-    let quotes = || bytes.get(start..).unwrap_or_default().iter().filter(|byte| **byte == b'"').count();
+    let quotes = || memchr::memchr_iter(b'"', bytes.get(start..).unwrap_or_default()).count();
     is_last && spans_lines() && quotes() % 2 == 1
 }
 

@@ -119,7 +119,10 @@ async fn a_listing_in_another_order_for_each_page_fails_the_job_instead_of_losin
         script.handler = Some(Arc::new(move |request| {
             let page = request.is_listing().then(|| pages.fetch_add(1, Ordering::SeqCst) % entries.len())?;
             let keys = entries[page].split(' ');
-            let keys: String = keys.map(|n| format!("<Contents><Key>{n}.jpg</Key><Size>1</Size></Contents>")).collect();
+            let keys = keys
+                .map(|n| format!("<Contents><Key>{n}.jpg</Key><Size>1</Size></Contents>"))
+                .collect::<Vec<_>>()
+                .concat();
             let next = match page {
                 2 => "<IsTruncated>false</IsTruncated>".to_owned(),
                 _ => format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{page}</NextContinuationToken>"),
