@@ -39,7 +39,7 @@ impl WriteLease {
 
     /// Extends the lease, even if it has expired. A lease without a limit does not change. If two extensions arrive in
     /// the wrong order, the later end applies.
-    pub fn prolong(&self, until: Until) {
+    pub fn renew(&self, until: Until) {
         if let Some(lease) = &self.0 {
             lease.send_if_modified(|now| {
                 let is_later = until.uptime >= now.uptime;
@@ -75,7 +75,7 @@ mod tests {
         tokio::time::advance(TERM / 2).await;
         let mut waiting = Box::pin(lease.granted());
         assert!(poll!(&mut waiting).is_pending());
-        lease.prolong(Until::after(TERM));
+        lease.renew(Until::after(TERM));
         assert!(poll!(waiting).is_ready());
         tokio::time::advance(1_000 * TERM).await;
         assert!(poll!(Box::pin(WriteLease::default().granted())).is_ready(), "a lease without a limit");

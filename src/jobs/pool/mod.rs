@@ -154,7 +154,7 @@ impl Shared {
                 Ok(status) => {
                     self.holdings.remove(&tickets);
                     self.apply_status(&status);
-                    self.prolong(until);
+                    self.renew_write_lease(until);
                 }
                 Err(error) => self.fail(error),
             }
@@ -172,7 +172,7 @@ impl Shared {
             match self.broker.renew(self.holdings.leases()).await {
                 Ok(status) => {
                     self.apply_status(&status);
-                    self.prolong(until);
+                    self.renew_write_lease(until);
                 }
                 Err(error) => {
                     self.fail(error);
@@ -183,9 +183,9 @@ impl Shared {
     }
 
     /// Permits writing held items until the given time, since the service has renewed their leases.
-    fn prolong(&self, until: Option<Until>) {
+    fn renew_write_lease(&self, until: Option<Until>) {
         if let Some(until) = until.filter(|_| !self.lost.is_cancelled()) {
-            self.write_lease.prolong(until);
+            self.write_lease.renew(until);
         }
     }
 

@@ -38,7 +38,7 @@ impl LeaseWatch {
     pub(crate) async fn watch(&self) -> Result<(), LeaseError> {
         let (job, stop) = (self.job.id, &self.live.stop);
         let until = self.clock.after(self.lease.max(MIN_LEASE_AFTER_START));
-        self.ledger.write(move |tx| leases::extend_all(tx, job, until)).await?;
+        self.ledger.write(move |tx| leases::renew_all(tx, job, until)).await?;
         loop {
             // Subscribed before checking, so that a report in between is not missed.
             let reported = self.live.more.notified();
@@ -77,7 +77,7 @@ impl LeaseWatch {
 mod tests {
     use super::*;
     use crate::domain::{Executor, ImageRef, ImageUri};
-    use crate::ledger::leases::{LeaseExtension, Leased, LostLeases};
+    use crate::ledger::leases::{LeaseRenewal, Leased, LostLeases};
     use crate::ledger::planning::Page;
     use crate::ledger::{Held, failures, fixture, logs};
     use crate::pipeline::{PipelineSettings, Stages};
@@ -114,8 +114,8 @@ mod tests {
                 tokio::time::sleep(LEASE / 3).await;
                 let held = vec![Held { batch: batch.id, attempt: batch.attempt }];
                 until = clock.after(LEASE);
-                let extension = LeaseExtension { held: Some(held), until };
-                let renewed = ledger.write(move |tx| leases::extend(tx, job, "one", &extension)).await.unwrap();
+                let renewal = LeaseRenewal { held: Some(held), until };
+                let renewed = ledger.write(move |tx| leases::renew(tx, job, "one", &renewal)).await.unwrap();
                 assert_eq!(renewed, LostLeases::default());
             }
             while !fixture::held(ledger, job).await.is_empty() {

@@ -14,7 +14,7 @@ use crate::jobs::remote::worker_name::WorkerName;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::service::tally;
 use crate::ledger::leases::work::{Reported, report};
-use crate::ledger::leases::{self, LeaseExtension, Leased, LostLeases};
+use crate::ledger::leases::{self, LeaseRenewal, Leased, LostLeases};
 use crate::ledger::{Held, Report};
 use crate::resilience::{Waiting, spawn_owned};
 use crate::telemetry::metrics::{counter, families};
@@ -70,13 +70,13 @@ impl WorkerJob {
         held: Option<&[Held]>,
     ) -> Result<Leased, JobsError> {
         let (jobs, live, worker, job) = (self.jobs.clone(), live.clone(), worker.clone(), self.job.id);
-        let (prolong, unanswered) = self.prolong(Some(&live), worker.as_str(), held);
+        let (renewal, unanswered) = self.renewal(Some(&live), worker.as_str(), held);
         let leased = spawn_owned(async move {
             let name = worker.clone();
             // Without a list of the leases that the worker holds, the service cannot know whether a reply was lost.
             let ledger = &jobs.0.ledger;
             let leased =
-                ledger.write(move |tx| leases::lease_and_extend(tx, job, name.as_str(), unanswered, &prolong)).await?;
+                ledger.write(move |tx| leases::lease_and_renew(tx, job, name.as_str(), unanswered, &renewal)).await?;
             if let Leased::Batch(batch) = &leased {
                 let lease = Held { batch: batch.id, attempt: batch.attempt };
                 live.remote_workers.grant(worker.as_str(), lease);
@@ -90,15 +90,15 @@ impl WorkerJob {
     }
 
     /// Returns the leases that a request renews, and the one among them that the worker does not list and may not know.
-    fn prolong(
+    fn renewal(
         &self,
         live: Option<&Arc<RunningJob>>,
         worker: &str,
         held: Option<&[Held]>,
-    ) -> (LeaseExtension, Option<Held>) {
+    ) -> (LeaseRenewal, Option<Held>) {
         let unanswered = live.zip(held).and_then(|(live, held)| live.remote_workers.unanswered(worker, held));
         let held = held.map(|held| held.iter().copied().chain(unanswered).collect());
-        (LeaseExtension { held, until: self.jobs.0.clock.after(self.lease_time()) }, unanswered)
+        (LeaseRenewal { held, until: self.jobs.0.clock.after(self.lease_time()) }, unanswered)
     }
 
     /// Records outcomes that a worker reports. A worker that has not joined must hold the batch.
@@ -120,10 +120,10 @@ impl WorkerJob {
             }
         }
         let reports = vec![within_bounds(Report { batch, attempt, outcomes })];
-        let (prolong, unanswered) = self.prolong(Some(live), worker, held.as_deref());
+        let (renewal, unanswered) = self.renewal(Some(live), worker, held.as_deref());
         let reporter = name.clone();
         let reported = ledger
-            .write(move |tx| report(tx, id, &collection, &space, reporter.as_str(), reports, Some(&prolong)))
+            .write(move |tx| report(tx, id, &collection, &space, reporter.as_str(), reports, Some(&renewal)))
             .await?;
         tally::reported(&reported);
         let Reported { done, failed, mut lost, renewed, .. } = reported;
@@ -145,9 +145,9 @@ impl WorkerJob {
         let HeartbeatRequest { worker: name, held, waiting_on, timings } = request;
         let (id, worker) = (self.job.id, name.as_str());
         self.check_not_ended()?;
-        let (extension, unanswered) = self.prolong(self.live.as_ref(), worker, Some(&held));
+        let (renewal, unanswered) = self.renewal(self.live.as_ref(), worker, Some(&held));
         let holder = name.clone();
-        let renewed = self.jobs.0.ledger.write(move |tx| leases::extend(tx, id, holder.as_str(), &extension)).await?;
+        let renewed = self.jobs.0.ledger.write(move |tx| leases::renew(tx, id, holder.as_str(), &renewal)).await?;
         let LostLeases { lost, gone } = only_listed(renewed, unanswered, Some(&held));
         if let Some(live) = self.at_work() {
             record_request(live, worker)?;

@@ -54,9 +54,9 @@ pub(crate) struct LostLeases {
     pub(crate) gone: Vec<i64>,
 }
 
-/// Which leases a worker's request extends.
+/// Which leases a worker's request renews.
 #[derive(Clone, Debug)]
-pub(crate) struct LeaseExtension {
+pub(crate) struct LeaseRenewal {
     /// The leases that the worker names; `None` for every lease that the worker holds according to the ledger.
     pub(crate) held: Option<Vec<Held>>,
     /// New end of the leases, in Unix milliseconds.
@@ -92,23 +92,23 @@ pub(crate) fn lease(tx: &Transaction<'_>, job: JobId, worker: &str, until: Optio
     Ok(Leased::Batch(Batch { id: batch, attempt, tasks }))
 }
 
-/// Leases the next batch of a job to a remote worker and extends the leases that it holds. If the worker still holds the
+/// Leases the next batch of a job to a remote worker and renews the leases that it holds. If the worker still holds the
 /// lease `unanswered`, it gets that lease again, because the reply that granted it was lost.
-pub(crate) fn lease_and_extend(
+pub(crate) fn lease_and_renew(
     tx: &Transaction<'_>,
     job: JobId,
     worker: &str,
     unanswered: Option<Held>,
-    extension: &LeaseExtension,
+    renewal: &LeaseRenewal,
 ) -> rusqlite::Result<Leased> {
-    extend(tx, job, worker, extension)?;
+    renew(tx, job, worker, renewal)?;
     if let Some(Held { batch, attempt }) = unanswered
         && holds(tx, job, worker, Held { batch, attempt })?
     {
-        tx.prepare_cached("UPDATE batches SET until = ?2 WHERE id = ?1")?.execute(params![batch, extension.until])?;
+        tx.prepare_cached("UPDATE batches SET until = ?2 WHERE id = ?1")?.execute(params![batch, renewal.until])?;
         return Ok(Leased::Batch(Batch { id: batch, attempt, tasks: tasks(tx, job, batch)? }));
     }
-    lease(tx, job, worker, Some(extension.until))
+    lease(tx, job, worker, Some(renewal.until))
 }
 
 /// Whether the worker can get a batch later, if there is none now.
@@ -134,11 +134,11 @@ fn tasks(tx: &Transaction<'_>, job: JobId, batch: i64) -> rusqlite::Result<Vec<T
 }
 
 /// Extends leases of a worker. Returns which of the leases that it names it does not hold any more.
-pub(crate) fn extend(
+pub(crate) fn renew(
     tx: &Transaction<'_>,
     job: JobId,
     worker: &str,
-    LeaseExtension { held, until }: &LeaseExtension,
+    LeaseRenewal { held, until }: &LeaseRenewal,
 ) -> rusqlite::Result<LostLeases> {
     let mut found = LostLeases::default();
     let Some(held) = held else {
@@ -150,13 +150,13 @@ pub(crate) fn extend(
         return Ok(found);
     };
     for Held { batch, attempt } in held {
-        let extended = tx
+        let renewed = tx
             .prepare_cached(
                 "UPDATE batches SET until = ?5
                  WHERE id = ?1 AND job = ?2 AND state = 'leased' AND worker = ?3 AND attempt = ?4",
             )?
             .execute(params![batch, job, worker, attempt, until])?;
-        if extended == 0 {
+        if renewed == 0 {
             let exists = tx.prepare_cached("SELECT 1 FROM batches WHERE id = ?1")?.exists([batch])?;
             if exists { found.lost.push(*batch) } else { found.gone.push(*batch) }
         }
@@ -164,11 +164,11 @@ pub(crate) fn extend(
     Ok(found)
 }
 
-/// Sets the end of every lease of a job that can expire to `until`, because workers could not extend them while the
+/// Sets the end of every lease of a job that can expire to `until`, because workers could not renew them while the
 /// service was not running. The previous ends are not kept: the clock of the previous process may have been ahead.
-pub(crate) fn extend_all(tx: &Transaction<'_>, job: JobId, until: i64) -> rusqlite::Result<()> {
-    let extend = "UPDATE batches SET until = ?2 WHERE job = ?1 AND state = 'leased' AND until IS NOT NULL";
-    tx.execute(extend, params![job, until]).map(drop)
+pub(crate) fn renew_all(tx: &Transaction<'_>, job: JobId, until: i64) -> rusqlite::Result<()> {
+    let renew = "UPDATE batches SET until = ?2 WHERE job = ?1 AND state = 'leased' AND until IS NOT NULL";
+    tx.execute(renew, params![job, until]).map(drop)
 }
 
 /// Whether the worker holds this lease of a job.

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use crate::domain::{
     CollectionName, FailureClass, ImageUri, Indexed, ItemFailure, ItemOutcome, JobCounts, JobId, StoreSet, TaskOutcome,
 };
-use crate::ledger::leases::{Held, LeaseExtension, LostLeases};
+use crate::ledger::leases::{Held, LeaseRenewal, LostLeases};
 use crate::ledger::{failures, jobs, leases, metadata, objects};
 
 /// The outcomes of items of one batch, reported by the worker that leased it.
@@ -38,7 +38,7 @@ pub(crate) struct Reported {
 }
 
 /// Records the outcomes of items. Items that were reported before are ignored. An item that some store still lacks
-/// stays, with the stores that have it. The report of a remote worker also extends its leases.
+/// stays, with the stores that have it. The report of a remote worker also renews its leases.
 ///
 /// If the worker does not hold the lease any more, only indexed items count: the stores have their records, no matter
 /// which worker reports it. Failed items are tried again by the worker that holds them now.
@@ -49,12 +49,12 @@ pub(crate) fn report(
     space: &str,
     worker: &str,
     reports: Vec<Report>,
-    extension: Option<&LeaseExtension>,
+    renewal: Option<&LeaseRenewal>,
 ) -> rusqlite::Result<Reported> {
     let (mut done, mut copied, mut failed, mut lost) = (0_u64, 0_u64, Vec::new(), Vec::new());
     // Before the reports, so that a batch which they finish is not returned as finished by others.
-    let renewed = match extension {
-        Some(extension) => leases::extend(tx, job, worker, extension)?,
+    let renewed = match renewal {
+        Some(renewal) => leases::renew(tx, job, worker, renewal)?,
         None => LostLeases::default(),
     };
     for Report { batch, attempt, outcomes } in reports {

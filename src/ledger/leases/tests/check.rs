@@ -43,7 +43,7 @@ impl World {
             assert_eq!(
                 (worker.as_str(), until),
                 (WORKERS[holder], ends),
-                "a request extended a lease that it must not extend, or not one that it must"
+                "a request renewed a lease that it must not renew, or not one that it must"
             );
             assert!(until.is_none_or(|until| until > self.now), "an expired lease is still held");
         }

@@ -99,12 +99,12 @@ fn an_expired_lease_goes_to_another_worker_and_its_first_worker_is_informed() {
         let reported = fixture::report(&world.ledger, world.job, "a", late).await;
         assert_eq!((reported.counts.done, reported.counts.failed, reported.lost), (1, 0, vec![old.id]));
         let held = vec![Held { batch: old.id, attempt: old.attempt }];
-        let renewed = world.extend(0, held.clone(), world.now).await;
+        let renewed = world.renew_held(0, held.clone(), world.now).await;
         assert_eq!(renewed, LostLeases { lost: vec![old.id], gone: vec![] });
         let report = Report { batch: half.id, attempt: half.attempt, outcomes: vec![outcome(&half.tasks[1], true)] };
         let reported = fixture::report(&world.ledger, world.job, "b", vec![report]).await;
         assert_eq!((reported.counts.done, reported.counts.failed, reported.lost), (1, 1, vec![]));
-        let renewed = world.extend(0, held, world.now).await;
+        let renewed = world.renew_held(0, held, world.now).await;
         assert_eq!(renewed, LostLeases { lost: vec![], gone: vec![old.id] });
     });
 }
@@ -145,8 +145,8 @@ fn a_lease_whose_grant_was_lost_is_granted_again() {
         let unanswered = Held { batch: lost.id, attempt: lost.attempt };
         let (job, until) = (world.job, world.now + LEASE);
         let ask = move |tx: &Transaction<'_>| {
-            let extension = LeaseExtension { held: Some(vec![]), until };
-            lease_and_extend(tx, job, WORKERS[0], Some(unanswered), &extension)
+            let extension = LeaseRenewal { held: Some(vec![]), until };
+            lease_and_renew(tx, job, WORKERS[0], Some(unanswered), &extension)
         };
         let Leased::Batch(again) = world.ledger.write(ask).await.unwrap() else { panic!("nothing leased") };
         assert_eq!((again.id, again.attempt, again.tasks.len()), (lost.id, lost.attempt, 4));
@@ -164,7 +164,7 @@ fn after_a_restart_a_lease_from_a_clock_that_was_ahead_is_shortened() {
         let ahead = world.now + 86_400_000;
         fixture::lease(&world.ledger, world.job, WORKERS[0], Some(ahead)).await;
         let (job, until) = (world.job, world.now + LEASE);
-        world.ledger.write(move |tx| extend_all(tx, job, until)).await.unwrap();
+        world.ledger.write(move |tx| renew_all(tx, job, until)).await.unwrap();
         world.now = until;
         assert_eq!(world.expire().await, ["a"]);
     });

@@ -97,9 +97,9 @@ impl World {
         }
     }
 
-    /// Returns which leases a request of a remote worker extends. Worker 1 names the leases that it holds; the other
+    /// Returns which leases a request of a remote worker renews. Worker 1 names the leases that it holds; the other
     /// does not.
-    fn extension(&mut self, worker: usize) -> LeaseExtension {
+    fn renewal(&mut self, worker: usize) -> LeaseRenewal {
         let lease = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
         let held: Option<Vec<Held>> = (worker == 1).then(|| self.workers[worker].believes.iter().map(lease).collect());
         let until = self.now + LEASE;
@@ -109,7 +109,7 @@ impl World {
                 *ends = Some(until);
             }
         }
-        LeaseExtension { held, until }
+        LeaseRenewal { held, until }
     }
 
     pub(crate) async fn apply(&mut self, step: Step) {
@@ -150,7 +150,7 @@ impl World {
                 let (job, until) = (self.job, self.now + LEASE);
                 let restart = move |tx: &Transaction<'_>| {
                     deaths::end_local_leases(tx)?;
-                    extend_all(tx, job, until)
+                    renew_all(tx, job, until)
                 };
                 self.ledger.write(restart).await.unwrap();
                 self.granted.values_mut().for_each(|(_, ends)| *ends = ends.map(|_| until));
@@ -188,17 +188,17 @@ impl World {
     }
 
     /// Extends leases as a heartbeat of the worker does.
-    pub(crate) async fn extend(&self, worker: usize, held: Vec<Held>, until: i64) -> LostLeases {
-        let (job, extension) = (self.job, LeaseExtension { held: Some(held), until });
-        self.ledger.write(move |tx| extend(tx, job, WORKERS[worker], &extension)).await.unwrap()
+    pub(crate) async fn renew_held(&self, worker: usize, held: Vec<Held>, until: i64) -> LostLeases {
+        let (job, renewal) = (self.job, LeaseRenewal { held: Some(held), until });
+        self.ledger.write(move |tx| renew(tx, job, WORKERS[worker], &renewal)).await.unwrap()
     }
 
     /// Leases a batch. The last worker is the local one, whose leases do not expire.
     pub(crate) async fn lease(&mut self, worker: usize) -> Leased {
         let until = (worker < 2).then_some(self.now + LEASE);
         let leased = if worker < 2 {
-            let (job, extension) = (self.job, self.extension(worker));
-            let lease = move |tx: &Transaction<'_>| lease_and_extend(tx, job, WORKERS[worker], None, &extension);
+            let (job, renewal) = (self.job, self.renewal(worker));
+            let lease = move |tx: &Transaction<'_>| lease_and_renew(tx, job, WORKERS[worker], None, &renewal);
             self.ledger.write(lease).await.unwrap()
         } else {
             fixture::lease(&self.ledger, self.job, WORKERS[worker], None).await
@@ -231,7 +231,7 @@ impl World {
                 *ends = Some(self.now + LEASE);
             }
         }
-        let renewed = self.extend(worker, held, self.now + LEASE).await;
+        let renewed = self.renew_held(worker, held, self.now + LEASE).await;
         self.workers[worker].believes.retain(|batch| !renewed.lost.contains(&batch.id));
     }
 
@@ -241,9 +241,9 @@ impl World {
         let left_before = self.left().await;
         self.workers[worker].last = Some(report.clone());
         let (job, name, reports) = (self.job, WORKERS[worker], vec![report]);
-        let extension = (worker < 2).then(|| self.extension(worker));
+        let renewal = (worker < 2).then(|| self.renewal(worker));
         let report =
-            move |tx: &Transaction<'_>| work::report(tx, job, &collection(), "s", name, reports, extension.as_ref());
+            move |tx: &Transaction<'_>| work::report(tx, job, &collection(), "s", name, reports, renewal.as_ref());
         let reported = self.ledger.write(report).await.unwrap();
         let left = self.left().await;
         for ticket in tickets {
