@@ -155,18 +155,20 @@ async fn a_full_server_is_not_a_failure_of_the_record() {
 #[tokio::test]
 async fn large_writes_are_sent_in_limited_requests() {
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
+    // A busy machine takes its time for twelve megabytes.
+    let index = WeaviateIndex::new(WeaviateSettings { timeout: Duration::from_mins(1), ..server.settings() }).unwrap();
     let mut records: Vec<_> = (0..600).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
-    server.index().upsert(&name("documents"), &records).await.unwrap();
+    index.upsert(&name("documents"), &records).await.unwrap();
     assert_eq!(server.calls("BatchObjects").len(), 3);
     // Twice in the payload and once in a term: about twelve megabytes each.
     for record in &mut records[..3] {
         record.payload.meta.insert("k".into(), "x".repeat(4 << 20));
     }
-    server.index().upsert(&name("documents"), &records[..3]).await.unwrap();
+    index.upsert(&name("documents"), &records[..3]).await.unwrap();
     let sizes: Vec<_> = server.calls("BatchObjects")[3..].iter().map(bytes::Bytes::len).collect();
     assert!(sizes.len() == 3 && sizes.iter().all(|size| *size < 16 << 20), "{sizes:?}");
     records[0].payload.meta.insert("k".into(), "x".repeat(32 << 20));
-    let refused = server.index().upsert(&name("documents"), &records[..1]).await.unwrap_err();
+    let refused = index.upsert(&name("documents"), &records[..1]).await.unwrap_err();
     assert!(matches!(&refused, IndexError::Rejected { id, .. } if *id == records[0].id), "{refused}");
     assert_eq!(server.calls("BatchObjects").len(), 6, "it was not sent");
 }
