@@ -38,7 +38,7 @@ pub use complete::is_complete;
 pub use error::ImageError;
 pub use header::{Header, read_header, validate_image};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
-pub use sniff::{is_html, sniff};
+pub use sniff::{has_known_format, is_html, sniff};
 pub use thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
 pub use upright::{UprightImage, decode_upright};
 

@@ -17,6 +17,15 @@ pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
     }
 }
 
+/// Whether the bytes begin like a file of a known format, also of one that is not indexed.
+pub fn has_known_format(bytes: &[u8]) -> bool {
+    sniff(bytes).is_ok() || ![XML, PLAIN_TEXT, UNKNOWN].contains(&describe(bytes))
+}
+
+const XML: &str = "XML";
+const PLAIN_TEXT: &str = "plain text";
+const UNKNOWN: &str = "data of an unknown kind";
+
 fn describe(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "an empty file",
@@ -65,11 +74,11 @@ fn describe_text(bytes: &[u8]) -> &'static str {
     } else if text.starts_with("<svg") || (text.starts_with("<?xml") && text.contains("<svg")) {
         "an SVG drawing"
     } else if text.starts_with("<?xml") {
-        "XML"
+        XML
     } else if is_text {
-        "plain text"
+        PLAIN_TEXT
     } else {
-        "data of an unknown kind"
+        UNKNOWN
     }
 }
 

@@ -11,7 +11,8 @@ use crate::jobs::error::JobsError;
 use crate::jobs::remote::worker_job::WorkerJob;
 use crate::source::{ImageSource, Scope, SourceError};
 
-/// Maximum time in which the service reads the bucket for this check. Without a result, the worker is accepted.
+/// Maximum time of one read for this check. Without a result, the worker is accepted: it waits for its bucket as a
+/// member of the job, so that the job's status says so.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a worker reads at the URI that the service named.
@@ -37,9 +38,10 @@ pub enum ObjectRead {
 }
 
 impl ObjectRead {
-    /// Reads an object. Fetches nothing of its body.
+    /// Reads an object up to the beginning of its body.
     pub async fn read(source: &dyn ImageSource, uri: &ImageUri) -> Self {
-        match source.open(uri, None).await {
+        let Ok(opened) = tokio::time::timeout(TIMEOUT, source.open(uri, None)).await else { return Self::NotCompared };
+        match opened {
             Ok(opened) => Self::Found { uri: uri.clone(), etag: opened.etag.clone(), size_bytes: opened.size_bytes },
             Err(SourceError::Missing(_)) => Self::Missing { uri: uri.clone() },
             Err(error) => {
@@ -119,8 +121,7 @@ impl WorkerJob {
         if uri.bucket() != self.job.spec.bucket {
             return Err(JobsError::WorkerRefused(format!("the worker read {uri}, which is not in the job's bucket")));
         }
-        let reading = ObjectRead::read(self.jobs.0.pipeline.source().as_ref(), uri);
-        let Ok(service) = tokio::time::timeout(TIMEOUT, reading).await else { return Ok(()) };
+        let service = ObjectRead::read(self.jobs.0.pipeline.source().as_ref(), uri).await;
         if worker.differs_from(&service) {
             return Err(JobsError::WorkerRefused(format!(
                 "the worker reads another bucket than the job: at {uri} it finds {worker}, the service finds {service} \

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use crate::domain::image::has_image_extension;
 use crate::domain::{ImageRef, object_version};
-use crate::imaging::{ImageError, is_complete, is_html, sniff};
+use crate::imaging::{ImageError, has_known_format, is_complete, is_html, sniff};
 use crate::source::{EncodingError, Fetched, SourceError};
 
 /// Maximum number of decoded bytes that are checked.
@@ -48,13 +48,12 @@ fn has_listed_version(listed: &ImageRef, fetched: &Fetched) -> bool {
 
 /// Whether bytes of the listed size are other content than the object's: some services report another ETag, or none.
 fn is_other_content(listed: &ImageRef, fetched: &Fetched, bytes: &Bytes) -> bool {
-    // A file of another format is a file that someone stored.
-    let is_file = || !["XML", "text", "unknown"].iter().any(|kind| describe(bytes).contains(kind));
     let has_other_etag = || match (&listed.etag, &fetched.etag) {
         (Some(listed), Some(read)) => !object_version::is_last_modified(listed) && listed != read,
         _ => false,
     };
-    is_html(bytes) || is_blank(bytes) || is_error(bytes) || (has_other_etag() && !is_file())
+    // A file of another format is a file that someone stored.
+    is_html(bytes) || is_blank(bytes) || is_error(bytes) || (has_other_etag() && !has_known_format(bytes))
 }
 
 fn is_blank(bytes: &Bytes) -> bool {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use self::others::OtherObjects;
-use super::{Fetched, ImageSource, ListedPage, NewObject, Scope, SourceError};
+use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri};
 use crate::resilience::{AttributedError, Guard, Retryable};
 
@@ -132,6 +132,11 @@ impl ImageSource for GuardedSource {
 
     async fn fetch_file(&self, uri: &ImageUri, max_bytes: u64) -> Result<Fetched, SourceError> {
         self.guard.call_while(below_broken_reads(MAX_BROKEN_READS), || self.inner.fetch_file(uri, max_bytes)).await
+    }
+
+    /// Guards the reply until its body begins. A body that breaks off is an error of its stream.
+    async fn open(&self, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, SourceError> {
+        self.guard.call(|| self.inner.open(uri, part)).await
     }
 
     async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {

@@ -102,6 +102,44 @@ async fn writing_is_tried_a_few_times_and_does_not_stop_reading() {
     assert_eq!((shaky.answers.lock().unwrap().len(), breaker.open_for()), (16, None), "four attempts");
 }
 
+/// A bucket that can only be opened: its body never ends.
+struct Endless;
+
+#[async_trait]
+impl ImageSource for Endless {
+    fn list(&self, _: &Scope) -> Listing {
+        stream::empty().boxed()
+    }
+    async fn fetch(&self, _: &ImageRef) -> Result<Fetched, SourceError> {
+        Err(down())
+    }
+    async fn fetch_file(&self, _: &ImageUri, _: u64) -> Result<Fetched, SourceError> {
+        Err(down())
+    }
+    async fn open(&self, _: &ImageUri, _: Option<&Part>) -> Result<Opened, SourceError> {
+        Ok(Opened {
+            etag: Some("1".to_owned()),
+            modified: None,
+            content_type: None,
+            size_bytes: None,
+            is_part: false,
+            is_encoded: false,
+            body: stream::pending().boxed(),
+        })
+    }
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+        Err(down())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_is_opened_without_reading_its_body() {
+    let source = GuardedSource::new(Arc::new(Endless), Guard::background("s3", WaitBoard::default()));
+    let uri = ImageUri::new("b", "0");
+    let opened = tokio::time::timeout(Duration::from_secs(1), source.open(&uri, None)).await.unwrap().unwrap();
+    assert_eq!(opened.etag.as_deref(), Some("1"));
+}
+
 /// A bucket whose listing works. An object is read as `read` says.
 struct Listed<F> {
     keys: Vec<String>,

@@ -97,9 +97,9 @@ async fn is_waited_for(what: &str, answer: Answer, after: usize) {
     answer_with(&bucket, after, answer, |_| true);
     let app = service_with(&bucket, &ONE_BY_ONE).await;
     let id = app.submit(json!({})).await;
-    // The first pauses are those of a single object; then the check of other objects fails.
-    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
-    let job = app.job_until(&id, |job| job.waiting_on.is_some() || job.is_final()).await;
+    // The first pauses are those of a single object; then every other object is read, too.
+    let all_were_read = |bucket: &ScriptedBucket| bucket.all_gets() >= after + 8;
+    let job = app.job_until(&id, |job| (job.waiting_on.is_some() && all_were_read(&bucket)) || job.is_final()).await;
     let dependency = job.waiting_on.as_ref().map(|waiting| waiting.dependency.as_str());
     assert_eq!((dependency, job.counts.failed), (Some("s3"), 0), "{what} after {after}: {job:?}");
     bucket.change(|script| script.handler = None);
