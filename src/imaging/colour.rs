@@ -14,8 +14,8 @@ use moxcms::{
     TransformOptions, XyY,
 };
 
-use super::png_text;
-use super::walk::{jpeg_segment, png_chunks, riff_chunks};
+use super::facts::walk::{jpeg_segment, png_chunks, riff_chunks};
+use super::png::text;
 use crate::domain::ImageFormat;
 
 /// Maximum size of a profile in bytes; for PNG, the same limit applies after decompression.
@@ -144,7 +144,7 @@ fn png_profile(bytes: &[u8]) -> Option<ColorProfile> {
     for (kind, data) in png_chunks(bytes) {
         match (kind, data) {
             (b"cICP", &[primaries, transfer, 0, 1, ..]) => cicp = cicp_profile(primaries, transfer),
-            (b"iCCP", data) if icc.is_none() => icc = png_text::profile(data).as_deref().and_then(parse),
+            (b"iCCP", data) if icc.is_none() => icc = text::profile(data).as_deref().and_then(parse),
             (b"sRGB", _) => srgb = true,
             (b"gAMA", data) => {
                 gamma = data.first_chunk().map(|it| u32::from_be_bytes(*it)).filter(|it| GAMMAS.contains(it));

@@ -1,31 +1,19 @@
 //! Turns the bytes of a file into pixels and metadata: magic bytes, limits, decoding, orientation, alpha and resizing.
 //! The module does no I/O and is not async. It does not depend on where the bytes come from or where the pixels go.
 
-mod axis;
-mod cmyk;
-mod coding;
 mod colour;
-mod complete;
 mod decode;
 mod error;
-mod exif;
+mod facts;
 mod flatten;
 mod gif;
-mod header;
 mod jpeg;
-mod jpeg_other;
 mod png;
-mod png_text;
 mod prepare;
 mod reduced;
 mod repair;
 mod resize;
 mod settings;
-mod sniff;
-mod stored;
-mod thumbnail;
-mod upright;
-mod walk;
 mod webp;
 
 use std::fmt;
@@ -34,13 +22,13 @@ use bytes::Bytes;
 
 use crate::domain::ImageMeta;
 
-pub use complete::is_complete;
 pub use error::ImageError;
-pub use header::{Header, read_header, validate_image};
+pub use facts::complete::is_complete;
+pub use facts::header::{Header, read_header, validate_image};
+pub use facts::sniff::{has_known_format, is_html, sniff};
+pub use prepare::thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
+pub use prepare::upright::{UprightImage, decode_upright};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
-pub use sniff::{has_known_format, is_html, sniff};
-pub use thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
-pub use upright::{UprightImage, decode_upright};
 
 pub use settings::{ImagingSettings, SIDES};
 

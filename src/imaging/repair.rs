@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::walk::{jpeg_segment, png_chunks};
+use super::facts::walk::{jpeg_segment, png_chunks};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// Repairs a file before decoding: if the first frame of a GIF extends beyond the screen, the screen is enlarged, as in

@@ -1,7 +1,7 @@
 //! Reads the headers before the entropy-coded data of a JPEG: sizes, components and tables.
 
 use super::huffman::Huffman;
-use crate::imaging::walk::jpeg_segment;
+use crate::imaging::facts::walk::jpeg_segment;
 
 /// The headers of an image that [`super::decode`] can decode.
 pub(super) struct Frame<'a> {

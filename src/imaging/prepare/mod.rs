@@ -1,10 +1,14 @@
 //! Converts the bytes of a file to the input of the model.
 
+pub(crate) mod stored;
+pub(crate) mod thumbnail;
+pub(crate) mod upright;
+
 use bytes::Bytes;
 
-use super::header::read_facts;
-use super::stored::{DecodeTarget, Stored};
-use super::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize, thumbnail};
+use crate::imaging::facts::header::read_facts;
+use crate::imaging::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize};
+use stored::{DecodeTarget, Stored};
 
 /// The options of [`prepare_with`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //! neither makes the decode fail nor takes memory. Rows are converted one by one, so 16 bits or transparency take no
 //! more memory than RGB.
 
+pub(crate) mod text;
+
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
 use fast_image_resize::images::TypedImage;
@@ -9,13 +11,13 @@ use fast_image_resize::pixels::U16x3;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageBuffer, RgbImage, RgbaImage};
 use png::{BitDepth, ColorType, Decoder, DecodingError, Reader, Transformations};
 
-use super::ImageError;
-use super::flatten::over_white;
-use super::reduced::Reduced;
 use crate::domain::ImageFormat;
+use crate::imaging::ImageError;
+use crate::imaging::flatten::over_white;
+use crate::imaging::reduced::Reduced;
 
 /// Decodes every pixel of the still image to RGB. Transparent pixels are composited over white.
-pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let mut reader = open(bytes)?;
     let (width, height) = reader.info().size();
     if reader.info().interlaced {
@@ -29,13 +31,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
 }
 
 /// Returns whether the image is interlaced (rows in seven passes), by its header.
-pub(super) fn is_interlaced(bytes: &[u8]) -> bool {
+pub(crate) fn is_interlaced(bytes: &[u8]) -> bool {
     bytes.get(28).is_some_and(|&method| method != 0)
 }
 
 /// Decodes the image and replaces each square of `times` x `times` pixels by its mean. Returns `None` if the image is
 /// interlaced.
-pub(super) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Option<Reduced>, ImageError> {
+pub(crate) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Option<Reduced>, ImageError> {
     let mut reader = open(bytes)?;
     if reader.info().interlaced {
         return Ok(None);

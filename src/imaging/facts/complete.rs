@@ -1,6 +1,6 @@
 //! Whether a file is complete, found without decoding it.
 
-use super::sniff;
+use super::sniff::sniff;
 use super::walk::{gif_frames, jpeg_segment, png_chunks};
 use crate::domain::ImageFormat;
 

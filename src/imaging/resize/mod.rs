@@ -1,20 +1,22 @@
 //! Resizes an image of any size to the model's square: the shorter side to the side of the square, antialiased bicubic,
 //! centre crop.
 
+mod axis;
+
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage};
 
-use super::axis::{Axis, Fraction};
-use super::stored::{Pixels, Stored};
-use super::{Preprocessing, Resize};
+use crate::imaging::prepare::stored::{Pixels, Stored};
+use crate::imaging::{Preprocessing, Resize};
+use axis::{Axis, Fraction};
 
 /// Returns the model's upright square.
 ///
 /// The orientation is applied to the small square, which is much cheaper than to the whole image.
-pub(super) fn square(stored: &Stored, preprocessing: Preprocessing) -> Result<RgbImage, String> {
+pub(crate) fn square(stored: &Stored, preprocessing: Preprocessing) -> Result<RgbImage, String> {
     match preprocessing.resize {
         Resize::Crop => crop(stored, preprocessing.size, Fraction::Rounded),
         Resize::CropFloor => crop(stored, preprocessing.size, Fraction::Dropped),
@@ -51,7 +53,7 @@ fn pad(stored: &Stored, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> 
 }
 
 /// Resizes the longer side to `size`. The other side keeps the aspect ratio, rounded half to even, and is at least 1.
-pub(super) fn fitted(stored: &Stored, size: u32) -> Result<RgbImage, String> {
+pub(crate) fn fitted(stored: &Stored, size: u32) -> Result<RgbImage, String> {
     let (width, height) = stored.size();
     let longest = f64::from(width.max(height));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most `size`")]
@@ -60,7 +62,7 @@ pub(super) fn fitted(stored: &Stored, size: u32) -> Result<RgbImage, String> {
 }
 
 /// Resizes the whole image.
-fn resize(pixels: &Pixels, width: u32, height: u32, orientation: Orientation) -> Result<RgbImage, String> {
+pub(crate) fn resize(pixels: &Pixels, width: u32, height: u32, orientation: Orientation) -> Result<RgbImage, String> {
     let size = (width, height);
     let resized = match pixels {
         Pixels::All(image) => {

@@ -1,7 +1,7 @@
 use fast_image_resize::pixels::U16x3;
 
 use super::*;
-use crate::imaging::stored::whole;
+use crate::imaging::prepare::stored::whole;
 
 fn crop(stored: &Stored, size: u32) -> Result<RgbImage, String> {
     super::crop(stored, size, Fraction::Rounded)

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{ImageError, Limits, stored};
+use super::stored;
 use crate::domain::ImageMeta;
+use crate::imaging::{ImageError, Limits};
 
 /// All pixels of one file: upright, in RGB, with transparent pixels over white.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ const MAX_SEGMENTS: usize = 32;
 /// Collects the orientation from the metadata of one file, with the priorities of Pillow: the EXIF block, or else a raw
 /// profile in a text chunk. XMP is used if neither of them has an orientation.
 #[derive(Default)]
-pub(super) struct Metadata<'a> {
+pub(crate) struct Metadata<'a> {
     blocks: Vec<&'a [u8]>,
     /// The orientation from a raw profile.
     profile: Option<u8>,
@@ -19,25 +19,25 @@ pub(super) struct Metadata<'a> {
 
 impl<'a> Metadata<'a> {
     /// Adds an EXIF block, with or without the prefix `Exif\0\0`. A large block can be split into several segments.
-    pub(super) fn exif(&mut self, block: &'a [u8]) {
+    pub(crate) fn exif(&mut self, block: &'a [u8]) {
         if self.blocks.len() < MAX_SEGMENTS {
             self.blocks.push(block);
         }
     }
 
     /// Adds an EXIF block from a raw profile. The last block with an orientation is used.
-    pub(super) fn raw_profile(&mut self, block: &[u8]) {
+    pub(crate) fn raw_profile(&mut self, block: &[u8]) {
         self.profile = read_orientation_tag(block).or(self.profile);
     }
 
     /// Adds an XMP packet. The last packet with an orientation is used.
-    pub(super) fn xmp(&mut self, packet: &[u8]) {
+    pub(crate) fn xmp(&mut self, packet: &[u8]) {
         self.xmp = orientation_of_xmp(packet).or(self.xmp);
     }
 
     /// Returns the resulting orientation. If the first source that has a value has an invalid one, the result is `None`
     /// and the other sources are not used.
-    pub(super) fn orientation(self) -> Option<Orientation> {
+    pub(crate) fn orientation(self) -> Option<Orientation> {
         let by_exif = match self.blocks[..] {
             [] => self.profile,
             [one] => read_orientation_tag(one),
@@ -149,7 +149,7 @@ fn orientation_of_xmp(xmp: &[u8]) -> Option<u8> {
 }
 
 /// Parses the EXIF block that ImageMagick writes into PNG text: name, length, then hexadecimal digits over many lines.
-pub(super) fn from_raw_profile(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn from_raw_profile(text: &[u8]) -> Option<Vec<u8>> {
     let mut lines = text.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).skip(2);
     let mut digits: Vec<u8> = lines.by_ref().flatten().copied().filter(u8::is_ascii_hexdigit).collect();
     // The caller truncates long text, possibly in the middle of a byte.
@@ -158,7 +158,7 @@ pub(super) fn from_raw_profile(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 #[cfg(test)]
-pub(super) fn block(orientation: u16) -> Vec<u8> {
+pub(crate) fn block(orientation: u16) -> Vec<u8> {
     let mut block = b"MM\0\x2A\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01".to_vec();
     block.extend(orientation.to_be_bytes());
     block.extend([0; 6]);

@@ -3,22 +3,25 @@
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
-use super::reduced::{self, Reduced, Scale};
-use super::{
-    Decode, Header, ImageError, Limits, Preprocessing, Resize, decode::decode, flatten::over_white, gif,
-    header::read_facts, jpeg, png, read_header, repair, thumbnail, webp,
-};
+use super::thumbnail;
 use crate::domain::{ImageFormat, ImageMeta};
+use crate::imaging::decode::decode;
+use crate::imaging::facts::header::read_facts;
+use crate::imaging::flatten::over_white;
+use crate::imaging::reduced::{self, Reduced, Scale};
+use crate::imaging::{
+    Decode, Header, ImageError, Limits, Preprocessing, Resize, gif, jpeg, png, read_header, repair, webp,
+};
 
 /// A decoded image in its stored orientation.
-pub(super) struct Stored {
-    pub(super) pixels: Pixels,
-    pub(super) meta: ImageMeta,
-    pub(super) orientation: Orientation,
+pub(crate) struct Stored {
+    pub(crate) pixels: Pixels,
+    pub(crate) meta: ImageMeta,
+    pub(crate) orientation: Orientation,
 }
 
 /// The pixels of an image in RGB.
-pub(super) enum Pixels {
+pub(crate) enum Pixels {
     All(RgbImage),
     /// Fewer pixels. `extent` is the width and height of the image, measured in these pixels. A part of the last pixels
     /// can be outside the image.
@@ -30,14 +33,14 @@ pub(super) enum Pixels {
 
 /// What will be made from an image. This determines how many pixels must be decoded.
 #[derive(Clone, Copy, Default)]
-pub(super) struct DecodeTarget {
-    pub(super) model: Option<Preprocessing>,
-    pub(super) thumbnail: bool,
+pub(crate) struct DecodeTarget {
+    pub(crate) model: Option<Preprocessing>,
+    pub(crate) thumbnail: bool,
 }
 
 impl Stored {
     /// Decodes a file. If `how` allows it, the result has only as many pixels as `target` needs.
-    pub(super) fn decode(bytes: &[u8], limits: &Limits, target: DecodeTarget, how: Decode) -> Result<Self, ImageError> {
+    pub(crate) fn decode(bytes: &[u8], limits: &Limits, target: DecodeTarget, how: Decode) -> Result<Self, ImageError> {
         let bytes = &*repair::huffman_tables(bytes);
         let bytes = &*repair::colour_transform(bytes);
         let header = read_facts(bytes, limits)?;
@@ -54,11 +57,11 @@ impl Stored {
     }
 
     /// Returns the width and height from the header, in the stored orientation.
-    pub(super) fn size(&self) -> (u32, u32) {
+    pub(crate) fn size(&self) -> (u32, u32) {
         stored_size(&self.meta)
     }
 
-    pub(super) fn corrupt(&self, reason: String) -> ImageError {
+    pub(crate) fn corrupt(&self, reason: String) -> ImageError {
         ImageError::corrupt(self.meta.format, reason)
     }
 }
@@ -89,7 +92,7 @@ fn all_pixels(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<RgbImag
 }
 
 /// Decodes every pixel to RGB, upright.
-pub(super) fn upright(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ImageMeta), ImageError> {
+pub(crate) fn upright(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ImageMeta), ImageError> {
     let bytes = &*repair::huffman_tables(bytes);
     let bytes = &*repair::colour_transform(bytes);
     let meta = read_header(bytes, limits)?.meta;
@@ -168,7 +171,7 @@ impl DecodeTarget {
     ///
     /// # Errors
     /// Returns [`ImageError::TooManyPixels`] if neither is within the limit.
-    pub(super) fn required_bytes(
+    pub(crate) fn required_bytes(
         self,
         bytes: &[u8],
         header: &Header,
@@ -242,7 +245,7 @@ fn round_up(side: f64) -> u32 {
 
 /// Returns an image as its decoder would return it.
 #[cfg(test)]
-pub(super) fn whole(image: &RgbImage, orientation: Orientation) -> Stored {
+pub(crate) fn whole(image: &RgbImage, orientation: Orientation) -> Stored {
     let (width, height) = match orientation.to_exif() {
         1..5 => image.dimensions(),
         _ => (image.height(), image.width()),

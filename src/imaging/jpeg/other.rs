@@ -4,14 +4,14 @@
 use image::RgbImage;
 use jpeg_decoder::{Decoder, Error, PixelFormat};
 
-use super::ImageError;
-use super::jpeg::{END, Ending, ending, tidy};
-use super::walk::jpeg_segment;
+use super::{END, Ending, ending, tidy};
 use crate::domain::ImageFormat;
+use crate::imaging::ImageError;
+use crate::imaging::facts::walk::jpeg_segment;
 
 /// Decodes to RGB. The decoder reads missing data as zeros, so the file is decoded a second time with more data at the
 /// end of each scan: the file is complete only if both results are equal.
-pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let with_end;
     let bytes = match ending(bytes) {
         Ending::Cut => return Err(ImageError::truncated(ImageFormat::Jpeg)),

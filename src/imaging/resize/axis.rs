@@ -8,20 +8,20 @@
 
 /// One axis of the image in its stored orientation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     /// The first pixel of the image that is used.
-    pub(super) from: u32,
+    pub(crate) from: u32,
     /// The number of pixels that are used.
-    pub(super) length: u32,
+    pub(crate) length: u32,
     /// The number of pixels after resizing.
-    pub(super) resized: u32,
+    pub(crate) resized: u32,
     /// The first pixel of the square, counted after resizing.
-    pub(super) cut: u32,
+    pub(crate) cut: u32,
 }
 
 /// How the resized length of a side is converted to whole pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fraction {
+pub(crate) enum Fraction {
     /// Rounded to the nearest number, halves to the even number.
     Rounded,
     /// Rounded down.
@@ -34,7 +34,7 @@ const MAX_EXACT_RATIO: u64 = 8;
 impl Axis {
     /// Plans the axis along `side` for an image whose shorter side is `shortest` and a square of `size` pixels. A
     /// mirrored axis is cut at the place where the upright image would be cut.
-    pub(super) fn plan(side: u32, shortest: u32, size: u32, fraction: Fraction, mirrored: bool) -> Self {
+    pub(crate) fn plan(side: u32, shortest: u32, size: u32, fraction: Fraction, mirrored: bool) -> Self {
         let resized = scaled(side, shortest, size, fraction);
         let spare = resized - u64::from(size);
         let cut = if mirrored { spare - spare / 2 } else { spare / 2 };

@@ -6,7 +6,8 @@ use image::{DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat as Foreign,
 
 use super::*;
 use crate::domain::{FailureClass, ImageFormat};
-use crate::imaging::{decoded_size, exif, validate_image};
+use crate::imaging::facts::exif;
+use crate::imaging::{decoded_size, validate_image};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_decode_bytes: 1 << 23 };
 const SMALL: Preprocessing = Preprocessing::crop(8);

@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use flate2::read::ZlibDecoder;
 
-use super::exif::{self, Metadata};
+use crate::imaging::facts::exif::{self, Metadata};
 
 /// Maximum number of decompressed bytes for all text chunks of one file together.
 const MAX_TEXT_BYTES: u64 = 8 << 20;
@@ -15,7 +15,7 @@ const MAX_PROFILE_BYTES: u64 = 4 << 20;
 
 /// Reads the orientation from text chunks. Each file needs its own reader, because the limit applies to all of its
 /// chunks together.
-pub(super) struct TextReader {
+pub(crate) struct TextReader {
     left: u64,
 }
 
@@ -27,7 +27,7 @@ impl Default for TextReader {
 
 impl TextReader {
     /// Processes a `tEXt`, `zTXt` or `iTXt` chunk.
-    pub(super) fn take(&mut self, kind: [u8; 4], chunk: &[u8], metadata: &mut Metadata<'_>) {
+    pub(crate) fn take(&mut self, kind: [u8; 4], chunk: &[u8], metadata: &mut Metadata<'_>) {
         let Some((keyword, rest)) = split_at_zero(chunk) else { return };
         let is_xmp = keyword == b"XML:com.adobe.xmp";
         let is_profile =
@@ -65,7 +65,7 @@ impl TextReader {
 }
 
 /// Returns the colour profile of an `iCCP` chunk, or `None` if it is damaged or too large.
-pub(super) fn profile(chunk: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn profile(chunk: &[u8]) -> Option<Vec<u8>> {
     let (_name, rest) = split_at_zero(chunk)?;
     let profile = inflate(rest.strip_prefix(&[0])?, MAX_PROFILE_BYTES + 1);
     (profile.len() as u64 <= MAX_PROFILE_BYTES).then_some(profile)

@@ -1,7 +1,7 @@
 //! Detects the format of a file by its first bytes only, because keys and content types can be wrong.
 
-use super::ImageError;
 use crate::domain::ImageFormat;
+use crate::imaging::ImageError;
 
 /// Returns the format by the magic bytes.
 ///

@@ -4,15 +4,15 @@
 //! image can be rejected before a decoder has allocated any memory.
 
 /// One JPEG marker: its code, the data after its length (empty for markers without a length), and the offset after it.
-pub(super) struct Segment<'a> {
-    pub(super) marker: u8,
-    pub(super) body: &'a [u8],
-    pub(super) end: usize,
+pub(crate) struct Segment<'a> {
+    pub(crate) marker: u8,
+    pub(crate) body: &'a [u8],
+    pub(crate) end: usize,
 }
 
 /// Returns the segment of the first marker at or after `from`, or `None` if the file ends before the end of the
 /// segment.
-pub(super) fn jpeg_segment(bytes: &[u8], from: usize) -> Option<Segment<'_>> {
+pub(crate) fn jpeg_segment(bytes: &[u8], from: usize) -> Option<Segment<'_>> {
     let mut at = from;
     loop {
         at += memchr::memchr(0xFF, bytes.get(at..)?)?;
@@ -35,7 +35,7 @@ pub(super) fn jpeg_segment(bytes: &[u8], from: usize) -> Option<Segment<'_>> {
 }
 
 /// Returns the PNG chunks as type and data. Stops at a truncated chunk.
-pub(super) fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+pub(crate) fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = bytes.get(8..).unwrap_or_default();
     std::iter::from_fn(move || {
         let (length, after) = rest.split_first_chunk::<4>()?;
@@ -49,7 +49,7 @@ pub(super) fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])
 
 /// Returns the chunks of a RIFF body as type and data. A truncated chunk is returned as far as it exists and is the
 /// last one.
-pub(super) fn riff_chunks(body: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+pub(crate) fn riff_chunks(body: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = body;
     std::iter::from_fn(move || {
         let (kind, after) = rest.split_first_chunk::<4>()?;
@@ -63,16 +63,16 @@ pub(super) fn riff_chunks(body: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])
 
 /// Facts from the blocks of a GIF.
 #[derive(Default)]
-pub(super) struct GifFrames {
+pub(crate) struct GifFrames {
     /// The number of frames, as far as the file goes.
-    pub(super) count: u32,
+    pub(crate) count: u32,
     /// The position and size of the first frame in pixels: left, top, width, height.
-    pub(super) first: Option<[u16; 4]>,
+    pub(crate) first: Option<[u16; 4]>,
     /// Whether the file has its last block.
-    pub(super) is_complete: bool,
+    pub(crate) is_complete: bool,
 }
 
-pub(super) fn gif_frames(bytes: &[u8]) -> GifFrames {
+pub(crate) fn gif_frames(bytes: &[u8]) -> GifFrames {
     let palette_bytes = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
     let mut frames = GifFrames::default();
     let mut at = 13 + palette_bytes(bytes.get(10).copied().unwrap_or(0));

@@ -2,12 +2,13 @@
 
 use image::metadata::Orientation;
 
-use super::coding::{Coding, CodingReader};
 use super::exif::Metadata;
-use super::png_text::TextReader;
+use super::sniff::sniff;
 use super::walk::{gif_frames, jpeg_segment, png_chunks, riff_chunks};
-use super::{ImageError, Limits, sniff};
 use crate::domain::{ImageFormat, ImageMeta};
+use crate::imaging::jpeg::coding::{Coding, CodingReader};
+use crate::imaging::png::text::TextReader;
+use crate::imaging::{ImageError, Limits};
 
 /// The facts from the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> 
 }
 
 /// Does the same without the check of the memory, which depends on how much of the image is decoded.
-pub(super) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
+pub(crate) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
     let size = bytes.len() as u64;
     if size > limits.max_bytes {
         return Err(ImageError::TooLarge { bytes: size, limit: limits.max_bytes });
@@ -58,7 +59,7 @@ pub(super) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageE
 
 impl Header {
     /// Returns the error for an image whose decoding would take more memory than is allowed.
-    pub(super) fn too_much_memory(&self, limits: &Limits) -> ImageError {
+    pub(crate) fn too_much_memory(&self, limits: &Limits) -> ImageError {
         let (needed, allowed) = (self.decoded_bytes, limits.max_decode_bytes);
         let limit = format!("decoding takes {needed} bytes, at most {allowed} are allowed (IMAGE_MAX_DECODE_MB)");
         ImageError::TooManyPixels { width: self.meta.width, height: self.meta.height, limit }

@@ -1,6 +1,10 @@
 //! Decodes JPEG with zune-jpeg. The lenient mode of zune-jpeg accepts incomplete files, so this module also checks that
 //! the data is complete.
 
+pub(crate) mod cmyk;
+pub(crate) mod coding;
+mod other;
+
 use std::collections::BTreeMap;
 
 use image::{DynamicImage, RgbImage};
@@ -10,11 +14,11 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::walk::jpeg_segment;
-use super::{ImageError, coding, jpeg_other};
 use crate::domain::ImageFormat;
+use crate::imaging::ImageError;
+use crate::imaging::facts::walk::jpeg_segment;
 
-pub(super) const END: [u8; 2] = [0xFF, 0xD9];
+pub(crate) const END: [u8; 2] = [0xFF, 0xD9];
 
 /// Decodes to RGB, also from gray, CMYK and YCCK.
 ///
@@ -23,10 +27,10 @@ pub(super) const END: [u8; 2] = [0xFF, 0xD9];
 /// without unneeded segments; lenient, which is accepted only if the last row has real pixels.
 ///
 /// Codings that zune-jpeg is known to decode to a wrong image go to another decoder: see [`coding`].
-pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
     let coding = coding::read(bytes);
     if coding.as_ref().is_some_and(|coding| !coding.is_read_by_zune()) {
-        return jpeg_other::decode(bytes).map(DynamicImage::ImageRgb8);
+        return other::decode(bytes).map(DynamicImage::ImageRgb8);
     }
     let image = match ending(bytes) {
         Ending::Marked => strict(bytes).or_else(|_| {
@@ -41,7 +45,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
 
 /// Returns the file without comments, metadata and junk between the headers. A complete Adobe segment is kept, because
 /// it says how the colours are stored.
-pub(super) fn tidy(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn tidy(bytes: &[u8]) -> Vec<u8> {
     let mut tidied = bytes[..2].to_vec();
     let mut at = 2;
     while let Some(segment) = jpeg_segment(bytes, at) {
@@ -67,7 +71,7 @@ fn has_last_row(image: &RgbImage) -> bool {
     image.rows().next_back().is_some_and(|mut row| row.any(|pixel| pixel.0 != [128; 3]))
 }
 
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// The end marker is present.
     Marked,
     /// All scans have started, but the data ends without an end marker. The data can still be complete.
@@ -76,7 +80,7 @@ pub(super) enum Ending {
     Cut,
 }
 
-pub(super) fn ending(bytes: &[u8]) -> Ending {
+pub(crate) fn ending(bytes: &[u8]) -> Ending {
     // Fast path: nearly every file ends with the marker, so a search is not necessary.
     if bytes.ends_with(&END) {
         return Ending::Marked;
@@ -138,7 +142,7 @@ impl ProgressiveScans {
 /// decoded with two different continuations: if the decoder needs more data, the two results differ. In a progressive
 /// image, zune-jpeg ignores the rest of a truncated scan, so the other decoder checks it first.
 fn decode_if_complete(bytes: &[u8], is_progressive: bool) -> Result<RgbImage, ImageError> {
-    if is_progressive && jpeg_other::decode(bytes).is_err() {
+    if is_progressive && other::decode(bytes).is_err() {
         return Err(ImageError::truncated(ImageFormat::Jpeg));
     }
     let end = bytes.iter().rposition(|&byte| byte != 0xFF).map_or(0, |at| at + 1);

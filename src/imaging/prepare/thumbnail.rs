@@ -5,10 +5,11 @@ use bytes::Bytes;
 use image::{DynamicImage, RgbImage};
 use jpeg_encoder::{ColorType, Encoder};
 
-use super::header::read_facts;
 use super::stored::{DecodeTarget, Pixels, Stored};
-use super::{Decode, ImageError, Limits, cmyk, colour, resize};
 use crate::domain::ImageFormat;
+use crate::imaging::facts::header::read_facts;
+use crate::imaging::jpeg::cmyk;
+use crate::imaging::{Decode, ImageError, Limits, colour, resize};
 
 /// Side in pixels of the square that a thumbnail fits into.
 pub const THUMBNAIL_SIDE: u32 = 256;
@@ -36,7 +37,7 @@ pub fn decoded_size(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
 const THUMBNAIL_ONLY: DecodeTarget = DecodeTarget { model: None, thumbnail: true };
 
 /// Makes the thumbnail of a decoded image. `bytes` is the file that it was decoded from.
-pub(super) fn from_stored(stored: &Stored, bytes: &[u8]) -> Result<Bytes, ImageError> {
+pub(crate) fn from_stored(stored: &Stored, bytes: &[u8]) -> Result<Bytes, ImageError> {
     let small = match &stored.pixels {
         Pixels::All(image) if image.width().max(image.height()) <= THUMBNAIL_SIDE => image.clone(),
         Pixels::All(_) | Pixels::Reduced { .. } => {
@@ -75,7 +76,7 @@ mod tests {
 
     use super::*;
     use crate::imaging::ImagingSettings;
-    use crate::imaging::stored::whole;
+    use crate::imaging::prepare::stored::whole;
 
     fn encode_jpeg(image: &RgbImage) -> Vec<u8> {
         let mut bytes = Vec::new();

@@ -1,15 +1,16 @@
 //! Describes the coding of a JPEG by its frame header: codings that no decoder supports, the decoder for
 //! each supported coding, and the memory that it needs.
 
-use super::walk::jpeg_segment;
-use super::{ImageError, cmyk};
+use super::cmyk;
+use crate::imaging::ImageError;
+use crate::imaging::facts::walk::jpeg_segment;
 
 /// The facts from the frame header and the first scan header of a JPEG.
-pub(super) struct Coding {
-    pub(super) width: u32,
-    pub(super) height: u32,
+pub(crate) struct Coding {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
     /// One (gray), three (YCbCr or RGB) or four (CMYK or YCCK).
-    pub(super) components: u8,
+    pub(crate) components: u8,
     /// Horizontal and vertical sampling factor of each component.
     sampling: Vec<(u8, u8)>,
     progressive: bool,
@@ -19,11 +20,11 @@ pub(super) struct Coding {
 
 /// Reads the frame header from segments that the caller passes one by one.
 #[derive(Default)]
-pub(super) struct CodingReader(Option<Result<Coding, ImageError>>);
+pub(crate) struct CodingReader(Option<Result<Coding, ImageError>>);
 
 impl CodingReader {
     /// Processes one segment. Only the first frame header is used.
-    pub(super) fn take(&mut self, marker: u8, body: &[u8]) {
+    pub(crate) fn take(&mut self, marker: u8, body: &[u8]) {
         match (marker, &mut self.0) {
             (0xC4 | 0xC8 | 0xCC, _) => {}
             (0xDE | 0xF7 | 0xC0..=0xCF, None) => self.0 = Some(parse_frame_header(marker, body)),
@@ -36,13 +37,13 @@ impl CodingReader {
     }
 
     /// Returns the frame header, if there was one.
-    pub(super) fn finish(self) -> Option<Result<Coding, ImageError>> {
+    pub(crate) fn finish(self) -> Option<Result<Coding, ImageError>> {
         self.0
     }
 }
 
 /// Returns the coding of a file, or `None` if the file does not have a readable frame header.
-pub(super) fn read(bytes: &[u8]) -> Option<Coding> {
+pub(crate) fn read(bytes: &[u8]) -> Option<Coding> {
     let mut reader = CodingReader::default();
     let mut at = 2;
     while let Some(segment) = jpeg_segment(bytes, at) {
@@ -97,7 +98,7 @@ fn unsupported_name(marker: u8) -> Option<&'static str> {
 impl Coding {
     /// Returns whether zune-jpeg decodes it correctly. It does not if a baseline image has several scans, or if the
     /// first component is not the one with the most samples. It rejects sampling factors of three.
-    pub(super) fn is_read_by_zune(&self) -> bool {
+    pub(crate) fn is_read_by_zune(&self) -> bool {
         let (across, down) = self.max_sampling();
         let has_supported_factors =
             self.sampling.iter().all(|&(across, down)| matches!((across, down), (1 | 2 | 4, 1 | 2 | 4)));
@@ -105,17 +106,17 @@ impl Coding {
     }
 
     /// Returns whether the image is progressive.
-    pub(super) fn is_progressive(&self) -> bool {
+    pub(crate) fn is_progressive(&self) -> bool {
         self.progressive
     }
 
     /// Returns whether the image is in CMYK (four components).
-    pub(super) fn is_cmyk(&self) -> bool {
+    pub(crate) fn is_cmyk(&self) -> bool {
         self.components == 4
     }
 
     /// Returns the bytes that its decoder allocates for this number of pixels, including the conversion to RGB.
-    pub(super) fn decoded_bytes(&self, pixels: u64) -> u64 {
+    pub(crate) fn decoded_bytes(&self, pixels: u64) -> u64 {
         let (across, down) = self.max_sampling();
         let whole = u64::from(across) * u64::from(down);
         let samples: u64 = self.sampling.iter().map(|&(across, down)| u64::from(across) * u64::from(down)).sum();

@@ -1,0 +1,7 @@
+//! What a file says about itself without being decoded: format, size, frames, orientation, completeness.
+
+pub(crate) mod complete;
+pub(crate) mod exif;
+pub(crate) mod header;
+pub(crate) mod sniff;
+pub(crate) mod walk;
