@@ -135,7 +135,7 @@ impl Bare {
         let tasks = self.pipeline.source().list(&scope).enumerate().map(|(ticket, image)| Task {
             ticket: i64::try_from(ticket).unwrap(),
             image: image.unwrap(),
-            have: StoreSet::default(),
+            stored_in: StoreSet::default(),
             possible_copy: None,
             metadata: BTreeMap::new(),
         });

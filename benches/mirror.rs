@@ -110,7 +110,7 @@ async fn remember(folder: &Path, listed: &[ImageRef]) {
             stores: StoreSet::parse("embedded"),
         };
         let (name, rows) = (collection.clone(), some.iter().map(row).collect());
-        ledger.write(move |tx| objects::record(tx, &name, rows)).await.unwrap();
+        ledger.write(move |tx| objects::put_all(tx, &name, rows)).await.unwrap();
     }
 }
 

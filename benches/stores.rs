@@ -100,13 +100,13 @@ async fn write(stores: &Stores, collection: &CollectionName, records: &[ImageRec
         store.drop_collection(collection).await.ok();
         store.ensure_image_collection(collection, &space()).await.unwrap();
     }
-    let have = StoreSet::default();
+    let stored_in = StoreSet::default();
     let started = Instant::now();
     stream::iter(records.chunks(batch))
         .map(|batch| {
-            let have = &have;
+            let stored_in = &stored_in;
             async move {
-                let mut answers = stores.upsert(collection, batch, have);
+                let mut answers = stores.upsert(collection, batch, stored_in);
                 while let Some(written) = answers.next().await {
                     assert!(written.outcome.unwrap().is_empty());
                 }

@@ -16,11 +16,11 @@ use glimpse::domain::{Secret, StoreSet};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings};
 use glimpse::imaging::Resize;
 use glimpse::jobs::pool::broker::{LeaseBroker, LeaseError, Offer};
+use glimpse::jobs::remote::protocol::wire::{JoinRequest, PROTOCOL, VERSION};
 use glimpse::jobs::remote::same_bucket::ObjectRead;
-use glimpse::jobs::remote::wire::{JoinRequest, PROTOCOL, VERSION};
 use glimpse::ledger::Report;
 use glimpse::pipeline::{Indexed, ItemOutcome, PipelineSettings, Stages, TaskOutcome};
-use glimpse::resilience::WaitBoard;
+use glimpse::resilience::WaitList;
 use glimpse::worker::{Measures, ServiceBroker, ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
 
@@ -124,7 +124,7 @@ impl Bench {
             token: Secret::new(job.token),
             node: None,
         };
-        let client = Arc::new(ServiceClient::new(settings, &WaitBoard::default()).unwrap());
+        let client = Arc::new(ServiceClient::new(settings, &WaitList::default()).unwrap());
         let provider = provider(clip);
         let space = provider.space().await.unwrap().as_ref().clone();
         let stores = StoreSet::parse("embedded");
@@ -147,7 +147,7 @@ impl Bench {
                     broker.report(vec![report], Vec::new()).await.unwrap();
                     batches += 1;
                 }
-                Ok(Offer::Over) | Err(LeaseError::Over) => break,
+                Ok(Offer::NoMoreWork) | Err(LeaseError::JobEnded) => break,
                 Err(error) => panic!("{error}"),
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{CollectionInfo, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
-use crate::index::stores::StoreStatuses;
+use crate::index::several_stores::StoreStatuses;
 use crate::index::{IndexError, Stores};
 use crate::jobs::Jobs;
 use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};

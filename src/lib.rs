@@ -23,7 +23,7 @@ pub mod worker;
 pub mod api;
 pub mod app;
 pub mod cli;
-pub mod clip;
+pub mod clip_server;
 pub mod config;
 pub mod demo;
 pub mod server;

@@ -12,8 +12,8 @@ mod metrics;
 mod openapi;
 pub mod replies;
 mod search;
-mod session;
 mod settings;
+mod sign_in;
 
 use std::any::Any;
 use std::sync::Arc;

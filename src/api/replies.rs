@@ -10,4 +10,4 @@ pub use super::jobs::{
     StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
 };
 pub use super::search::{ResultReply, SearchReply, TookReply};
-pub use super::session::{SessionReply, SessionRequest};
+pub use super::sign_in::{SessionReply, SessionRequest};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::auth::{Origin, Origins};
-use crate::domain::setting::{socket_addr, within};
+use crate::domain::setting::{check_range, socket_addr};
 use crate::domain::{Seconds, Secret, words};
 
 /// The settings of the HTTP API.
@@ -27,7 +27,7 @@ pub struct ApiSettings {
     pub glimpse_public_url: Option<Origin>,
     /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is cancelled, with 408 if its body has not arrived, otherwise
     /// with 504; 60 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]
     pub glimpse_request_timeout: Seconds,
     /// `K8S_NAMESPACE`: returned in the reply to a submitted job, for compatibility with iNatInq; `ml-system` by
     /// default.

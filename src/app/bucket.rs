@@ -82,7 +82,7 @@ pub(super) fn client_settings(settings: &Settings) -> Result<S3Settings, BuildEr
         if client.credentials.is_none() {
             return Err(BuildError::Setting(InvalidSetting(format!(
                 "there is no embedded bucket in {} (GLIMPSE_DATA_DIR) yet; start `glimpse serve`, or set S3_ENDPOINT",
-                settings.place.glimpse_data_dir.display()
+                settings.locations.glimpse_data_dir.display()
             ))));
         }
     }

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::serve::serve_until_drained;
 use super::{BuildError, providers};
-use crate::clip::router;
+use crate::clip_server::router;
 use crate::config::Settings;
 use crate::domain::InvalidSetting;
 use crate::embed::{ProviderKind, Verification, Verified};

@@ -14,7 +14,7 @@ use crate::ray::RayCluster;
 pub(super) fn placing(settings: &Settings, addr: SocketAddr) -> Result<Option<Placing>, BuildError> {
     let ray = &settings.ray;
     let Some(address) = &ray.ray_address else { return Ok(None) };
-    let url = settings.place.glimpse_url.as_ref();
+    let url = settings.locations.glimpse_url.as_ref();
     let advertised = ray.advertised(address, url, &Endpoint::on_this_machine(addr))?;
     let cluster = RayCluster::new(address, ray, advertised)?;
     let (max_retries, timeout) = (ray.ray_task_max_retries, ray.timeout());

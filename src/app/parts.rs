@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::BuildError;
 use crate::config::Settings;
 use crate::images::{Originals, Thumbnails};
-use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
+use crate::resilience::{Breaker, BreakerSettings, Guard, WaitList};
 use crate::source::{
     EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, S3Credentials, S3Endpoint, S3Settings, S3Source,
 };
@@ -55,20 +55,20 @@ pub(super) async fn bucket(settings: &Settings) -> Result<(S3Settings, Option<Em
 pub(super) async fn source(
     settings: &Settings,
     client: S3Settings,
-    waiting: &WaitBoard,
+    waiting: &WaitList,
 ) -> Result<Arc<dyn ImageSource>, BuildError> {
     let breaker = Breaker::new(BreakerSettings {
         threshold: settings.source.s3_circuit_breaker_threshold,
         cool_down: settings.source.s3_circuit_breaker_timeout.duration(),
     });
-    let guard = Guard::background("s3", waiting.clone()).through(Arc::new(breaker.with_metrics("s3")));
+    let guard = Guard::background("s3", waiting.clone()).with_breaker(Arc::new(breaker.with_metrics("s3")));
     Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), guard)))
 }
 
 /// Returns thumbnails and originals for requests. They do not wait for a bucket that is down.
 pub(super) async fn images(settings: &Settings, client: S3Settings) -> Result<(Thumbnails, Originals), BuildError> {
     let source = Arc::new(S3Source::new(client).await?);
-    let folder = settings.place.glimpse_data_dir.join("thumbnails");
+    let folder = settings.locations.glimpse_data_dir.join("thumbnails");
     let limits = settings.imaging.limits();
     let thumbnails =
         Thumbnails::open(source.clone(), &folder, settings.images.glimpse_thumbnail_cache_mb.bytes(), limits)
@@ -119,5 +119,5 @@ async fn start_bucket_server(settings: &Settings) -> Result<EmbeddedS3, BuildErr
 
 /// Returns the folder in which the embedded S3 server stores its objects and its credentials.
 pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
-    settings.place.glimpse_data_dir.join("s3")
+    settings.locations.glimpse_data_dir.join("s3")
 }

@@ -18,7 +18,7 @@ pub(super) fn start_lines(settings: &Settings, addr: SocketAddr, server: Option<
         (0, true) => "no key, OPEN TO EVERYONE (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
         (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
     };
-    let folder = settings.place.glimpse_data_dir.display();
+    let folder = settings.locations.glimpse_data_dir.display();
     let mut lines = vec![
         format!("service  http://{addr}  (GLIMPSE_ADDR)"),
         format!("docs     http://{addr}/docs"),

@@ -12,7 +12,7 @@ use crate::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
 use crate::index::remote::{RecordsClient, RemoteIndex};
 use crate::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as StoreSet};
-use crate::resilience::{Breaker, Guard, WaitBoard};
+use crate::resilience::{Breaker, Guard, WaitList};
 
 /// Maximum number of concurrent calls of all jobs to one store.
 const JOB_PERMITS: usize = 16;
@@ -33,7 +33,7 @@ pub(super) struct Stores {
 }
 
 /// Opens the stores. Makes no network call to remote stores yet: a store that is down now may be up when it is needed.
-pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Stores, BuildError> {
+pub(super) async fn open(settings: &Settings, wait_list: &WaitList) -> Result<Stores, BuildError> {
     let (mut jobs, mut searches, mut lost) = (Vec::new(), Vec::new(), Lost::new());
     for kind in settings.index.vector_db_provider.as_slice() {
         let (background, interactive) = match kind {
@@ -44,14 +44,14 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
                 }
                 let index: Arc<dyn ImageIndex> = Arc::new(index);
                 // Jobs wait while the disk is full. A local store needs no circuit breaker and no timeout.
-                let guard = Guard::background(kind.name(), board.clone());
+                let guard = Guard::background(kind.name(), wait_list.clone());
                 (Arc::new(Resilient::new(index.clone(), guard)) as _, index)
             }
             StoreKind::Qdrant => {
-                for_jobs_and_searches(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board)
+                for_jobs_and_searches(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, wait_list)
             }
             StoreKind::Weaviate => {
-                for_jobs_and_searches(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, board)
+                for_jobs_and_searches(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, wait_list)
             }
         };
         jobs.push(background);
@@ -65,16 +65,16 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
 pub(super) fn open_for_worker(
     settings: &Settings,
     service: &Arc<dyn RecordsClient>,
-    board: &WaitBoard,
+    wait_list: &WaitList,
 ) -> Result<Vec<Arc<dyn ImageIndex>>, BuildError> {
     let store = |kind: &StoreKind| -> Result<Arc<dyn ImageIndex>, BuildError> {
         Ok(match kind {
             StoreKind::Embedded => Arc::new(RemoteIndex::new(service.clone())),
             StoreKind::Qdrant => {
-                for_jobs_and_searches(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board).0
+                for_jobs_and_searches(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, wait_list).0
             }
             StoreKind::Weaviate => {
-                for_jobs_and_searches(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, board).0
+                for_jobs_and_searches(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, wait_list).0
             }
         })
     };
@@ -82,7 +82,7 @@ pub(super) fn open_for_worker(
 }
 
 pub(super) async fn embedded(settings: &Settings) -> Result<EmbeddedIndex, BuildError> {
-    let folder = settings.place.glimpse_data_dir.join("index");
+    let folder = settings.locations.glimpse_data_dir.join("index");
     let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&folder)).await;
     Ok(opened.map_err(|_| BuildError::Panicked("opening the embedded index"))??)
 }
@@ -109,17 +109,17 @@ pub(super) fn weaviate(settings: &IndexSettings) -> WeaviateSettings {
 fn for_jobs_and_searches(
     raw: Arc<dyn ImageIndex>,
     settings: &Settings,
-    board: &WaitBoard,
+    wait_list: &WaitList,
 ) -> (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>) {
     let timeout = settings.index.vector_db_timeout.duration();
     let breaker = Arc::new(Breaker::new(settings.index.breaker()).with_metrics(raw.name()));
-    let background = Guard::background(raw.name(), board.clone()).through(breaker.clone());
+    let background = Guard::background(raw.name(), wait_list.clone()).with_breaker(breaker.clone());
     // Half of the timeout of the request, so that the client still gets the reason of a failure.
     let search_timeout = timeout.min(settings.api.glimpse_request_timeout.duration() / 2);
-    let interactive = Guard::interactive(raw.name(), SEARCH_RETRIES).through(breaker);
+    let interactive = Guard::interactive(raw.name(), SEARCH_RETRIES).with_breaker(breaker);
     (
-        Arc::new(Resilient::new(raw.clone(), background.with_permits(JOB_PERMITS).within(timeout))),
-        Arc::new(Resilient::new(raw, interactive.with_permits(SEARCH_PERMITS).within(search_timeout))),
+        Arc::new(Resilient::new(raw.clone(), background.with_permits(JOB_PERMITS).with_timeout(timeout))),
+        Arc::new(Resilient::new(raw, interactive.with_permits(SEARCH_PERMITS).with_timeout(search_timeout))),
     )
 }
 

@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::index::Stores;
 use crate::index::remote::RecordsClient;
 use crate::pipeline::Pipeline;
-use crate::resilience::WaitBoard;
+use crate::resilience::WaitList;
 use crate::worker::{ServiceClient, Worker, WorkerError, WorkerSettings};
 
 /// A worker that is built but has not started.
@@ -25,7 +25,7 @@ impl WorkerApp {
     /// # Errors
     /// [`BuildError`]
     pub async fn build(settings: &Settings, worker: WorkerSettings) -> Result<Self, BuildError> {
-        let waiting = WaitBoard::default();
+        let waiting = WaitList::default();
         let client = Arc::new(ServiceClient::new(worker, &waiting)?);
         let source = parts::source(settings, bucket::client_settings(settings)?, &waiting).await?;
         let raw = providers::raw(settings).await?;

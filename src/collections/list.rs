@@ -1,7 +1,7 @@
 //! Lists the collections of the stores.
 
 use crate::domain::CollectionInfo;
-use crate::index::stores::Merged;
+use crate::index::several_stores::Merged;
 use crate::jobs::error::JobsError;
 use crate::jobs::service::Jobs;
 

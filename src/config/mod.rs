@@ -1,7 +1,7 @@
 //! The settings of all modules, read from environment variables. An empty variable counts as unset.
 
 mod former_names;
-mod place;
+mod locations;
 mod secret_files;
 mod unknown;
 mod variables;
@@ -23,7 +23,7 @@ use crate::ray::RaySettings;
 use crate::source::SourceSettings;
 use crate::telemetry::TelemetrySettings;
 
-pub use place::PlaceSettings;
+pub use locations::LocationSettings;
 
 use variables::Variables;
 
@@ -31,7 +31,7 @@ use variables::Variables;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "each field is documented by its type")]
 pub struct Settings {
-    pub place: PlaceSettings,
+    pub locations: LocationSettings,
     pub api: ApiSettings,
     pub source: SourceSettings,
     pub embed: EmbedSettings,
@@ -90,7 +90,7 @@ impl Settings {
 
     fn read(variables: &Variables, errors: &mut Vec<String>) -> Result<Self, serde::de::value::Error> {
         Ok(Self {
-            place: variables::read(variables, errors)?,
+            locations: variables::read(variables, errors)?,
             api: variables::read(variables, errors)?,
             source: variables::read(variables, errors)?,
             embed: variables::read(variables, errors)?,
@@ -125,7 +125,7 @@ impl Settings {
     /// Returns the address at which the commands find the service: `GLIMPSE_URL`, or else that of `GLIMPSE_ADDR`.
     pub fn service_url(&self) -> Endpoint {
         let addr = self.api.glimpse_addr;
-        self.place.glimpse_url.clone().unwrap_or_else(|| Endpoint::on_this_machine(addr))
+        self.locations.glimpse_url.clone().unwrap_or_else(|| Endpoint::on_this_machine(addr))
     }
 
     /// Returns a warning for each setting that is set but has no effect, because another setting selects something else.

@@ -28,7 +28,7 @@ fn variables_are_read_into_the_settings_of_their_module() {
     assert!(!settings.source.s3_path_style);
     assert_eq!(settings.imaging.limits().max_bytes, 7 * 1024 * 1024);
     assert_eq!(settings.api.keys().len(), 2);
-    assert_eq!(settings.place.glimpse_data_dir, std::path::Path::new("/var/lib/glimpse"));
+    assert_eq!(settings.locations.glimpse_data_dir, std::path::Path::new("/var/lib/glimpse"));
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Serialize for ByteSize {
 ///
 /// # Errors
 /// Fails if the value is not a whole number in this range.
-pub fn within<'de, D, T, const MIN: u64, const MAX: u64>(deserializer: D) -> Result<T, D::Error>
+pub fn check_range<'de, D, T, const MIN: u64, const MAX: u64>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: TryFrom<u64>,

@@ -16,7 +16,8 @@ pub struct Task {
     pub image: ImageRef,
     /// Stores that have the image already, in this version and space: its record is copied from there to the others,
     /// without a new embedding.
-    pub have: StoreSet,
+    #[serde(rename = "have")]
+    pub stored_in: StoreSet,
     /// An image of the collection whose bytes are possibly the same: if they are, its vector is used again.
     #[serde(rename = "twin")]
     pub possible_copy: Option<ImageUri>,
@@ -42,9 +43,10 @@ pub enum ItemOutcome {
     Indexed(Indexed),
     /// Some stores have the image and another is waited for: the item is not done. Reported only if the wait takes
     /// long.
-    Lags(Indexed),
+    #[serde(rename = "lags")]
+    PartlyStored(Indexed),
     /// The image could not be indexed. If some stores have accepted it before another refused it, they were reported
-    /// with [`ItemOutcome::Lags`].
+    /// with [`ItemOutcome::PartlyStored`].
     Failed(ItemFailure),
 }
 

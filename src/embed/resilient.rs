@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
-use crate::resilience::{AttributedError, Guard};
+use crate::resilience::{CheckedCallError, Guard};
 
 /// A provider whose calls are retried by the policy of its guard. Jobs and searches each have one, over the same
 /// adapter and the same breaker.
@@ -31,20 +31,20 @@ impl ImageEmbeddingProvider for Resilient {
 
     /// One call for the guard, although a probe makes several: if one of them fails, the whole probe is retried.
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        self.guard.for_calls(probe::MAX_PROBE_CALLS).call(|| self.inner.space()).await
+        self.guard.with_timeout_times(probe::MAX_PROBE_CALLS).call(|| self.inner.space()).await
     }
 
     async fn recheck_space(&self) -> Result<Arc<Space>, EmbedError> {
-        self.guard.for_calls(probe::MAX_PROBE_CALLS).call(|| self.inner.recheck_space()).await
+        self.guard.with_timeout_times(probe::MAX_PROBE_CALLS).call(|| self.inner.recheck_space()).await
     }
 
     /// Background retries for one image are not endless: if the provider passes its probe, the image is the cause.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         let embed = || self.inner.embed_image_batch(images);
-        match self.guard.call_attributed(|_| true, embed, || self.inner.space()).await {
+        match self.guard.call_checking_input(|_| true, embed, || self.inner.space()).await {
             Ok(embeddings) => Ok(embeddings),
-            Err(AttributedError::Call(error)) => Err(error),
-            Err(AttributedError::Input { tries, error }) => {
+            Err(CheckedCallError::Call(error)) => Err(error),
+            Err(CheckedCallError::BadInput { tries, error }) => {
                 let dependency = self.guard.dependency().to_owned();
                 let images = images.len();
                 tracing::warn!(dependency, tries, images, %error, "the embedding provider fails for this input only");

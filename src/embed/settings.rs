@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind::ProviderKind;
 use super::local::{BUILT_IN, Precision};
-use crate::domain::setting::within;
+use crate::domain::setting::check_range;
 use crate::domain::{Endpoint, Seconds, Secret};
 use crate::resilience::BreakerSettings;
 
@@ -37,19 +37,19 @@ pub struct EmbedSettings {
     /// `OLLAMA_MODEL`: model that makes the vectors of texts; `nomic-embed-text` by default.
     pub ollama_model: String,
     /// `CLIP_TIMEOUT`: timeout in seconds of a call to a remote provider; 120 by default. Searches have a shorter one.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]
     pub clip_timeout: Seconds,
     /// `CLIP_CIRCUIT_BREAKER_THRESHOLD`: consecutive failed calls after which the breaker opens; 5 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 1000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 1000>")]
     pub clip_circuit_breaker_threshold: u32,
     /// `CLIP_CIRCUIT_BREAKER_TIMEOUT`: seconds for which the breaker stays open; 30 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]
     pub clip_circuit_breaker_timeout: Seconds,
     /// `GLIMPSE_TEXT_CACHE`: number of search texts with cached vectors, about 2 KB each; 4096 by default, 0: none.
-    #[serde(deserialize_with = "within::<_, _, 0, 1_000_000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 0, 1_000_000>")]
     pub glimpse_text_cache: usize,
     /// `GLIMPSE_EMBED_THREADS`: inference workers of one thread each; 0 (default): one for each core.
-    #[serde(deserialize_with = "within::<_, _, 0, 1024>")]
+    #[serde(deserialize_with = "check_range::<_, _, 0, 1024>")]
     pub glimpse_embed_threads: usize,
 }
 

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::domain::{DependencyError, FailureKind, Probe};
-use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
+use crate::resilience::{Breaker, BreakerSettings, WaitList};
 
 pub(in crate::embed) const COOL_DOWN: Duration = Duration::from_secs(20);
 
@@ -124,25 +124,25 @@ async fn a_failed_probe_is_cached_for_30_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_background_guard_waits_for_an_outage_but_not_for_a_failed_probe() {
     let fake = Fake::with_size(0);
-    let board = WaitBoard::default();
+    let wait_list = WaitList::default();
     let verified =
-        Verified::new(fake.clone(), verification(&fake)).with_guard(Guard::background("clip", board.clone()));
+        Verified::new(fake.clone(), verification(&fake)).with_guard(Guard::background("clip", wait_list.clone()));
     let begun = Instant::now();
     let comes_back = async {
         tokio::time::sleep(Duration::from_mins(1)).await;
-        let waiting = board.snapshot().unwrap();
+        let waiting = wait_list.snapshot().unwrap();
         assert_eq!(waiting.dependency, "clip");
         fake.set_size(4);
     };
     let (space, ()) = tokio::join!(verified.space(), comes_back);
     space.unwrap();
     assert!(begun.elapsed() < Duration::from_secs(70), "{:?}", begun.elapsed());
-    assert_eq!(board.snapshot(), None);
+    assert_eq!(wait_list.snapshot(), None);
 
     let wrong_provider = Fake::with_size(4);
     wrong_provider.fails_probe.store(true, Ordering::SeqCst);
     let verified = Verified::new(wrong_provider.clone(), verification(&wrong_provider))
-        .with_guard(Guard::background("clip", board));
+        .with_guard(Guard::background("clip", wait_list));
     assert!(matches!(verified.space().await, Err(EmbedError::ProbeFailed(_))));
     assert_eq!(wrong_provider.probes(), 1);
 }
@@ -198,7 +198,7 @@ async fn a_provider_is_probed_again_after_an_outage() {
 async fn a_provider_needed_while_its_breaker_is_open_is_probed_until_it_is_back() {
     let fake = Fake::with_size(4);
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN }));
-    let guard = Guard::interactive("clip", 0).through(breaker.clone());
+    let guard = Guard::interactive("clip", 0).with_breaker(breaker.clone());
     let resilient = Arc::new(crate::embed::Resilient::new(fake.clone(), guard));
     let verification = Arc::new(Verification::new(resilient.clone(), Some(breaker)));
     let cached = crate::embed::TextCache::new(

@@ -1,13 +1,13 @@
 //! Access to one indexed image: its record, its thumbnail, its original, and its removal from the index. The object in
 //! the bucket is never changed.
 
-mod cache;
 mod in_progress;
 mod objects;
 mod originals;
 mod reader;
 mod settings;
 mod stream;
+mod thumbnail_cache;
 mod thumbnails;
 
 use futures::future::join_all;

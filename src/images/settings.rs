@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ByteSize;
-use crate::domain::setting::within;
+use crate::domain::setting::check_range;
 
 /// The settings of indexed images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,7 +11,7 @@ use crate::domain::setting::within;
 pub struct ImagesSettings {
     /// `GLIMPSE_THUMBNAIL_CACHE_MB`: the maximum size of the thumbnails that were made on request and are kept in the
     /// data folder; 256 by default.
-    #[serde(deserialize_with = "within::<_, _, 0, 1_048_576>")]
+    #[serde(deserialize_with = "check_range::<_, _, 0, 1_048_576>")]
     pub glimpse_thumbnail_cache_mb: ByteSize,
 }
 

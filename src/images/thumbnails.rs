@@ -12,9 +12,9 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::ImagesError;
-use super::cache::Cache;
 use super::in_progress::InProgress;
 use super::objects::Objects;
+use super::thumbnail_cache::ThumbnailCache;
 use crate::domain::{ImageFormat, ImageRecord, ImageUri};
 use crate::imaging::{self, Limits};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
@@ -34,7 +34,7 @@ const PERMIT_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Thumbnails {
     objects: Objects,
-    cache: Cache,
+    cache: ThumbnailCache,
     limits: Limits,
     /// Limits the number of decodes to one per core.
     cores: Arc<Semaphore>,
@@ -76,7 +76,7 @@ impl Thumbnails {
     /// Fails if the folder cannot be used.
     pub fn open(source: Arc<dyn ImageSource>, folder: &Path, max_bytes: u64, limits: Limits) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let cache = Cache::open(folder, max_bytes)?;
+        let cache = ThumbnailCache::open(folder, max_bytes)?;
         Ok(Self {
             objects: Objects(source),
             cache,

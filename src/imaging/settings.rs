@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Limits, Resize};
 use crate::domain::ByteSize;
-use crate::domain::setting::within;
+use crate::domain::setting::check_range;
 
 /// The settings of image decoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,14 +12,14 @@ use crate::domain::setting::within;
 pub struct ImagingSettings {
     /// `IMAGE_MAX_SIZE_MB`: larger files are rejected by their listed size, by their header and while reading; 50 by
     /// default.
-    #[serde(deserialize_with = "within::<_, _, 1, 4096>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 4096>")]
     pub image_max_size_mb: ByteSize,
     /// `IMAGE_MAX_PIXELS`: images with more pixels are rejected by their header; 300,000,000 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 10_000_000_000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 10_000_000_000>")]
     pub image_max_pixels: u64,
     /// `IMAGE_MAX_DECODE_MB`: the memory that decoding an image may allocate; 512 by default. Large images
     /// are reduced while decoding.
-    #[serde(deserialize_with = "within::<_, _, 1, 65_536>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 65_536>")]
     pub image_max_decode_mb: ByteSize,
     /// `IMAGE_RESIZE`: `crop` (default) cuts off both ends of the longer side, `pad` keeps the whole image and fills
     /// the rest. It is part of the identity of the embedding space.
@@ -91,7 +91,7 @@ impl From<Colour> for String {
 
 /// Reads a side of the model's square in pixels.
 fn target_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
-    within::<_, _, 16, 2048>(deserializer).map(Some)
+    check_range::<_, _, 16, 2048>(deserializer).map(Some)
 }
 
 /// The allowed sides of the model's input square, in pixels.

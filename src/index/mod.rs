@@ -6,9 +6,9 @@ pub mod qdrant;
 pub mod remote;
 mod resilient;
 mod settings;
+pub mod several_stores;
 mod shared;
 mod size_limit;
-pub mod stores;
 pub mod weaviate;
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::resilience::Retryable;
 
 pub use resilient::Resilient;
 pub use settings::{IndexSettings, StoreKind, StoreKinds};
-pub use stores::Stores;
+pub use several_stores::Stores;
 
 /// The result of [`ImageIndex::ensure_image_collection`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

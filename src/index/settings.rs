@@ -5,9 +5,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::qdrant::check_key;
-use super::stores::ALL_STORES;
+use super::several_stores::ALL_STORES;
 use crate::domain::endpoint::without_path;
-use crate::domain::setting::within;
+use crate::domain::setting::check_range;
 use crate::domain::{CollectionName, Endpoint, Seconds, Secret, words};
 use crate::http::bearer;
 use crate::resilience::BreakerSettings;
@@ -22,14 +22,14 @@ pub struct IndexSettings {
     /// `VECTOR_DB_COLLECTION`: the collection that is used if a request names none; `documents` by default.
     pub vector_db_collection: CollectionName,
     /// `VECTOR_DB_TIMEOUT`: time limit for one call of a store outside this process, in seconds; 30 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]
     pub vector_db_timeout: Seconds,
     /// `VECTOR_DB_CIRCUIT_BREAKER_THRESHOLD`: the number of consecutive failed calls that opens a store's circuit
     /// breaker; 5 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 1000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 1000>")]
     pub vector_db_circuit_breaker_threshold: u32,
     /// `VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT`: how long the breaker stays open, in seconds; 10 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]
     pub vector_db_circuit_breaker_timeout: Seconds,
     /// `QDRANT_URL`: Qdrant's gRPC address; `http://127.0.0.1:6334` by default. If it has the REST port, 6333, the gRPC
     /// port is used instead.

@@ -3,7 +3,7 @@
 use crate::domain::{CollectionName, InvalidCollectionName, JobId, JobState, SpaceMismatch};
 use crate::index::IndexError;
 use crate::jobs::placing::cluster::ClusterError;
-use crate::jobs::remote::worker_name::InvalidWorkerName;
+use crate::jobs::remote::protocol::worker_name::InvalidWorkerName;
 use crate::ledger::LedgerError;
 
 /// Why a request about jobs is refused.
@@ -28,7 +28,7 @@ pub enum JobsError {
     NoToken,
     /// The job has ended, so its token is not valid any more.
     #[error("the job has ended: its state is {}", .0.as_str())]
-    Over(JobState),
+    JobEnded(JobState),
     /// The worker must join the job first.
     #[error("the worker `{0}` has not joined the job since the service started; it must join again")]
     NotJoined(String),

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::domain::{CollectionName, Excludes, JobId};
 use crate::index::Stores;
 use crate::pipeline::Pipeline;
-use crate::resilience::WaitBoard;
+use crate::resilience::WaitList;
 
 use crate::ledger::Ledger;
 use remote::clock::Clock;
@@ -34,9 +34,9 @@ use run::progress::RunningJob;
 pub use error::JobsError;
 pub use placing::Placing;
 pub use pool::{Ended, Pool, PoolError};
-pub use remote::bounds::Bounded;
+pub use remote::protocol::bounds::Bounded;
+pub use remote::protocol::worker_name::{InvalidWorkerName, WorkerName};
 pub use remote::worker_job::WorkerJob;
-pub use remote::worker_name::{InvalidWorkerName, WorkerName};
 pub use service::{JobView, Jobs, Moved, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
 
@@ -69,7 +69,7 @@ pub struct JobParts {
     /// The cluster that places workers, if one is configured.
     pub placing: Option<Placing>,
     /// The dependencies that the process waits for.
-    pub waiting: WaitBoard,
+    pub waiting: WaitList,
     /// Cancelled when the process is asked to stop.
     pub drain: CancellationToken,
     /// Tracks every task of the job service.
@@ -87,11 +87,11 @@ pub(crate) struct JobService {
     pub(crate) thumbnail_prefix: String,
     pub(crate) exclude: Excludes,
     pub(crate) placing: Option<Placing>,
-    pub(crate) waiting: WaitBoard,
+    pub(crate) waiting: WaitList,
     pub(crate) drain: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) clock: Clock,
-    pub(crate) live: Mutex<HashMap<JobId, Arc<RunningJob>>>,
+    pub(crate) running_jobs: Mutex<HashMap<JobId, Arc<RunningJob>>>,
     /// Collections that no job may start on, because a verification or a removal uses them.
     pub(crate) reserved: Mutex<HashSet<CollectionName>>,
     /// Notified when a job was submitted or has ended.
@@ -99,7 +99,7 @@ pub(crate) struct JobService {
 }
 
 impl JobService {
-    pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<JobId, Arc<RunningJob>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn running_jobs(&self) -> MutexGuard<'_, HashMap<JobId, Arc<RunningJob>>> {
+        self.running_jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

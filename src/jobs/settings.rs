@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::setting::within;
+use crate::domain::setting::check_range;
 use crate::domain::{Seconds, Secret};
 
 /// The settings of jobs.
@@ -11,24 +11,24 @@ use crate::domain::{Seconds, Secret};
 pub struct JobSettings {
     /// `GLIMPSE_JOBS_AT_ONCE`: maximum number of jobs that run concurrently, counted separately for each executor
     /// (never two on one collection); 1 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 64>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 64>")]
     pub glimpse_jobs_at_once: usize,
     /// `GLIMPSE_JOB_QUEUE`: maximum number of waiting jobs; one more is refused with 429; 100 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 100_000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 100_000>")]
     pub glimpse_job_queue: usize,
     /// `IMAGE_BATCH_SIZE`: number of images in one lease; 10 by default. A pool holds as many leases as its pipeline
     /// needs.
-    #[serde(deserialize_with = "within::<_, _, 1, 10_000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 10_000>")]
     pub image_batch_size: usize,
     /// `GLIMPSE_LEASE_SECONDS`: a remote worker that sends no request for this many seconds loses its leases; 30 by
     /// default.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]
     pub glimpse_lease_seconds: Seconds,
     /// `GLIMPSE_WORKER_TOKEN`: the token that `glimpse worker` sends to the service: the `worker_token` of its job;
     /// empty by default.
     pub glimpse_worker_token: Secret,
     /// `GLIMPSE_JOBS_KEPT`: maximum number of ended jobs that are kept with their logs and failures; 1000 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 1_000_000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 1_000_000>")]
     pub glimpse_jobs_kept: u64,
     /// `GLIMPSE_RESUME`: whether unfinished jobs continue at the next start; `true` by default. With `false` they are
     /// stopped.

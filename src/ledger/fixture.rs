@@ -3,7 +3,7 @@
 use crate::domain::{
     CollectionName, Excludes, Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, StoreSet, Timestamp,
 };
-use crate::ledger::leases::work::Reported;
+use crate::ledger::leases::report::Reported;
 use crate::ledger::leases::{self, Leased};
 use crate::ledger::planning::{Page, Planned, Planning};
 use crate::ledger::{Ledger, ObjectRow, Report, jobs};
@@ -53,7 +53,7 @@ pub(crate) fn planning(lease_size: usize) -> Planning {
         lease_size,
         max_items: None,
         metadata: false,
-        owns: None,
+        owned_prefix: None,
         exclude: Excludes::default(),
         dry_run: None,
     }
@@ -88,13 +88,13 @@ pub(crate) async fn held(ledger: &Ledger, job: JobId) -> Vec<(String, u64)> {
 }
 
 pub(crate) async fn report(ledger: &Ledger, job: JobId, worker: &'static str, reports: Vec<Report>) -> Reported {
-    let reported = ledger.write(move |tx| leases::work::report(tx, job, &collection(), "s", worker, reports, None));
+    let reported = ledger.write(move |tx| leases::report::report(tx, job, &collection(), "s", worker, reports, None));
     reported.await.unwrap()
 }
 
 /// Records objects of [`collection`].
 pub(crate) async fn record(ledger: &Ledger, objects: Vec<ObjectRow>) {
-    ledger.write(move |tx| super::objects::record(tx, &collection(), objects)).await.unwrap();
+    ledger.write(move |tx| super::objects::put_all(tx, &collection(), objects)).await.unwrap();
 }
 
 /// Returns all objects of [`collection`].

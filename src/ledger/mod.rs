@@ -32,7 +32,7 @@ use crate::sqlite::Sqlite;
 
 pub use error::LedgerError;
 pub use failures::FailurePage;
-pub use leases::work::Report;
+pub use leases::report::Report;
 pub use leases::{Batch, Held};
 pub use logs::LogPage;
 pub use objects::ObjectRow;

@@ -32,7 +32,7 @@ pub(crate) struct PlacementRow {
     /// Whether the cluster has confirmed the submission.
     pub(crate) submitted: bool,
     /// Images of the job that were done or failed before this generation.
-    pub(crate) dealt_with: u64,
+    pub(crate) processed: u64,
     /// How many generations directly before this one ended without progress.
     pub(crate) fruitless: u32,
     /// Is increased with each change of the job's workers; see [`place`].
@@ -63,14 +63,14 @@ pub(crate) fn place(
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()?;
-    let Some((generation, dealt_with)) = placed else { return Ok(None) };
+    let Some((generation, processed)) = placed else { return Ok(None) };
     let submission = format!("glimpse-{job}-g{generation}");
     tx.execute(
         "INSERT OR REPLACE INTO placements(job, submission, dealt_with, fruitless) VALUES (?1, ?2, ?3, ?4)",
-        params![job, submission, dealt_with, fruitless],
+        params![job, submission, processed, fruitless],
     )?;
     leases::recall(tx, job)?;
-    Ok(Some(PlacementRow { submission, submitted: false, dealt_with, fruitless, generation }))
+    Ok(Some(PlacementRow { submission, submitted: false, processed, fruitless, generation }))
 }
 
 /// Records that the cluster has the current generation of a job.
@@ -88,7 +88,7 @@ pub(crate) fn find(db: &Connection, job: JobId) -> rusqlite::Result<Option<Place
         Ok(PlacementRow {
             submission: row.get(0)?,
             submitted: row.get(1)?,
-            dealt_with: row.get(2)?,
+            processed: row.get(2)?,
             fruitless: row.get(3)?,
             generation: row.get(4)?,
         })
@@ -172,7 +172,7 @@ mod tests {
 
         let second = placed(&ledger, job, "another", 1).await.unwrap();
         let submission = format!("glimpse-{job}-g2");
-        let expected = PlacementRow { submission, submitted: false, dealt_with: 0, fruitless: 1, generation: 2 };
+        let expected = PlacementRow { submission, submitted: false, processed: 0, fruitless: 1, generation: 2 };
         assert_eq!(second, expected);
         assert_eq!(state(&ledger, job).await.1.as_deref(), Some("another"));
         let Leased::Batch(batch) = fixture::lease(&ledger, job, "two", Some(i64::MAX)).await else { panic!("held") };

@@ -5,29 +5,29 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ByteSize;
-use crate::domain::setting::within;
+use crate::domain::setting::check_range;
 
 /// The settings of the pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PipelineSettings {
     /// `GLIMPSE_FETCH_LANES`: objects read from the bucket at once; 16 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 1024>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 1024>")]
     pub glimpse_fetch_lanes: usize,
     /// `GLIMPSE_PREPARE_THREADS`: images decoded and resized at once; 0 (default): one for each core.
-    #[serde(deserialize_with = "within::<_, _, 0, 1024>")]
+    #[serde(deserialize_with = "check_range::<_, _, 0, 1024>")]
     pub glimpse_prepare_threads: usize,
     /// `IMAGE_EMBED_BATCH_SIZE`: maximum number of images in one call of the embedding provider; 8 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 1024>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 1024>")]
     pub image_embed_batch_size: usize,
     /// `GLIMPSE_EMBED_LANES`: calls of the embedding provider at once; 0 (default): the number of cores plus one, which waits.
-    #[serde(deserialize_with = "within::<_, _, 0, 1024>")]
+    #[serde(deserialize_with = "check_range::<_, _, 0, 1024>")]
     pub glimpse_embed_lanes: usize,
     /// `GLIMPSE_UPSERT_LANES`: calls of the stores at once; 2 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 1024>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 1024>")]
     pub glimpse_upsert_lanes: usize,
     /// `GLIMPSE_MEMORY_MB`: bytes of images in flight, encoded and decoded, over all jobs; 512 by default.
-    #[serde(deserialize_with = "within::<_, _, 16, 1_048_576>")]
+    #[serde(deserialize_with = "check_range::<_, _, 16, 1_048_576>")]
     pub glimpse_memory_mb: ByteSize,
 }
 

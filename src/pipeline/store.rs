@@ -32,12 +32,12 @@ impl Steps {
     }
 
     /// Writes records to every store but those that `have` them.
-    async fn store(&self, pending: Vec<Pending>, have: StoreSet) {
+    async fn store(&self, pending: Vec<Pending>, stored_in: StoreSet) {
         let (pipeline, run) = (self.pipeline(), self.current_run());
         let (mut items, records): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|one| (Item::new(one.ticket, one.indexed), one.record)).unzip();
         run.write_lease.granted().await;
-        let mut answers = pipeline.stores.upsert(&run.collection, &records, &have);
+        let mut answers = pipeline.stores.upsert(&run.collection, &records, &stored_in);
         let mut worked = Duration::ZERO;
         let mut reported = true;
         let mut failed = None;
@@ -86,7 +86,7 @@ impl Steps {
                 continue;
             };
             if !item.indexed.stores.is_empty() {
-                self.report_outcome(item.ticket, ItemOutcome::Lags(item.indexed)).await;
+                self.report_outcome(item.ticket, ItemOutcome::PartlyStored(item.indexed)).await;
             }
             let class = FailureClass::IndexRejected;
             let failure = ItemFailure { uri: record.uri, class, message, attempts: 1 };
@@ -96,22 +96,23 @@ impl Steps {
 
     async fn report_lagging(&self, items: &[Item]) {
         for item in items.iter().filter(|item| !item.indexed.stores.is_empty()) {
-            self.report_outcome(item.ticket, ItemOutcome::Lags(item.indexed.clone())).await;
+            self.report_outcome(item.ticket, ItemOutcome::PartlyStored(item.indexed.clone())).await;
         }
     }
 
     /// Copies records that some store has to those that lack them. Returns the tasks that must be read from the bucket.
     pub(super) async fn copy(self, batch: Vec<Task>) -> Vec<Task> {
-        let (mut rest, mut lagging): (Vec<Task>, Vec<Task>) = batch.into_iter().partition(|task| task.have.is_empty());
+        let (mut rest, mut lagging): (Vec<Task>, Vec<Task>) =
+            batch.into_iter().partition(|task| task.stored_in.is_empty());
         while let Some(first) = lagging.first() {
-            let have = first.have.clone();
-            let (same_stores, others) = lagging.into_iter().partition(|task| task.have == have);
+            let stored_in = first.stored_in.clone();
+            let (same_stores, others) = lagging.into_iter().partition(|task| task.stored_in == stored_in);
             lagging = others;
-            match self.read(&have, same_stores).await {
+            match self.read(&stored_in, same_stores).await {
                 Ok((found, missing)) => {
                     rest.extend(missing);
                     if !found.is_empty() {
-                        self.store(found, have).await;
+                        self.store(found, stored_in).await;
                     }
                 }
                 Err(down) => return self.stop_with(down).unwrap_or_default(),
@@ -122,10 +123,10 @@ impl Steps {
 
     /// Returns the records of tasks, from any store that has them and answers, and the tasks whose records do not
     /// exist.
-    async fn read(&self, have: &StoreSet, tasks: Vec<Task>) -> Result<(Vec<Pending>, Vec<Task>), DependencyError> {
+    async fn read(&self, stored_in: &StoreSet, tasks: Vec<Task>) -> Result<(Vec<Pending>, Vec<Task>), DependencyError> {
         let run = self.current_run();
         let ids: Vec<ImageId> = tasks.iter().map(|task| task.image.uri.id()).collect();
-        let found = self.pipeline().stores.get_from_any(have, &run.collection, &ids).await;
+        let found = self.pipeline().stores.get_from_any(stored_in, &run.collection, &ids).await;
         let found = found.map_err(|(store, error)| as_dependency(store, error))?;
         let mut found: HashMap<ImageId, ImageRecord> = found.into_iter().map(|record| (record.id, record)).collect();
         let space = run.space.name();
@@ -135,7 +136,7 @@ impl Steps {
             let same = |record: &ImageRecord| record.payload.etag == task.image.etag && record.payload.space == space;
             if let Some(record) = record.filter(same) {
                 let (etag, size_bytes) = (record.payload.etag.clone(), record.payload.size_bytes);
-                let indexed = Indexed { etag, size_bytes, stores: have.clone(), copied: true };
+                let indexed = Indexed { etag, size_bytes, stores: stored_in.clone(), copied: true };
                 existing.push(Pending { ticket: task.ticket, indexed, record });
             } else {
                 missing.push(task);

@@ -58,7 +58,7 @@ impl Http {
     }
 
     /// Sets another timeout for requests.
-    pub(super) fn within(self, timeout: Duration) -> Self {
+    pub(super) fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 

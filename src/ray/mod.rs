@@ -69,8 +69,8 @@ impl RayCluster {
 
     /// Sets another timeout for requests.
     #[must_use]
-    pub fn within(self, timeout: Duration) -> Self {
-        Self { http: self.http.within(timeout), ..self }
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { http: self.http.with_timeout(timeout), ..self }
     }
 
     /// Returns the environment of the driver and the workers. Everyone with access to the cluster can read it: it has

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::setting::within;
+use crate::domain::setting::check_range;
 use crate::domain::{Endpoint, InvalidSetting, Secret};
 use crate::http::is_this_machine;
 
@@ -21,17 +21,17 @@ pub struct RaySettings {
     /// `RAY_AUTH_TOKEN_PATH`: a file with the token, read for each request; empty (default): none.
     pub ray_auth_token_path: PathBuf,
     /// `RAY_NUM_WORKERS`: number of workers of a job; workers without a free node wait until nodes join; 2 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 1000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 1000>")]
     pub ray_num_workers: u32,
     /// `RAY_TASK_NUM_CPUS`: CPUs that Ray reserves for one worker; 1 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 1024>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 1024>")]
     pub ray_task_num_cpus: u32,
     /// `RAY_TASK_MAX_RETRIES`: how often the workers of a job are started again without any progress in between, before
     /// the job fails; 3 by default.
-    #[serde(deserialize_with = "within::<_, _, 0, 1000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 0, 1000>")]
     pub ray_task_max_retries: u32,
     /// `RAY_JOB_TIMEOUT`: seconds after which a job on Ray fails; 0 (default): never.
-    #[serde(deserialize_with = "within::<_, _, 0, 31_536_000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 0, 31_536_000>")]
     pub ray_job_timeout: u64,
     /// `RAY_DRIVER`: the path of the driver on the head node of the cluster; empty (default): the service uploads its
     /// own.

@@ -1,8 +1,8 @@
 //! The common way to call a dependency that can be down, in this order: permit → retry → breaker → timeout → call.
 //!
 //! There are two retry policies. Guards of both share a breaker and have their own permits. **Background**, for
-//! ingestion: a dependency that is down must not fail an item, so the guard waits without a limit and reports this on a
-//! board. **Interactive**, for searches: a user waits for the answer, so the guard makes a few tries within its time
+//! ingestion: a dependency that is down must not fail an item, so the guard waits without a limit and reports this in a
+//! list. **Interactive**, for searches: a user waits for the answer, so the guard makes a few tries within its time
 //! limit, and an open breaker is an error at once.
 
 use std::fmt::Display;
@@ -10,29 +10,22 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::wait_board::Note;
+use super::wait_list::WaitEntry;
 use super::work_time::record_pause;
-use super::{Breaker, Retryable, WaitBoard};
+use super::{Breaker, Retryable, WaitList};
 use crate::domain::{DependencyError, FailureKind};
 use crate::telemetry::metrics::{Counter, counter, families};
 
-/// The first pause of a background guard; pauses double from call to call. Once the breaker is open, its pause applies.
-const BACKGROUND_FIRST_PAUSE: Duration = Duration::from_millis(300);
-/// The longest pause that is not set by the breaker or by the dependency itself, before jitter.
-const MAX_PAUSE: Duration = Duration::from_secs(10);
-/// The first pause of an interactive guard.
-const INTERACTIVE_FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// When a caller should try again while the dependency is being probed.
 const RETRY_AFTER_PROBE: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 pub(super) enum RetryPolicy {
-    Background(WaitBoard),
+    Background(WaitList),
     Interactive { retries: usize },
 }
 
@@ -49,9 +42,9 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Returns a guard that waits for `dependency` without a limit and reports this on `board`.
-    pub fn background(dependency: &str, board: WaitBoard) -> Self {
-        Self::new(dependency, RetryPolicy::Background(board))
+    /// Returns a guard that waits for `dependency` without a limit and reports this on `wait_list`.
+    pub fn background(dependency: &str, wait_list: WaitList) -> Self {
+        Self::new(dependency, RetryPolicy::Background(wait_list))
     }
 
     /// Returns a guard that retries at most `retries` times, within its time limit.
@@ -66,7 +59,7 @@ impl Guard {
 
     /// Calls through this breaker, which is shared by all callers of the dependency.
     #[must_use]
-    pub fn through(self, breaker: Arc<Breaker>) -> Self {
+    pub fn with_breaker(self, breaker: Arc<Breaker>) -> Self {
         Self { breaker: Some(breaker), ..self }
     }
 
@@ -79,14 +72,14 @@ impl Guard {
     /// Sets the time limit. It applies to each single try of a background guard, and to all tries together of an
     /// interactive guard, including the wait for a permit.
     #[must_use]
-    pub fn within(self, timeout: Duration) -> Self {
+    pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
     /// Returns a guard with the same permits and breaker and `times` the time limit, for a call that consists of
     /// several.
     #[must_use]
-    pub fn for_calls(&self, times: u32) -> Self {
+    pub fn with_timeout_times(&self, times: u32) -> Self {
         Self { timeout: self.timeout.map(|timeout| timeout.saturating_mul(times)), ..self.clone() }
     }
 
@@ -147,7 +140,7 @@ impl Guard {
         let deadline = self.deadline();
         let _permit = self.permit(deadline).await?;
         let mut pauses = self.retry_pauses();
-        let mut waits = Backoff { guard: self, deadline, note: self.note(), last_error: None };
+        let mut waits = Backoff { guard: self, deadline, entry: self.wait_entry(), last_error: None };
         loop {
             let entered = match &self.breaker {
                 Some(breaker) => breaker.try_enter().map(Some),
@@ -213,22 +206,9 @@ impl Guard {
         }
     }
 
-    /// Returns growing pauses. Each is random between its base value and twice that, so that callers that failed
-    /// together do not retry together.
-    fn retry_pauses(&self) -> impl Iterator<Item = Duration> {
-        let growing = ExponentialBuilder::new().with_jitter().with_max_delay(MAX_PAUSE);
-        match self.policy {
-            RetryPolicy::Background(_) => growing.with_min_delay(BACKGROUND_FIRST_PAUSE).without_max_times(),
-            RetryPolicy::Interactive { retries } => {
-                growing.with_min_delay(INTERACTIVE_FIRST_PAUSE).with_max_times(retries)
-            }
-        }
-        .build()
-    }
-
-    fn note(&self) -> Option<Note> {
+    fn wait_entry(&self) -> Option<WaitEntry> {
         match &self.policy {
-            RetryPolicy::Background(board) => Some(board.note(&self.dependency)),
+            RetryPolicy::Background(wait_list) => Some(wait_list.entry(&self.dependency)),
             RetryPolicy::Interactive { .. } => None,
         }
     }

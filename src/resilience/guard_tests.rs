@@ -1,6 +1,7 @@
 use std::cell::Cell;
 
 use super::*;
+use crate::resilience::backoff::BACKGROUND_FIRST_PAUSE;
 use crate::resilience::{BreakerSettings, until_stopped};
 
 const COOL_DOWN: Duration = Duration::from_mins(1);
@@ -36,9 +37,9 @@ fn breaker(threshold: u32) -> Arc<Breaker> {
     Arc::new(Breaker::new(BreakerSettings { threshold, cool_down: COOL_DOWN }))
 }
 
-fn background_guard(threshold: u32) -> (Guard, WaitBoard, Arc<Breaker>) {
-    let (board, breaker) = (WaitBoard::default(), breaker(threshold));
-    (Guard::background("s3", board.clone()).through(breaker.clone()), board, breaker)
+fn background_guard(threshold: u32) -> (Guard, WaitList, Arc<Breaker>) {
+    let (wait_list, breaker) = (WaitList::default(), breaker(threshold));
+    (Guard::background("s3", wait_list.clone()).with_breaker(breaker.clone()), wait_list, breaker)
 }
 
 /// Fails with `error` for the first `times` calls, then answers with the number of the call.
@@ -60,15 +61,15 @@ fn failure<T>(outcome: Result<T, TestError>) -> FailureKind {
 
 #[tokio::test(start_paused = true)]
 async fn a_background_guard_waits_for_an_open_breaker_and_reports_it() {
-    let (guard, board, breaker) = background_guard(2);
+    let (guard, wait_list, breaker) = background_guard(2);
     let begun = Instant::now();
     let calls = Cell::new(0);
     let answer = guard.call(|| {
         calls.set(calls.get() + 1);
-        let (call, board) = (calls.get(), board.clone());
+        let (call, wait_list) = (calls.get(), wait_list.clone());
         async move {
             if call > 1 {
-                assert_eq!(board.snapshot().unwrap().message, "down");
+                assert_eq!(wait_list.snapshot().unwrap().message, "down");
             }
             if call < 4 { Err(TestError::Down) } else { Ok(call) }
         }
@@ -76,7 +77,7 @@ async fn a_background_guard_waits_for_an_open_breaker_and_reports_it() {
     assert_eq!(answer.await, Ok(4));
     // Two calls open the breaker (less than 0.6 s apart); then one probe fails and one succeeds, a minute apart.
     assert_eq!(begun.elapsed().as_secs(), 120);
-    assert_eq!((board.snapshot(), breaker.open_for()), (None, None));
+    assert_eq!((wait_list.snapshot(), breaker.open_for()), (None, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,10 +91,10 @@ async fn an_error_that_is_not_retryable_is_returned_at_once_and_is_an_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_dependency_gets_the_time_it_asks_for_and_is_not_down() {
-    let (guard, board, breaker) = background_guard(2);
+    let (guard, wait_list, breaker) = background_guard(2);
     let begun = Instant::now();
     assert_eq!(guard.call(failing(4, TestError::Busy(Duration::from_secs(7)))).await, Ok(5));
-    assert_eq!((begun.elapsed().as_secs(), breaker.open_for(), board.snapshot()), (28, None, None));
+    assert_eq!((begun.elapsed().as_secs(), breaker.open_for(), wait_list.snapshot()), (28, None, None));
     let begun = Instant::now();
     assert_eq!(guard.call(failing(1, TestError::Busy(Duration::from_hours(9)))).await, Ok(2));
     assert_eq!(begun.elapsed(), Duration::from_mins(5), "but at most five minutes");
@@ -139,10 +140,10 @@ async fn callers_that_fail_together_do_not_retry_together() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dropped_call_clears_the_board_and_frees_the_breaker() {
-    let (guard, board, breaker) = background_guard(1);
+    let (guard, wait_list, breaker) = background_guard(1);
     let forever = guard.call(failing(u32::MAX, TestError::Down));
     assert!(tokio::time::timeout(Duration::from_secs(90), forever).await.is_err());
-    assert_eq!(board.snapshot(), None);
+    assert_eq!(wait_list.snapshot(), None);
     tokio::time::advance(COOL_DOWN).await;
     breaker.try_enter().expect("no probe was left behind").succeeded();
 }
@@ -150,7 +151,7 @@ async fn a_dropped_call_clears_the_board_and_frees_the_breaker() {
 #[tokio::test(start_paused = true)]
 async fn an_interactive_guard_fails_at_once_on_an_open_breaker() {
     let breaker = breaker(1);
-    let guard = Guard::interactive("clip", 2).through(breaker.clone());
+    let guard = Guard::interactive("clip", 2).with_breaker(breaker.clone());
     breaker.try_enter().unwrap().failed();
     let begun = Instant::now();
     let open = guard.call(|| async { panic!("called through an open breaker") as Result<(), TestError> }).await;
@@ -159,7 +160,7 @@ async fn an_interactive_guard_fails_at_once_on_an_open_breaker() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interactive_guard_retries_a_few_times_and_then_returns_the_error() {
-    let guard = Guard::interactive("clip", 2).through(breaker(9)).within(Duration::from_secs(5));
+    let guard = Guard::interactive("clip", 2).with_breaker(breaker(9)).with_timeout(Duration::from_secs(5));
     let begun = Instant::now();
     assert_eq!(guard.call(failing(2, TestError::Down)).await, Ok(3));
     assert_eq!(guard.call(failing(3, TestError::Down)).await, Err(TestError::Down));
@@ -173,14 +174,14 @@ async fn an_interactive_guard_retries_a_few_times_and_then_returns_the_error() {
 async fn a_call_without_an_answer_times_out_and_counts_as_a_failure() {
     let breaker = breaker(1);
     let five = Duration::from_secs(5);
-    let guard = Guard::interactive("clip", 9).through(breaker.clone()).within(five);
+    let guard = Guard::interactive("clip", 9).with_breaker(breaker.clone()).with_timeout(five);
     let begun = Instant::now();
     let silent = guard.call(std::future::pending::<Result<(), TestError>>).await;
     assert_eq!((failure(silent), begun.elapsed()), (FailureKind::TimedOut, five));
     assert!(breaker.open_for().is_some());
 
     let (guard, ..) = background_guard(9);
-    let (guard, mut calls) = (guard.within(five), 0);
+    let (guard, mut calls) = (guard.with_timeout(five), 0);
     let answer = guard.call(|| {
         calls += 1;
         let call = calls;
@@ -196,7 +197,7 @@ async fn a_call_without_an_answer_times_out_and_counts_as_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn permits_limit_the_calls_and_an_interactive_guard_does_not_wait_forever() {
-    let guard = Guard::interactive("clip", 0).with_permits(1).within(Duration::from_secs(5));
+    let guard = Guard::interactive("clip", 0).with_permits(1).with_timeout(Duration::from_secs(5));
     let slow = |guard: Guard| async move {
         let seven = || async {
             tokio::time::sleep(Duration::from_secs(7)).await;
@@ -204,7 +205,7 @@ async fn permits_limit_the_calls_and_an_interactive_guard_does_not_wait_forever(
         };
         guard.call(seven).await
     };
-    let (first, second) = tokio::join!(slow(guard.for_calls(2)), slow(guard));
+    let (first, second) = tokio::join!(slow(guard.with_timeout_times(2)), slow(guard));
     assert_eq!(first, Ok(()));
     assert_eq!(failure(second), FailureKind::Busy { retry_after: crate::resilience::permits::RETRY_AFTER_NO_PERMIT });
 }
@@ -212,7 +213,7 @@ async fn permits_limit_the_calls_and_an_interactive_guard_does_not_wait_forever(
 #[tokio::test(start_paused = true)]
 async fn an_open_breaker_is_reported_without_a_call() {
     let breaker = breaker(1);
-    let guard = Guard::interactive("clip", 0).through(breaker.clone());
+    let guard = Guard::interactive("clip", 0).with_breaker(breaker.clone());
     assert_eq!(guard.reachable(), Ok(()));
     assert_eq!(guard.call(failing(1, TestError::Down)).await, Err(TestError::Down));
     let left = |guard: &Guard| guard.reachable().map_err(|down| (down.dependency, down.failure));
@@ -239,10 +240,10 @@ async fn a_stopped_caller_ends_its_waits_at_once_but_not_its_call() {
     let stop = tokio_util::sync::CancellationToken::new();
     let begun = Instant::now();
     // In the pause after a failure, no matter how long the dependency asked for.
-    let (guard, board, _) = background_guard(5);
+    let (guard, wait_list, _) = background_guard(5);
     let waits = until_stopped(stop.clone(), guard.call(failing(9, TestError::Busy(Duration::from_mins(4)))));
     let stops = async {
-        while board.snapshot().is_none() {
+        while wait_list.snapshot().is_none() {
             tokio::task::yield_now().await;
         }
         stop.cancel();
@@ -275,8 +276,8 @@ async fn a_stopped_caller_waits_for_a_permit_only_while_the_dependency_answers()
     let guard = background_guard(2).0.with_permits(1);
     let (one, two) = (guard.call(slow), until_stopped(stop.clone(), guard.call(slow)));
     assert_eq!(tokio::join!(one, two), (Ok(()), Ok(())), "the calls before it are working");
-    let (board, begun) = (WaitBoard::default(), Instant::now());
-    let guard = Guard::background("s3", board).with_permits(1);
+    let (wait_list, begun) = (WaitList::default(), Instant::now());
+    let guard = Guard::background("s3", wait_list).with_permits(1);
     let down = guard.call(failing(u32::MAX, TestError::Down));
     let other = until_stopped(stop, guard.call(slow));
     tokio::select! {

@@ -1,27 +1,27 @@
 //! Keeps one failing or slow dependency from affecting others: the classification of retryable errors, the breaker, the
-//! guard that makes calls through it (with the board that shows what is waited for, the end of waiting when a job is
-//! stopped, and the attribution of failures to inputs), and bounded concurrency in spawned tasks. This module does not
+//! guard that makes calls through it (with the list that shows what is waited for, the end of waiting when a job is
+//! stopped, and the check whether the input is the cause), and bounded concurrency in spawned tasks. This module does not
 //! know about images; from the rest of the crate it imports only the type for a dependency's failure and the metrics.
 
-pub mod attribution;
 mod backoff;
+pub mod bad_input;
 pub mod breaker;
 pub mod concurrently;
 pub mod guard;
 mod permits;
 pub mod retry_after;
 pub mod stop;
-pub mod wait_board;
+pub mod wait_list;
 pub mod work_time;
 
 use std::time::Duration;
 
-pub use attribution::AttributedError;
+pub use bad_input::CheckedCallError;
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::{Concurrently, spawn_owned};
 pub use guard::Guard;
 pub use stop::until_stopped;
-pub use wait_board::{Note, WaitBoard, Waiting};
+pub use wait_list::{WaitEntry, WaitList, Waiting};
 pub use work_time::measured;
 
 /// Implemented by the error of every port: says whether the same call can succeed later. This is decided where the

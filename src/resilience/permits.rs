@@ -60,10 +60,10 @@ impl Guard {
 
     /// Whether the dependency is known to be down.
     fn is_waited_for(&self) -> bool {
-        let on_board = match &self.policy {
-            RetryPolicy::Background(board) => board.is_waiting_for(&self.dependency),
+        let is_listed = match &self.policy {
+            RetryPolicy::Background(wait_list) => wait_list.is_waiting_for(&self.dependency),
             RetryPolicy::Interactive { .. } => false,
         };
-        on_board || self.breaker.as_ref().is_some_and(|breaker| breaker.open_for().is_some())
+        is_listed || self.breaker.as_ref().is_some_and(|breaker| breaker.open_for().is_some())
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn record_pause<T>(pause: impl Future<Output = T>) -> T {
 mod tests {
     use super::*;
     use crate::domain::{DependencyError, FailureKind};
-    use crate::resilience::{Guard, Retryable, WaitBoard};
+    use crate::resilience::{Guard, Retryable, WaitList};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -65,7 +65,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_attempts_of_a_guard_are_work_and_its_pauses_are_not() {
-        let guard = Guard::background("clip", WaitBoard::default()).with_permits(1);
+        let guard = Guard::background("clip", WaitList::default()).with_permits(1);
         let begun = Instant::now();
         let ((), one) = measured(call(&guard)).await;
         let attempts = u32::try_from(one.as_secs()).unwrap();
@@ -75,7 +75,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn waiting_for_a_permit_is_not_work() {
-        let guard = Guard::background("clip", WaitBoard::default()).with_permits(1);
+        let guard = Guard::background("clip", WaitList::default()).with_permits(1);
         let work = || {
             guard.call(|| async {
                 tokio::time::sleep(SECOND).await;

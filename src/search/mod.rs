@@ -17,10 +17,10 @@ use crate::domain::{CollectionName, Hit, ImageRecord, SearchQuery, Space};
 use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
 use crate::index::Stores;
-use crate::index::stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults};
+use crate::index::several_stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
-pub use crate::index::stores::MergedHit;
+pub use crate::index::several_stores::MergedHit;
 use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;

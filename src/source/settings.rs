@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::setting::{socket_addr, within};
+use crate::domain::setting::{check_range, socket_addr};
 use crate::domain::{Endpoint, Excludes, Seconds, Secret};
 
 /// The settings of the bucket.
@@ -32,13 +32,13 @@ pub struct SourceSettings {
     pub s3_path_style: bool,
     /// `S3_TIMEOUT`: seconds within which a reply must begin, and over which the minimum speed of a body is measured;
     /// 30 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]
     pub s3_timeout: Seconds,
     /// `S3_CIRCUIT_BREAKER_THRESHOLD`: failed calls in a row after which the bucket is left alone; 5 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 1000>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 1000>")]
     pub s3_circuit_breaker_threshold: u32,
     /// `S3_CIRCUIT_BREAKER_TIMEOUT`: seconds for which it is left alone; 30 by default.
-    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]
     pub s3_circuit_breaker_timeout: Seconds,
     /// `S3_ALLOWED_BUCKETS`: comma-separated buckets that a job can name in addition to `S3_BUCKET`; none by default.
     pub s3_allowed_buckets: String,

@@ -11,7 +11,7 @@ use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, FailureKind};
 use crate::index::remote::RecordsClient;
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
-use crate::jobs::remote::wire::{JoinRequest, LeaseReply};
+use crate::jobs::remote::protocol::wire::{JoinRequest, LeaseReply};
 use crate::ledger::{Held, Report};
 use crate::resilience::Retryable;
 
@@ -20,7 +20,7 @@ use crate::resilience::Retryable;
 pub struct ServiceBroker {
     client: Arc<ServiceClient>,
     /// Sent again to a service that was restarted. The leases of the worker are still in the ledger.
-    introduction: JoinRequest,
+    join_request: JoinRequest,
     /// The interval of heartbeats: a third of the duration of a lease.
     renew_every: Duration,
     measures: Measures,
@@ -28,8 +28,8 @@ pub struct ServiceBroker {
 
 impl ServiceBroker {
     /// Creates a broker for the job of the client. `lease_seconds` is the duration of a lease.
-    pub fn new(client: Arc<ServiceClient>, introduction: JoinRequest, lease_seconds: u64, measures: Measures) -> Self {
-        Self { client, introduction, renew_every: Duration::from_secs(lease_seconds) / 3, measures }
+    pub fn new(client: Arc<ServiceClient>, join_request: JoinRequest, lease_seconds: u64, measures: Measures) -> Self {
+        Self { client, join_request, renew_every: Duration::from_secs(lease_seconds) / 3, measures }
     }
 }
 
@@ -40,8 +40,8 @@ impl LeaseBroker for ServiceBroker {
             match self.client.lease(held.clone()).await {
                 Ok(LeaseReply::Batch(batch)) => return Ok(Offer::Batch(batch)),
                 Ok(LeaseReply::Wait { wait_ms }) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
-                Ok(LeaseReply::Stop { .. }) => return Ok(Offer::Over),
-                Err(LeaseError::NotJoined) => self.client.join_again(&self.introduction).await?,
+                Ok(LeaseReply::Stop { .. }) => return Ok(Offer::NoMoreWork),
+                Err(LeaseError::NotJoined) => self.client.join_again(&self.join_request).await?,
                 Err(error) => return Err(error),
             }
         }
@@ -56,7 +56,7 @@ impl LeaseBroker for ServiceBroker {
                 Err(LeaseError::NotJoined) => {}
                 status => return status,
             }
-            match self.client.introduce(&self.introduction, pause).await {
+            match self.client.try_join_again(&self.join_request, pause).await {
                 Ok(None) => {}
                 Ok(Some(wait)) => tokio::time::sleep(wait.min(pause)).await,
                 Err(error) if error.is_retryable() => {
@@ -73,7 +73,7 @@ impl LeaseBroker for ServiceBroker {
         for report in reports {
             let status = loop {
                 match self.client.report(report.clone(), held.clone(), self.measures.due()).await {
-                    Err(LeaseError::NotJoined) => self.client.join_again(&self.introduction).await?,
+                    Err(LeaseError::NotJoined) => self.client.join_again(&self.join_request).await?,
                     status => break status?,
                 }
             };

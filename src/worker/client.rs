@@ -16,14 +16,14 @@ use crate::domain::{DependencyError, Endpoint, FailureKind, ImageUri, InvalidSet
 use crate::http::{BodyError, client_builder, join, read_body, retry_after};
 use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
-use crate::jobs::remote::same_bucket::ObjectRead;
-use crate::jobs::remote::wire::{
+use crate::jobs::remote::protocol::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LeaseStatusReply,
     LogsRequest, MAX_LINES, OperatorErrorRequest, ResultRequest, plain, within_bounds,
 };
+use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::ledger::{Held, Report};
 use crate::pipeline::Timings;
-use crate::resilience::{Guard, Retryable, WaitBoard};
+use crate::resilience::{Guard, Retryable, WaitList};
 
 /// The name of the service in the list of dependencies that a worker waits for.
 const SERVICE: &str = "service";
@@ -66,7 +66,7 @@ pub struct ServiceClient {
     url: Url,
     settings: WorkerSettings,
     guard: Guard,
-    board: WaitBoard,
+    wait_list: WaitList,
 }
 
 /// The error body of the service.
@@ -81,7 +81,7 @@ impl ServiceClient {
     ///
     /// # Errors
     /// A message that says what to set.
-    pub fn new(settings: WorkerSettings, board: &WaitBoard) -> Result<Self, InvalidSetting> {
+    pub fn new(settings: WorkerSettings, wait_list: &WaitList) -> Result<Self, InvalidSetting> {
         if settings.token.is_empty() {
             let missing =
                 "GLIMPSE_WORKER_TOKEN is not set; set it to the `worker_token` in the reply to the submitted job";
@@ -91,7 +91,13 @@ impl ServiceClient {
         let url = settings.url.url().clone();
         let http = client_builder(&url).redirect(Policy::default()).build();
         let http = http.map_err(|error| format!("the HTTP client cannot be created: {error}"))?;
-        Ok(Self { http, url, settings, guard: Guard::background(SERVICE, board.clone()), board: board.clone() })
+        Ok(Self {
+            http,
+            url,
+            settings,
+            guard: Guard::background(SERVICE, wait_list.clone()),
+            wait_list: wait_list.clone(),
+        })
     }
 
     /// Returns the name of the worker.
@@ -130,14 +136,15 @@ impl ServiceClient {
         }
     }
 
-    /// Joins the job again after a restart of the service.
+    /// Joins the job again after a restart of the service. Waits until the job has its turn.
     pub(super) async fn join_again(&self, request: &JoinRequest) -> Result<(), LeaseError> {
         self.join(request, async |_| ObjectRead::NotCompared).await.map(drop)
     }
 
-    /// Joins the job again after a restart of the service. Sends one request. Returns how long to wait if the job does
+    /// Like [`Self::join_again`], but sends one request and does not wait or retry, so that the caller can send heartbeats
+    /// meanwhile. Returns how long to wait if the job does
     /// not have its turn yet, and `None` if the worker has joined.
-    pub(super) async fn introduce(
+    pub(super) async fn try_join_again(
         &self,
         request: &JoinRequest,
         timeout: Duration,
@@ -164,7 +171,7 @@ impl ServiceClient {
         pause: Duration,
     ) -> Result<LeaseStatus, LeaseError> {
         // A dependency other than the service, which could not receive the report.
-        let waiting = self.board.all().into_iter().filter(|waiting| waiting.dependency != SERVICE);
+        let waiting = self.wait_list.all().into_iter().filter(|waiting| waiting.dependency != SERVICE);
         let waiting_on = waiting.min_by_key(|waiting| waiting.since).map(Into::into);
         let request = HeartbeatRequest { worker: self.worker()?, held, waiting_on, timings: Some(timings) };
         let (pause, until) = (pause.max(MIN_HEARTBEAT_INTERVAL), Instant::now() + RETRY_WINDOW);
@@ -261,7 +268,7 @@ impl ServiceClient {
         let refusal = serde_json::from_slice::<Refusal>(&bytes);
         let message = refusal.as_ref().map_or_else(|_| status.to_string(), |refusal| refusal.message.clone());
         Err(match status {
-            StatusCode::GONE => LeaseError::Over,
+            StatusCode::GONE => LeaseError::JobEnded,
             StatusCode::CONFLICT if refusal.is_ok_and(|refusal| refusal.code == "not_joined") => LeaseError::NotJoined,
             StatusCode::TOO_MANY_REQUESTS => failure(FailureKind::Busy { retry_after }, message),
             StatusCode::SERVICE_UNAVAILABLE => failure(FailureKind::Unavailable { retry_after }, message),

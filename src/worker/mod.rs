@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{DependencyError, ImageUri};
 use crate::embed::EmbedError;
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError};
+use crate::jobs::remote::protocol::wire::{JoinRequest, PROTOCOL, VERSION};
 use crate::jobs::remote::same_bucket::ObjectRead;
-use crate::jobs::remote::wire::{JoinRequest, PROTOCOL, VERSION};
 use crate::jobs::{Ended, Pool, PoolError};
 use crate::pipeline::{Pipeline, Run, RunError, Stages, WriteLease};
 use crate::resilience::Retryable;
@@ -57,7 +57,7 @@ pub enum WorkerError {
     Dependency(#[from] DependencyError),
     /// The pipeline failed.
     #[error(transparent)]
-    Chain(#[from] RunError),
+    Pipeline(#[from] RunError),
 }
 
 impl WorkerError {
@@ -71,11 +71,11 @@ impl WorkerError {
                 | LeaseError::TooManyFailures { .. }
                 | LeaseError::Service(_)
                 | LeaseError::NotJoined
-                | LeaseError::Over => false,
+                | LeaseError::JobEnded => false,
             },
-            Self::Provider(error) | Self::Chain(RunError::Provider(error)) => !error.is_retryable(),
-            Self::Dependency(down) | Self::Chain(RunError::Dependency(down)) => !down.failure.is_temporary(),
-            Self::Chain(RunError::Space(_) | RunError::Bucket(_)) => true,
+            Self::Provider(error) | Self::Pipeline(RunError::Provider(error)) => !error.is_retryable(),
+            Self::Dependency(down) | Self::Pipeline(RunError::Dependency(down)) => !down.failure.is_temporary(),
+            Self::Pipeline(RunError::Space(_) | RunError::Bucket(_)) => true,
         }
     }
 }
@@ -102,7 +102,7 @@ impl Worker {
         // An orderly exit: the service takes back the remaining images without counting a failure.
         let left = tokio::time::timeout(Duration::from_secs(5), self.client.exit(0)).await;
         match left {
-            Ok(Ok(()) | Err(LeaseError::Over)) => {}
+            Ok(Ok(()) | Err(LeaseError::JobEnded)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the exit could not be reported; the leases will expire"),
             Err(_) => tracing::warn!("the exit could not be reported in time; the leases will expire"),
         }
@@ -127,21 +127,21 @@ impl Worker {
             };
             let joined = match joined {
                 Ok(joined) => joined,
-                Err(LeaseError::Over) => return Ok(()),
+                Err(LeaseError::JobEnded) => return Ok(()),
                 Err(source) => return Err(self.service(source)),
             };
             tracing::info!(worker = self.client.name(), job = self.client.job(), "the worker starts");
             let stages = Arc::new(Stages::new(self.pipeline.lanes(), self.pipeline.provider().busy()));
             let measures = Measures::new(stages.clone(), self.pipeline.provider().clone());
-            let introduction = JoinRequest { object: Some(ObjectRead::NotCompared), ..request.clone() };
+            let join_request = JoinRequest { object: Some(ObjectRead::NotCompared), ..request.clone() };
             let client = self.client.clone();
-            let broker = Arc::new(ServiceBroker::new(client, introduction, joined.lease_seconds, measures));
+            let broker = Arc::new(ServiceBroker::new(client, join_request, joined.lease_seconds, measures));
             let threads = self.pipeline.lanes().prepare;
             self.log_to_job(&broker, format!("starts: {threads} threads, version {VERSION}")).await;
             let (collection, space) = (joined.collection, Arc::new(joined.space));
             let run = Run { collection, space, stages, write_lease: WriteLease::default() };
             match Pool::new(self.pipeline.clone(), broker.clone()).work(run, drain).await {
-                Ok(Ended::Over) | Err(PoolError::Lease(LeaseError::Over)) => return Ok(()),
+                Ok(Ended::Finished) | Err(PoolError::Lease(LeaseError::JobEnded)) => return Ok(()),
                 Ok(Ended::Lost) => {
                     self.log_to_job(&broker, "had no connection for longer than a lease; starts again".to_owned())
                         .await;
@@ -179,7 +179,7 @@ impl Worker {
 
     async fn give_back(&self, broker: &ServiceBroker) -> Result<(), WorkerError> {
         match broker.give_back().await {
-            Ok(()) | Err(LeaseError::Over) => Ok(()),
+            Ok(()) | Err(LeaseError::JobEnded) => Ok(()),
             Err(source) => Err(self.service(source)),
         }
     }

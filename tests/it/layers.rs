@@ -22,7 +22,7 @@ const PORTS: [&str; 18] = [
     "index::IndexError",
     "index::EnsureOutcome",
     "index::Stores",
-    "index::stores",
+    "index::several_stores",
 ];
 
 /// Metrics are like logs: every module may count, and the metrics import no module of the service. Nouns and pixels
@@ -50,7 +50,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "api" => {
             vec!["domain", "ledger", "jobs", "collections", "search", "images", "health", "web", "server::BodyProgress"]
         }
-        "clip" => vec![
+        "clip_server" => vec![
             "domain",
             "imaging",
             "resilience",
@@ -79,7 +79,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "worker",
             "ray",
             "api",
-            "clip",
+            "clip_server",
             "config",
             "telemetry",
             "server",

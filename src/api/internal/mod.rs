@@ -13,7 +13,7 @@ use super::auth::AuthorizedJob;
 use super::http::extract::BodyLimit;
 use super::http::{ApiError, Path};
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::jobs::remote::wire::{
+use crate::jobs::remote::protocol::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LeaseStatusReply, LogsRequest,
     OperatorErrorRequest, ResultRequest, SummaryReply,
 };

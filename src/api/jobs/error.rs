@@ -19,7 +19,7 @@ impl From<JobsError> for ApiError {
             JobsError::MetadataKey(_) => Self::invalid("metadata_key", message),
             JobsError::WorkerToken => Self::unauthorized(message),
             JobsError::NoToken => Self::internal(),
-            JobsError::Over(_) => Self::new(StatusCode::GONE, "job_is_over", message),
+            JobsError::JobEnded(_) => Self::new(StatusCode::GONE, "job_is_over", message),
             JobsError::NotJoined(_) => Self::new(StatusCode::CONFLICT, "not_joined", message),
             JobsError::WorkerRefused(_) => Self::new(StatusCode::CONFLICT, "worker_refused", message),
             JobsError::WorkerName(_) => Self::invalid("worker", message),

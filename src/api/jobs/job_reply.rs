@@ -134,13 +134,13 @@ impl JobReply {
 
 impl From<JobView> for JobReply {
     fn from(view: JobView) -> Self {
-        let JobView { job, pace, eta_seconds, waiting_on, workers } = view;
+        let JobView { job, rates, eta_seconds, waiting_on, workers } = view;
         let counts = CountsReply::from(job.counts);
         // A dry run has no images left: they are in its plan.
         let counts = if job.spec.dry_run { CountsReply { left: 0, ..counts } } else { counts };
         let plan = job.plan.or_else(|| job.spec.dry_run.then(JobPlan::default));
-        let overall = pace.as_ref().and_then(|pace| pace.overall);
-        let (rate, stages) = pace.map(|pace| (pace.images_per_second, pace.stages)).unzip();
+        let overall = rates.as_ref().and_then(|rates| rates.overall);
+        let (rate, stages) = rates.map(|rates| (rates.images_per_second, rates.stages)).unzip();
         Self {
             job_id: job.id.to_string(),
             status: job.state.as_str().to_owned(),

@@ -52,7 +52,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::images::routes())
         .merge(super::collections::routes())
         .merge(super::health::routes())
-        .merge(super::session::routes())
+        .merge(super::sign_in::routes())
         .merge(super::metrics::routes())
 }
 

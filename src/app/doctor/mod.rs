@@ -86,7 +86,7 @@ impl Doctor {
 
     /// Checks the data folder: it is writable, or in use by a running service.
     pub async fn folder(&mut self) -> CheckResult {
-        let folder = self.settings.place.glimpse_data_dir.clone();
+        let folder = self.settings.locations.glimpse_data_dir.clone();
         let path = folder.display().to_string();
         let checked = if folder.exists() {
             match parts::lock(&folder) {
@@ -243,7 +243,7 @@ mod tests {
             [(parent.path().join("a/b"), true), (file.join("a"), false), ("/proc/x".into(), false)]
         {
             let mut settings = Settings::default();
-            settings.place.glimpse_data_dir = folder.clone();
+            settings.locations.glimpse_data_dir = folder.clone();
             let outcome = Doctor::new(settings).folder().await.outcome;
             assert_eq!(outcome.is_ok(), can_be_created, "{outcome:?}");
             assert!(!folder.exists() && !parent.path().join("a").exists(), "the check leaves nothing");

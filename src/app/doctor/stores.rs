@@ -57,7 +57,7 @@ impl Doctor {
         match self.folder {
             Folder::Running => return Ok("in use by the running service, which is checked below".to_owned()),
             Folder::Missing => return Ok("embedded; will be created at the first start".to_owned()),
-            Folder::Own(_) if !self.settings.place.glimpse_data_dir.join("index").exists() => {
+            Folder::Own(_) if !self.settings.locations.glimpse_data_dir.join("index").exists() => {
                 return Ok("embedded; will be created by the first job".to_owned());
             }
             Folder::Own(_) => {}

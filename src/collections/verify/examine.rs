@@ -175,7 +175,7 @@ impl<'a> Examiner<'a> {
             }
         }
         let collection = self.report.collection.clone();
-        self.jobs.ledger.write(move |tx| objects::record(tx, &collection, known)).await?;
+        self.jobs.ledger.write(move |tx| objects::put_all(tx, &collection, known)).await?;
         Ok(repaired)
     }
 
@@ -201,7 +201,7 @@ impl<'a> Examiner<'a> {
             }
             if self.repair {
                 let collection = self.report.collection.clone();
-                self.jobs.ledger.write(move |tx| objects::record(tx, &collection, lost)).await?;
+                self.jobs.ledger.write(move |tx| objects::put_all(tx, &collection, lost)).await?;
             }
         }
         Ok(())

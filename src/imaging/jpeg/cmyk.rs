@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 use jpeg_decoder::{Decoder, PixelFormat};
 
 use super::coding;
-use crate::imaging::prepare::stored::Pixels;
+use crate::imaging::prepare::decoded_image::Pixels;
 use crate::imaging::{colour, resize};
 
 /// If the image has more pixels than this, the thumbnail is made without the profile. This limits the additional memory

@@ -1,6 +1,6 @@
 //! Converts the bytes of a file to the input of the model.
 
-pub(crate) mod stored;
+pub(crate) mod decoded_image;
 pub(crate) mod thumbnail;
 pub(crate) mod upright;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::imaging::facts::header::read_facts;
 use crate::imaging::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize};
-use stored::{DecodeTarget, Stored};
+use decoded_image::{DecodeTarget, DecodedImage};
 
 /// The options of [`prepare_with`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,11 +39,11 @@ pub fn prepare_with(
     extras: Extras,
 ) -> Result<Prepared, ImageError> {
     let target = DecodeTarget::for_model(*preprocessing, extras);
-    let stored = Stored::decode(bytes, limits, target, extras.decode)?;
-    let square = resize::square(&stored, *preprocessing).map_err(|reason| stored.corrupt(reason))?;
+    let decoded = DecodedImage::decode(bytes, limits, target, extras.decode)?;
+    let square = resize::square(&decoded, *preprocessing).map_err(|reason| decoded.corrupt(reason))?;
     let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
-    let thumbnail = if extras.thumbnail { Some(thumbnail::from_stored(&stored, bytes)?) } else { None };
-    Ok(Prepared { image, meta: stored.meta, thumbnail })
+    let thumbnail = if extras.thumbnail { Some(thumbnail::from_decoded(&decoded, bytes)?) } else { None };
+    Ok(Prepared { image, meta: decoded.meta, thumbnail })
 }
 
 /// Returns approximately how many bytes [`prepare_with`] will allocate for this file.

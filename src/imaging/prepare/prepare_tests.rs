@@ -126,11 +126,11 @@ fn limits_are_checked_before_decoding() {
 #[test]
 fn the_orientation_is_applied() {
     // The left half is red and the right half is blue. With orientation 6, the upright image is red above.
-    let stored = RgbImage::from_fn(40, 20, |x, _| if x < 20 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
+    let decoded = RgbImage::from_fn(40, 20, |x, _| if x < 20 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
     let mut bytes = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
     image::ImageEncoder::set_exif_metadata(&mut encoder, exif::block(6)).unwrap();
-    encoder.encode_image(&stored).unwrap();
+    encoder.encode_image(&decoded).unwrap();
     let Prepared { image, meta, .. } = prepare(&bytes, &LIMITS, &SMALL).unwrap();
     assert_eq!((meta.width, meta.height, meta.orientation), (20, 40, 6));
     let (above, below) = (&image.rgb[..3], &image.rgb[7 * 8 * 3..][..3]);

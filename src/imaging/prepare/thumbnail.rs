@@ -5,7 +5,7 @@ use bytes::Bytes;
 use image::{DynamicImage, RgbImage};
 use jpeg_encoder::{ColorType, Encoder};
 
-use super::stored::{DecodeTarget, Pixels, Stored};
+use super::decoded_image::{DecodeTarget, DecodedImage, Pixels};
 use crate::domain::ImageFormat;
 use crate::imaging::facts::header::read_facts;
 use crate::imaging::jpeg::cmyk;
@@ -22,7 +22,7 @@ const QUALITY: u8 = 80;
 /// # Errors
 /// Returns an [`ImageError`] that says what is wrong with the image.
 pub fn thumbnail(bytes: &[u8], limits: &Limits) -> Result<Bytes, ImageError> {
-    from_stored(&Stored::decode(bytes, limits, THUMBNAIL_ONLY, Decode::Fast)?, bytes)
+    from_decoded(&DecodedImage::decode(bytes, limits, THUMBNAIL_ONLY, Decode::Fast)?, bytes)
 }
 
 /// Returns approximately how many bytes [`thumbnail`] will allocate for this file.
@@ -37,27 +37,27 @@ pub fn decoded_size(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
 const THUMBNAIL_ONLY: DecodeTarget = DecodeTarget { model: None, thumbnail: true };
 
 /// Makes the thumbnail of a decoded image. `bytes` is the file that it was decoded from.
-pub(crate) fn from_stored(stored: &Stored, bytes: &[u8]) -> Result<Bytes, ImageError> {
-    let small = match &stored.pixels {
+pub(crate) fn from_decoded(decoded: &DecodedImage, bytes: &[u8]) -> Result<Bytes, ImageError> {
+    let small = match &decoded.pixels {
         Pixels::All(image) if image.width().max(image.height()) <= THUMBNAIL_SIDE => image.clone(),
         Pixels::All(_) | Pixels::Reduced { .. } => {
-            resize::fitted(stored, THUMBNAIL_SIDE).map_err(|reason| stored.corrupt(reason))?
+            resize::fitted(decoded, THUMBNAIL_SIDE).map_err(|reason| decoded.corrupt(reason))?
         }
     };
-    let small = in_srgb(small, stored, bytes);
+    let small = in_srgb(small, decoded, bytes);
     let mut small = DynamicImage::ImageRgb8(small);
-    small.apply_orientation(stored.orientation);
+    small.apply_orientation(decoded.orientation);
     let mut jpeg = Vec::new();
     let small = small.into_rgb8();
     let [width, height] = [small.width(), small.height()].map(|side| u16::try_from(side).unwrap_or(u16::MAX));
     let encoded = Encoder::new(&mut jpeg, QUALITY).encode(&small, width, height, ColorType::Rgb);
-    encoded.map_err(|error| stored.corrupt(error.to_string()))?;
+    encoded.map_err(|error| decoded.corrupt(error.to_string()))?;
     Ok(jpeg.into())
 }
 
 /// Converts the colours of the small image, which is much cheaper than converting the original.
-fn in_srgb(small: RgbImage, stored: &Stored, bytes: &[u8]) -> RgbImage {
-    let format = stored.meta.format;
+fn in_srgb(small: RgbImage, decoded: &DecodedImage, bytes: &[u8]) -> RgbImage {
+    let format = decoded.meta.format;
     let from_cmyk = match format {
         ImageFormat::Jpeg => cmyk::fitted(bytes, small.width(), small.height()),
         _ => None,
@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
     use crate::imaging::ImagingSettings;
-    use crate::imaging::prepare::stored::whole;
+    use crate::imaging::prepare::decoded_image::whole;
 
     fn encode_jpeg(image: &RgbImage) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -105,7 +105,7 @@ mod tests {
             image.put_pixel(x, y, Rgb([0, 0, 0]));
         }
         // The orientation moves the stored top left corner to the top right.
-        let small = from_stored(&whole(&image, Orientation::Rotate90), b"").unwrap();
+        let small = from_decoded(&whole(&image, Orientation::Rotate90), b"").unwrap();
         let small = image::load_from_memory(&small).unwrap().into_luma8();
         assert_eq!(small.dimensions(), (20, 40));
         assert!(small.get_pixel(15, 4).0[0] < 60 && small.get_pixel(4, 35).0[0] > 200);

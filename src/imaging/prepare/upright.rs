@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::stored;
+use super::decoded_image;
 use crate::domain::ImageMeta;
 use crate::imaging::{ImageError, Limits};
 
@@ -20,6 +20,6 @@ pub struct UprightImage {
 /// # Errors
 /// Returns an [`ImageError`] that says what is wrong with the image. A retry does not help.
 pub fn decode_upright(bytes: &[u8], limits: &Limits) -> Result<UprightImage, ImageError> {
-    let (upright, meta) = stored::upright(bytes, limits)?;
+    let (upright, meta) = decoded_image::upright(bytes, limits)?;
     Ok(UprightImage { meta, rgb: Bytes::from(upright.into_raw()) })
 }

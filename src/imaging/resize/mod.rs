@@ -9,24 +9,24 @@ use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOpti
 use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage};
 
-use crate::imaging::prepare::stored::{Pixels, Stored};
+use crate::imaging::prepare::decoded_image::{DecodedImage, Pixels};
 use crate::imaging::{Preprocessing, Resize};
 use axis::{Axis, Fraction};
 
 /// Returns the model's upright square.
 ///
 /// The orientation is applied to the small square, which is much cheaper than to the whole image.
-pub(crate) fn square(stored: &Stored, preprocessing: Preprocessing) -> Result<RgbImage, String> {
+pub(crate) fn square(decoded: &DecodedImage, preprocessing: Preprocessing) -> Result<RgbImage, String> {
     match preprocessing.resize {
-        Resize::Crop => crop(stored, preprocessing.size, Fraction::Rounded),
-        Resize::CropFloor => crop(stored, preprocessing.size, Fraction::Dropped),
-        Resize::Pad(colour) => pad(stored, preprocessing.size, colour),
+        Resize::Crop => crop(decoded, preprocessing.size, Fraction::Rounded),
+        Resize::CropFloor => crop(decoded, preprocessing.size, Fraction::Dropped),
+        Resize::Pad(colour) => pad(decoded, preprocessing.size, colour),
     }
 }
 
 /// Crops at the place where the upright image would be cropped.
-fn crop(stored: &Stored, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
-    let (Stored { pixels, orientation, .. }, (width, height)) = (stored, stored.size());
+fn crop(decoded: &DecodedImage, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
+    let (DecodedImage { pixels, orientation, .. }, (width, height)) = (decoded, decoded.size());
     let shortest = width.min(height);
     let (from_right, from_bottom) = mirrored(*orientation);
     let plan = |side, mirrored| Axis::plan(side, shortest, size, fraction, mirrored);
@@ -43,9 +43,9 @@ fn crop(stored: &Stored, size: u32, fraction: Fraction) -> Result<RgbImage, Stri
 }
 
 /// Puts the whole image in the middle. If the middle is between two pixels, the image is further left and further up.
-fn pad(stored: &Stored, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> {
-    let mut fitted = DynamicImage::ImageRgb8(fitted(stored, size)?);
-    fitted.apply_orientation(stored.orientation);
+fn pad(decoded: &DecodedImage, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> {
+    let mut fitted = DynamicImage::ImageRgb8(fitted(decoded, size)?);
+    fitted.apply_orientation(decoded.orientation);
     let (left, top) = ((size - fitted.width()) / 2, (size - fitted.height()) / 2);
     let mut square = RgbImage::from_pixel(size, size, Rgb(colour));
     image::imageops::replace(&mut square, &fitted.into_rgb8(), left.into(), top.into());
@@ -53,12 +53,12 @@ fn pad(stored: &Stored, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> 
 }
 
 /// Resizes the longer side to `size`. The other side keeps the aspect ratio, rounded half to even, and is at least 1.
-pub(crate) fn fitted(stored: &Stored, size: u32) -> Result<RgbImage, String> {
-    let (width, height) = stored.size();
+pub(crate) fn fitted(decoded: &DecodedImage, size: u32) -> Result<RgbImage, String> {
+    let (width, height) = decoded.size();
     let longest = f64::from(width.max(height));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most `size`")]
     let side = |side: u32| (f64::from(side) * f64::from(size) / longest).round_ties_even().max(1.0) as u32;
-    resize(&stored.pixels, side(width), side(height), stored.orientation)
+    resize(&decoded.pixels, side(width), side(height), decoded.orientation)
 }
 
 /// Resizes the whole image.

@@ -1,10 +1,10 @@
 use fast_image_resize::pixels::U16x3;
 
 use super::*;
-use crate::imaging::prepare::stored::whole;
+use crate::imaging::prepare::decoded_image::whole;
 
-fn crop(stored: &Stored, size: u32) -> Result<RgbImage, String> {
-    super::crop(stored, size, Fraction::Rounded)
+fn crop(decoded: &DecodedImage, size: u32) -> Result<RgbImage, String> {
+    super::crop(decoded, size, Fraction::Rounded)
 }
 
 /// Returns an image with structure in both directions and without symmetry.
@@ -89,9 +89,9 @@ fn a_rotated_stored_image_gives_the_same_square() {
                 Orientation::Rotate270 => Orientation::Rotate90,
                 other => other,
             };
-            let mut stored = DynamicImage::ImageRgb8(upright.clone());
-            stored.apply_orientation(inverse);
-            let difference = max_difference(&crop(&whole(&stored.into_rgb8(), orientation), 24).unwrap(), &expected);
+            let mut decoded = DynamicImage::ImageRgb8(upright.clone());
+            decoded.apply_orientation(inverse);
+            let difference = max_difference(&crop(&whole(&decoded.into_rgb8(), orientation), 24).unwrap(), &expected);
             assert!(difference <= 1, "{width} x {height}, orientation {value}: {difference}");
         }
     }

@@ -5,7 +5,7 @@ use crate::jobs::placing::cluster::{Placed, PlacedFailure};
 
 /// The state of the job in this service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobStance {
+pub(crate) enum JobPhase {
     /// There is work. The placement is recorded, but the cluster has not confirmed it.
     Unsent,
     /// There is work, and the cluster has confirmed the placement.
@@ -13,7 +13,7 @@ pub(crate) enum JobStance {
     /// The job was stopped or moved to another executor, so its workers must end.
     Stopping,
     /// No work is left.
-    Over,
+    NoWorkLeft,
 }
 
 /// The status of the placement, without the cluster's message.
@@ -24,13 +24,13 @@ pub(crate) enum PlacementStatus {
     Succeeded,
     Stopped,
     /// The placement could not be started.
-    Unfit,
+    StartFailed,
     /// The service refused every worker of the placement.
     Refused,
     Died,
     Gone,
     /// The status is unknown, since the cluster does not answer.
-    Hidden,
+    Unknown,
 }
 
 /// What to do about a placement.
@@ -43,7 +43,7 @@ pub(crate) enum Action {
     /// Send the same placement again.
     Submit,
     /// Place a new generation, if one is allowed: the workers have ended and work is left.
-    Again,
+    PlaceAgain,
     /// Fail the job, since a new generation would fail in the same way.
     Fail,
     /// Fail the job, since the service would refuse the workers of a new generation too.
@@ -56,25 +56,25 @@ pub(crate) enum Action {
     Done,
 }
 
-/// Returns the action from the table in `RAY.md`, section 7.
-pub(crate) fn decide(job: JobStance, placement: PlacementStatus) -> Action {
+/// Returns the action from the table in the test below.
+pub(crate) fn decide(job: JobPhase, placement: PlacementStatus) -> Action {
     match (job, placement) {
         // The workers may still run; the service relies on their reports.
-        (JobStance::Unsent | JobStance::Open | JobStance::Stopping | JobStance::Over, PlacementStatus::Hidden)
-        | (JobStance::Open, PlacementStatus::Pending | PlacementStatus::Running) => Action::Wait,
-        (JobStance::Unsent, PlacementStatus::Pending | PlacementStatus::Running) => Action::Confirm,
-        (JobStance::Unsent, PlacementStatus::Gone) => Action::Submit,
-        (JobStance::Open, PlacementStatus::Gone)
-        | (JobStance::Unsent | JobStance::Open, PlacementStatus::Succeeded | PlacementStatus::Died) => Action::Again,
-        (JobStance::Unsent | JobStance::Open, PlacementStatus::Unfit) => Action::Fail,
-        (JobStance::Unsent | JobStance::Open, PlacementStatus::Refused) => Action::Refuse,
-        (JobStance::Unsent | JobStance::Open, PlacementStatus::Stopped) => Action::Stop,
-        (JobStance::Stopping | JobStance::Over, PlacementStatus::Pending | PlacementStatus::Running) => Action::End,
+        (JobPhase::Unsent | JobPhase::Open | JobPhase::Stopping | JobPhase::NoWorkLeft, PlacementStatus::Unknown)
+        | (JobPhase::Open, PlacementStatus::Pending | PlacementStatus::Running) => Action::Wait,
+        (JobPhase::Unsent, PlacementStatus::Pending | PlacementStatus::Running) => Action::Confirm,
+        (JobPhase::Unsent, PlacementStatus::Gone) => Action::Submit,
+        (JobPhase::Open, PlacementStatus::Gone)
+        | (JobPhase::Unsent | JobPhase::Open, PlacementStatus::Succeeded | PlacementStatus::Died) => Action::PlaceAgain,
+        (JobPhase::Unsent | JobPhase::Open, PlacementStatus::StartFailed) => Action::Fail,
+        (JobPhase::Unsent | JobPhase::Open, PlacementStatus::Refused) => Action::Refuse,
+        (JobPhase::Unsent | JobPhase::Open, PlacementStatus::Stopped) => Action::Stop,
+        (JobPhase::Stopping | JobPhase::NoWorkLeft, PlacementStatus::Pending | PlacementStatus::Running) => Action::End,
         (
-            JobStance::Stopping | JobStance::Over,
+            JobPhase::Stopping | JobPhase::NoWorkLeft,
             PlacementStatus::Succeeded
             | PlacementStatus::Stopped
-            | PlacementStatus::Unfit
+            | PlacementStatus::StartFailed
             | PlacementStatus::Refused
             | PlacementStatus::Died
             | PlacementStatus::Gone,
@@ -89,7 +89,7 @@ impl From<&Placed> for PlacementStatus {
             Placed::Running(_) => Self::Running,
             Placed::Succeeded => Self::Succeeded,
             Placed::Stopped => Self::Stopped,
-            Placed::Failed { failure: PlacedFailure::Setup, .. } => Self::Unfit,
+            Placed::Failed { failure: PlacedFailure::Setup, .. } => Self::StartFailed,
             Placed::Failed { failure: PlacedFailure::Refused, .. } => Self::Refused,
             Placed::Failed { failure: PlacedFailure::Died, .. } => Self::Died,
             Placed::Gone => Self::Gone,
@@ -103,22 +103,22 @@ mod tests {
 
     #[test]
     fn every_cell_of_the_table_gives_the_expected_action() {
-        use Action::{Again, Confirm, Done, End, Fail, Refuse, Stop, Submit, Wait};
-        use PlacementStatus::{Died, Gone, Hidden, Pending, Refused, Running, Stopped, Succeeded, Unfit};
+        use Action::{Confirm, Done, End, Fail, PlaceAgain, Refuse, Stop, Submit, Wait};
+        use PlacementStatus::{Died, Gone, Pending, Refused, Running, StartFailed, Stopped, Succeeded, Unknown};
         let table = [
-            // JobStance:   Unsent   Open   Stopping Over
+            // JobPhase:   Unsent   Open   Stopping NoWorkLeft
             (Pending, [Confirm, Wait, End, End]),
             (Running, [Confirm, Wait, End, End]),
-            (Succeeded, [Again, Again, Done, Done]),
+            (Succeeded, [PlaceAgain, PlaceAgain, Done, Done]),
             (Stopped, [Stop, Stop, Done, Done]),
-            (Unfit, [Fail, Fail, Done, Done]),
+            (StartFailed, [Fail, Fail, Done, Done]),
             (Refused, [Refuse, Refuse, Done, Done]),
-            (Died, [Again, Again, Done, Done]),
-            (Gone, [Submit, Again, Done, Done]),
-            (Hidden, [Wait, Wait, Wait, Wait]),
+            (Died, [PlaceAgain, PlaceAgain, Done, Done]),
+            (Gone, [Submit, PlaceAgain, Done, Done]),
+            (Unknown, [Wait, Wait, Wait, Wait]),
         ];
         for (placement, expected) in table {
-            let actions = [JobStance::Unsent, JobStance::Open, JobStance::Stopping, JobStance::Over]
+            let actions = [JobPhase::Unsent, JobPhase::Open, JobPhase::Stopping, JobPhase::NoWorkLeft]
                 .map(|job| decide(job, placement));
             assert_eq!(actions, expected, "{placement:?}");
         }

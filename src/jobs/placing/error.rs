@@ -16,7 +16,7 @@ pub(crate) enum PlaceError {
     #[error("a worker token could not be made: the system gave no random bytes")]
     NoToken,
     #[error("Ray could not start the job's workers: {0}")]
-    Unfit(String),
+    StartFailed(String),
     #[error(
         "the job's workers ended {times} times in Ray without processing an image (RAY_TASK_MAX_RETRIES); the last \
          time: {reason}. The job's log has their output. Submit the job again: images that are done are kept"

@@ -3,12 +3,12 @@
 
 pub mod cluster;
 pub(crate) mod decide;
+pub(crate) mod end_placement;
 pub(crate) mod error;
 pub(crate) mod placed;
 pub(crate) mod ray;
 #[cfg(test)]
 mod script;
 pub(crate) mod view;
-pub(crate) mod wind_up;
 
 pub use ray::Placing;

@@ -8,9 +8,9 @@ use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
+use crate::jobs::placing::end_placement::EndPlacement;
 use crate::jobs::placing::error::PlaceError;
 use crate::jobs::placing::ray::Ray;
-use crate::jobs::placing::wind_up::WindUp;
 use crate::jobs::remote::lease_watch::LeaseWatch;
 use crate::jobs::remote::remote_workers::{WORKERS, WorkerView};
 use crate::jobs::run::progress::RunningJob;
@@ -49,11 +49,11 @@ impl JobService {
     }
 
     /// Watches the remote workers of a job until no work is left or its workers have ended for good.
-    pub(crate) async fn watch_over(&self, job: &JobRecord, live: &Arc<RunningJob>) -> Result<(), JobFailure> {
+    pub(crate) async fn watch_over(&self, job: &JobRecord, running: &Arc<RunningJob>) -> Result<(), JobFailure> {
         let lease_watch = LeaseWatch {
             ledger: self.ledger.clone(),
             job: job.clone(),
-            live: live.clone(),
+            running: running.clone(),
             clock: self.clock,
             lease: self.settings.glimpse_lease_seconds.duration(),
             drain: self.drain.clone(),
@@ -64,44 +64,44 @@ impl JobService {
             // Ends with the first of the two: no work is left, or the workers have ended for good.
             Executor::Ray => tokio::select! {
                 watched = watched => watched,
-                kept = self.keep_placed(job, live) => kept,
+                kept = self.keep_placed(job, running) => kept,
             },
         }
     }
 
-    async fn keep_placed(&self, job: &JobRecord, live: &Arc<RunningJob>) -> Result<(), JobFailure> {
+    async fn keep_placed(&self, job: &JobRecord, running: &Arc<RunningJob>) -> Result<(), JobFailure> {
         let placing = self.placing.clone().ok_or(PlaceError::NoCluster)?;
         let (ledger, drain) = (self.ledger.clone(), self.drain.clone());
-        let ray = Ray { placing, ledger, job: job.clone(), live: live.clone(), drain };
+        let ray = Ray { placing, ledger, job: job.clone(), running: running.clone(), drain };
         Ok(ray.keep().await?)
     }
 
     /// Starts a task that ends workers on the cluster that are not needed any more.
-    pub(crate) fn wind_up(&self, job: JobId, submission: String, grace: Duration) {
+    pub(crate) fn end_placement(&self, job: JobId, submission: String, grace: Duration) {
         let Some(placing) = self.placing.clone() else { return };
         let drain = self.drain.clone();
-        self.tasks.spawn(WindUp { placing, job, submission, grace, drain }.run());
+        self.tasks.spawn(EndPlacement { placing, job, submission, grace, drain }.run());
     }
 
     /// Returns the remote workers of a running job.
-    pub(crate) async fn workers(&self, job: &JobRecord, live: &RunningJob) -> Result<Vec<WorkerView>, LedgerError> {
+    pub(crate) async fn workers(&self, job: &JobRecord, running: &RunningJob) -> Result<Vec<WorkerView>, LedgerError> {
         match job.spec.executor {
             Executor::Local => Ok(Vec::new()),
             Executor::Workers | Executor::Ray => {
                 let id = job.id;
-                Ok(live.remote_workers.view(&self.ledger.read(move |db| leases::held(db, id)).await?))
+                Ok(running.remote_workers.view(&self.ledger.read(move |db| leases::held(db, id)).await?))
             }
         }
     }
 
     /// Returns what a job with remote workers waits for: a dependency of its workers, or the workers themselves.
-    pub(crate) fn waits_for_workers(&self, job: &JobRecord, live: &RunningJob) -> Option<Waiting> {
-        let waiting = || live.remote_workers.waiting_on(2 * self.settings.glimpse_lease_seconds.duration());
+    pub(crate) fn waits_for_workers(&self, job: &JobRecord, running: &RunningJob) -> Option<Waiting> {
+        let waiting = || running.remote_workers.waiting_on(2 * self.settings.glimpse_lease_seconds.duration());
         match job.spec.executor {
             Executor::Local => None,
             Executor::Workers => waiting(),
             Executor::Ray => waiting().map(|waiting| match waiting.dependency.as_str() {
-                WORKERS => live.placing.waiting(waiting, live.remote_workers.refusal()),
+                WORKERS => running.placing.waiting(waiting, running.remote_workers.refusal()),
                 _ => waiting,
             }),
         }

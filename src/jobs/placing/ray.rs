@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::{JobRecord, Secret, Timestamp};
 use crate::jobs::placing::cluster::{Cluster, ClusterError, Placed, Placement};
-use crate::jobs::remote::token;
-use crate::jobs::remote::wire::plain;
-use crate::jobs::run::progress::{RunningJob, dealt_with};
+use crate::jobs::remote::protocol::token;
+use crate::jobs::remote::protocol::wire::plain;
+use crate::jobs::run::progress::{RunningJob, processed};
 use crate::ledger::placements::{self, PlacementRow};
 use crate::ledger::{Ledger, leases, logs};
 
-use super::decide::{Action, JobStance, PlacementStatus, decide};
+use super::decide::{Action, JobPhase, PlacementStatus, decide};
 use super::error::PlaceError;
 
 /// How often the status of a placement is read.
@@ -44,7 +44,7 @@ pub(crate) struct Ray {
     pub(crate) placing: Placing,
     pub(crate) ledger: Ledger,
     pub(crate) job: JobRecord,
-    pub(crate) live: Arc<RunningJob>,
+    pub(crate) running: Arc<RunningJob>,
     /// Cancelled when the process stops. The workers continue and are found again at the next start.
     pub(crate) drain: CancellationToken,
 }
@@ -60,7 +60,7 @@ impl Ray {
     /// Keeps workers placed while there is work. Ends if new workers would make no difference, and after a stop when
     /// the cluster has ended the workers.
     pub(crate) async fn keep(&self) -> Result<(), PlaceError> {
-        self.live.placing.begin(self.placing.cluster.workers());
+        self.running.placing.begin(self.placing.cluster.workers());
         // Read first: `place` then notices if the job is moved to another executor after this.
         let id = self.job.id;
         let generation = self.ledger.read(move |db| placements::generation(db, id)).await?;
@@ -75,27 +75,27 @@ impl Ray {
         let begun = self.ledger.job(self.job.id).await?.and_then(|job| job.started_at);
         let mut stopping: Option<Instant> = None;
         loop {
-            let stop = self.live.stop.is_cancelled();
-            if self.drain.is_cancelled() || self.live.is_moved() {
+            let stop = self.running.stop.is_cancelled();
+            if self.drain.is_cancelled() || self.running.is_moved() {
                 return Ok(());
             }
             if stop {
                 stopping.get_or_insert_with(Instant::now);
             }
-            let stance = match (stop, &now.unsent) {
-                (true, _) => JobStance::Stopping,
-                (false, _) if self.ledger.read(move |db| leases::is_complete(db, id)).await? => JobStance::Over,
-                (false, Some(_)) => JobStance::Unsent,
-                (false, None) => JobStance::Open,
+            let phase = match (stop, &now.unsent) {
+                (true, _) => JobPhase::Stopping,
+                (false, _) if self.ledger.read(move |db| leases::is_complete(db, id)).await? => JobPhase::NoWorkLeft,
+                (false, Some(_)) => JobPhase::Unsent,
+                (false, None) => JobPhase::Open,
             };
             let reply = self.placing.cluster.status(&now.row.submission).await;
-            self.live.placing.note(reply.as_ref());
+            self.running.placing.record_reply(reply.as_ref());
             let mut pause = POLL;
-            match decide(stance, reply.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
+            match decide(phase, reply.as_ref().map_or(PlacementStatus::Unknown, PlacementStatus::from)) {
                 Action::Wait => {}
                 Action::Confirm => self.confirm(&mut now).await?,
                 Action::Submit => self.submit(&mut now).await?,
-                Action::Again => {
+                Action::PlaceAgain => {
                     let reason = end_reason(reply.as_ref());
                     let fruitless = self.count_fruitless(&now.row, reply.as_ref(), &reason).await?;
                     self.report_end(&now.row, reply.as_ref(), &reason).await?;
@@ -107,11 +107,11 @@ impl Ray {
                 }
                 Action::Fail => {
                     self.log_output(reply.as_ref()).await?;
-                    return Err(PlaceError::Unfit(end_reason(reply.as_ref())));
+                    return Err(PlaceError::StartFailed(end_reason(reply.as_ref())));
                 }
                 Action::Refuse => {
                     self.report_end(&now.row, reply.as_ref(), &end_reason(reply.as_ref())).await?;
-                    return Err(PlaceError::Refused(self.live.remote_workers.refusal()));
+                    return Err(PlaceError::Refused(self.running.remote_workers.refusal()));
                 }
                 Action::Stop => return Err(PlaceError::Stopped),
                 Action::End => {
@@ -128,7 +128,7 @@ impl Ray {
             self.check_timeout(begun)?;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                () = self.live.stop.cancelled(), if !stop => {}
+                () = self.running.stop.cancelled(), if !stop => {}
             }
         }
     }
@@ -138,7 +138,7 @@ impl Ray {
     async fn wait_for_work(&self) -> Result<bool, PlaceError> {
         loop {
             // Subscribed before checking, so that a page that is planned in between is not missed.
-            let planned = self.live.more.notified();
+            let planned = self.running.work_changed.notified();
             let id = self.job.id;
             if self.ledger.read(move |db| leases::has_work(db, id)).await? {
                 return Ok(true);
@@ -146,7 +146,7 @@ impl Ray {
             tokio::select! {
                 () = planned => {}
                 () = tokio::time::sleep(POLL) => {}
-                () = self.live.stop.cancelled() => return Ok(false),
+                () = self.running.stop.cancelled() => return Ok(false),
             }
         }
     }
@@ -158,7 +158,7 @@ impl Ray {
         let (id, digest) = (self.job.id, token::digest(token.reveal()));
         let placed = self.ledger.write(move |tx| placements::place(tx, id, &digest, fruitless, after)).await?;
         let Some(row) = placed else { return Ok(None) };
-        self.live.placing.begin(self.placing.cluster.workers());
+        self.running.placing.begin(self.placing.cluster.workers());
         let mut now = Generation { row, unsent: Some(token) };
         self.submit(&mut now).await?;
         Ok(Some(now))
@@ -168,7 +168,7 @@ impl Ray {
     async fn leave_to_another(&self) -> Result<(), PlaceError> {
         tracing::info!(job.id = %self.job.id, "the job was moved to another executor; no workers are placed");
         if let Some(job) = self.ledger.job(self.job.id).await? {
-            self.live.move_to_executor(job.spec.executor);
+            self.running.move_to_executor(job.spec.executor);
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ impl Ray {
                     job.id = %self.job.id, %error, detail = error.detail(),
                     "the cluster did not accept the placement"
                 );
-                self.live.placing.note(Err(&error));
+                self.running.placing.record_reply(Err(&error));
                 if error.is_temporary() { Ok(()) } else { Err(PlaceError::Cluster(error)) }
             }
         }
@@ -215,7 +215,7 @@ impl Ray {
             return Ok(row.fruitless);
         }
         let counts = self.ledger.job(self.job.id).await?.map(|job| job.counts).unwrap_or_default();
-        let times = if dealt_with(&counts) > row.dealt_with { 0 } else { row.fruitless + 1 };
+        let times = if processed(&counts) > row.processed { 0 } else { row.fruitless + 1 };
         if times > self.placing.max_retries {
             self.report_end(row, reply, reason).await?;
             return Err(PlaceError::NoProgress { times, reason: reason.to_owned() });
@@ -254,7 +254,7 @@ impl Ray {
     fn check_timeout(&self, begun: Option<Timestamp>) -> Result<(), PlaceError> {
         let (Some(timeout), Some(begun)) = (self.placing.timeout, begun) else { return Ok(()) };
         let over = Timestamp::now().seconds_since(begun) > timeout.as_secs_f64();
-        if over && !self.live.stop.is_cancelled() { Err(PlaceError::TimedOut(timeout.as_secs())) } else { Ok(()) }
+        if over && !self.running.stop.is_cancelled() { Err(PlaceError::TimedOut(timeout.as_secs())) } else { Ok(()) }
     }
 }
 

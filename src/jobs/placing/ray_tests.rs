@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use super::*;
 use crate::domain::{Executor, FailureClass, ImageRef, ImageUri, ItemFailure, JobId};
 use crate::jobs::placing::cluster::PlacedFailure;
+use crate::jobs::placing::end_placement::EndPlacement;
 use crate::jobs::placing::script::{ClusterReply, Script};
-use crate::jobs::placing::wind_up::WindUp;
 use crate::ledger::leases::Leased;
 use crate::ledger::planning::Page;
 use crate::ledger::{Report, fixture, logs};
@@ -32,10 +32,10 @@ impl Test {
         fixture::plan(&ledger, job.id, page, fixture::planning(1)).await;
         let job = ledger.job(job.id).await.unwrap().unwrap();
         let stages = Stages::new(PipelineSettings::default().lanes(), None);
-        let live = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
+        let running = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
         let script = Arc::new(Script::with_statuses(replies));
         let placing = Placing { cluster: script.clone(), max_retries: 3, timeout: None };
-        let ray = Ray { placing, ledger, job, live, drain: CancellationToken::new() };
+        let ray = Ray { placing, ledger, job, running, drain: CancellationToken::new() };
         Self { ray, script, _folder: folder }
     }
 
@@ -162,7 +162,7 @@ async fn a_setup_failure_fails_the_job_and_a_stop_in_ray_stops_it() {
 async fn refused_workers_are_placed_only_once() {
     let refused = || failed(PlacedFailure::Refused, "exit code 78");
     let test = Test::new([Ok(running()), Ok(refused())]).await;
-    test.ray.live.remote_workers.refuse("the worker has version 9, the service has version 1");
+    test.ray.running.remote_workers.refuse("the worker has version 9, the service has version 1");
     let error = test.ray.keep().await.unwrap_err().to_string();
     assert!(error.contains("every worker") && error.contains("the worker has version 9"), "{error}");
     assert_eq!(test.script.calls("submit"), ["submit g1"]);
@@ -186,7 +186,7 @@ async fn a_job_that_moves_to_another_executor_gets_no_new_workers() {
     kept.unwrap();
     assert_eq!(test.script.calls("submit"), ["submit g1"]);
     assert_eq!(test.token().await.as_deref(), Some("theirs"));
-    assert_eq!(test.ray.live.next_executor(), Some(Executor::Workers));
+    assert_eq!(test.ray.running.next_executor(), Some(Executor::Workers));
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,10 +230,10 @@ async fn the_status_has_a_warning_while_the_cluster_is_away() {
     let away = || Err(ClusterError::Unreachable("connection refused".into()));
     let test = Test::new([Ok(running()), away(), away(), away(), Ok(running())]).await;
     test.runs_for(3).await;
-    let warning = test.ray.live.placing.warning().unwrap();
+    let warning = test.ray.running.placing.warning().unwrap();
     assert!(warning.starts_with("Ray cannot be reached at RAY_ADDRESS, since"), "{warning}");
     test.runs_for(3).await;
-    assert_eq!(test.ray.live.placing.warning(), None);
+    assert_eq!(test.ray.running.placing.warning(), None);
     assert_eq!(test.script.calls("submit").len(), 1);
 }
 
@@ -243,7 +243,7 @@ async fn after_a_stop_the_cluster_is_asked_only_after_the_grace_period() {
         Test::new([Ok(running()), Ok(running()), Ok(running()), Ok(running()), Ok(running()), Ok(Placed::Stopped)])
             .await;
     let begun = Instant::now();
-    test.ray.live.stop.cancel();
+    test.ray.running.stop.cancel();
     test.place(0).await;
     fixture::lease(&test.ray.ledger, test.id(), "w", Some(i64::MAX)).await;
     test.ray.keep().await.unwrap();
@@ -252,7 +252,7 @@ async fn after_a_stop_the_cluster_is_asked_only_after_the_grace_period() {
     assert_eq!(fixture::held(&test.ray.ledger, test.id()).await, [], "no worker is left that could give it back");
 
     let early = Test::new([Ok(running())]).await;
-    early.ray.live.stop.cancel();
+    early.ray.running.stop.cancel();
     early.place(0).await;
     early.runs_for(2).await;
     assert_eq!(early.script.calls("stop"), Vec::<String>::new());
@@ -263,7 +263,7 @@ async fn a_service_that_stops_leaves_its_workers_running() {
     let test = Test::new([Ok(running())]).await;
     test.runs_for(2).await;
     test.ray.drain.cancel();
-    test.ray.live.stop.cancel();
+    test.ray.running.stop.cancel();
     test.ray.keep().await.unwrap();
     assert_eq!(test.script.calls("stop"), Vec::<String>::new());
 }
@@ -280,20 +280,20 @@ async fn a_job_that_takes_too_long_fails() {
 async fn the_placement_of_an_ended_job_is_stopped() {
     let test = Test::new([Ok(running()), Ok(running()), Ok(running()), Ok(Placed::Stopped)]).await;
     let row = test.place(0).await;
-    let wind_up = |grace| WindUp {
+    let end_placement = |grace| EndPlacement {
         placing: test.ray.placing.clone(),
         job: test.id(),
         submission: row.submission.clone(),
         grace,
         drain: CancellationToken::new(),
     };
-    wind_up(Duration::ZERO).run().await;
+    end_placement(Duration::ZERO).run().await;
     assert_eq!(test.script.calls("stop"), ["stop g1"], "asked once");
 
     // A placement that is PENDING ignores the stop. The service gives up after a while and will refuse its workers.
     let pending = Test::new([Ok(Placed::Pending("no room".into()))]).await;
     let begun = Instant::now();
-    let wind_up = WindUp { placing: pending.ray.placing.clone(), ..wind_up(Duration::ZERO) };
-    wind_up.run().await;
+    let end_placement = EndPlacement { placing: pending.ray.placing.clone(), ..end_placement(Duration::ZERO) };
+    end_placement.run().await;
     assert!((60..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }

@@ -34,7 +34,7 @@ impl PlacingView {
     }
 
     /// Records the cluster's status of the placement, or the error of the request.
-    pub(crate) fn note(&self, reply: Result<&Placed, &ClusterError>) {
+    pub(crate) fn record_reply(&self, reply: Result<&Placed, &ClusterError>) {
         let mut status = self.status();
         match reply {
             Ok(placed) => {
@@ -104,23 +104,23 @@ mod tests {
         let view = PlacingView::default();
         assert_eq!(message(&view), "waiting for the cluster");
         view.begin(4);
-        view.note(Ok(&Placed::Pending("no room".into())));
+        view.record_reply(Ok(&Placed::Pending("no room".into())));
         assert_eq!(message(&view), "waiting for the cluster: 0 of 4 workers");
         view.status().since = SystemTime::now().checked_sub(MESSAGE_SHOWN_AFTER);
         assert_eq!(message(&view), "waiting for the cluster: 0 of 4 workers: no room");
         assert_eq!(view.warning(), None);
 
-        view.note(Err(&ClusterError::Unreachable("refused".into())));
+        view.record_reply(Err(&ClusterError::Unreachable("refused".into())));
         let message = message(&view);
         assert!(message.ends_with("0 of 4 workers: Ray cannot be reached at RAY_ADDRESS"), "{message}");
         let since = view.status().failure.as_ref().unwrap().0;
-        view.note(Err(&ClusterError::TimedOut(String::new())));
+        view.record_reply(Err(&ClusterError::TimedOut(String::new())));
         let warning = view.warning().unwrap();
         assert!(
             warning.starts_with("Ray at RAY_ADDRESS did not answer in time, since ") && !warning.contains("refused")
         );
         assert_eq!(view.status().failure.as_ref().unwrap().0, since, "the start of the failure is kept");
-        view.note(Ok(&Placed::Running(String::new())));
+        view.record_reply(Ok(&Placed::Running(String::new())));
         assert_eq!(view.warning(), None);
     }
 }

@@ -16,7 +16,7 @@ pub enum Offer {
     /// A batch, under lease.
     Batch(Batch),
     /// No more work for this pool: it finishes the batches that it holds and then ends.
-    Over,
+    NoMoreWork,
 }
 
 /// The status of the leases of a pool.
@@ -59,12 +59,12 @@ pub enum LeaseError {
     #[error("ledger: {0}")]
     Ledger(#[from] LedgerError),
     /// More images failed than the job allows.
-    #[error("{failed} of {dealt_with} images failed, more than max_failures = {most} allows; the last: {last}")]
+    #[error("{failed} of {processed} images failed, more than max_failures = {most} allows; the last: {last}")]
     TooManyFailures {
         /// Images that have failed.
         failed: u64,
         /// Images that are done or have failed.
-        dealt_with: u64,
+        processed: u64,
         /// The limit that the client set.
         most: FailureLimit,
         /// Why the last of them failed.
@@ -81,21 +81,25 @@ pub enum LeaseError {
     NotJoined,
     /// The job has ended.
     #[error("the job has ended")]
-    Over,
+    JobEnded,
 }
 
 impl Retryable for LeaseError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Service(down) => down.failure.is_temporary(),
-            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::NotJoined | Self::Over => false,
+            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::NotJoined | Self::JobEnded => {
+                false
+            }
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Service(down) => down.failure.retry_after(),
-            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::NotJoined | Self::Over => None,
+            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::NotJoined | Self::JobEnded => {
+                None
+            }
         }
     }
 }

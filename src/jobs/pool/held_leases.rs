@@ -10,7 +10,7 @@ use crate::pipeline::{ItemOutcome, TaskOutcome};
 
 /// Items under lease. An item is removed when the service has accepted its report.
 #[derive(Debug, Default)]
-pub(crate) struct Holdings {
+pub(crate) struct HeldLeases {
     items: Mutex<HashMap<i64, Item>>,
     /// Notified when items are removed.
     removed: Notify,
@@ -24,7 +24,7 @@ struct Item {
     is_reporting: bool,
 }
 
-impl Holdings {
+impl HeldLeases {
     pub(crate) fn add(&self, batch: &Batch) {
         let held = Held { batch: batch.id, attempt: batch.attempt };
         self.items().extend(batch.tasks.iter().map(|task| (task.ticket, Item { held, is_reporting: false })));
@@ -68,7 +68,7 @@ impl Holdings {
     }
 
     /// Marks items whose reports are being sent.
-    pub(crate) fn tell(&self, tickets: &[i64]) {
+    pub(crate) fn mark_reporting(&self, tickets: &[i64]) {
         let mut items = self.items();
         for ticket in tickets {
             items.entry(*ticket).and_modify(|item| item.is_reporting = true);
@@ -105,7 +105,7 @@ impl Holdings {
 pub(crate) fn finished(outcomes: &[TaskOutcome]) -> Vec<i64> {
     let is_finished = |outcome: &&TaskOutcome| match outcome.result {
         ItemOutcome::Indexed(_) | ItemOutcome::Failed(_) => true,
-        ItemOutcome::Lags(_) => false,
+        ItemOutcome::PartlyStored(_) => false,
     };
     outcomes.iter().filter(is_finished).map(|outcome| outcome.ticket).collect()
 }
@@ -125,12 +125,12 @@ mod tests {
         let task = |ticket| Task {
             ticket,
             image: image(ticket),
-            have: StoreSet::default(),
+            stored_in: StoreSet::default(),
             possible_copy: None,
             metadata: std::collections::BTreeMap::new(),
         };
-        let holdings = Holdings::default();
-        holdings.add(&Batch { id: 7, attempt: 1, tasks: vec![task(1), task(2)] });
+        let held_leases = HeldLeases::default();
+        held_leases.add(&Batch { id: 7, attempt: 1, tasks: vec![task(1), task(2)] });
         let failure = |ticket| {
             let (uri, class) = (image(ticket).uri, FailureClass::Truncated);
             TaskOutcome {
@@ -138,12 +138,12 @@ mod tests {
                 result: ItemOutcome::Failed(ItemFailure { uri, class, message: String::new(), attempts: 1 }),
             }
         };
-        holdings.tell(&finished(&[failure(1)]));
+        held_leases.mark_reporting(&finished(&[failure(1)]));
         assert!(
-            holdings.has_unreported(&[7]) && !holdings.has_unreported(&[8]),
+            held_leases.has_unreported(&[7]) && !held_leases.has_unreported(&[8]),
             "another worker has done the second item"
         );
-        holdings.tell(&finished(&[failure(2)]));
-        assert!(!holdings.has_unreported(&[7]) && holdings.has_any(&[7]), "both reports are being sent");
+        held_leases.mark_reporting(&finished(&[failure(2)]));
+        assert!(!held_leases.has_unreported(&[7]) && held_leases.has_any(&[7]), "both reports are being sent");
     }
 }

@@ -12,7 +12,7 @@ use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use crate::jobs::run::limit;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::service::tally;
-use crate::ledger::leases::work::report;
+use crate::ledger::leases::report::report;
 use crate::ledger::leases::{self, Leased};
 use crate::ledger::{Held, Ledger, Report, logs};
 
@@ -22,9 +22,9 @@ pub(crate) struct LocalBroker {
     pub(crate) job: JobRecord,
     /// The name of the job's space.
     pub(crate) space: String,
-    pub(crate) live: Arc<RunningJob>,
+    pub(crate) running: Arc<RunningJob>,
     /// Notified when there may be more work to lease.
-    pub(crate) more: Arc<Notify>,
+    pub(crate) work_changed: Arc<Notify>,
 }
 
 #[async_trait]
@@ -33,11 +33,11 @@ impl LeaseBroker for LocalBroker {
         let job = self.job.id;
         loop {
             // Subscribed before asking, so that a page that is planned in between is not missed.
-            let more = self.more.notified();
+            let changed = self.work_changed.notified();
             match self.ledger.write(move |tx| leases::lease(tx, job, LOCAL, None)).await? {
                 Leased::Batch(batch) => return Ok(Offer::Batch(batch)),
-                Leased::NothingYet => more.await,
-                Leased::NothingLeft => return Ok(Offer::Over),
+                Leased::NothingYet => changed.await,
+                Leased::NothingLeft => return Ok(Offer::NoMoreWork),
             }
         }
     }
@@ -50,10 +50,10 @@ impl LeaseBroker for LocalBroker {
         let (job, collection, space) = (self.job.id, self.job.spec.collection.clone(), self.space.clone());
         let reported = self.ledger.write(move |tx| report(tx, job, &collection, &space, LOCAL, reports, None)).await?;
         tally::reported(&reported);
-        self.live.count(&reported.counts);
+        self.running.count(&reported.counts);
         // A suspect can be leased when its worker has done the other items.
-        self.more.notify_waiters();
-        limit::within(&self.ledger, &self.job, &reported.counts, false).await?;
+        self.work_changed.notify_waiters();
+        limit::check_failures(&self.ledger, &self.job, &reported.counts, false).await?;
         Ok(LeaseStatus { lost: reported.lost, ..LeaseStatus::default() })
     }
 

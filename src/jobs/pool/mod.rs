@@ -3,16 +3,17 @@
 pub mod broker;
 mod held_leases;
 pub(crate) mod local;
+mod renewal;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures::stream::{self, Stream};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
-use crate::jobs::pool::held_leases::{Holdings, finished};
+use crate::jobs::pool::broker::{LeaseBroker, LeaseError, Offer};
+use crate::jobs::pool::held_leases::{HeldLeases, finished};
+use crate::jobs::pool::renewal::lease_duration;
 use crate::pipeline::{Pipeline, Run, RunError, Task, TaskOutcome, Until, WriteLease};
 use crate::resilience::spawn_owned;
 
@@ -39,7 +40,7 @@ impl std::fmt::Debug for Pool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// No work is left for the pool, or it was stopped.
-    Over,
+    Finished,
     /// A lease of the pool expired and went to others, because the pool was frozen or disconnected. Its items in flight
     /// are given up.
     Lost,
@@ -59,7 +60,7 @@ pub enum PoolError {
 /// The shared state of the tasks of one run.
 struct Shared {
     broker: Arc<dyn LeaseBroker>,
-    holdings: Holdings,
+    held_leases: HeldLeases,
     /// Permits writing held items, for as long as the leases last.
     write_lease: WriteLease,
     /// Cancelled to take no new work.
@@ -84,7 +85,7 @@ impl Pool {
         let (outcomes, reports) = mpsc::channel(MAX_QUEUED_OUTCOMES);
         let shared = Arc::new(Shared {
             broker: self.broker.clone(),
-            holdings: Holdings::default(),
+            held_leases: HeldLeases::default(),
             write_lease: lease_duration(&*self.broker)
                 .map_or_else(WriteLease::default, |duration| WriteLease::until(Until::after(duration))),
             // A child token, since the pipeline cancels it if a dependency fails. The error then ends the listing and
@@ -105,13 +106,8 @@ impl Pool {
         if let Some(failure) = shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(failure.into());
         }
-        Ok(worked.map(|()| Ended::Over)?)
+        Ok(worked.map(|()| Ended::Finished)?)
     }
-}
-
-/// Returns how long a lease lasts without renewal: three renewal intervals.
-fn lease_duration(broker: &dyn LeaseBroker) -> Option<Duration> {
-    broker.renew_every().map(|interval| interval * 3)
 }
 
 /// Returns a stream that leases a batch whenever the pipeline takes one. A pipeline that is full may not poll this
@@ -119,18 +115,18 @@ fn lease_duration(broker: &dyn LeaseBroker) -> Option<Duration> {
 /// are held, no more are leased: they are left to other pools.
 fn batches(shared: Arc<Shared>, max_held: usize) -> impl Stream<Item = Vec<Task>> + Send {
     stream::unfold(shared, move |shared| async move {
-        shared.holdings.wait_below(max_held).await;
+        shared.held_leases.wait_below(max_held).await;
         let state = shared.clone();
         let offer = spawn_owned(async move {
-            let offer = state.broker.lease(state.holdings.leases()).await;
+            let offer = state.broker.lease(state.held_leases.leases()).await;
             if let Ok(Offer::Batch(batch)) = &offer {
-                state.holdings.add(batch);
+                state.held_leases.add(batch);
             }
             offer
         });
         match offer.await {
             Ok(Offer::Batch(batch)) => Some((batch.tasks, shared)),
-            Ok(Offer::Over) => None,
+            Ok(Offer::NoMoreWork) => None,
             Err(error) => {
                 shared.fail(error);
                 None
@@ -146,59 +142,18 @@ impl Shared {
         while outcomes.recv_many(&mut waiting, MAX_QUEUED_OUTCOMES).await > 0 {
             let outcomes = std::mem::take(&mut waiting);
             let tickets = finished(&outcomes);
-            self.holdings.tell(&tickets);
-            let reports = self.holdings.reports(outcomes);
+            self.held_leases.mark_reporting(&tickets);
+            let reports = self.held_leases.reports(outcomes);
             // Measured from before sending, so that it ends before the service's lease. An empty report renews nothing.
             let until = lease_duration(&*self.broker).filter(|_| !reports.is_empty()).map(Until::after);
-            match self.broker.report(reports, self.holdings.leases()).await {
+            match self.broker.report(reports, self.held_leases.leases()).await {
                 Ok(status) => {
-                    self.holdings.remove(&tickets);
+                    self.held_leases.remove(&tickets);
                     self.apply_status(&status);
                     self.renew_write_lease(until);
                 }
                 Err(error) => self.fail(error),
             }
-        }
-    }
-
-    /// Renews the leases at each interval. Ends only with an error after which the pool cannot continue.
-    async fn renew(&self) {
-        let Some(interval) = self.broker.renew_every() else { return std::future::pending().await };
-        loop {
-            tokio::time::sleep(interval).await;
-            // Measured from before sending, so that it ends before the service's lease.
-            let until = lease_duration(&*self.broker).map(Until::after);
-            // Sent even if nothing is held, since the reply tells the pool whether to stop.
-            match self.broker.renew(self.holdings.leases()).await {
-                Ok(status) => {
-                    self.apply_status(&status);
-                    self.renew_write_lease(until);
-                }
-                Err(error) => {
-                    self.fail(error);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Permits writing held items until the given time, since the service has renewed their leases.
-    fn renew_write_lease(&self, until: Option<Until>) {
-        if let Some(until) = until.filter(|_| !self.lost.is_cancelled()) {
-            self.write_lease.renew(until);
-        }
-    }
-
-    fn apply_status(&self, status: &LeaseStatus) {
-        if status.stop {
-            self.stop.cancel();
-        }
-        if self.holdings.has_any(&status.lost) || self.holdings.has_unreported(&status.gone) {
-            tracing::warn!(
-                lost = ?status.lost, gone = ?status.gone,
-                "leases expired and went to other workers; the items in flight are given up"
-            );
-            self.lost.cancel();
         }
     }
 

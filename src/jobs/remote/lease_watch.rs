@@ -25,7 +25,7 @@ const MIN_LEASE_AFTER_START: Duration = Duration::from_secs(10);
 pub(crate) struct LeaseWatch {
     pub(crate) ledger: Ledger,
     pub(crate) job: JobRecord,
-    pub(crate) live: Arc<RunningJob>,
+    pub(crate) running: Arc<RunningJob>,
     pub(crate) clock: Clock,
     /// How long a lease lasts.
     pub(crate) lease: Duration,
@@ -36,18 +36,18 @@ pub(crate) struct LeaseWatch {
 impl LeaseWatch {
     /// Watches until no work is left; after a stop until the workers have reported or given back all items.
     pub(crate) async fn watch(&self) -> Result<(), LeaseError> {
-        let (job, stop) = (self.job.id, &self.live.stop);
+        let (job, stop) = (self.job.id, &self.running.stop);
         let until = self.clock.after(self.lease.max(MIN_LEASE_AFTER_START));
         self.ledger.write(move |tx| leases::renew_all(tx, job, until)).await?;
         loop {
             // Subscribed before checking, so that a report in between is not missed.
-            let reported = self.live.more.notified();
+            let reported = self.running.work_changed.notified();
             if let Some(now) = self.ledger.job(job).await? {
-                self.live.count(&now.counts);
-                limit::within(&self.ledger, &self.job, &now.counts, false).await?;
+                self.running.count(&now.counts);
+                limit::check_failures(&self.ledger, &self.job, &now.counts, false).await?;
             }
             let complete = self.ledger.read(move |db| leases::is_complete(db, job)).await?;
-            if complete || self.drain.is_cancelled() || self.live.is_moved() {
+            if complete || self.drain.is_cancelled() || self.running.is_moved() {
                 return Ok(());
             }
             if stop.is_cancelled() && self.ledger.read(move |db| leases::held(db, job)).await?.is_empty() {
@@ -67,7 +67,7 @@ impl LeaseWatch {
                     self.lease.as_secs()
                 );
                 self.ledger.log(job, line).await?;
-                self.live.more.notify_waiters();
+                self.running.work_changed.notify_waiters();
             }
         }
     }
@@ -95,8 +95,8 @@ mod tests {
         let page = Page { listed: 4, images: (0..4).map(image).collect(), ..Page::default() };
         fixture::plan(&ledger, job.id, page, fixture::planning(4)).await;
         let stages = Stages::new(PipelineSettings::default().lanes(), None);
-        let live = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
-        LeaseWatch { ledger, job, live, clock: Clock::start(), lease: LEASE, drain: CancellationToken::new() }
+        let running = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
+        LeaseWatch { ledger, job, running, clock: Clock::start(), lease: LEASE, drain: CancellationToken::new() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -144,7 +144,7 @@ mod tests {
         let lease_watch = watch_of_four_images(folder.path()).await;
         let (ledger, job) = (&lease_watch.ledger, lease_watch.job.id);
         fixture::lease(ledger, job, "one", Some(lease_watch.clock.after(LEASE))).await;
-        lease_watch.live.stop.cancel();
+        lease_watch.running.stop.cancel();
         let mut watch = Box::pin(lease_watch.watch());
         let early = tokio::time::timeout(Duration::from_secs(10), &mut watch).await;
         assert!(early.is_err(), "a worker still has work in flight");

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::jobs::error::JobsError;
+use crate::jobs::remote::protocol::wire::{JoinReply, JoinRequest, Joined, PROTOCOL, VERSION, plain};
+use crate::jobs::remote::protocol::worker_name::WorkerName;
 use crate::jobs::remote::remote_workers::MAX_WORKERS;
-use crate::jobs::remote::wire::{JoinReply, JoinRequest, Joined, PROTOCOL, VERSION, plain};
 use crate::jobs::remote::worker_job::{WorkerJob, millis, record_request};
-use crate::jobs::remote::worker_name::WorkerName;
 use crate::jobs::service::tally;
 use crate::ledger::leases;
 use crate::ledger::logs;
@@ -54,8 +54,8 @@ impl WorkerJob {
     async fn record_refusal(&self, reason: &str) -> Result<(), JobsError> {
         let reason: String = plain(reason).chars().take(MAX_REASON_CHARS).collect();
         tracing::warn!(job.id = %self.job.id, reason, "a worker was refused");
-        if let Some(live) = &self.live {
-            live.remote_workers.refuse(&reason);
+        if let Some(running) = &self.running {
+            running.remote_workers.refuse(&reason);
         }
         let (id, line) = (self.job.id, format!("{REFUSAL_PREFIX}{reason}"));
         let ledger = &self.jobs.0.ledger;
@@ -74,8 +74,8 @@ impl WorkerJob {
                 format!("the worker writes to {}, the job's stores are {stores} (VECTOR_DB_PROVIDER)", request.stores);
             return Err(JobsError::WorkerRefused(reason));
         }
-        let live = self.live.as_ref().filter(|live| !live.stop.is_cancelled());
-        let Some((live, space)) = live.and_then(|live| Some((live, live.space.get()?))) else {
+        let running = self.running.as_ref().filter(|running| !running.stop.is_cancelled());
+        let Some((running, space)) = running.and_then(|running| Some((running, running.space.get()?))) else {
             return Ok(JoinReply::Wait { wait_ms: millis(NOT_RUNNING_RETRY_DELAY) });
         };
         space.admits(&request.space)?;
@@ -88,7 +88,7 @@ impl WorkerJob {
             }
         }
         let node = request.node.as_deref().map(|node| plain(node).chars().take(MAX_NODE_CHARS).collect());
-        if !live.remote_workers.join(worker, node) {
+        if !running.remote_workers.join(worker, node) {
             return Err(JobsError::TooManyWorkers(MAX_WORKERS));
         }
         Ok(JoinReply::Joined(Box::new(Joined {
@@ -112,12 +112,12 @@ impl WorkerJob {
             let ended = ledger.write(move |tx| leases::deaths::end_leases_of_dead(tx, id, name.as_str())).await?;
             tally::ended(ended, tally::EXIT_REPORTED).leases
         };
-        if let Some(live) = &self.live {
-            live.remote_workers.leave(worker);
-            live.more.notify_waiters();
+        if let Some(running) = &self.running {
+            running.remote_workers.leave(worker);
+            running.work_changed.notify_waiters();
         }
         if refused {
-            let is_known = self.live.as_ref().is_some_and(|live| live.remote_workers.refusal().is_some());
+            let is_known = self.running.as_ref().is_some_and(|running| running.remote_workers.refusal().is_some());
             let reason = format!(
                 "it ended with exit code {EX_CONFIG}: its settings do not fit the job; the worker's log has the details"
             );
@@ -133,22 +133,22 @@ impl WorkerJob {
     /// Ends the job because a worker met a problem that only the operator can fix.
     ///
     /// # Errors
-    /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::Ledger`]
+    /// [`JobsError::NotJoined`], [`JobsError::JobEnded`], [`JobsError::Ledger`]
     pub async fn operator_error(&self, worker: &WorkerName, problem: &str) -> Result<(), JobsError> {
         self.check_not_ended()?;
-        let Some(live) = self.at_work() else { return Ok(()) };
-        record_request(live, worker.as_str())?;
+        let Some(running) = self.at_work() else { return Ok(()) };
+        record_request(running, worker.as_str())?;
         let problem = plain(problem);
         self.jobs.0.ledger.log(self.job.id, format!("[{worker}] cannot continue: {problem}")).await?;
         // Only the first problem counts.
-        live.operator.set((worker.to_string(), problem)).ok();
+        running.operator.set((worker.to_string(), problem)).ok();
         Ok(())
     }
 
     /// Adds lines to the job's log, each with the worker's name.
     ///
     /// # Errors
-    /// [`JobsError::Over`], [`JobsError::Ledger`]
+    /// [`JobsError::JobEnded`], [`JobsError::Ledger`]
     pub async fn log(&self, worker: &WorkerName, lines: Vec<String>) -> Result<(), JobsError> {
         self.check_not_ended()?;
         let lines: Vec<_> = lines.iter().map(|line| format!("[{worker}] {}", plain(line))).collect();

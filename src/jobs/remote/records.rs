@@ -11,7 +11,7 @@ impl WorkerJob {
     /// Gives a worker access to the job's collection in the embedded index, which the worker cannot open itself.
     ///
     /// # Errors
-    /// [`JobsError::Over`], [`JobsError::WorkerRefused`], [`JobsError::Index`]
+    /// [`JobsError::JobEnded`], [`JobsError::WorkerRefused`], [`JobsError::Index`]
     pub async fn records(&self, request: RecordsRequest) -> Result<RecordsReply, JobsError> {
         self.check_not_ended()?;
         let refused = |reason: String| JobsError::WorkerRefused(reason);

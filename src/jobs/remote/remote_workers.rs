@@ -117,7 +117,7 @@ impl RemoteWorkers {
     }
 
     /// Returns how long a worker waits after new work is announced, so that not all workers ask for it at once.
-    pub(crate) fn turn(&self, name: &str) -> Duration {
+    pub(crate) fn lease_delay(&self, name: &str) -> Duration {
         let before = self.members().keys().take_while(|other| other.as_str() < name).count();
         LEASE_ATTEMPT_INTERVAL * u32::try_from(before).unwrap_or(u32::MAX)
     }

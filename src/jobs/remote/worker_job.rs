@@ -8,8 +8,8 @@ use subtle::ConstantTimeEq;
 
 use crate::domain::{JobId, JobRecord, Secret};
 use crate::jobs::error::JobsError;
-use crate::jobs::remote::token;
-use crate::jobs::remote::wire::SummaryReply;
+use crate::jobs::remote::protocol::token;
+use crate::jobs::remote::protocol::wire::SummaryReply;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::service::Jobs;
 use crate::ledger::leases;
@@ -21,7 +21,7 @@ pub struct WorkerJob {
     pub(super) jobs: Jobs,
     pub(super) job: JobRecord,
     /// `None` while the job is not running.
-    pub(super) live: Option<Arc<RunningJob>>,
+    pub(super) running: Option<Arc<RunningJob>>,
 }
 
 impl Jobs {
@@ -51,8 +51,8 @@ impl Jobs {
         if !same {
             return Err(JobsError::WorkerToken);
         }
-        let live = self.0.live().get(&job.id).cloned();
-        Ok(WorkerJob { jobs: self.clone(), job, live })
+        let running = self.0.running_jobs().get(&job.id).cloned();
+        Ok(WorkerJob { jobs: self.clone(), job, running })
     }
 }
 
@@ -64,28 +64,32 @@ impl WorkerJob {
     pub async fn summary(&self) -> Result<SummaryReply, JobsError> {
         let (status, left) = (self.job.state.as_str().to_owned(), self.job.counts.left());
         // Steps after the last image, such as the removal of vanished records, need no workers.
-        let over = self.job.state.is_final() && self.live.is_none();
+        let over = self.job.state.is_final() && self.running.is_none();
         let terminal = over || self.is_complete().await?;
         Ok(SummaryReply { terminal, status, left })
     }
 
     /// Fails if the job has ended. A stopped job still accepts reports until its workers have left.
     pub(super) fn check_not_ended(&self) -> Result<(), JobsError> {
-        if self.job.state.is_final() && self.live.is_none() { Err(JobsError::Over(self.job.state)) } else { Ok(()) }
+        if self.job.state.is_final() && self.running.is_none() {
+            Err(JobsError::JobEnded(self.job.state))
+        } else {
+            Ok(())
+        }
     }
 
-    /// Returns whether `live` is the current run of the job.
-    pub(super) fn is_current_run(&self, live: &Arc<RunningJob>) -> bool {
-        self.jobs.0.live().get(&self.job.id).is_some_and(|current| Arc::ptr_eq(current, live))
+    /// Returns whether `running` is the current run of the job.
+    pub(super) fn is_current_run(&self, running: &Arc<RunningJob>) -> bool {
+        self.jobs.0.running_jobs().get(&self.job.id).is_some_and(|current| Arc::ptr_eq(current, running))
     }
 
     /// Returns the running job; `None` while the service stops, so that workers wait until it is back.
     pub(super) fn at_work(&self) -> Option<&Arc<RunningJob>> {
-        self.live.as_ref().filter(|_| !self.jobs.0.drain.is_cancelled())
+        self.running.as_ref().filter(|_| !self.jobs.0.drain.is_cancelled())
     }
 
     pub(super) fn must_stop(&self) -> bool {
-        self.at_work().is_some_and(|live| live.stop.is_cancelled())
+        self.at_work().is_some_and(|running| running.stop.is_cancelled())
     }
 
     pub(super) fn lease_time(&self) -> Duration {
@@ -98,8 +102,8 @@ impl WorkerJob {
     }
 }
 
-pub(super) fn record_request(live: &RunningJob, worker: &str) -> Result<(), JobsError> {
-    if live.remote_workers.record_request(worker, 0) { Ok(()) } else { Err(JobsError::NotJoined(worker.to_owned())) }
+pub(super) fn record_request(running: &RunningJob, worker: &str) -> Result<(), JobsError> {
+    if running.remote_workers.record_request(worker, 0) { Ok(()) } else { Err(JobsError::NotJoined(worker.to_owned())) }
 }
 
 pub(super) fn millis(time: Duration) -> u64 {

@@ -9,28 +9,28 @@ use crate::domain::{JobId, JobRecord, JobState};
 use crate::jobs::JobService;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::progress::RunningJob;
-use crate::jobs::service::tally;
+use crate::jobs::service::finish::finish_job;
 use crate::ledger::jobs::{self, Finish};
 use crate::ledger::{LedgerError, prune};
 use crate::pipeline::Stages;
 
 impl JobService {
     /// Registers a job as running and runs it in its own task.
-    pub(crate) fn launch(self: &Arc<Self>, job: JobRecord) {
+    pub(crate) fn spawn_job(self: &Arc<Self>, job: JobRecord) {
         let stop = self.drain.child_token();
         let provider = self.pipeline.provider().busy();
-        let live = Arc::new(RunningJob::new(Stages::new(self.pipeline.lanes(), provider), stop, &job.counts));
+        let running = Arc::new(RunningJob::new(Stages::new(self.pipeline.lanes(), provider), stop, &job.counts));
         // Registered before it begins: the scheduler must count it at its next check, and a stop request must find it.
-        self.live().insert(job.id, live.clone());
-        self.tasks.spawn(self.clone().run(job, live));
+        self.running_jobs().insert(job.id, running.clone());
+        self.tasks.spawn(self.clone().run_job(job, running));
     }
 
     /// Runs a job and records its end. A job that is interrupted because the service stops keeps its state and
     /// continues at the next start.
-    async fn run(self: Arc<Self>, job: JobRecord, live: Arc<RunningJob>) {
+    async fn run_job(self: Arc<Self>, job: JobRecord, running: Arc<RunningJob>) {
         let id = job.id;
         let slot = RunSlot { jobs: &self, id };
-        let run = AssertUnwindSafe(Box::pin(self.run_while_ledger_fails(&job, &live)));
+        let run = AssertUnwindSafe(Box::pin(self.run_with_retries(&job, &running)));
         if run.catch_unwind().await.is_err() {
             self.panicked(id).await;
         }
@@ -47,18 +47,18 @@ impl JobService {
 
     /// Runs a job and repeats it after a pause while the ledger cannot be read or written. A failing ledger is not a
     /// failure of the job, whichever transaction failed.
-    async fn run_while_ledger_fails(&self, job: &JobRecord, live: &Arc<RunningJob>) {
-        let mut note = self.waiting.note("ledger");
+    async fn run_with_retries(&self, job: &JobRecord, running: &Arc<RunningJob>) {
+        let mut wait_entry = self.waiting.entry("ledger");
         let mut is_repeat = false;
         loop {
             // A job that is stopped meanwhile gets one more attempt, to record the stop.
-            let is_last = live.stop.is_cancelled();
-            let mut attempt = Box::pin(self.attempt(job, live, is_repeat));
+            let is_last = running.stop.is_cancelled();
+            let mut attempt = Box::pin(self.run_attempt(job, running, is_repeat));
             let outcome = tokio::select! {
                 outcome = &mut attempt => outcome,
                 () = tokio::time::sleep(crate::jobs::LEDGER_RETRY_DELAY) => {
                     // The attempt has not failed by now, so the ledger works again.
-                    note.clear();
+                    wait_entry.clear();
                     attempt.await
                 }
             };
@@ -67,20 +67,20 @@ impl JobService {
             if is_last {
                 return;
             }
-            note.wait(crate::jobs::LEDGER_RETRY_DELAY, error.to_string());
-            note.lacks_room(matches!(error.ledger_error(), Some(LedgerError::Full(_))));
+            wait_entry.wait(crate::jobs::LEDGER_RETRY_DELAY, error.to_string());
+            wait_entry.set_disk_full(matches!(error.ledger_error(), Some(LedgerError::Full(_))));
             // Prevents a busy loop while the ledger cannot be written.
             let pause = tokio::time::sleep(crate::jobs::LEDGER_RETRY_DELAY);
-            live.stop.run_until_cancelled(pause).await;
+            running.stop.run_until_cancelled(pause).await;
             is_repeat = true;
         }
     }
 
-    async fn attempt(&self, job: &JobRecord, live: &Arc<RunningJob>, is_repeat: bool) -> Result<(), JobFailure> {
+    async fn run_attempt(&self, job: &JobRecord, running: &Arc<RunningJob>, is_repeat: bool) -> Result<(), JobFailure> {
         let id = job.id;
         // `false` means that the job was stopped before it began.
         let begun = self.ledger.write(move |tx| jobs::begin(tx, id)).await?;
-        if begun { self.run_begun(job, live, is_repeat).await } else { Ok(()) }
+        if begun { self.run_to_end(job, running, is_repeat).await } else { Ok(()) }
     }
 
     /// Ends a job whose run panicked outside of its work. If that fails too, the job is tried again after a pause.
@@ -88,7 +88,7 @@ impl JobService {
         tracing::error!(job.id = %id, "the run of a job panicked");
         let message = Some(JobFailure::Panicked.client_message());
         let finish = Finish { state: JobState::Failed, message, summary: None };
-        if let Err(error) = tally::finish(&self.ledger, id, finish).await {
+        if let Err(error) = finish_job(&self.ledger, id, finish).await {
             tracing::error!(job.id = %id, %error, "the end of a job could not be written to the ledger");
             self.drain.run_until_cancelled(tokio::time::sleep(crate::jobs::LEDGER_RETRY_DELAY)).await;
         }
@@ -113,7 +113,7 @@ struct RunSlot<'a> {
 
 impl Drop for RunSlot<'_> {
     fn drop(&mut self) {
-        self.jobs.live().remove(&self.id);
+        self.jobs.running_jobs().remove(&self.id);
         self.jobs.wake.notify_one();
     }
 }

@@ -8,9 +8,9 @@ use crate::index::ImageIndex;
 use crate::jobs::JobService;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::dry_run;
-use crate::jobs::run::keys;
-use crate::jobs::run::progress::{Pace, RunningJob};
-use crate::jobs::service::tally;
+use crate::jobs::run::listing::keys;
+use crate::jobs::run::progress::{Rates, RunningJob};
+use crate::jobs::service::finish::finish_job;
 use crate::ledger::jobs::{self, Finish};
 
 /// How long a job waits at its end for a store that indexes vectors asynchronously.
@@ -19,7 +19,7 @@ const INDEXING_TIMEOUT: Duration = Duration::from_mins(1);
 impl JobService {
     /// Waits up to [`INDEXING_TIMEOUT`] until searches find all written vectors. A store that does not report this does
     /// not fail the job.
-    pub(super) async fn wait_for_indexing(&self, job: &JobRecord, live: &RunningJob) {
+    pub(super) async fn wait_for_indexing(&self, job: &JobRecord, running: &RunningJob) {
         let collection = &job.spec.collection;
         let pending = |store: Arc<dyn ImageIndex>| async move {
             match store.wait_until_indexed(collection, INDEXING_TIMEOUT).await {
@@ -40,26 +40,26 @@ impl JobService {
         let reports = futures::future::join_all(self.pipeline.stores().iter().cloned().map(pending));
         let warnings = tokio::select! {
             warnings = reports => warnings,
-            () = live.stop.cancelled() => return,
+            () = running.stop.cancelled() => return,
         };
         let warnings: Vec<String> = warnings.into_iter().flatten().collect();
         if !warnings.is_empty() {
-            live.unsettled.get_or_init(|| warnings.join("; "));
+            running.unsettled.get_or_init(|| warnings.join("; "));
         }
     }
 
     pub(super) async fn end(
         &self,
         job: &JobRecord,
-        live: &RunningJob,
+        running: &RunningJob,
         worked: Result<(), JobFailure>,
     ) -> Result<(), JobFailure> {
         let id = job.id;
         let Some(now) = self.ledger.job(id).await? else { return Ok(()) };
-        let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
-        let overall = live.overall(&now.counts);
-        let pace = Pace { images_per_second: overall, overall: Some(overall), stages };
-        let summary = serde_json::to_string(&pace).ok();
+        let stages = running.stages(job.spec.executor, self.pipeline.provider().busy());
+        let overall = running.overall(&now.counts);
+        let rates = Rates { images_per_second: overall, overall: Some(overall), stages };
+        let summary = serde_json::to_string(&rates).ok();
         let counts = now.counts;
         let finish = match worked {
             // A client stopped the job, so its state is already final.
@@ -68,14 +68,14 @@ impl JobService {
                 self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
                 return Ok(self.ledger.write(move |tx| jobs::set_summary(tx, id, summary.as_deref())).await?);
             }
-            _ if let Some(executor) = live.next_executor() => {
+            _ if let Some(executor) = running.next_executor() => {
                 let executor = executor.as_str();
                 tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job moves to another executor");
                 return Ok(self.ledger.log(job.id, format!("the job moves to another executor: {executor}")).await?);
             }
             // Also with an error: waiting for a dependency ends with one, and any other error occurs again at the next
             // start.
-            worked if live.stop.is_cancelled() => {
+            worked if running.stop.is_cancelled() => {
                 let error = worked.err().map(tracing::field::display);
                 tracing::info!(job.id = %job.id, counts.done, error, "job interrupted; it continues at the next start");
                 let line = "interrupted: the service stops; the job continues at its next start".to_owned();
@@ -92,8 +92,12 @@ impl JobService {
                     .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
                 let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
                 let unreadable = keys::unreadable(&self.ledger, job).await?;
-                let warnings: Vec<String> =
-                    nothing.into_iter().chain(refused).chain(unreadable).chain(live.unsettled.get().cloned()).collect();
+                let warnings: Vec<String> = nothing
+                    .into_iter()
+                    .chain(refused)
+                    .chain(unreadable)
+                    .chain(running.unsettled.get().cloned())
+                    .collect();
                 let message = (!warnings.is_empty()).then(|| warnings.join("; "));
                 Finish { state: JobState::Succeeded, message, summary }
             }
@@ -107,7 +111,7 @@ impl JobService {
         };
         tracing::info!(
             job.id = %job.id, job.state = finish.state.as_str(), counts.done, counts.failed,
-            images_per_second = pace.images_per_second, "job ended"
+            images_per_second = rates.images_per_second, "job ended"
         );
         let line = format!(
             "{}: {} done, {} failed, {} deleted, {} unchanged, {} skipped, {} images/s{}",
@@ -117,11 +121,11 @@ impl JobService {
             counts.deleted,
             counts.unchanged,
             counts.skipped,
-            pace.images_per_second,
+            rates.images_per_second,
             finish.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
         );
         self.ledger.log(job.id, line).await?;
-        tally::finish(&self.ledger, job.id, finish).await?;
+        finish_job(&self.ledger, job.id, finish).await?;
         Ok(())
     }
 }

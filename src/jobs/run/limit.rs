@@ -8,13 +8,18 @@ use crate::ledger::{Ledger, failures};
 ///
 /// # Errors
 /// [`LeaseError::TooManyFailures`], [`LeaseError::Ledger`]
-pub(crate) async fn within(ledger: &Ledger, job: &JobRecord, counts: &JobCounts, over: bool) -> Result<(), LeaseError> {
+pub(crate) async fn check_failures(
+    ledger: &Ledger,
+    job: &JobRecord,
+    counts: &JobCounts,
+    over: bool,
+) -> Result<(), LeaseError> {
     match job.spec.max_failures {
         Some(most) if most.is_exceeded(counts, over) => {
             let id = job.id;
             let last = ledger.read(move |db| failures::last(db, id)).await?.unwrap_or_else(|| "unknown".to_owned());
-            let dealt_with = counts.done + counts.failed;
-            Err(LeaseError::TooManyFailures { failed: counts.failed, dealt_with, most, last })
+            let processed = counts.done + counts.failed;
+            Err(LeaseError::TooManyFailures { failed: counts.failed, processed, most, last })
         }
         _ => Ok(()),
     }

@@ -4,12 +4,9 @@
 mod attempts;
 mod dry_run;
 mod job_end;
-pub(crate) mod keys;
 pub(crate) mod limit;
-mod listed;
+pub(crate) mod listing;
 pub(crate) mod metadata;
-pub(crate) mod plan;
-mod prefix;
 pub(crate) mod progress;
 mod reconcile;
 mod run_job;

@@ -18,7 +18,7 @@ use crate::pipeline::{Stages, TimingTotals};
 
 /// Rate and timings of a job, as the API shows them and as the ledger keeps them after the job's end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Pace {
+pub struct Rates {
     /// Images per second: over the last 30 seconds while the job runs, over the whole run after its end.
     pub images_per_second: f64,
     /// Images per second over the whole run. Summaries of earlier versions do not have it.
@@ -37,7 +37,7 @@ pub(crate) struct RunningJob {
     /// Cancelled to stop this job.
     pub(crate) stop: CancellationToken,
     /// Notified when there may be more work to lease and when outcomes were reported.
-    pub(crate) more: Arc<Notify>,
+    pub(crate) work_changed: Arc<Notify>,
     /// The space of its collection, as soon as it is known.
     pub(crate) space: OnceLock<Arc<Space>>,
     /// Its remote workers.
@@ -53,17 +53,17 @@ pub(crate) struct RunningJob {
     pub(crate) unsettled: OnceLock<String>,
     begun: Instant,
     /// Images that were done or had failed when this run began.
-    before: u64,
+    processed_before: u64,
     samples: Mutex<Samples>,
 }
 
 impl RunningJob {
-    pub(crate) fn new(stages: Stages, stop: CancellationToken, before: &JobCounts) -> Self {
+    pub(crate) fn new(stages: Stages, stop: CancellationToken, counts: &JobCounts) -> Self {
         Self {
             stages: Arc::new(stages),
             totals: Mutex::default(),
             stop,
-            more: Arc::default(),
+            work_changed: Arc::default(),
             space: OnceLock::new(),
             remote_workers: RemoteWorkers::new(),
             placing: PlacingView::default(),
@@ -71,8 +71,8 @@ impl RunningJob {
             next_executor: OnceLock::new(),
             unsettled: OnceLock::new(),
             begun: Instant::now(),
-            before: dealt_with(before),
-            samples: Mutex::new(Samples::new(dealt_with(before))),
+            processed_before: processed(counts),
+            samples: Mutex::new(Samples::new(processed(counts))),
         }
     }
 
@@ -94,7 +94,7 @@ impl RunningJob {
 
     /// Records the current counts.
     pub(crate) fn count(&self, counts: &JobCounts) {
-        self.samples.lock().unwrap_or_else(PoisonError::into_inner).count(dealt_with(counts));
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).count(processed(counts));
     }
 
     /// Returns images per second over the last 30 seconds.
@@ -117,7 +117,7 @@ impl RunningJob {
 
     /// Returns images per second since this run began.
     pub(crate) fn overall(&self, counts: &JobCounts) -> f64 {
-        per_second(dealt_with(counts).saturating_sub(self.before), self.begun.elapsed())
+        per_second(processed(counts).saturating_sub(self.processed_before), self.begun.elapsed())
     }
 }
 
@@ -129,14 +129,14 @@ const WINDOW: Duration = Duration::from_secs(30);
 
 impl Samples {
     /// Starts with the number of images that were processed before.
-    pub(crate) fn new(before: u64) -> Self {
-        Self(VecDeque::from([(Instant::now(), before)]))
+    pub(crate) fn new(processed: u64) -> Self {
+        Self(VecDeque::from([(Instant::now(), processed)]))
     }
 
     /// Records the current count.
-    pub(crate) fn count(&mut self, dealt_with: u64) {
+    pub(crate) fn count(&mut self, processed: u64) {
         let now = Instant::now();
-        self.0.push_back((now, dealt_with));
+        self.0.push_back((now, processed));
         // Keeps one sample that is older than the window, as the start of the measurement.
         while self.0.len() > 2 && self.0.get(1).is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
             self.0.pop_front();
@@ -146,14 +146,14 @@ impl Samples {
     /// Returns images per second over the window.
     pub(crate) fn rate(&self) -> f64 {
         match (self.0.front(), self.0.back()) {
-            (Some((since, before)), Some((_, now))) => per_second(now - before, since.elapsed()),
+            (Some((since, first)), Some((_, last))) => per_second(last - first, since.elapsed()),
             _ => 0.0,
         }
     }
 }
 
 /// Returns the number of images that are done or have failed.
-pub(crate) fn dealt_with(counts: &JobCounts) -> u64 {
+pub(crate) fn processed(counts: &JobCounts) -> u64 {
     counts.done + counts.failed
 }
 

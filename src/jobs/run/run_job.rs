@@ -9,14 +9,14 @@ use crate::domain::{Executor, JobRecord, Space};
 use crate::index::{EnsureOutcome, ImageIndex};
 use crate::jobs::JobService;
 use crate::jobs::job_failure::JobFailure;
-use crate::jobs::placing::wind_up::WindUp;
+use crate::jobs::placing::end_placement::EndPlacement;
 use crate::jobs::pool::broker::LeaseBroker;
 use crate::jobs::pool::local::LocalBroker;
 use crate::jobs::pool::{Ended, LOCAL, Pool};
 use crate::jobs::run::dry_run;
 use crate::jobs::run::limit;
+use crate::jobs::run::listing::plan::Planner;
 use crate::jobs::run::metadata;
-use crate::jobs::run::plan::Planner;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::run::reconcile;
 use crate::jobs::run::sync;
@@ -30,10 +30,10 @@ impl JobService {
     ///
     /// # Errors
     /// Fails only if the ledger fails. Any other error ends the job and is recorded.
-    pub(crate) async fn run_begun(
+    pub(crate) async fn run_to_end(
         &self,
         job: &JobRecord,
-        live: &Arc<RunningJob>,
+        running: &Arc<RunningJob>,
         again: bool,
     ) -> Result<(), JobFailure> {
         let id = job.id;
@@ -42,28 +42,28 @@ impl JobService {
         let job = JobRecord { spec, ..job.clone() };
         let executor = job.spec.executor.as_str();
         tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
-        let work = until_stopped(live.stop.clone(), Box::pin(self.work(&job, live, again)));
+        let work = until_stopped(running.stop.clone(), Box::pin(self.plan_and_work(&job, running, again)));
         let worked = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(JobFailure::Panicked));
         if let Err(failure) = &worked
             && failure.ledger_error().is_some_and(LedgerError::may_pass)
         {
             return worked;
         }
-        self.end(&job, live, worked).await?;
+        self.end(&job, running, worked).await?;
         let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
         if over && let Some(placed) = self.ledger.read(move |db| placements::find(db, id)).await? {
-            self.wind_up(id, placed.submission, WindUp::END_GRACE);
+            self.end_placement(id, placed.submission, EndPlacement::END_GRACE);
         }
         Ok(())
     }
 
-    async fn work(&self, job: &JobRecord, live: &Arc<RunningJob>, again: bool) -> Result<(), JobFailure> {
+    async fn plan_and_work(&self, job: &JobRecord, running: &Arc<RunningJob>, again: bool) -> Result<(), JobFailure> {
         // Waits for a provider that is down. A provider that fails its verification ends the job.
         let space = tokio::select! {
             space = self.pipeline.provider().space() => space.map_err(JobFailure::Provider)?,
-            () = live.stop.cancelled() => return Ok(()),
+            () = running.stop.cancelled() => return Ok(()),
         };
-        live.space.get_or_init(|| space.clone());
+        running.space.get_or_init(|| space.clone());
         // These stores wait too while they are down.
         let stores = self.pipeline.stores();
         // Leases that an earlier attempt in this process could not give back because the ledger failed.
@@ -84,15 +84,15 @@ impl JobService {
         };
         let dry_run = tokio::select! {
             ready = ready => ready?,
-            () = live.stop.cancelled() => return Ok(()),
+            () = running.stop.cancelled() => return Ok(()),
         };
-        let prefixed = self.with_prefix(job, live).await?;
+        let prefixed = self.with_prefix(job, running).await?;
         let Some(job) = &prefixed else { return Ok(()) };
         let spec = &job.spec;
         if !again {
             self.ledger.log(job.id, first_line(job)).await?;
         }
-        metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
+        metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &running.stop).await?;
         let planner = Planner {
             ledger: self.ledger.clone(),
             source: self.pipeline.source().clone(),
@@ -103,26 +103,26 @@ impl JobService {
                 lease_size: self.settings.image_batch_size,
                 max_items: spec.max_items.map(|max| max.saturating_sub(spec.taken)),
                 metadata: spec.metadata_key.is_some(),
-                owns: sync::owns(spec),
+                owned_prefix: sync::owned_prefix(spec),
                 exclude: self.excludes(job),
                 dry_run,
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
             max_bytes: self.pipeline.limits().max_bytes,
-            planned: live.more.clone(),
+            planned: running.work_changed.clone(),
         };
         let broker = Arc::new(LocalBroker {
             ledger: self.ledger.clone(),
             job: job.clone(),
             space: space.name(),
-            live: live.clone(),
-            more: live.more.clone(),
+            running: running.clone(),
+            work_changed: running.work_changed.clone(),
         });
         let pool = Pool::new(self.pipeline.clone(), broker.clone());
-        let (collection, stages) = (spec.collection.clone(), live.stages.clone());
+        let (collection, stages) = (spec.collection.clone(), running.stages.clone());
         let run = Run { collection, space: space.clone(), stages, write_lease: WriteLease::default() };
         let plan = async {
-            self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
+            self.within_grace(running, planner.plan(job, &running.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.read(move |db| listing::progress(db, id)).await?;
             if complete {
                 self.log_listing(job).await?;
@@ -133,42 +133,44 @@ impl JobService {
             match spec.executor {
                 Executor::Local => {}
                 Executor::Workers | Executor::Ray => {
-                    return self.within_grace(live, self.watch_over(job, live)).await.unwrap_or(Ok(()));
+                    return self.within_grace(running, self.watch_over(job, running)).await.unwrap_or(Ok(()));
                 }
             }
-            let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
+            let worked = self.within_grace(running, pool.work(run, &running.stop)).await;
             // Items that are not done are given back. They do not count as lost, since no worker died.
             broker.give_back().await.map_err(JobFailure::Lease)?;
-            worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobFailure::from)
+            worked.unwrap_or(Ok(Ended::Finished)).map(drop).map_err(JobFailure::from)
         };
         tokio::select! {
             done = async { tokio::try_join!(plan, work) } => drop(done?),
-            (worker, problem) = live.operator.wait() => {
+            (worker, problem) = running.operator.wait() => {
                 return Err(JobFailure::Worker { worker: worker.clone(), problem: problem.clone() });
             }
         }
-        if live.stop.is_cancelled() {
+        if running.stop.is_cancelled() {
             return Ok(());
         }
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
-        limit::within(&self.ledger, job, &counts, true).await.map_err(JobFailure::Lease)?;
+        limit::check_failures(&self.ledger, job, &counts, true).await.map_err(JobFailure::Lease)?;
         // A dry run has recorded nothing to remove. If some keys could not be read, an object that seems to have
         // vanished may have such a key.
         if self.ledger.read(move |db| listing::unreadable(db, id)).await? == 0 {
-            self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))?;
+            self.within_grace(running, sync::remove(&self.ledger, stores, job, &running.stop))
+                .await
+                .unwrap_or(Ok(()))?;
         }
         if !spec.dry_run {
-            self.wait_for_indexing(job, live).await;
+            self.wait_for_indexing(job, running).await;
         }
         Ok(())
     }
 
     /// Runs `work`. Returns `None` if the job was stopped and `work` did not end within the grace period.
-    async fn within_grace<T>(&self, live: &RunningJob, work: impl Future<Output = T>) -> Option<T> {
+    async fn within_grace<T>(&self, running: &RunningJob, work: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(work);
         tokio::select! {
             done = &mut work => Some(done),
-            () = live.stop.cancelled() => tokio::time::timeout(crate::jobs::GRACE, work).await.ok(),
+            () = running.stop.cancelled() => tokio::time::timeout(crate::jobs::GRACE, work).await.ok(),
         }
     }
 

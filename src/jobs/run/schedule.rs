@@ -25,7 +25,7 @@ impl JobService {
     }
 
     async fn start_next(self: &Arc<Self>) -> Result<bool, LedgerError> {
-        let running: Vec<JobId> = self.live().keys().copied().collect();
+        let running: Vec<JobId> = self.running_jobs().keys().copied().collect();
         let mut busy: Vec<_> = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         let mut running_executors = Vec::new();
         for id in &running {
@@ -48,12 +48,12 @@ impl JobService {
         if reserved.contains(&job.spec.collection) {
             return Ok(false);
         }
-        self.launch(job);
+        self.spawn_job(job);
         Ok(true)
     }
 
     pub(crate) async fn running(&self) -> Result<Vec<JobRecord>, LedgerError> {
-        let ids: Vec<JobId> = self.live().keys().copied().collect();
+        let ids: Vec<JobId> = self.running_jobs().keys().copied().collect();
         let mut jobs = Vec::new();
         for id in ids {
             jobs.extend(self.ledger.job(id).await?);

@@ -1,7 +1,7 @@
 //! `sync`: makes a collection a mirror of its bucket. Records under the job's bucket and prefix whose objects are not
 //! in the listing any more are removed from every store, and then from the ledger.
 //!
-//! Records are removed only after a complete listing ([`super::ledger`] finds the vanished objects), and only up to
+//! Records are removed only after a complete listing ([`crate::ledger`] finds the vanished objects), and only up to
 //! `max_delete_percent`. Removal is the job's last step and works in batches, first in the stores and then in the
 //! ledger: a crash in between repeats a batch, which changes nothing. Thumbnails stay, since the service removes
 //! nothing from a bucket.
@@ -25,7 +25,7 @@ const BATCH: u32 = 500;
 const MAX_KEY: usize = 1_024;
 
 /// Returns the URI prefix of the objects that a `sync` job may remove; `None` without `sync`.
-pub(crate) fn owns(spec: &JobSpec) -> Option<String> {
+pub(crate) fn owned_prefix(spec: &JobSpec) -> Option<String> {
     // Not an `ImageUri`, since it may have no key.
     spec.sync.then(|| format!("s3://{}/{}", spec.bucket, spec.prefix))
 }
@@ -34,7 +34,7 @@ pub(crate) fn owns(spec: &JobSpec) -> Option<String> {
 ///
 /// # Errors
 /// [`JobFailure::TooMuchVanished`], [`JobFailure::Ledger`]
-pub(crate) async fn judge(ledger: &Ledger, job: &JobRecord) -> Result<Losses, JobFailure> {
+pub(crate) async fn check_losses(ledger: &Ledger, job: &JobRecord) -> Result<Losses, JobFailure> {
     let id = job.id;
     let losses = ledger.read_in_steps(vanished::losses(id)).await?;
     // A continued job may have removed some records already.
@@ -79,7 +79,7 @@ pub(crate) async fn remove(
 ///
 /// # Errors
 /// [`JobsError::Invalid`], which names the field.
-pub(crate) fn check(submission: &Submission) -> Result<Option<FailureLimit>, JobsError> {
+pub(crate) fn check_submission(submission: &Submission) -> Result<Option<FailureLimit>, JobsError> {
     let invalid = |field, reason: &str| Err(JobsError::Invalid(field, reason.to_owned()));
     if submission.bucket.as_deref() == Some("") {
         return invalid("s3_bucket", "must not be empty");

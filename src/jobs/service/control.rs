@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::domain::{CollectionName, Executor, ImageUri, JobId, JobState, Secret};
 use crate::jobs::error::JobsError;
-use crate::jobs::service::tally;
+use crate::jobs::service::finish::finish_job;
 use crate::ledger::jobs::Finish;
 use crate::ledger::{jobs, objects, prune};
 
-use crate::jobs::remote::token;
+use crate::jobs::remote::protocol::token;
 use crate::jobs::service::Jobs;
 use crate::ledger::placements::{self, HandOver};
 
@@ -32,15 +32,15 @@ impl Jobs {
         let job = self.0.find_job(id).await?;
         let message = Some("stopped by a client".to_owned());
         let finish = Finish { state: JobState::Stopped, message, summary: None };
-        if !tally::finish(&self.0.ledger, job.id, finish).await? {
+        if !finish_job(&self.0.ledger, job.id, finish).await? {
             return Err(JobsError::AlreadyFinal(self.0.find_job(id).await?.state));
         }
         tracing::info!(job.id = %job.id, "job stopped by a client");
         // Cloned first, so that the lock is not held while waiting for the ledger.
-        let live = self.0.live().get(&job.id).cloned();
-        match live {
-            Some(live) => {
-                live.stop.cancel();
+        let running = self.0.running_jobs().get(&job.id).cloned();
+        match running {
+            Some(running) => {
+                running.stop.cancel();
                 let line = "stopped by a client: the images in flight are finished".to_owned();
                 self.0.ledger.log(job.id, line).await?;
             }
@@ -96,12 +96,12 @@ impl Jobs {
             return Err(JobsError::AlreadyFinal(self.0.find_job(id).await?.state));
         };
         // Cloned first, so that the lock is held only briefly.
-        let live = self.0.live().get(&job.id).cloned();
-        if let Some(live) = live {
-            live.move_to_executor(executor);
+        let running = self.0.running_jobs().get(&job.id).cloned();
+        if let Some(running) = running {
+            running.move_to_executor(executor);
         }
         if let Some(submission) = placed {
-            self.0.wind_up(job.id, submission, Duration::ZERO);
+            self.0.end_placement(job.id, submission, Duration::ZERO);
         }
         self.0.wake.notify_one();
         Ok(Moved { job: job.id, executor, worker_token })

@@ -1,6 +1,8 @@
 //! The operations on jobs for the API and the command line.
 
 mod control;
+pub(crate) mod finish;
+mod resume;
 mod retry;
 mod submit;
 pub(crate) mod tally;
@@ -15,12 +17,11 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
 
-use crate::domain::{JobId, JobRecord, JobState};
+use crate::domain::{JobId, JobRecord};
 use crate::jobs::error::JobsError;
 use crate::jobs::remote::clock::Clock;
 use crate::jobs::{JobParts, JobService};
-use crate::ledger::jobs::Finish;
-use crate::ledger::{Ledger, LedgerError, jobs, leases, prune};
+use crate::ledger::LedgerError;
 
 /// The job service. Clones share the same service.
 #[derive(Clone, Debug)]
@@ -34,16 +35,10 @@ impl Jobs {
     pub async fn start(parts: JobParts) -> Result<Self, LedgerError> {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, exclude, placing, waiting, drain, tasks, .. } = parts;
-        tally::begin();
-        if let Err(error) = end_previous(&ledger).await {
-            // The service also starts if the disk is full. Its jobs wait for space and then take these leases back.
-            if !error.may_pass() {
-                return Err(error);
-            }
-            tracing::error!(%error, "the leases of the previous process could not be ended; its jobs end them later");
-        }
+        tally::create_series();
+        resume::end_previous(&ledger).await?;
         if !settings.glimpse_resume {
-            stop_unfinished(&ledger).await?;
+            resume::stop_unfinished(&ledger).await?;
         }
         let jobs = Self(Arc::new(JobService {
             ledger,
@@ -59,7 +54,7 @@ impl Jobs {
             drain,
             tasks,
             clock: Clock::start(),
-            live: Mutex::new(HashMap::new()),
+            running_jobs: Mutex::new(HashMap::new()),
             reserved: Mutex::new(HashSet::new()),
             wake: Notify::new(),
         }));
@@ -81,25 +76,6 @@ impl Jobs {
     pub fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
         self.0.drain.clone().cancelled_owned()
     }
-}
-
-/// Ends the local leases of the previous process, and removes what a crash left of finished jobs.
-async fn end_previous(ledger: &Ledger) -> Result<(), LedgerError> {
-    ledger.in_steps(prune::clear_finished()).await?;
-    tally::failed(&ledger.write(leases::deaths::end_local_leases).await?.failed);
-    Ok(())
-}
-
-/// Ends every unfinished job as stopped.
-async fn stop_unfinished(ledger: &Ledger) -> Result<(), LedgerError> {
-    let unfinished = ledger.read(jobs::unfinished).await?;
-    for id in &unfinished {
-        let message = Some("stopped: the service was restarted with GLIMPSE_RESUME=false".to_owned());
-        tally::finish(ledger, *id, Finish { state: JobState::Stopped, message, summary: None }).await?;
-        ledger.in_steps(jobs::clear(*id)).await?;
-    }
-    tracing::info!(jobs = unfinished.len(), "unfinished jobs are stopped, because GLIMPSE_RESUME is false");
-    Ok(())
 }
 
 impl JobService {

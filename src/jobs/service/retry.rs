@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{ImageRef, JobId, JobRecord, JobSpec, JobState};
 use crate::jobs::error::JobsError;
 use crate::jobs::job_failure::JobFailure;
-use crate::jobs::run::plan::{PAGE, Planner};
+use crate::jobs::run::listing::plan::{PAGE, Planner};
 use crate::jobs::service::Jobs;
 use crate::jobs::service::tally;
 use crate::ledger::planning::{self, Page};

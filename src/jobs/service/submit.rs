@@ -51,7 +51,7 @@ impl Jobs {
     /// # Errors
     /// [`JobsError`] if the submission is refused or the queue is full.
     pub async fn submit(&self, submission: Submission) -> Result<JobRecord, JobsError> {
-        let max_failures = sync::check(&submission)?;
+        let max_failures = sync::check_submission(&submission)?;
         let collection = CollectionName::parse(&submission.collection)?;
         if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::from_key(key).is_none()) {
             return Err(JobsError::MetadataKey(key.clone()));

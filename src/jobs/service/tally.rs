@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use crate::domain::{FailureClass, JobId, JobState};
+use crate::domain::{FailureClass, JobState};
 use crate::jobs::service::Jobs;
-use crate::ledger::jobs::{self, Finish};
+use crate::ledger::jobs;
 use crate::ledger::leases::deaths::EndedLeases;
-use crate::ledger::leases::work::Reported;
+use crate::ledger::leases::report::Reported;
 use crate::ledger::planning::Planned;
-use crate::ledger::{Ledger, LedgerError};
 use crate::telemetry::metrics::{counter, families, gauge};
 
 /// How long a scrape waits for the ledger.
@@ -44,7 +43,7 @@ impl CountedOutcome {
 }
 
 /// Creates every series at the start. A rate would miss the first event of a counter that appears with this event.
-pub(crate) fn begin() {
+pub(crate) fn create_series() {
     for state in JobState::ALL.into_iter().filter(|state| state.is_final()) {
         counter!(families::JOBS_FINISHED, "state" => state_label(state)).increment(0);
     }
@@ -62,12 +61,9 @@ pub(crate) fn begin() {
     copied(0);
 }
 
-/// Ends a job whose state is not final, and counts it. Returns whether this call ended it.
-pub(crate) async fn finish(ledger: &Ledger, id: JobId, finish: Finish) -> Result<bool, LedgerError> {
-    let state = finish.state;
-    let ended = ledger.write(move |tx| jobs::finish(tx, id, &finish)).await?;
-    counter!(families::JOBS_FINISHED, "state" => state_label(state)).increment(u64::from(ended));
-    Ok(ended)
+/// Counts a job that has ended.
+pub(crate) fn finished(state: JobState) {
+    counter!(families::JOBS_FINISHED, "state" => state_label(state)).increment(1);
 }
 
 /// Counts a planned page of a listing.

@@ -4,7 +4,7 @@ use crate::domain::JobRecord;
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::remote::remote_workers::WorkerView;
-use crate::jobs::run::progress::{Pace, dealt_with};
+use crate::jobs::run::progress::{Rates, processed};
 use crate::jobs::service::Jobs;
 use crate::ledger::{FailurePage, LogPage, failures, jobs, logs, planning};
 use crate::resilience::Waiting;
@@ -15,7 +15,7 @@ pub struct JobView {
     /// The record in the ledger.
     pub job: JobRecord,
     /// Rate and timings: the current ones while the job runs, those of the whole run after its end.
-    pub pace: Option<Pace>,
+    pub rates: Option<Rates>,
     /// Estimated seconds until the job ends; only while it runs and if it can be estimated.
     pub eta_seconds: Option<u64>,
     /// The dependency that the job waits for.
@@ -70,15 +70,15 @@ impl Jobs {
 impl JobService {
     async fn view(&self, mut job: JobRecord) -> Result<JobView, JobsError> {
         let id = job.id;
-        let live = self.live().get(&id).cloned();
-        let Some(live) = live else {
+        let running = self.running_jobs().get(&id).cloned();
+        let Some(running) = running else {
             let kept = self.ledger.read(move |db| jobs::summary(db, id)).await?;
-            let pace = kept.and_then(|kept| serde_json::from_str(&kept).ok());
-            return Ok(JobView { job, pace, eta_seconds: None, waiting_on: None, workers: Vec::new() });
+            let rates = kept.and_then(|kept| serde_json::from_str(&kept).ok());
+            return Ok(JobView { job, rates, eta_seconds: None, waiting_on: None, workers: Vec::new() });
         };
-        let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
-        let overall = Some(live.overall(&job.counts));
-        let pace = Pace { images_per_second: live.rate(), overall, stages };
+        let stages = running.stages(job.spec.executor, self.pipeline.provider().busy());
+        let overall = Some(running.overall(&job.counts));
+        let rates = Rates { images_per_second: running.rate(), overall, stages };
         // The number of images left is known only after the listing is complete.
         let (_, complete) = self.ledger.read(move |db| planning::listing::progress(db, id)).await?;
         #[expect(
@@ -87,13 +87,13 @@ impl JobService {
             clippy::cast_sign_loss,
             reason = "an estimate"
         )]
-        let eta = (complete && !job.state.is_final() && pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
-            .then(|| (job.counts.left() as f64 / pace.images_per_second).ceil() as u64);
-        let waiting_on = self.waiting.snapshot().or_else(|| self.waits_for_workers(&job, &live));
-        let workers = self.workers(&job, &live).await?;
+        let eta = (complete && !job.state.is_final() && rates.images_per_second > 0.0 && processed(&job.counts) > 0)
+            .then(|| (job.counts.left() as f64 / rates.images_per_second).ceil() as u64);
+        let waiting_on = self.waiting.snapshot().or_else(|| self.waits_for_workers(&job, &running));
+        let workers = self.workers(&job, &running).await?;
         // A job that has just ended can still be among the running ones.
         let warns = waiting_on.is_none() && !job.state.is_final();
-        job.message = job.message.or_else(|| live.placing.warning().filter(|_| warns));
-        Ok(JobView { job, pace: Some(pace), eta_seconds: eta, waiting_on, workers })
+        job.message = job.message.or_else(|| running.placing.warning().filter(|_| warns));
+        Ok(JobView { job, rates: Some(rates), eta_seconds: eta, waiting_on, workers })
     }
 }

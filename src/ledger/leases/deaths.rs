@@ -13,7 +13,7 @@ use rusqlite::{Params, Transaction, params};
 
 use crate::domain::{FailureClass, ItemFailure, JobId};
 use crate::ledger::failures;
-use crate::ledger::leases::work;
+use crate::ledger::leases::report;
 
 /// Number of workers that died while they held only this image after which the image fails.
 pub(crate) const MAX_DEATHS_ALONE: u32 = 4;
@@ -79,7 +79,7 @@ fn end_lease(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<Option<Failur
         let message = format!("its worker died {alone} times while it had nothing but this image");
         let failure = ItemFailure { uri, class: FailureClass::Crashed, message, attempts };
         failures::add(tx, job, &failure)?;
-        work::remove_item(tx, item, batch)?;
+        report::remove_item(tx, item, batch)?;
         tx.prepare_cached("UPDATE jobs SET failed = failed + 1 WHERE id = ?1")?.execute([job])?;
         return Ok(Some(FailureClass::Crashed));
     }

@@ -4,7 +4,7 @@
 //! The module `deaths` handles leases that end without a report.
 
 pub(crate) mod deaths;
-pub(crate) mod work;
+pub(crate) mod report;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -128,7 +128,7 @@ fn tasks(tx: &Transaction<'_>, job: JobId, batch: i64) -> rusqlite::Result<Vec<T
         .query_map([batch], |row| {
             let image = ImageRef { uri: row.get(1)?, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
             let metadata = metadata::columns(tx, job, &image.uri)?;
-            Ok(Task { ticket: row.get(0)?, image, have: row.get(4)?, possible_copy: row.get(5)?, metadata })
+            Ok(Task { ticket: row.get(0)?, image, stored_in: row.get(4)?, possible_copy: row.get(5)?, metadata })
         })?
         .collect()
 }

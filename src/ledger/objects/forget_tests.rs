@@ -27,7 +27,7 @@ async fn ledger_with(objects: u32, stores: &'static [&'static str]) -> (tempfile
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(folder.path()).unwrap();
     let rows = (0..objects).map(|n| known(n, stores)).collect();
-    ledger.write(move |tx| objects::record(tx, &collection(), rows)).await.unwrap();
+    ledger.write(move |tx| objects::put_all(tx, &collection(), rows)).await.unwrap();
     (folder, ledger)
 }
 

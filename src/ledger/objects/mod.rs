@@ -63,7 +63,7 @@ pub fn page(
 ///
 /// # Errors
 /// Returns an error if the ledger cannot be written.
-pub fn record(tx: &Transaction<'_>, collection: &CollectionName, objects: Vec<ObjectRow>) -> rusqlite::Result<()> {
+pub fn put_all(tx: &Transaction<'_>, collection: &CollectionName, objects: Vec<ObjectRow>) -> rusqlite::Result<()> {
     for ObjectRow { uri, etag, size_bytes, space, stores } in objects {
         if stores.is_empty() {
             forget(tx, collection, &uri)?;

@@ -19,7 +19,7 @@ pub(crate) fn stores_of_images(
     images: &[ImageRef],
     digests: Option<&[&str]>,
 ) -> rusqlite::Result<Vec<StoreSet>> {
-    let mut have = vec![StoreSet::default(); images.len()];
+    let mut stored_in = vec![StoreSet::default(); images.len()];
     walk(db, collection, images, |index, row| {
         let image = &images[index];
         let Some(etag) = &image.etag else { return Ok(()) };
@@ -31,11 +31,11 @@ pub(crate) fn stores_of_images(
                 row.get_ref(5).and_then(|known| Ok(known.as_str()?)).is_ok_and(|known| known == digest)
             });
         if same {
-            have[index] = StoreSet::parse(row.get_ref(4)?.as_str()?);
+            stored_in[index] = StoreSet::parse(row.get_ref(4)?.as_str()?);
         }
         Ok(())
     })?;
-    Ok(have)
+    Ok(stored_in)
 }
 
 /// Calls `found` with the index of each image that the collection knows, and with its row.
@@ -96,10 +96,10 @@ mod tests {
         fixture::record(&ledger, known_keys.iter().map(|key| known(*key)).collect()).await;
         let page: Vec<ImageRef> = listed.iter().map(|key| image(*key, "e")).collect();
         let compare = move |db: &Connection| stores_of_images(db, &fixture::collection(), "s", &page, None);
-        let have = ledger.read(compare).await.unwrap();
-        for (key, have) in listed.iter().zip(have) {
+        let stored_in = ledger.read(compare).await.unwrap();
+        for (key, stored_in) in listed.iter().zip(stored_in) {
             let expected = if known_keys.contains(key) { known(*key).stores } else { StoreSet::default() };
-            assert_eq!(have, expected, "{key}");
+            assert_eq!(stored_in, expected, "{key}");
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Planning {
     /// Whether the job has a metadata file: then an object is unchanged only if its metadata row is unchanged too.
     pub(crate) metadata: bool,
     /// Prefix of the URIs that the job owns, if the job looks for vanished objects.
-    pub(crate) owns: Option<String>,
+    pub(crate) owned_prefix: Option<String>,
     /// Keys that are not indexed.
     pub(crate) exclude: Excludes,
     /// For a dry run: the stores that have the collection. A dry run creates no batches.
@@ -96,12 +96,12 @@ fn plan_some(
     let digests: Option<Vec<&str>> = rows.as_ref().map(|rows| rows.iter().map(|row| row.digest.as_str()).collect());
     let (collection, space) = (&planning.collection, &planning.space);
     let held = diff::stores_of_images(tx, collection, space, &page.images, digests.as_deref())?;
-    for (index, (image, mut have)) in page.images.into_iter().zip(held).enumerate() {
+    for (index, (image, mut stored_in)) in page.images.into_iter().zip(held).enumerate() {
         if let Some(stores_with_collection) = &planning.dry_run {
-            have = have.common(stores_with_collection);
+            stored_in = stored_in.common(stores_with_collection);
         }
         let in_archive = page.archived.remove(&image.uri);
-        let is_unchanged = have.cover(&planning.stores);
+        let is_unchanged = stored_in.cover(&planning.stores);
         if room == Some(0) && in_archive.is_none() && !is_unchanged {
             over_limit += 1;
             continue;
@@ -127,7 +127,7 @@ fn plan_some(
                 }
                 None => objects::possible_copy(tx, collection, space, &image)?,
             };
-            changed.push(Changed { image, have: have.common(&planning.stores), possible_copy });
+            changed.push(Changed { image, stored_in: stored_in.common(&planning.stores), possible_copy });
         }
     }
     let failed = if plan.is_none() { archived } else { 0 };
@@ -225,7 +225,7 @@ fn write_plan(tx: &Transaction<'_>, job: JobId, plan: &JobPlan) -> rusqlite::Res
 struct Changed {
     image: ImageRef,
     /// The stores that have the image already.
-    have: StoreSet,
+    stored_in: StoreSet,
     /// A known object with the same ETag and size.
     possible_copy: Option<ImageUri>,
 }
@@ -236,8 +236,8 @@ fn insert_batch(tx: &Transaction<'_>, job: JobId, images: &[Changed]) -> rusqlit
     let mut insert = tx.prepare_cached(
         "INSERT INTO items(job, batch, uri, etag, size, have, twin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for Changed { image, have, possible_copy } in images {
-        insert.execute(params![job, batch, image.uri, image.etag, image.size_bytes, have, possible_copy])?;
+    for Changed { image, stored_in, possible_copy } in images {
+        insert.execute(params![job, batch, image.uri, image.etag, image.size_bytes, stored_in, possible_copy])?;
     }
     Ok(())
 }

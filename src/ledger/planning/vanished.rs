@@ -43,12 +43,12 @@ pub(crate) fn record_page(
     page: &Page,
     dry_run: Option<&mut JobPlan>,
 ) -> rusqlite::Result<Option<String>> {
-    let (Some(owns), Some(through)) = (&planning.owns, &page.listed_through) else { return Ok(None) };
+    let (Some(owned_prefix), Some(through)) = (&planning.owned_prefix, &page.listed_through) else { return Ok(None) };
     let listed = page.images.iter().map(|image| image.uri.as_str());
     let listed = listed.chain(page.others.iter().map(ImageUri::as_str)).collect();
     // The first possible text after that key.
-    let before = format!("{}{through}\0", bucket_of(owns));
-    record_vanished(tx, job, planning, owns, &before, &listed, dry_run)
+    let before = format!("{}{through}\0", bucket_of(owned_prefix));
+    record_vanished(tx, job, planning, owned_prefix, &before, &listed, dry_run)
 }
 
 /// Records the objects that vanished after the last key of the whole listing. If there are more than fit into one step,
@@ -59,8 +59,8 @@ pub(crate) fn record_rest(
     planning: &Planning,
     dry_run: Option<&mut JobPlan>,
 ) -> rusqlite::Result<Option<String>> {
-    let Some(owns) = &planning.owns else { return Ok(None) };
-    record_vanished(tx, job, planning, owns, &end_of_prefix(owns), &HashSet::new(), dry_run)
+    let Some(owned_prefix) = &planning.owned_prefix else { return Ok(None) };
+    record_vanished(tx, job, planning, owned_prefix, &end_of_prefix(owned_prefix), &HashSet::new(), dry_run)
 }
 
 /// Reads the objects that the job owns, from the last key of its listing so far up to `before`, or until a step is
@@ -69,17 +69,17 @@ fn record_vanished(
     tx: &Transaction<'_>,
     job: JobId,
     planning: &Planning,
-    owns: &str,
+    owned_prefix: &str,
     before: &str,
     listed: &HashSet<&str>,
     mut dry_run: Option<&mut JobPlan>,
 ) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT listed_through FROM jobs WHERE id = ?1";
     let after: Option<String> = tx.prepare_cached(sql)?.query_row([job], |row| row.get(0))?;
-    let after = after.map(|key| format!("{}{key}", bucket_of(owns)));
+    let after = after.map(|key| format!("{}{key}", bucket_of(owned_prefix)));
     // A bucket can list keys outside the prefix. The objects there are never recorded.
-    let start = after.as_deref().unwrap_or(owns).max(owns);
-    let end = end_of_prefix(owns);
+    let start = after.as_deref().unwrap_or(owned_prefix).max(owned_prefix);
+    let end = end_of_prefix(owned_prefix);
     let before = before.min(&end);
     let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO vanished(job, uri, excluded) VALUES (?1, ?2, ?3)")?;
     let mut statement = tx.prepare_cached(
@@ -93,7 +93,7 @@ fn record_vanished(
             owned += 1;
             continue;
         }
-        let key = uri.strip_prefix(bucket_of(owns)).unwrap_or(uri);
+        let key = uri.strip_prefix(bucket_of(owned_prefix)).unwrap_or(uri);
         // The record is removed because of a setting, even if its object exists: this is not a loss that must be
         // limited.
         let excluded = planning.exclude.matches(key);

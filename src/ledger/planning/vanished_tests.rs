@@ -2,7 +2,7 @@
 
 use crate::domain::StoreSet;
 use crate::ledger::fixture::{all_objects, collection, complete, plan, record};
-use crate::ledger::leases::work::tests::{ledger_with_job, planning};
+use crate::ledger::leases::report::tests::{ledger_with_job, planning};
 use crate::ledger::planning::vanished::*;
 use crate::ledger::planning::{Planned, listing};
 use crate::ledger::{Ledger, ObjectRow, jobs, planning};
@@ -41,7 +41,7 @@ async fn progress(ledger: &Ledger, job: JobId) -> (Option<String>, bool) {
 async fn objects_outside_the_prefix_never_vanish_even_if_the_bucket_lists_such_keys() {
     let (_folder, ledger, job) = ledger_with_job().await;
     record_objects(&ledger, &["s3://b/A.jpg", "s3://b/Photos/1.jpg", "s3://b/a.jpg", "s3://b/b.jpg"]).await;
-    let planning = || Planning { owns: Some("s3://b/Photos/".to_owned()), ..planning(10) };
+    let planning = || Planning { owned_prefix: Some("s3://b/Photos/".to_owned()), ..planning(10) };
     plan(&ledger, job, page(&["0.jpg"]), planning()).await;
     plan(&ledger, job, page(&["photos/1.jpg"]), planning()).await;
     complete(&ledger, job, planning(), true).await;
@@ -56,7 +56,7 @@ async fn only_objects_below_the_prefix_vanish_and_only_when_the_listing_has_pass
         ["s3://b/im", "s3://b/im/1.jpg", "s3://b/im/2.jpg", "s3://b/im/ü.jpg", "s3://b/im2.jpg", "s3://b/im\u{10FFFF}"];
     record_objects(&ledger, &other_objects).await;
     record_objects(&ledger, &owned_objects).await;
-    let planning = || Planning { owns: Some("s3://b/im".to_owned()), ..planning(10) };
+    let planning = || Planning { owned_prefix: Some("s3://b/im".to_owned()), ..planning(10) };
     plan(&ledger, job, page(&["im/1.jpg", "im/1b.jpg"]), planning()).await;
     assert_eq!(vanished_keys(&ledger, job).await, ["im"], "before the first key of the listing");
     plan(&ledger, job, page(&["im/3.jpg"]), planning()).await;
@@ -89,7 +89,7 @@ async fn only_objects_below_the_prefix_vanish_and_only_when_the_listing_has_pass
 async fn objects_after_the_end_of_an_incomplete_listing_do_not_vanish() {
     let (_folder, ledger, job) = ledger_with_job().await;
     record_objects(&ledger, &["s3://b/1.jpg", "s3://b/2.jpg"]).await;
-    let planning = || Planning { owns: Some("s3://b/".to_owned()), ..planning(10) };
+    let planning = || Planning { owned_prefix: Some("s3://b/".to_owned()), ..planning(10) };
     plan(&ledger, job, page(&["1.jpg"]), planning()).await;
     complete(&ledger, job, planning(), false).await;
     assert!(vanished_keys(&ledger, job).await.is_empty());
@@ -101,7 +101,7 @@ async fn a_folder_that_vanished_is_processed_in_steps_and_listed_keys_count_once
     let total = 4 * MAX_VANISHED_PER_STEP;
     let uris: Vec<String> = (0..total).map(|key| format!("s3://b/{key:06}.jpg")).collect();
     record_objects(&ledger, &uris.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let planning = || Planning { owns: Some("s3://b/".to_owned()), ..planning(10) };
+    let planning = || Planning { owned_prefix: Some("s3://b/".to_owned()), ..planning(10) };
     let image = |key: &str| {
         let etag = Some("e".to_owned());
         crate::domain::ImageRef { uri: ImageUri::new("b", key), etag, size_bytes: 1, modified: None }
@@ -139,8 +139,8 @@ async fn with_an_empty_bucket_a_dry_run_reports_every_object_as_deleted() {
     let (_folder, ledger, job) = ledger_with_job().await;
     let uris: Vec<String> = (10..40).map(|key| format!("s3://b/{key}.jpg")).collect();
     record_objects(&ledger, &uris.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let owns = Some("s3://b/".to_owned());
-    let dry = Planning { owns, dry_run: Some(StoreSet::parse("embedded")), ..planning(10) };
+    let owned_prefix = Some("s3://b/".to_owned());
+    let dry = Planning { owned_prefix, dry_run: Some(StoreSet::parse("embedded")), ..planning(10) };
     complete(&ledger, job, dry, true).await;
     let plan = ledger.job(job).await.unwrap().unwrap().plan.unwrap();
     assert_eq!((plan.deleted, plan.examples.deleted.len()), (30, 10));

@@ -1,8 +1,8 @@
 //! [`GuardedSource`]: while the service of the bucket is down, calls wait and no image fails.
 
+mod bucket_check;
 mod contents;
 mod listing;
-mod others;
 mod sample;
 
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use self::others::OtherObjects;
+use self::bucket_check::BucketCheck;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri};
-use crate::resilience::{AttributedError, Guard, Retryable};
+use crate::resilience::{CheckedCallError, Guard, Retryable};
 
 /// The number of reads of one object that may break off. Before the last one, other objects are read to find the cause.
 pub(super) const MAX_BROKEN_READS: u32 = 3;
@@ -31,7 +31,7 @@ pub struct GuardedSource {
     guard: Guard,
     /// Does not share the breaker: a bucket that cannot be written to can still be read.
     write_guard: Guard,
-    others: OtherObjects,
+    bucket_check: BucketCheck,
 }
 
 type Listing = BoxStream<'static, Result<ImageRef, SourceError>>;
@@ -41,8 +41,8 @@ type Pages = BoxStream<'static, Result<ListedPage, SourceError>>;
 impl GuardedSource {
     /// Guards `inner`.
     pub fn new(inner: Arc<dyn ImageSource>, guard: Guard) -> Self {
-        let write_guard = Guard::interactive(guard.dependency(), WRITE_RETRIES).within(WRITE_TIMEOUT);
-        Self { guard, write_guard, others: OtherObjects::new(inner.clone()), inner }
+        let write_guard = Guard::interactive(guard.dependency(), WRITE_RETRIES).with_timeout(WRITE_TIMEOUT);
+        Self { guard, write_guard, bucket_check: BucketCheck::new(inner.clone()), inner }
     }
 
     /// Decides about an object whose reads failed, with a check of other objects. Returns `true` if the check failed
@@ -94,33 +94,33 @@ impl ImageSource for GuardedSource {
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
         let (mut others_are_whole, mut others_are_right) = (false, false);
         loop {
-            let control = || self.others.check_service(&image.uri);
+            let control = || self.bucket_check.check_service(&image.uri);
             let again = below_broken_reads(if others_are_whole { 1 } else { MAX_BROKEN_READS - 1 });
-            match self.guard.call_attributed(again, || self.inner.fetch(image), control).await {
+            match self.guard.call_checking_input(again, || self.inner.fetch(image), control).await {
                 Ok(fetched) => match contents::problem(image, &fetched, None).await {
                     None => {
-                        self.others.remember(image);
+                        self.bucket_check.remember(image);
                         return Ok(fetched);
                     }
                     // The bytes are this object's own: the caller decides what they are.
                     Some(_) if others_are_right => return Ok(fetched),
                     Some(problem) => {
                         tracing::warn!(image.uri = %image.uri, %problem, "a reply is not the listed object");
-                        let check = || self.others.check_contents(&image.uri, fetched.etag.as_deref());
+                        let check = || self.bucket_check.check_contents(&image.uri, fetched.etag.as_deref());
                         // The service may have recovered, so the object is read once more.
                         others_are_right = !self.waited_for_others(check).await?;
                     }
                 },
                 // The service may have recovered since the reads before, so the object is read once more.
-                Err(AttributedError::Call(SourceError::BrokenOff { .. })) if !others_are_whole => {
-                    others_are_whole = !self.waited_for_others(|| self.others.check_service(&image.uri)).await?;
+                Err(CheckedCallError::Call(SourceError::BrokenOff { .. })) if !others_are_whole => {
+                    others_are_whole = !self.waited_for_others(|| self.bucket_check.check_service(&image.uri)).await?;
                 }
-                Err(AttributedError::Call(error)) if sample::is_refusal(&error) => {
-                    let cause = || self.others.cause_of_refusal(&image.uri, &error);
+                Err(CheckedCallError::Call(error)) if sample::is_refusal(&error) => {
+                    let cause = || self.bucket_check.cause_of_refusal(&image.uri, &error);
                     return Err(self.guard.call(cause).await?.unwrap_or(error));
                 }
-                Err(AttributedError::Call(error)) => return Err(error),
-                Err(AttributedError::Input { tries, error }) => {
+                Err(CheckedCallError::Call(error)) => return Err(error),
+                Err(CheckedCallError::BadInput { tries, error }) => {
                     tracing::warn!(
                         image.uri = %image.uri, tries, %error, "the service of the bucket fails for one object only"
                     );

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::domain::{DependencyError, FailureKind};
-use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
+use crate::resilience::{Breaker, BreakerSettings, WaitList};
 
 fn down() -> SourceError {
     let failure = FailureKind::Failed;
@@ -61,7 +61,7 @@ fn guarded(answers: Vec<SourceError>) -> (GuardedSource, Arc<Shaky>, Arc<Breaker
     let shaky = Arc::new(Shaky { answers: Mutex::new(answers), calls: AtomicU32::new(0) });
     let settings = BreakerSettings { threshold: 2, cool_down: Duration::from_mins(1) };
     let breaker = Arc::new(Breaker::new(settings));
-    let guard = Guard::background("s3", WaitBoard::default()).through(breaker.clone());
+    let guard = Guard::background("s3", WaitList::default()).with_breaker(breaker.clone());
     (GuardedSource::new(shaky.clone(), guard), shaky, breaker)
 }
 
@@ -134,7 +134,7 @@ impl ImageSource for Endless {
 
 #[tokio::test(start_paused = true)]
 async fn an_object_is_opened_without_reading_its_body() {
-    let source = GuardedSource::new(Arc::new(Endless), Guard::background("s3", WaitBoard::default()));
+    let source = GuardedSource::new(Arc::new(Endless), Guard::background("s3", WaitList::default()));
     let uri = ImageUri::new("b", "0");
     let opened = tokio::time::timeout(Duration::from_secs(1), source.open(&uri, None)).await.unwrap().unwrap();
     assert_eq!(opened.etag.as_deref(), Some("1"));
@@ -178,7 +178,7 @@ fn over(
     keys: impl IntoIterator<Item = String>,
     read: impl Fn(&str) -> Result<(), SourceError> + Send + Sync + 'static,
 ) -> GuardedSource {
-    let guard = Guard::background("s3", WaitBoard::default());
+    let guard = Guard::background("s3", WaitList::default());
     GuardedSource::new(Arc::new(Listed { keys: keys.into_iter().collect(), read }), guard)
 }
 

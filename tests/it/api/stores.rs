@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use glimpse::domain::{CollectionName, SearchQuery, Space};
-use glimpse::index::stores::{Merged, Stores};
+use glimpse::index::several_stores::{Merged, Stores};
 use glimpse::index::{ImageIndex, IndexError};
 
 use crate::contract::index::support::{EAST, name, query, record, space};

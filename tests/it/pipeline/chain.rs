@@ -14,7 +14,7 @@ use glimpse::index::Stores;
 use glimpse::pipeline::{
     ItemOutcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task, TaskOutcome, WriteLease,
 };
-use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
+use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitList};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +58,7 @@ impl Chain {
             .map(|(ticket, image)| Task {
                 ticket,
                 image,
-                have: StoreSet::default(),
+                stored_in: StoreSet::default(),
                 possible_copy: None,
                 metadata: BTreeMap::new(),
             })
@@ -104,7 +104,7 @@ pub(crate) fn batches(tasks: &[Task]) -> impl Stream<Item = Vec<Task>> + Send + 
 fn failure(outcome: &TaskOutcome) -> Option<&ItemFailure> {
     match &outcome.result {
         ItemOutcome::Failed(failure) => Some(failure),
-        ItemOutcome::Indexed(_) | ItemOutcome::Lags(_) => None,
+        ItemOutcome::Indexed(_) | ItemOutcome::PartlyStored(_) => None,
     }
 }
 
@@ -169,21 +169,21 @@ async fn an_outage_of_a_dependency_fails_no_item() {
 async fn an_outage_of_the_provider_costs_no_image() {
     let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
     let provider = MeanProvider { fails_after: 3, recovers_after: 12, ..MeanProvider::default() };
-    let board = WaitBoard::default();
+    let wait_list = WaitList::default();
     let breaker = BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) };
-    let guard = Guard::background("mean", board.clone()).through(Arc::new(Breaker::new(breaker)));
+    let guard = Guard::background("mean", wait_list.clone()).with_breaker(Arc::new(Breaker::new(breaker)));
     let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
     let chain = chain_with(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
     let started = tokio::time::Instant::now();
     let observed = async {
         tokio::time::sleep(Duration::from_secs(45)).await;
-        board.snapshot()
+        wait_list.snapshot()
     };
     let ((ended, outcomes), waiting) = tokio::join!(chain.run(chain.tasks()), observed);
     ended.unwrap();
     assert_eq!(outcomes.iter().filter(|outcome| is_indexed(outcome)).count(), 100);
     assert_eq!(chain.index.records.lock().unwrap().len(), 100);
-    assert!(waiting.unwrap().dependency == "mean" && board.snapshot().is_none());
+    assert!(waiting.unwrap().dependency == "mean" && wait_list.snapshot().is_none());
     assert!(started.elapsed() > Duration::from_mins(1), "{:?}", started.elapsed());
 }
 
@@ -192,7 +192,7 @@ async fn a_provider_that_refuses_access_is_not_called_again() {
     let settings =
         PipelineSettings { image_embed_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
     let provider = MeanProvider { fails_after: 3, failure: FailureKind::Refused, ..MeanProvider::default() };
-    let guard = Guard::background("mean", WaitBoard::default());
+    let guard = Guard::background("mean", WaitList::default());
     let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
     let chain = chain_with(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
     let (ended, outcomes) = chain.run(chain.tasks()).await;

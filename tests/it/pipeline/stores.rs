@@ -9,7 +9,7 @@ use glimpse::domain::{DependencyError, FailureClass, FailureKind, StoreSet};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::{ImageIndex, Resilient, Stores};
 use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, RunError, Task, TaskOutcome};
-use glimpse::resilience::{Guard, WaitBoard};
+use glimpse::resilience::{Guard, WaitList};
 
 use crate::pipeline::chain::{self, keyed};
 use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, down};
@@ -18,33 +18,33 @@ struct Chain {
     source: Arc<MemorySource>,
     provider: Arc<MeanProvider>,
     pipeline: Pipeline,
-    board: WaitBoard,
+    wait_list: WaitList,
 }
 
 /// A chain over these stores with the retry policy of a job.
 fn chain_over(stores: &[&Arc<MemoryIndex>]) -> Chain {
     let (source, provider) = (Arc::new(keyed([9; 6])), Arc::new(MeanProvider::default()));
-    let board = WaitBoard::default();
+    let wait_list = WaitList::default();
     let guarded = stores.iter().map(|&store| {
-        let guard = Guard::background(store.name(), board.clone());
+        let guard = Guard::background(store.name(), wait_list.clone());
         Arc::new(Resilient::new(store.clone(), guard)) as Arc<dyn ImageIndex>
     });
     let stores = Stores::new(guarded.collect());
     let limits = ImagingSettings::default().limits();
     let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
     let pipeline = Pipeline::new(source.clone(), provider.clone(), stores, limits, &settings);
-    Chain { source, provider, pipeline, board }
+    Chain { source, provider, pipeline, wait_list }
 }
 
 impl Chain {
-    fn tasks(&self, have: &str) -> Vec<Task> {
-        let have = StoreSet::parse(have);
+    fn tasks(&self, stored_in: &str) -> Vec<Task> {
+        let stored_in = StoreSet::parse(stored_in);
         (0..)
             .zip(self.source.refs())
             .map(|(ticket, image)| Task {
                 ticket,
                 image,
-                have: have.clone(),
+                stored_in: stored_in.clone(),
                 possible_copy: None,
                 metadata: BTreeMap::new(),
             })
@@ -75,7 +75,7 @@ fn holders(outcomes: &[TaskOutcome]) -> (Vec<String>, Vec<String>) {
     for outcome in outcomes {
         match &outcome.result {
             ItemOutcome::Indexed(indexed) => done.push(indexed.stores.to_string()),
-            ItemOutcome::Lags(indexed) => lagging.push(indexed.stores.to_string()),
+            ItemOutcome::PartlyStored(indexed) => lagging.push(indexed.stores.to_string()),
             ItemOutcome::Failed(_) => {}
         }
     }
@@ -88,7 +88,7 @@ async fn the_chain_waits_for_a_store_that_is_down_and_records_that_it_lags() {
     let chain = chain_over(&[&up, &slow]);
     let observed = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        (chain.board.snapshot(), record_count(&up))
+        (chain.wait_list.snapshot(), record_count(&up))
     };
     let ((ended, outcomes), (waiting, meanwhile)) = tokio::join!(chain.run(chain.tasks("")), observed);
     ended.unwrap();
@@ -127,7 +127,9 @@ async fn an_image_that_one_store_refuses_fails_and_is_recorded_in_the_other() {
     ended.unwrap();
     let of_it: Vec<_> =
         outcomes.into_iter().filter(|outcome| outcome.ticket == 2).map(|outcome| outcome.result).collect();
-    let [ItemOutcome::Lags(indexed), ItemOutcome::Failed(failure)] = of_it.as_slice() else { panic!("{of_it:?}") };
+    let [ItemOutcome::PartlyStored(indexed), ItemOutcome::Failed(failure)] = of_it.as_slice() else {
+        panic!("{of_it:?}")
+    };
     assert_eq!(indexed.stores.to_string(), "takes");
     assert_eq!((failure.class, failure.message.as_str()), (FailureClass::IndexRejected, "refuses: on purpose"));
     assert_eq!((record_count(&takes_all), record_count(&refuses)), (6, 5));

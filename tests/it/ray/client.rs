@@ -17,7 +17,7 @@ fn settings(ray: &FakeRay) -> RaySettings {
 fn client(settings: &RaySettings) -> RayCluster {
     RayCluster::new(settings.ray_address.as_ref().unwrap(), settings, "http://127.0.0.1:1".into())
         .unwrap()
-        .within(Duration::from_mins(1))
+        .with_timeout(Duration::from_mins(1))
 }
 
 fn placement(submission: &str) -> Placement {
@@ -102,7 +102,7 @@ async fn each_failure_has_a_short_message_and_rays_text_is_for_the_log() {
     assert!(matches!(broken, ClusterError::Failed(_)) && broken.detail().contains("Traceback"), "{broken:?}");
     assert!(!broken.to_string().contains("secret of the cluster"), "{broken}");
     ray.set_answers(Answers::Hangs);
-    let quick = client(&valid).within(Duration::from_secs(1));
+    let quick = client(&valid).with_timeout(Duration::from_secs(1));
     assert!(matches!(quick.check().await, Err(ClusterError::TimedOut(_))));
     ray.set_answers(Answers::Normal);
     ray.state().api = "5".into();

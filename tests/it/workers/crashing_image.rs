@@ -13,7 +13,7 @@ use glimpse::imaging::{Limits, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
 use glimpse::index::remote::RemoteIndex;
 use glimpse::pipeline::{Pipeline, PipelineSettings};
-use glimpse::resilience::WaitBoard;
+use glimpse::resilience::WaitList;
 use glimpse::source::{S3Credentials, S3Settings, S3Source};
 use glimpse::worker::{ServiceClient, Worker, WorkerSettings};
 use serde_json::json;
@@ -55,7 +55,7 @@ async fn worker_process_of_the_test_below() {
     let Some(arguments) = variable("POISONED_WORKER") else { return };
     let parts: Vec<&str> = arguments.split(' ').collect();
     let [url, job, token, name, bucket, access_key_id, secret_access_key] = parts[..] else { panic!("{arguments}") };
-    let board = WaitBoard::default();
+    let wait_list = WaitList::default();
     let settings = WorkerSettings {
         url: url.parse().unwrap(),
         job: job.into(),
@@ -63,7 +63,7 @@ async fn worker_process_of_the_test_below() {
         token: Secret::new(token),
         node: None,
     };
-    let client = Arc::new(ServiceClient::new(settings, &board).unwrap());
+    let client = Arc::new(ServiceClient::new(settings, &wait_list).unwrap());
     let source = S3Source::new(S3Settings {
         endpoint: Some(bucket.to_owned()),
         region: "us-east-1".to_owned(),

@@ -80,13 +80,13 @@ impl LeaseBroker for ScriptedBroker {
         let task = |(ticket, image): (usize, glimpse::domain::ImageRef)| Task {
             ticket: i64::try_from(ticket).unwrap(),
             image,
-            have: StoreSet::default(),
+            stored_in: StoreSet::default(),
             possible_copy: None,
             metadata: BTreeMap::new(),
         };
         let tasks: Vec<Task> = images.into_iter().enumerate().skip(at).take(self.batch).map(task).collect();
         if tasks.is_empty() {
-            return Ok(Offer::Over);
+            return Ok(Offer::NoMoreWork);
         }
         Ok(Offer::Batch(Batch { id: self.batch_of(i64::try_from(at).unwrap()), attempt: 1, tasks }))
     }
@@ -146,7 +146,7 @@ async fn leases_of_ten_images_fill_batches_of_64_and_no_more_are_held_than_that_
     let latency = Duration::from_millis(20);
     let broker = Arc::new(ScriptedBroker { batch: 10, latency, ..ScriptedBroker::scripted(images, vec![]) });
     let provider = Arc::new(MeanProvider { delay: Duration::from_secs(15), ..MeanProvider::default() });
-    assert_eq!(run(broker.pool(provider.clone(), &settings)).await.unwrap(), Ended::Over);
+    assert_eq!(run(broker.pool(provider.clone(), &settings)).await.unwrap(), Ended::Finished);
     assert_eq!(broker.reported(), images);
     let calls = provider.calls.lock().unwrap().clone();
     let full = calls.iter().filter(|size| **size == batch).count();
@@ -163,7 +163,7 @@ async fn leases_of_ten_images_fill_batches_of_64_and_no_more_are_held_than_that_
 async fn leases_are_renewed_during_long_work_and_everything_is_reported_once() {
     let broker = ScriptedBroker::new(8, vec![]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
-    assert_eq!(worked.unwrap(), Ended::Over);
+    assert_eq!(worked.unwrap(), Ended::Finished);
     assert!((60..70).contains(&took.as_secs()), "{took:?}");
     let mut reported = broker.reported.lock().unwrap().clone();
     reported.sort_unstable();
@@ -176,9 +176,9 @@ async fn leases_are_renewed_during_long_work_and_everything_is_reported_once() {
 
 #[tokio::test(start_paused = true)]
 async fn leases_granted_while_the_chain_is_full_are_renewed_too() {
-    let broker = ScriptedBroker::new(400, vec![Err(LeaseError::Over)]);
+    let broker = ScriptedBroker::new(400, vec![Err(LeaseError::JobEnded)]);
     let (worked, _) = work(&broker, Duration::from_secs(15)).await;
-    assert!(matches!(worked, Err(PoolError::Lease(LeaseError::Over))));
+    assert!(matches!(worked, Err(PoolError::Lease(LeaseError::JobEnded))));
     let (renewed_count, granted) =
         (broker.renewed.lock().unwrap()[0].len(), broker.granted_images.load(Ordering::SeqCst) / 2);
     assert!(renewed_count == granted && granted < 200, "{renewed_count} of {granted}");
@@ -204,11 +204,11 @@ async fn work_in_flight_is_given_up_after_its_lease_is_lost() {
 async fn a_stopped_worker_completes_its_work_and_a_refused_one_does_not() {
     let broker = ScriptedBroker::new(8, vec![Ok(LeaseStatus { stop: true, ..LeaseStatus::default() })]);
     let (worked, _) = work(&broker, Duration::from_secs(15)).await;
-    assert_eq!(worked.unwrap(), Ended::Over);
+    assert_eq!(worked.unwrap(), Ended::Finished);
     assert!(broker.reported() >= 2);
 
-    let broker = ScriptedBroker::new(8, vec![Err(LeaseError::Over)]);
+    let broker = ScriptedBroker::new(8, vec![Err(LeaseError::JobEnded)]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
-    assert!(matches!(worked, Err(PoolError::Lease(LeaseError::Over))));
+    assert!(matches!(worked, Err(PoolError::Lease(LeaseError::JobEnded))));
     assert_eq!((took.as_secs(), broker.reported()), (10, 0));
 }

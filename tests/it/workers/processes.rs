@@ -3,7 +3,7 @@
 use glimpse::api::replies::{JobReply, SubmitReply};
 use glimpse::domain::{ImageRecord, Payload};
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::jobs::remote::wire::PROTOCOL;
+use glimpse::jobs::remote::protocol::wire::PROTOCOL;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -13,7 +13,7 @@ use glimpse::domain::{CollectionName, Embedding, ImageRecord, ImageUri, Secret, 
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::remote::RemoteIndex;
 use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
-use glimpse::resilience::WaitBoard;
+use glimpse::resilience::WaitList;
 use glimpse::worker::{ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
 
@@ -169,7 +169,7 @@ async fn a_worker_reaches_only_the_records_of_its_own_job() {
     app.job_until(&job.job_id, |job| job.waiting_on.is_some() && job.counts.left > 0).await;
     let (url, token) = (app.url.clone(), Secret::new(job.worker_token.unwrap()));
     let settings = WorkerSettings { url: url.parse().unwrap(), job: job.job_id, name: "w".into(), token, node: None };
-    let client = Arc::new(ServiceClient::new(settings, &WaitBoard::default()).unwrap());
+    let client = Arc::new(ServiceClient::new(settings, &WaitList::default()).unwrap());
     let index = RemoteIndex::new(client);
     let documents = CollectionName::parse("documents").unwrap();
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::normal_form::{nfd, other_forms};
 use crate::domain::{ImageUri, JobRecord, MetadataRow};
-use crate::jobs::run::keys::shown;
+use crate::jobs::run::listing::keys::shown;
 use crate::jobs::run::metadata::{BadFile, BadRow, FileKind, MAX_BYTES};
 use crate::ledger::{Ledger, LedgerError, metadata};
 use crate::source::{Fetched, ImageSource, SourceError};

@@ -243,7 +243,7 @@ impl World {
         let (job, name, reports) = (self.job, WORKERS[worker], vec![report]);
         let renewal = (worker < 2).then(|| self.renewal(worker));
         let report =
-            move |tx: &Transaction<'_>| work::report(tx, job, &collection(), "s", name, reports, renewal.as_ref());
+            move |tx: &Transaction<'_>| report::report(tx, job, &collection(), "s", name, reports, renewal.as_ref());
         let reported = self.ledger.write(report).await.unwrap();
         let left = self.left().await;
         for ticket in tickets {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use glimpse::domain::{FailureKind, ImageRef, ImageUri};
-use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
+use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitList};
 use glimpse::source::{
     EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, NewObject, S3Credentials, S3Settings, S3Source, Scope,
     SourceError,
@@ -233,19 +233,20 @@ async fn a_guarded_source_waits_for_a_server_that_is_down_and_continues() {
     at.addr = server.addr();
     let inner = S3Source::new(settings(server.endpoint(), server.credentials().clone())).await.unwrap();
     let breaker = Breaker::new(BreakerSettings { threshold: 1, cool_down: Duration::from_millis(20) });
-    let board = WaitBoard::default();
-    let source = GuardedSource::new(Arc::new(inner), Guard::background("s3", board.clone()).through(Arc::new(breaker)));
+    let wait_list = WaitList::default();
+    let source =
+        GuardedSource::new(Arc::new(inner), Guard::background("s3", wait_list.clone()).with_breaker(Arc::new(breaker)));
     source.put(&image("k").uri, NewObject { bytes: "x".into(), ..NewObject::default() }).await.unwrap();
     server.stop().await;
 
     let fetch = async { assert_eq!(&source.fetch(&image("k")).await.unwrap().bytes[..], b"x") };
     let mut fetch = Box::pin(fetch);
-    while board.snapshot().is_none() {
+    while wait_list.snapshot().is_none() {
         assert!(futures::poll!(fetch.as_mut()).is_pending(), "no server answers");
         tokio::task::yield_now().await;
     }
-    assert_eq!(board.snapshot().unwrap().dependency, "s3");
+    assert_eq!(wait_list.snapshot().unwrap().dependency, "s3");
     let _server = EmbeddedS3::start(at, &CancellationToken::new()).await.unwrap();
     fetch.await;
-    assert_eq!(board.snapshot(), None);
+    assert_eq!(wait_list.snapshot(), None);
 }

@@ -28,7 +28,7 @@ async fn fill_ledger(folder: &Path) -> Ledger {
         stores: ["embedded"].into_iter().collect(),
     };
     let rows = (0..OBJECTS).map(row).collect();
-    ledger.write(|tx| objects::record(tx, &collection(), rows)).await.unwrap();
+    ledger.write(|tx| objects::put_all(tx, &collection(), rows)).await.unwrap();
     ledger
 }
 

@@ -8,7 +8,7 @@ use glimpse::domain::{CollectionName, StoreSet};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::{ImageIndex, Resilient, Stores};
 use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Task};
-use glimpse::resilience::{Guard, WaitBoard};
+use glimpse::resilience::{Guard, WaitList};
 
 use crate::pipeline::chain::{self, keyed};
 use crate::support::fakes::{MeanProvider, MemoryIndex};
@@ -21,7 +21,7 @@ fn store(name: &'static str) -> Arc<MemoryIndex> {
 /// Stores with the retry policy of a job.
 fn with_background_retries(stores: &[Arc<dyn ImageIndex>]) -> Stores {
     let guarded = stores.iter().map(|store| {
-        let guard = Guard::background(store.name(), WaitBoard::default());
+        let guard = Guard::background(store.name(), WaitList::default());
         Arc::new(Resilient::new(store.clone(), guard)) as Arc<dyn ImageIndex>
     });
     Stores::new(guarded.collect())
@@ -32,11 +32,11 @@ async fn a_record_of_two_stores_is_copied_from_the_one_that_answers() {
     let (source, provider) = (Arc::new(keyed([9; 6])), Arc::new(MeanProvider::default()));
     let (unavailable, full, empty) = (NamedIndex::new("gone"), store("full"), store("empty"));
     let (limits, settings) = (ImagingSettings::default().limits(), PipelineSettings::default());
-    let tasks = |have: &str| -> Vec<Task> {
+    let tasks = |stored_in: &str| -> Vec<Task> {
         let task = |(ticket, image)| Task {
             ticket,
             image,
-            have: StoreSet::parse(have),
+            stored_in: StoreSet::parse(stored_in),
             possible_copy: None,
             metadata: BTreeMap::new(),
         };

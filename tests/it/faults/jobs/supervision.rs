@@ -14,7 +14,7 @@ use glimpse::index::Stores;
 use glimpse::jobs::{JobParts, JobSettings, Jobs, Submission};
 use glimpse::ledger::Ledger;
 use glimpse::pipeline::{Pipeline, PipelineSettings};
-use glimpse::resilience::WaitBoard;
+use glimpse::resilience::WaitList;
 use glimpse::shutdown::Shutdown;
 use reqwest::StatusCode;
 
@@ -66,7 +66,7 @@ async fn service(folder: &std::path::Path, panics_at: usize) -> (Jobs, Ledger, S
         thumbnail_prefix: String::new(),
         exclude: glimpse::domain::Excludes::default(),
         placing: None,
-        waiting: WaitBoard::default(),
+        waiting: WaitList::default(),
         drain: shutdown.drain(),
         tasks: shutdown.tasks().clone(),
     })

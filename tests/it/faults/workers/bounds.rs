@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use glimpse::jobs::remote::wire::{PROTOCOL, VERSION};
+use glimpse::jobs::remote::protocol::wire::{PROTOCOL, VERSION};
 use serde_json::{Value, json};
 
 use super::{JobApi, indexed, start_with_images};

@@ -6,7 +6,7 @@ mod leases;
 mod refusals;
 
 use glimpse::api::replies::{JobReply, SubmitReply};
-use glimpse::jobs::remote::wire::{PROTOCOL, VERSION};
+use glimpse::jobs::remote::protocol::wire::{PROTOCOL, VERSION};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

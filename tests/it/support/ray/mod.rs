@@ -1,4 +1,4 @@
-//! A fake Ray cluster with the Jobs REST API (RAY.md, section 3): the same JSON and error texts over real HTTP. A test
+//! A fake Ray cluster with the Jobs REST API: the same JSON and error texts over real HTTP. A test
 //! sets its behaviour; it can start real workers as the driver does.
 
 mod cluster;

@@ -48,7 +48,7 @@ impl WrongClip {
     }
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {
-        glimpse::clip::router(self.clone(), ImagingSettings::default().limits())
+        glimpse::clip_server::router(self.clone(), ImagingSettings::default().limits())
     }
 }
 

@@ -14,7 +14,7 @@ use crate::telemetry::metrics::{Counter, counter, families};
 /// The cache. Clones share one cache. Its calls block on the disk, so they must run on a thread that is allowed to
 /// block.
 #[derive(Clone, Debug)]
-pub(super) struct Cache(Arc<CacheState>);
+pub(super) struct ThumbnailCache(Arc<CacheState>);
 
 #[derive(Debug)]
 struct CacheState {
@@ -33,7 +33,7 @@ struct Files {
     uses: u64,
 }
 
-impl Cache {
+impl ThumbnailCache {
     /// Opens or creates the folder and reads its existing files.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn the_least_recently_used_file_is_removed_first_and_files_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 250).unwrap();
+        let cache = ThumbnailCache::open(folder.path(), 250).unwrap();
         for name in ["a", "b"] {
             cache.put(name, &[7; 100]).unwrap();
         }
@@ -151,7 +151,7 @@ mod tests {
         cache.put("c", &[7; 100]).unwrap();
         assert!(cache.get("b").is_none() && cache.get("a").is_some() && cache.get("c").is_some());
         std::fs::write(folder.path().join("d.x.half"), "cut off").unwrap();
-        let cache = Cache::open(folder.path(), 250).unwrap();
+        let cache = ThumbnailCache::open(folder.path(), 250).unwrap();
         assert_eq!(cache.get("c").unwrap(), [7_u8; 100][..]);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_damaged_or_missing_file_is_not_returned() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 1000).unwrap();
+        let cache = ThumbnailCache::open(folder.path(), 1000).unwrap();
         cache.put("a", b"whole").unwrap();
         std::fs::write(folder.path().join("a"), "cut").unwrap();
         assert!(cache.get("a").is_none());

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::domain::{Executor, ImageRef, MetadataRow, Task};
 use crate::ledger::fixture::{self, all_objects, collection, give_back, lease, plan};
 use crate::ledger::leases::Leased;
-use crate::ledger::leases::work::*;
+use crate::ledger::leases::report::*;
 use crate::ledger::objects::forget::{self, Part};
 use crate::ledger::planning::{Page, Planning};
 use crate::ledger::{Ledger, objects};
@@ -132,20 +132,21 @@ async fn the_ledger_records_which_store_lags() {
     let (_folder, ledger, job) = ledger_with_job().await;
     plan(&ledger, job, page(0..3), planning(10)).await;
     let tasks = leased(&ledger, job).await;
-    assert!(tasks.iter().all(|task| task.have.is_empty()), "a new item is in no store");
-    let lags = TaskOutcome { ticket: tasks[1].ticket, result: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
+    assert!(tasks.iter().all(|task| task.stored_in.is_empty()), "a new item is in no store");
+    let lags =
+        TaskOutcome { ticket: tasks[1].ticket, result: ItemOutcome::PartlyStored(indexed_in(&tasks[1], "embedded")) };
     let counts = report(&ledger, job, vec![done(&tasks[0]), lags]).await;
     assert_eq!((counts.done, counts.left()), (1, 2), "an item that one store lacks is not done");
 
     // After a restart of the process the item is still there, with the stores that have it.
     give_back(&ledger, job, "w").await;
     let again = leased(&ledger, job).await;
-    let had: Vec<_> = again.iter().map(|task| (task.ticket, task.have.to_string())).collect();
+    let had: Vec<_> = again.iter().map(|task| (task.ticket, task.stored_in.to_string())).collect();
     assert_eq!(had, [(tasks[1].ticket, "embedded".into()), (tasks[2].ticket, String::new())]);
     // The next job plans it as a lagging item, too.
     plan(&ledger, job, page(0..2), planning(10)).await;
     let next = leased(&ledger, job).await;
-    assert_eq!((next.len(), next[0].have.to_string()), (1, "embedded".into()));
+    assert_eq!((next.len(), next[0].stored_in.to_string()), (1, "embedded".into()));
     assert_eq!(ledger.read_in_steps(forget::count_in_store(collection(), "embedded")).await.unwrap(), 2);
     assert_eq!(ledger.read_in_steps(forget::count_in_store(collection(), "qdrant")).await.unwrap(), 1);
 }
@@ -157,14 +158,18 @@ async fn a_store_that_was_created_again_holds_no_objects() {
     let tasks = leased(&ledger, job).await;
     report(&ledger, job, tasks.iter().map(done).collect()).await;
     let second = leased(&ledger, job).await;
-    let lags = TaskOutcome { ticket: second[0].ticket, result: ItemOutcome::Lags(indexed_in(&second[0], "qdrant")) };
+    let lags =
+        TaskOutcome { ticket: second[0].ticket, result: ItemOutcome::PartlyStored(indexed_in(&second[0], "qdrant")) };
     report(&ledger, job, vec![lags]).await;
 
     ledger.in_steps(forget::forget_store(collection(), "qdrant")).await.unwrap();
     let known = all_objects(&ledger).await;
     assert_eq!(known.iter().map(|known| known.stores.to_string()).collect::<Vec<_>>(), ["embedded", "embedded"]);
     give_back(&ledger, job, "w").await;
-    assert!(leased(&ledger, job).await.iter().all(|task| task.have.is_empty()), "nor does the store have leased items");
+    assert!(
+        leased(&ledger, job).await.iter().all(|task| task.stored_in.is_empty()),
+        "nor does the store stored_in leased items"
+    );
 
     let lost: HashSet<_> = [tasks[0].image.uri.id()].into();
     let others = forget::forget_all_except(collection(), "embedded", Part { number: 0, of: 1 }, lost.clone());
@@ -200,13 +205,14 @@ async fn a_changed_row_is_a_change_and_a_copy_keeps_its_row() {
     let tasks = leased(&ledger, job).await;
     let taxa: Vec<_> = tasks.iter().map(|task| task.metadata.get("taxon").map(String::as_str)).collect();
     assert_eq!(taxa, [Some("x"), Some("x"), None]);
-    let lags = TaskOutcome { ticket: tasks[1].ticket, result: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
+    let lags =
+        TaskOutcome { ticket: tasks[1].ticket, result: ItemOutcome::PartlyStored(indexed_in(&tasks[1], "embedded")) };
     report(&ledger, job, vec![done(&tasks[0]), lags, done(&tasks[2])]).await;
 
     // A lagging item is copied with the row that it has, by any job.
     plan(&ledger, job, page(0..3), planning(10)).await;
     let lagging = leased(&ledger, job).await;
-    assert_eq!((lagging.len(), lagging[0].have.to_string()), (1, "embedded".into()));
+    assert_eq!((lagging.len(), lagging[0].stored_in.to_string()), (1, "embedded".into()));
     let copied = Indexed { copied: true, ..indexed_in(&lagging[0], ALL_STORES) };
     let copied = TaskOutcome { ticket: lagging[0].ticket, result: ItemOutcome::Indexed(copied) };
     report(&ledger, job, vec![copied]).await;
@@ -216,7 +222,7 @@ async fn a_changed_row_is_a_change_and_a_copy_keeps_its_row() {
     put_rows(&ledger, job, &[("0.jpg", "y"), ("1.jpg", "x"), ("2.jpg", "new")]).await;
     plan(&ledger, job, page(0..3), with_file()).await;
     let changed = leased(&ledger, job).await;
-    let keys: Vec<_> = changed.iter().map(|task| (task.image.uri.key(), task.have.to_string())).collect();
+    let keys: Vec<_> = changed.iter().map(|task| (task.image.uri.key(), task.stored_in.to_string())).collect();
     assert_eq!(keys, [("0.jpg", String::new()), ("2.jpg", String::new())], "created again in every store");
 
     ledger.in_steps(jobs::clear(job)).await.unwrap();

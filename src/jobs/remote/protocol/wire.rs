@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{CollectionName, ImageUri, Space, StoreSet};
 use crate::jobs::pool::broker::LeaseStatus;
+use crate::jobs::remote::protocol::worker_name::WorkerName;
 use crate::jobs::remote::same_bucket::ObjectRead;
-use crate::jobs::remote::worker_name::WorkerName;
 use crate::ledger::{Batch, Held, Report};
 use crate::pipeline::{ItemOutcome, TaskOutcome, Timings};
 use crate::resilience::Waiting;
@@ -230,7 +230,7 @@ pub fn within_bounds(report: Report) -> Report {
     for outcome in &mut outcomes {
         match &mut outcome.result {
             // An absent ETag is not compared.
-            ItemOutcome::Indexed(indexed) | ItemOutcome::Lags(indexed) => {
+            ItemOutcome::Indexed(indexed) | ItemOutcome::PartlyStored(indexed) => {
                 indexed.etag = indexed.etag.take().filter(|etag| etag.len() <= MAX_LINE);
             }
             ItemOutcome::Failed(failure) => failure.message = plain(&failure.message),

@@ -5,11 +5,11 @@
 use crate::domain::wire::{RecordsRequest, WireRecord};
 use crate::domain::{Space, StoreSet};
 use crate::jobs::error::JobsError;
-use crate::jobs::remote::same_bucket::ObjectRead;
-use crate::jobs::remote::wire::{
+use crate::jobs::remote::protocol::wire::{
     ExitRequest, HeartbeatRequest, JoinRequest, LeaseRequest, LogsRequest, MAX_LINE_BYTES, MAX_LINES,
     OperatorErrorRequest, ResultRequest,
 };
+use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::pipeline::{ItemOutcome, TaskOutcome, Timings};
 
 /// Maximum bytes of the name of a version, a machine, a dependency or a model.
@@ -111,7 +111,7 @@ impl Bounded for RecordsRequest {
 
 fn check_outcome(outcome: &TaskOutcome) -> Result<(), JobsError> {
     match &outcome.result {
-        ItemOutcome::Indexed(indexed) | ItemOutcome::Lags(indexed) => {
+        ItemOutcome::Indexed(indexed) | ItemOutcome::PartlyStored(indexed) => {
             check_text("outcomes", "etag", indexed.etag.as_deref().unwrap_or_default(), MAX_ADDRESS)?;
             check_number("outcomes", "size_bytes", indexed.size_bytes)?;
             check_stores("outcomes", &indexed.stores)

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::image::has_image_extension;
 use crate::domain::{ImageRef, ImageUri, JobRecord};
 use crate::jobs::job_failure::JobFailure;
-use crate::jobs::run::keys::{Keys, shown};
+use crate::jobs::run::listing::keys::{Keys, shown};
 use crate::jobs::service::tally;
 use crate::ledger::planning::listing::{self, Cursor};
 use crate::ledger::planning::{self, Page, Planning};
@@ -48,7 +48,7 @@ impl Planner {
             return self.plan_retry(job, of, stop).await;
         }
         let (cursor, again) = self.ledger.read(move |db| listing::cursor(db, id)).await?.unzip();
-        let mut keys = Keys::new(self.planning.owns.is_some(), listed_through.clone(), again == Some(true));
+        let mut keys = Keys::new(self.planning.owned_prefix.is_some(), listed_through.clone(), again == Some(true));
         let start_after = listed_through.filter(|_| cursor.is_none());
         let scope = Scope { bucket: job.spec.bucket.clone(), prefix: job.spec.prefix.clone(), start_after };
         let pages = match cursor {
@@ -104,7 +104,7 @@ impl Planner {
                 self.filter(job, image, &mut page, excluded);
             }
         }
-        keys.turn();
+        keys.end_page();
         let in_archive =
             |(uri, class): (ImageUri, String)| (uri.clone(), SourceError::Archived { uri, class }.to_string());
         page.archived = listed.archived.into_iter().map(in_archive).collect();
@@ -148,7 +148,7 @@ impl Planner {
         let thumbnail = !self.thumbnail_prefix.is_empty() && key.starts_with(&self.thumbnail_prefix);
         if folder || thumbnail || !(job.spec.any_extension || has_image_extension(key)) {
             page.skipped += 1;
-            page.others.extend(self.planning.owns.is_some().then_some(image.uri));
+            page.others.extend(self.planning.owned_prefix.is_some().then_some(image.uri));
         } else {
             page.images.push(image);
         }

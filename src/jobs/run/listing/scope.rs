@@ -4,8 +4,9 @@ use crate::domain::{Excludes, JobRecord};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::job_failure::JobFailure;
+use crate::jobs::run::listing::{keys, prefix};
 use crate::jobs::run::progress::RunningJob;
-use crate::jobs::run::{keys, metadata, prefix, sync};
+use crate::jobs::run::{metadata, sync};
 use crate::ledger::planning::{self, vanished};
 
 impl JobService {
@@ -37,11 +38,11 @@ impl JobService {
     pub(crate) async fn with_prefix(
         &self,
         job: &JobRecord,
-        live: &RunningJob,
+        running: &RunningJob,
     ) -> Result<Option<JobRecord>, JobFailure> {
         let resolved = tokio::select! {
             resolved = prefix::resolve(&self.ledger, self.pipeline.source().as_ref(), job) => resolved?,
-            () = live.stop.cancelled() => return Ok(None),
+            () = running.stop.cancelled() => return Ok(None),
         };
         let Some((job, line)) = resolved else { return Ok(Some(job.clone())) };
         self.ledger.log(job.id, line).await?;
@@ -71,7 +72,7 @@ impl JobService {
         if !job.spec.sync || job.spec.dry_run {
             return Ok(());
         }
-        let losses = sync::judge(&self.ledger, job).await?;
+        let losses = sync::check_losses(&self.ledger, job).await?;
         let excluded = self.ledger.read_in_steps(vanished::excluded(job.id)).await?;
         let vanished = format!("{} of {} objects have vanished", losses.vanished, losses.owned);
         let line = match excluded {

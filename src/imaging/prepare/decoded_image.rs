@@ -14,7 +14,7 @@ use crate::imaging::{
 };
 
 /// A decoded image in its stored orientation.
-pub(crate) struct Stored {
+pub(crate) struct DecodedImage {
     pub(crate) pixels: Pixels,
     pub(crate) meta: ImageMeta,
     pub(crate) orientation: Orientation,
@@ -38,7 +38,7 @@ pub(crate) struct DecodeTarget {
     pub(crate) thumbnail: bool,
 }
 
-impl Stored {
+impl DecodedImage {
     /// Decodes a file. If `how` allows it, the result has only as many pixels as `target` needs.
     pub(crate) fn decode(bytes: &[u8], limits: &Limits, target: DecodeTarget, how: Decode) -> Result<Self, ImageError> {
         let bytes = &*repair::huffman_tables(bytes);
@@ -245,11 +245,11 @@ fn round_up(side: f64) -> u32 {
 
 /// Returns an image as its decoder would return it.
 #[cfg(test)]
-pub(crate) fn whole(image: &RgbImage, orientation: Orientation) -> Stored {
+pub(crate) fn whole(image: &RgbImage, orientation: Orientation) -> DecodedImage {
     let (width, height) = match orientation.to_exif() {
         1..5 => image.dimensions(),
         _ => (image.height(), image.width()),
     };
     let meta = ImageMeta { format: ImageFormat::Png, width, height, frames: 1, orientation: orientation.to_exif() };
-    Stored { pixels: Pixels::All(image.clone()), meta, orientation }
+    DecodedImage { pixels: Pixels::All(image.clone()), meta, orientation }
 }

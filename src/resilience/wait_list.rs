@@ -1,4 +1,4 @@
-//! The board of dependencies that the process currently waits for: written by the callers that wait, read by the status
+//! The list of dependencies that the process currently waits for: written by the callers that wait, read by the status
 //! of a job.
 
 use std::collections::BTreeMap;
@@ -21,17 +21,17 @@ pub struct Waiting {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct SharedEntry {
     waiting: Waiting,
     /// Number of tasks that wait; the entry is removed with the last of them.
     tasks: usize,
 }
 
-/// The board; many tasks write to it, and a status request reads it. Clones share it.
+/// The list; many tasks write to it, and a status request reads it. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct WaitBoard(Arc<Mutex<BTreeMap<String, Entry>>>);
+pub struct WaitList(Arc<Mutex<BTreeMap<String, SharedEntry>>>);
 
-impl WaitBoard {
+impl WaitList {
     /// Returns the dependency with the longest current wait, if there is one.
     pub fn snapshot(&self) -> Option<Waiting> {
         self.lock().values().map(|entry| &entry.waiting).min_by_key(|waiting| waiting.since).cloned()
@@ -47,32 +47,32 @@ impl WaitBoard {
         self.lock().contains_key(dependency)
     }
 
-    /// Returns one task's entry on the board. It has no content until [`Note::wait`] and is removed on drop.
-    pub fn note(&self, dependency: &str) -> Note {
-        Note { board: self.clone(), dependency: dependency.to_owned(), written: false }
+    /// Returns one task's entry in the list. It has no content until [`WaitEntry::wait`] and is removed on drop.
+    pub fn entry(&self, dependency: &str) -> WaitEntry {
+        WaitEntry { wait_list: self.clone(), dependency: dependency.to_owned(), written: false }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, SharedEntry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One task's entry on a [`WaitBoard`].
+/// One task's entry in a [`WaitList`].
 #[derive(Debug)]
 #[must_use = "the entry is removed when this is dropped"]
-pub struct Note {
-    board: WaitBoard,
+pub struct WaitEntry {
+    wait_list: WaitList,
     dependency: String,
     written: bool,
 }
 
-impl Note {
+impl WaitEntry {
     /// Records that this task waits `pause` before the next try, and why.
     pub fn wait(&mut self, pause: Duration, message: String) {
         let now = SystemTime::now();
         let next_try = Some(now.checked_add(pause).unwrap_or(now));
-        let mut board = self.board.lock();
-        let entry = board.entry(self.dependency.clone()).or_insert_with(|| Entry {
+        let mut wait_list = self.wait_list.lock();
+        let entry = wait_list.entry(self.dependency.clone()).or_insert_with(|| SharedEntry {
             waiting: Waiting {
                 dependency: self.dependency.clone(),
                 since: now,
@@ -85,13 +85,13 @@ impl Note {
         entry.tasks += usize::from(!self.written);
         entry.waiting.next_try = next_try;
         entry.waiting.message = message;
-        drop(board);
+        drop(wait_list);
         self.written = true;
     }
 
     /// Records whether the task waits for free disk space.
-    pub fn lacks_room(&mut self, full: bool) {
-        if let Some(entry) = self.board.lock().get_mut(&self.dependency) {
+    pub fn set_disk_full(&mut self, full: bool) {
+        if let Some(entry) = self.wait_list.lock().get_mut(&self.dependency) {
             entry.waiting.full = full;
         }
     }
@@ -99,18 +99,18 @@ impl Note {
     /// Removes the entry: the dependency answered, so this task waits no longer.
     pub fn clear(&mut self) {
         if std::mem::take(&mut self.written) {
-            let mut board = self.board.lock();
-            if let Some(entry) = board.get_mut(&self.dependency) {
+            let mut wait_list = self.wait_list.lock();
+            if let Some(entry) = wait_list.get_mut(&self.dependency) {
                 entry.tasks -= 1;
                 if entry.tasks == 0 {
-                    board.remove(&self.dependency);
+                    wait_list.remove(&self.dependency);
                 }
             }
         }
     }
 }
 
-impl Drop for Note {
+impl Drop for WaitEntry {
     fn drop(&mut self) {
         self.clear();
     }
@@ -124,32 +124,32 @@ mod tests {
 
     #[test]
     fn an_entry_is_kept_until_its_last_task_ends() {
-        let board = WaitBoard::default();
-        let (mut one, mut two) = (board.note("s3"), board.note("s3"));
-        assert_eq!(board.snapshot(), None, "a note that was not written is not on the board");
+        let wait_list = WaitList::default();
+        let (mut one, mut two) = (wait_list.entry("s3"), wait_list.entry("s3"));
+        assert_eq!(wait_list.snapshot(), None, "an entry that was not written is not in the list");
         one.wait(SECOND, "down".to_owned());
-        let since = board.snapshot().unwrap().since;
+        let since = wait_list.snapshot().unwrap().since;
         two.wait(2 * SECOND, "still down".to_owned());
         drop(one);
-        let left = board.snapshot().unwrap();
+        let left = wait_list.snapshot().unwrap();
         assert_eq!((left.dependency.as_str(), left.message.as_str(), left.since), ("s3", "still down", since));
         two.clear();
-        assert_eq!(board.snapshot(), None);
+        assert_eq!(wait_list.snapshot(), None);
         two.wait(SECOND, "down again".to_owned());
         drop(two);
-        assert_eq!(board.all(), []);
+        assert_eq!(wait_list.all(), []);
     }
 
     #[test]
     fn the_snapshot_is_the_longest_wait() {
-        let board = WaitBoard::default();
-        let (mut s3, mut clip) = (board.note("s3"), board.note("clip"));
+        let wait_list = WaitList::default();
+        let (mut s3, mut clip) = (wait_list.entry("s3"), wait_list.entry("clip"));
         s3.wait(SECOND, String::new());
         std::thread::yield_now();
         clip.wait(SECOND, String::new());
-        assert_eq!(board.all().len(), 2);
-        let all = board.all();
+        assert_eq!(wait_list.all().len(), 2);
+        let all = wait_list.all();
         let oldest = all.iter().map(|waiting| waiting.since).min().unwrap();
-        assert_eq!(board.snapshot().unwrap().since, oldest);
+        assert_eq!(wait_list.snapshot().unwrap().since, oldest);
     }
 }

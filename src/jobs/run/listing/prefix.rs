@@ -36,9 +36,9 @@ pub(crate) async fn resolve(
         return Ok(None);
     }
     // If there are records under the prefix as typed, `sync` must remove them.
-    if let Some(owns) = sync::owns(&job.spec) {
+    if let Some(owned_prefix) = sync::owned_prefix(&job.spec) {
         let collection = job.spec.collection.clone();
-        if ledger.read(move |db| objects::has_prefix(db, &collection, &owns)).await? {
+        if ledger.read(move |db| objects::has_prefix(db, &collection, &owned_prefix)).await? {
             return Ok(None);
         }
     }

@@ -1,4 +1,4 @@
-//! The settings of places: the data folder and the address of the service.
+//! Where things are: the data folder and the address of the service.
 
 use std::path::PathBuf;
 
@@ -9,14 +9,14 @@ use crate::domain::Endpoint;
 /// Where the service stores its data, and where its clients find it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct PlaceSettings {
+pub struct LocationSettings {
     /// `GLIMPSE_DATA_DIR`: the folder of the ledger, the embedded index and the embedded bucket; `./data` by default.
     pub glimpse_data_dir: PathBuf,
     /// `GLIMPSE_URL`: where the commands that are clients find the service; empty (default): at `GLIMPSE_ADDR`.
     pub glimpse_url: Option<Endpoint>,
 }
 
-impl Default for PlaceSettings {
+impl Default for LocationSettings {
     fn default() -> Self {
         Self { glimpse_data_dir: "./data".into(), glimpse_url: None }
     }

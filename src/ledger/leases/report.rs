@@ -72,7 +72,7 @@ pub(crate) fn report(
                     done += 1;
                     copied += u64::from(indexed.copied);
                 }
-                ItemOutcome::Lags(indexed) if held => {
+                ItemOutcome::PartlyStored(indexed) if held => {
                     set_stores(tx, outcome.ticket, &indexed.stores)?;
                     let row = joined_row(tx, job, &uri, &indexed)?;
                     objects::put(tx, collection, &uri, space, &indexed, row.as_deref())?;
@@ -85,7 +85,7 @@ pub(crate) fn report(
                     failures::add(tx, job, &ItemFailure { uri, attempts, ..failure })?;
                     failed.push(failure.class);
                 }
-                ItemOutcome::Lags(_) | ItemOutcome::Failed(_) => continue,
+                ItemOutcome::PartlyStored(_) | ItemOutcome::Failed(_) => continue,
             }
             remove_item(tx, outcome.ticket, current_batch)?;
         }
@@ -124,5 +124,5 @@ pub(crate) fn remove_item(tx: &Transaction<'_>, ticket: i64, batch: i64) -> rusq
 }
 
 #[cfg(test)]
-#[path = "work_tests.rs"]
+#[path = "report_tests.rs"]
 pub(crate) mod tests;

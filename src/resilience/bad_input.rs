@@ -11,16 +11,16 @@ use crate::domain::DependencyError;
 /// Failures in a row, with growing pauses, after which a control call is made, which the dependency is known to answer.
 const FAILURES_BEFORE_CONTROL: u32 = 3;
 /// How many times the dependency must fail for the input and then answer the control call at once before the failure is
-/// attributed to the input.
+/// the input is taken as the cause.
 const MAX_ROUNDS: u32 = 2;
 
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq)]
-pub enum AttributedError<E> {
+pub enum CheckedCallError<E> {
     /// The call failed with the error that [`Guard::call`] returns.
     Call(E),
     /// The input is the cause: the dependency failed for it repeatedly, and answered control calls in between.
-    Input {
+    BadInput {
         /// How many times it failed for the input.
         tries: u32,
         /// The last error.
@@ -34,13 +34,13 @@ impl Guard {
     /// guard waits for the dependency.
     ///
     /// # Errors
-    /// Returns [`AttributedError`] if the call fails.
-    pub async fn call_attributed<T, A, E, Fut, ControlFuture>(
+    /// Returns [`CheckedCallError`] if the call fails.
+    pub async fn call_checking_input<T, A, E, Fut, ControlFuture>(
         &self,
         mut again: impl FnMut(&E) -> bool,
         mut make: impl FnMut() -> Fut,
         mut control: impl FnMut() -> ControlFuture,
-    ) -> Result<T, AttributedError<E>>
+    ) -> Result<T, CheckedCallError<E>>
     where
         E: Retryable + Display + From<DependencyError>,
         Fut: Future<Output = Result<T, E>>,
@@ -61,19 +61,19 @@ impl Guard {
             let error = match self.call_while(keep_trying, &mut make).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) if failures >= FAILURES_BEFORE_CONTROL && self.is_background() => error,
-                Err(error) => return Err(AttributedError::Call(error)),
+                Err(error) => return Err(CheckedCallError::Call(error)),
             };
             tries += failures;
             match self.call_while(|_| false, &mut control).await {
                 Ok(_) => rounds += 1,
                 Err(down) if down.is_retryable() => {
                     (rounds, tries) = (0, 0);
-                    self.call(&mut control).await.map_err(AttributedError::Call)?;
+                    self.call(&mut control).await.map_err(CheckedCallError::Call)?;
                 }
-                Err(other) => return Err(AttributedError::Call(other)),
+                Err(other) => return Err(CheckedCallError::Call(other)),
             }
             if rounds == MAX_ROUNDS {
-                return Err(AttributedError::Input { tries, error });
+                return Err(CheckedCallError::BadInput { tries, error });
             }
         }
     }
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
     use crate::domain::FailureKind;
-    use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
+    use crate::resilience::{Breaker, BreakerSettings, WaitList};
 
     #[derive(Clone, Debug, PartialEq, thiserror::Error)]
     enum TestError {
@@ -109,25 +109,25 @@ mod tests {
 
     fn background_guard() -> Guard {
         let breaker = Breaker::new(BreakerSettings { threshold: 5, cool_down: Duration::from_mins(1) });
-        Guard::background("clip", WaitBoard::default()).through(Arc::new(breaker))
+        Guard::background("clip", WaitList::default()).with_breaker(Arc::new(breaker))
     }
 
     /// Calls a dependency that is down for the time `up_after` and always fails for the input.
-    async fn call_with_bad_input(guard: &Guard, up_after: Duration) -> (Result<(), AttributedError<TestError>>, u32) {
+    async fn call_with_bad_input(guard: &Guard, up_after: Duration) -> (Result<(), CheckedCallError<TestError>>, u32) {
         let (begun, calls) = (Instant::now(), Cell::new(0));
         let make = || {
             calls.set(calls.get() + 1);
             std::future::ready(Err::<(), _>(TestError::Failed))
         };
         let up = || std::future::ready(if begun.elapsed() >= up_after { Ok(()) } else { Err(TestError::Failed) });
-        (guard.call_attributed(|_| true, make, up).await, calls.get())
+        (guard.call_checking_input(|_| true, make, up).await, calls.get())
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_input_that_alone_fails_is_the_cause_after_its_last_attempt() {
         let begun = Instant::now();
         let (outcome, calls) = call_with_bad_input(&background_guard(), Duration::ZERO).await;
-        assert_eq!((outcome, calls), (Err(AttributedError::Input { tries: 6, error: TestError::Failed }), 6));
+        assert_eq!((outcome, calls), (Err(CheckedCallError::BadInput { tries: 6, error: TestError::Failed }), 6));
         assert!(begun.elapsed() >= Duration::from_millis(1800), "growing pauses: {:?}", begun.elapsed());
     }
 
@@ -136,8 +136,8 @@ mod tests {
         let begun = Instant::now();
         let hour = Duration::from_hours(1);
         let (outcome, _) = call_with_bad_input(&background_guard(), hour).await;
-        assert_eq!(outcome, Err(AttributedError::Input { tries: 6, error: TestError::Failed }));
-        assert!(begun.elapsed() > hour, "attributed after {:?}", begun.elapsed());
+        assert_eq!(outcome, Err(CheckedCallError::BadInput { tries: 6, error: TestError::Failed }));
+        assert!(begun.elapsed() > hour, "returned after {:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
@@ -148,15 +148,15 @@ mod tests {
             std::future::ready(if left.get() == 0 { Ok(7) } else { Err(TestError::Failed) })
         };
         let control = || std::future::ready(Ok(()));
-        assert_eq!(background_guard().call_attributed(|_| true, make, control).await, Ok(7));
+        assert_eq!(background_guard().call_checking_input(|_| true, make, control).await, Ok(7));
         let refuse = || std::future::ready(Err::<(), _>(TestError::Refused));
         assert_eq!(
-            background_guard().call_attributed(|_| true, refuse, control).await,
-            Err(AttributedError::Call(TestError::Refused))
+            background_guard().call_checking_input(|_| true, refuse, control).await,
+            Err(CheckedCallError::Call(TestError::Refused))
         );
         let failing = || std::future::ready(Err::<(), _>(TestError::Failed));
-        let once = background_guard().call_attributed(|_| false, failing, control).await;
-        assert_eq!(once, Err(AttributedError::Call(TestError::Failed)), "the caller wants no further try");
+        let once = background_guard().call_checking_input(|_| false, failing, control).await;
+        assert_eq!(once, Err(CheckedCallError::Call(TestError::Failed)), "the caller wants no further try");
     }
 
     #[tokio::test(start_paused = true)]
@@ -168,8 +168,8 @@ mod tests {
             std::future::ready(Ok(()))
         };
         let failing = || std::future::ready(Err::<(), _>(TestError::Failed));
-        let outcome = guard.call_attributed(|_| true, failing, control).await;
-        assert_eq!((outcome, control_calls.get()), (Err(AttributedError::Call(TestError::Failed)), 0));
+        let outcome = guard.call_checking_input(|_| true, failing, control).await;
+        assert_eq!((outcome, control_calls.get()), (Err(CheckedCallError::Call(TestError::Failed)), 0));
         let unavailable =
             DependencyError { dependency: "c".into(), failure: FailureKind::Failed, detail: String::new() };
         assert!(TestError::from(unavailable).is_retryable());

@@ -6,14 +6,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::JobId;
-use crate::jobs::placing::decide::{Action, JobStance, PlacementStatus, decide};
+use crate::jobs::placing::decide::{Action, JobPhase, PlacementStatus, decide};
 use crate::jobs::placing::ray::{POLL, Placing};
 
 /// How long the service waits for the end of a placement.
 const END_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A placement that must end.
-pub(crate) struct WindUp {
+pub(crate) struct EndPlacement {
     pub(crate) placing: Placing,
     pub(crate) job: JobId,
     pub(crate) submission: String,
@@ -22,7 +22,7 @@ pub(crate) struct WindUp {
     pub(crate) drain: CancellationToken,
 }
 
-impl WindUp {
+impl EndPlacement {
     /// The grace period for workers of an ended job, which end by themselves within seconds.
     pub(crate) const END_GRACE: Duration = Duration::from_secs(10);
 
@@ -39,7 +39,7 @@ impl WindUp {
         let (begun, mut stop_requested) = (Instant::now(), false);
         while begun.elapsed() < END_TIMEOUT {
             let reply = self.placing.cluster.status(&self.submission).await;
-            match decide(JobStance::Over, reply.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
+            match decide(JobPhase::NoWorkLeft, reply.as_ref().map_or(PlacementStatus::Unknown, PlacementStatus::from)) {
                 Action::End if !stop_requested && begun.elapsed() >= self.grace => {
                     stop_requested = self.placing.cluster.stop(&self.submission).await.is_ok();
                 }
@@ -48,7 +48,7 @@ impl WindUp {
                 | Action::Wait
                 | Action::Confirm
                 | Action::Submit
-                | Action::Again
+                | Action::PlaceAgain
                 | Action::Fail
                 | Action::Refuse
                 | Action::Stop => {}

@@ -95,7 +95,7 @@ impl Keys {
     }
 
     /// Ends the current page.
-    pub(crate) fn turn(&mut self) {
+    pub(crate) fn end_page(&mut self) {
         self.recorded = None;
         if self.pages[0].is_empty() {
             return;
@@ -149,7 +149,7 @@ mod tests {
 
     fn new_keys(keys: &mut Keys, page: &[&str]) -> Vec<String> {
         let new = page.iter().filter(|key| keys.is_new(key).unwrap()).map(|key| (*key).to_owned()).collect();
-        keys.turn();
+        keys.end_page();
         new
     }
 
@@ -176,7 +176,7 @@ mod tests {
             let mut result = Ok(true);
             for page in pages {
                 result = page.iter().fold(result, |result, key| result.and_then(|_| keys.is_new(key)));
-                keys.turn();
+                keys.end_page();
             }
             assert!(matches!(result, Err(JobFailure::Unstable { .. })), "{pages:?}: {result:?}");
         }

@@ -1,4 +1,4 @@
-//! [`OtherObjects`]: reads other objects of the bucket to find out whose failure it is that one object cannot be read.
+//! [`BucketCheck`]: reads other objects of the bucket to find out whose failure it is that one object cannot be read.
 
 use std::collections::HashSet;
 use std::mem::discriminant;
@@ -35,7 +35,7 @@ enum Check<'a> {
 }
 
 /// What is known about the other objects of the bucket.
-pub(super) struct OtherObjects {
+pub(super) struct BucketCheck {
     inner: Arc<dyn ImageSource>,
     state: Mutex<State>,
     /// Held while objects are sampled, so that concurrent callers share one sample.
@@ -55,7 +55,7 @@ struct State {
     contents_checked: Option<Instant>,
 }
 
-impl OtherObjects {
+impl BucketCheck {
     pub(super) fn new(inner: Arc<dyn ImageSource>) -> Self {
         Self { inner, state: Mutex::default(), sampling: tokio::sync::Mutex::default() }
     }

@@ -1,0 +1,6 @@
+//! The listing of a job: which keys it reads, and the batches that are planned from them.
+
+pub(crate) mod keys;
+pub(crate) mod plan;
+mod prefix;
+mod scope;
