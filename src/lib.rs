@@ -3,6 +3,7 @@
 pub mod domain;
 mod http;
 pub mod imaging;
+mod lock;
 pub mod resilience;
 pub mod sqlite;
 

@@ -32,12 +32,16 @@ pub(super) struct Stores {
     pub(super) lost: Lost,
 }
 
+/// A store for jobs, and the same store for searches.
+type Variants = (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>);
+
 /// Opens the stores. Makes no network call to remote stores yet: a store that is down now may be up when it is needed.
 pub(super) async fn open(settings: &Settings, wait_list: &WaitList) -> Result<Stores, BuildError> {
     let (mut jobs, mut searches, mut lost) = (Vec::new(), Vec::new(), Lost::new());
     for kind in settings.index.vector_db_provider.as_slice() {
-        let (background, interactive) = match kind {
-            StoreKind::Embedded => {
+        let (background, interactive) = match open_server(*kind, settings, wait_list)? {
+            Some(variants) => variants,
+            None => {
                 let index = embedded(settings).await?;
                 for (collection, id) in index.lost_records() {
                     lost.entry(collection.clone()).or_default().insert(*id);
@@ -46,12 +50,6 @@ pub(super) async fn open(settings: &Settings, wait_list: &WaitList) -> Result<St
                 // Jobs wait while the disk is full. A local store needs no circuit breaker and no timeout.
                 let guard = Guard::background(kind.name(), wait_list.clone());
                 (Arc::new(Resilient::new(index.clone(), guard)) as _, index)
-            }
-            StoreKind::Qdrant => {
-                for_jobs_and_searches(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, wait_list)
-            }
-            StoreKind::Weaviate => {
-                for_jobs_and_searches(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, wait_list)
             }
         };
         jobs.push(background);
@@ -68,15 +66,8 @@ pub(super) fn open_for_worker(
     wait_list: &WaitList,
 ) -> Result<Vec<Arc<dyn ImageIndex>>, BuildError> {
     let store = |kind: &StoreKind| -> Result<Arc<dyn ImageIndex>, BuildError> {
-        Ok(match kind {
-            StoreKind::Embedded => Arc::new(RemoteIndex::new(service.clone())),
-            StoreKind::Qdrant => {
-                for_jobs_and_searches(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, wait_list).0
-            }
-            StoreKind::Weaviate => {
-                for_jobs_and_searches(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, wait_list).0
-            }
-        })
+        let variants = open_server(*kind, settings, wait_list)?;
+        Ok(variants.map_or_else(|| Arc::new(RemoteIndex::new(service.clone())) as _, |(background, _)| background))
     };
     settings.index.vector_db_provider.as_slice().iter().map(store).collect()
 }
@@ -104,23 +95,24 @@ pub(super) fn weaviate(settings: &IndexSettings) -> WeaviateSettings {
     }
 }
 
-/// Returns two variants of one store: for jobs, which wait as long as needed, and for searches, which must answer
-/// quickly.
-fn for_jobs_and_searches(
-    raw: Arc<dyn ImageIndex>,
-    settings: &Settings,
-    wait_list: &WaitList,
-) -> (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>) {
+/// Returns two variants of a store outside this process: for jobs, which wait as long as needed, and for searches, which
+/// must answer quickly. Returns `None` for the embedded store.
+fn open_server(kind: StoreKind, settings: &Settings, wait_list: &WaitList) -> Result<Option<Variants>, BuildError> {
+    let raw: Arc<dyn ImageIndex> = match kind {
+        StoreKind::Embedded => return Ok(None),
+        StoreKind::Qdrant => Arc::new(QdrantIndex::new(qdrant(&settings.index))?),
+        StoreKind::Weaviate => Arc::new(WeaviateIndex::new(weaviate(&settings.index))?),
+    };
     let timeout = settings.index.vector_db_timeout.duration();
     let breaker = Arc::new(Breaker::new(settings.index.breaker()).with_metrics(raw.name()));
     let background = Guard::background(raw.name(), wait_list.clone()).with_breaker(breaker.clone());
     // Half of the timeout of the request, so that the client still gets the reason of a failure.
     let search_timeout = timeout.min(settings.api.glimpse_request_timeout.duration() / 2);
     let interactive = Guard::interactive(raw.name(), SEARCH_RETRIES).with_breaker(breaker);
-    (
+    Ok(Some((
         Arc::new(Resilient::new(raw.clone(), background.with_permits(JOB_PERMITS).with_timeout(timeout))),
         Arc::new(Resilient::new(raw, interactive.with_permits(SEARCH_PERMITS).with_timeout(search_timeout))),
-    )
+    )))
 }
 
 /// Returns the start line: where vectors are stored, and which settings change it.

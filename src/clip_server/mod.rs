@@ -34,6 +34,7 @@ use tower_http::trace::TraceLayer;
 use crate::domain::Embedding;
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::{self, Limits, PreparedImage, Preprocessing};
+use crate::resilience::cores;
 use crate::server::BodyProgress;
 
 use error::ClipError;
@@ -65,9 +66,8 @@ struct ClipState {
 
 /// Returns the router of the service for `provider`, with all routes and layers.
 pub fn router(provider: Arc<dyn ImageEmbeddingProvider>, limits: Limits) -> Router {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let single_images = Arc::new(Semaphore::new(MAX_SINGLE_IMAGES));
-    let clip = ClipState { provider, limits, single_images, cores: Arc::new(Semaphore::new(cores)) };
+    let clip = ClipState { provider, limits, single_images, cores: Arc::new(Semaphore::new(cores().get())) };
     let max_bytes = max_body_bytes(&limits);
     let budget = Arc::new(BodyBudget { permits: Arc::new(Semaphore::new(MAX_BODIES_KB as usize)), max_bytes });
     Router::new()

@@ -1,6 +1,6 @@
 //! Operations on a whole collection, in every store and in the ledger.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
 use tokio::sync::oneshot;
@@ -13,6 +13,7 @@ use crate::jobs::job_failure::JobFailure;
 use crate::jobs::service::Jobs;
 use crate::ledger::LedgerError;
 use crate::ledger::objects::forget;
+use crate::lock::lock;
 
 impl Jobs {
     /// Drops a collection from every store and deletes its rows from the ledger. Continues if the caller stops waiting.
@@ -128,7 +129,7 @@ impl JobService {
     /// [`JobsError::CollectionBusy`] if a job runs on it or if it is already reserved.
     pub(crate) async fn reserve(&self, collection: &CollectionName) -> Result<Reserved<'_>, JobsError> {
         let busy = || JobsError::CollectionBusy(collection.clone());
-        if !self.reserved.lock().unwrap_or_else(PoisonError::into_inner).insert(collection.clone()) {
+        if !lock(&self.reserved).insert(collection.clone()) {
             return Err(busy());
         }
         // Reserved first and checked afterwards, so that no job can start in between (`start_next`).
@@ -140,7 +141,7 @@ impl JobService {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.jobs.reserved.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.collection);
+        lock(&self.jobs.reserved).remove(&self.collection);
         self.jobs.wake.notify_one();
     }
 }

@@ -28,7 +28,7 @@ impl Seconds {
         Self(seconds)
     }
 
-    /// Returns the duration.
+    /// Returns the value for timers.
     pub const fn duration(self) -> Duration {
         Duration::from_secs(self.0)
     }

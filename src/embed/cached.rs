@@ -1,7 +1,7 @@
 //! [`TextCache`]: caches the vectors of recent search texts.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use lru::LruCache;
@@ -9,6 +9,7 @@ use lru::LruCache;
 use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
+use crate::lock::lock;
 use crate::telemetry::metrics::{Counter, counter, families};
 
 /// Caches the vectors of the most recent texts, for one space at a time. A repeated text needs no call of the provider,
@@ -35,7 +36,7 @@ impl TextCache {
 
     /// Locks the cache and clears it if it holds vectors of another space.
     fn lock_for(&self, space: &Arc<Space>) -> MutexGuard<'_, Cached> {
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = lock(&self.cached);
         if !cached.space.as_ref().is_some_and(|found| Arc::ptr_eq(found, space) || found == space) {
             cached.texts.clear();
         }
@@ -85,7 +86,7 @@ impl ImageEmbeddingProvider for TextCache {
 
 impl std::fmt::Debug for TextCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let cached = lock(&self.cached);
         f.debug_struct("TextCache").field("texts", &cached.texts.len()).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@
 //! CLIP's.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -19,6 +19,7 @@ use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
+use crate::lock::lock;
 
 /// The prompt for each image. Another prompt gives other captions, so a change of it changes what is indexed.
 const PROMPT: &str = "Describe this image in one or two sentences for a search engine: \
@@ -187,7 +188,7 @@ impl ImageEmbeddingProvider for OllamaProvider {
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let version = self.check_models().await?;
         let space = probe::probe_caption_space(self, &self.model()).await?;
-        *self.probed_version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+        *lock(&self.probed_version) = Some(version);
         Ok(Arc::new(space))
     }
 
@@ -195,7 +196,7 @@ impl ImageEmbeddingProvider for OllamaProvider {
     /// a CPU and would keep the model in memory.
     async fn recheck_space(&self) -> Result<Arc<Space>, EmbedError> {
         let version = self.check_models().await?;
-        let is_same = self.probed_version.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&version);
+        let is_same = lock(&self.probed_version).as_ref() == Some(&version);
         if is_same { probe::probe_text_space(self, &self.model()).await.map(Arc::new) } else { self.space().await }
     }
 

@@ -1,6 +1,6 @@
 //! Checks of the replies of remote services, common to all adapters.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use super::service::RequestError;
 use super::wire_image::ImageEncoding;
@@ -8,6 +8,7 @@ use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::Embedding;
 use crate::domain::space::MIN_SAME_COSINE;
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
+use crate::lock::lock;
 
 /// A vector as received. JavaScript and orjson write a number that is not finite as `null`.
 pub(super) type Numbers = Vec<Option<f32>>;
@@ -25,11 +26,11 @@ impl SharedPreprocessing {
     }
 
     pub(super) fn set(&self, preprocessing: Preprocessing) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = preprocessing;
+        *lock(&self.0) = preprocessing;
     }
 
     pub(super) fn get(&self) -> Preprocessing {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 
     /// Refuses images that were prepared for another size, because a service would resize them in its own way.

@@ -8,7 +8,7 @@ use super::kind::ProviderKind;
 use super::local::{BUILT_IN, Precision};
 use crate::domain::setting::check_range;
 use crate::domain::{Endpoint, Seconds, Secret};
-use crate::resilience::BreakerSettings;
+use crate::resilience::{BreakerSettings, cores};
 
 /// The settings of the embedding provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,9 +77,7 @@ impl Default for EmbedSettings {
 impl EmbedSettings {
     /// Returns the number of inference workers to start.
     pub fn threads(&self) -> NonZeroUsize {
-        NonZeroUsize::new(self.glimpse_embed_threads)
-            .or_else(|| std::thread::available_parallelism().ok())
-            .unwrap_or(NonZeroUsize::MIN)
+        NonZeroUsize::new(self.glimpse_embed_threads).unwrap_or_else(cores)
     }
 
     /// Returns the settings of the circuit breaker of a remote provider.

@@ -1,6 +1,6 @@
 //! [`Verification`]: the cached verification of a provider, shared by all its users.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::{FailureKind, Space};
+use crate::lock::lock;
 use crate::resilience::{Breaker, Retryable};
 
 /// How long a failed probe is cached and returned to all callers.
@@ -79,14 +80,14 @@ impl Verification {
         let outages = self.outages();
         match probe.await {
             Ok(space) => {
-                *self.lock() = State::Verified { space: space.clone(), outages };
+                *lock(&self.state) = State::Verified { space: space.clone(), outages };
                 Ok(space)
             }
             Err(error) => {
                 let ttl = failure_ttl(&error);
                 let outcome = Err(client_error(&error, ttl));
                 if counts(&error) {
-                    *self.lock() = State::Failed { error, until: Instant::now() + ttl };
+                    *lock(&self.state) = State::Failed { error, until: Instant::now() + ttl };
                 }
                 outcome
             }
@@ -103,7 +104,7 @@ impl Verification {
 
     /// Invalidates the verification of `space`, because a reply contradicts it.
     pub(super) fn invalidate(&self, space: &Arc<Space>) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         if matches!(&*state, State::Verified { space: verified, .. } if Arc::ptr_eq(verified, space)) {
             *state = State::Unknown;
             self.invalidated.notify_one();
@@ -173,7 +174,7 @@ impl Verification {
 
     /// Returns the cached result; `None` if the provider must be probed.
     fn cached(&self) -> Option<Result<Arc<Space>, EmbedError>> {
-        match &*self.lock() {
+        match &*lock(&self.state) {
             State::Unknown => None,
             // Valid also while the breaker is open: no call is possible then, so no other model can answer.
             State::Verified { space, outages } => (*outages == self.outages()).then(|| Ok(space.clone())),
@@ -186,10 +187,6 @@ impl Verification {
 
     fn outages(&self) -> u64 {
         self.breaker.as_ref().map_or(0, |breaker| breaker.outages())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

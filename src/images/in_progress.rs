@@ -2,12 +2,13 @@
 //! first one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, WeakShared};
 
 use super::{ImagesError, Thumbnail};
+use crate::lock::lock;
 
 /// Maximum number of thumbnails that are being made or wait to be made. A request beyond it fails.
 const MAX_IN_PROGRESS: usize = 512;
@@ -32,7 +33,7 @@ impl InProgress {
     where
         F: Future<Output = Result<Thumbnail, ImagesError>> + Send + 'static,
     {
-        let mut in_progress = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_progress = lock(&self.0);
         if let Some(thumbnail) = in_progress.get(&key).and_then(WeakShared::upgrade) {
             return Ok(thumbnail);
         }

@@ -4,11 +4,12 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use crate::lock::lock;
 use crate::telemetry::metrics::{Counter, counter, families};
 
 /// The cache. Clones share one cache. Its calls block on the disk, so they must run on a thread that is allowed to
@@ -114,7 +115,7 @@ impl ThumbnailCache {
     }
 
     fn files(&self) -> MutexGuard<'_, Files> {
-        self.0.files.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.files)
     }
 }
 

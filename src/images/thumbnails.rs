@@ -18,6 +18,7 @@ use super::thumbnail_cache::ThumbnailCache;
 use crate::domain::{ImageFormat, ImageRecord, ImageUri};
 use crate::imaging::{self, Limits};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
+use crate::resilience::cores;
 use crate::source::ImageSource;
 
 const MB: u64 = 1024 * 1024;
@@ -75,13 +76,12 @@ impl Thumbnails {
     /// # Errors
     /// Fails if the folder cannot be used.
     pub fn open(source: Arc<dyn ImageSource>, folder: &Path, max_bytes: u64, limits: Limits) -> io::Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         let cache = ThumbnailCache::open(folder, max_bytes)?;
         Ok(Self {
             objects: Objects(source),
             cache,
             limits,
-            cores: Arc::new(Semaphore::new(cores)),
+            cores: Arc::new(Semaphore::new(cores().get())),
             files: Arc::new(ByteBudget::new(MAX_ORIGINAL_BYTES)),
             pixels: Arc::new(ByteBudget::new(MAX_DECODE_BYTES)),
             in_progress: InProgress::default(),

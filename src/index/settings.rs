@@ -95,7 +95,7 @@ impl StoreKind {
 pub struct StoreKinds(Vec<StoreKind>);
 
 impl StoreKinds {
-    /// Returns the stores.
+    /// Returns at least one store, the default first.
     pub fn as_slice(&self) -> &[StoreKind] {
         &self.0
     }

@@ -1,9 +1,11 @@
 //! Limits on the size of requests that a server has shown by refusing a larger one.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tonic::{Code, Status};
+
+use crate::lock::lock;
 
 /// How long a limit applies. After that larger requests are tried again: the limit may have been raised.
 const LIMIT_TTL: Duration = Duration::from_mins(10);
@@ -15,7 +17,7 @@ pub(super) struct SizeLimit(Mutex<Option<(usize, Instant)>>);
 impl SizeLimit {
     /// Returns `usual`, or the limit if that is smaller.
     pub(super) fn cap(&self, usual: usize) -> usize {
-        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *lock(&self.0) {
             Some((limit, until)) if Instant::now() < until => usual.min(limit),
             Some(_) | None => usual,
         }
@@ -25,7 +27,7 @@ impl SizeLimit {
     pub(super) fn lower(&self, limit: usize) {
         let limit = self.cap(limit).max(1);
         let until = Instant::now() + LIMIT_TTL;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((limit, until));
+        *lock(&self.0) = Some((limit, until));
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) mod service;
 mod settings;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::domain::{CollectionName, Excludes, JobId};
 use crate::index::Stores;
+use crate::lock::lock;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitList;
 
@@ -100,6 +101,6 @@ pub(crate) struct JobService {
 
 impl JobService {
     pub(crate) fn running_jobs(&self) -> MutexGuard<'_, HashMap<JobId, Arc<RunningJob>>> {
-        self.running_jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running_jobs)
     }
 }

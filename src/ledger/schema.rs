@@ -94,8 +94,11 @@ ALTER TABLE objects ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
 ";
 
 /// Leases that expire, suspect batches, and the token of a job with remote workers. `until` is in Unix milliseconds; a
-/// lease without it lasts as long as this process. `deaths` counts the workers that died while they held the batch,
-/// `alone` those of them that held nothing but one image; `solo` is whether the current lease is of that kind.
+/// lease without it lasts as long as this process. Columns that find an image that kills its workers:
+///
+/// - `deaths`: how many workers died while they held the batch.
+/// - `alone`: how many of these workers held only one image, the one of this batch.
+/// - `solo`: 1 if the worker that holds the batch now holds only this one image, otherwise 0.
 ///
 /// Numbers of batches and items are never used twice: a late report must not be counted for another image.
 const LEASES: &str = "
@@ -150,9 +153,11 @@ ALTER TABLE items ADD COLUMN twin TEXT;
 CREATE INDEX objects_by_etag ON objects(etag);
 ";
 
-/// The generation of a job's workers that a cluster was asked to start; recorded before the request. `submitted` is set
-/// when the cluster has confirmed it; `dealt_with` is how many images of the job were done or failed at that time;
-/// `fruitless` is how many generations in a row ended without progress.
+/// The generation of a job's workers that a cluster was asked to start; recorded before the request.
+///
+/// - `submitted`: 1 if the cluster has confirmed it, otherwise 0.
+/// - `dealt_with`: how many images of the job were done or had failed when it was placed.
+/// - `fruitless`: how many generations in a row ended without progress.
 const PLACEMENTS: &str = "
 CREATE TABLE placements(
     job TEXT PRIMARY KEY,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::ByteSize;
 use crate::domain::setting::check_range;
+use crate::resilience::cores;
 
 /// The settings of the pipeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +71,7 @@ impl Lanes {
 impl PipelineSettings {
     /// Returns the lanes for these settings.
     pub fn lanes(&self) -> Lanes {
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let cores = cores().get();
         let value_or = |set: usize, default: usize| {
             NonZeroUsize::new(set).or(NonZeroUsize::new(default)).unwrap_or(NonZeroUsize::MIN)
         };

@@ -1,6 +1,6 @@
 //! Measures the stages of a pipeline: how busy each stage is, and how long one unit of work takes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::Lanes;
 use super::timings::{MAX_MICROS, StageTimes, Timings, histogram, micros};
 use crate::embed::Busy;
+use crate::lock::lock;
 use crate::telemetry::metrics::{Histogram as Seconds, families, histogram};
 
 /// The measurements of one run of a pipeline.
@@ -57,13 +58,13 @@ impl Stage {
     /// Records that one lane worked this long on one unit of work.
     pub fn took(&self, time: Duration) {
         self.all.record(time);
-        let mut durations = self.durations();
+        let mut durations = lock(&self.since_report);
         durations.worked += time;
         durations.micros.saturating_record(micros(time).clamp(1, MAX_MICROS));
     }
 
     fn drain(&self, threads: bool, elapsed: Duration) -> StageTimes {
-        let mut durations = self.durations();
+        let mut durations = lock(&self.since_report);
         let recorded = durations.micros.iter_recorded();
         let took = recorded.map(|step| (step.value_iterated_to(), step.count_at_value())).collect();
         durations.micros.reset();
@@ -71,10 +72,6 @@ impl Stage {
         let lanes = self.lanes as u64;
         let available_us = micros(elapsed).saturating_mul(lanes);
         StageTimes { lanes, threads, worked_us: micros(worked), available_us, took }
-    }
-
-    fn durations(&self) -> MutexGuard<'_, Durations> {
-        self.since_report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -94,7 +91,7 @@ impl Stages {
     /// Returns what was measured since the last call. `provider` is how much the provider's threads have worked until
     /// now; they show more exactly how busy the provider is than the calls that wait for them.
     pub fn drain(&self, provider: Option<Busy>) -> Timings {
-        let mut last = self.last_report.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.last_report);
         let before = std::mem::replace(&mut *last, LastReport { at: Instant::now(), provider });
         let elapsed = last.at - before.at;
         let mut embed = self.embed.drain(false, elapsed);

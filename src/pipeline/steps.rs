@@ -1,6 +1,6 @@
 //! The steps of the pipeline. Each takes a unit of work and returns the input of the next step, or reports a failure.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use crate::domain::{
     Embedding, FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure, Payload, StoreSet, Timestamp,
 };
 use crate::imaging::{self, Prepared, PreparedImage};
+use crate::lock::lock;
 use crate::resilience::measured;
 use crate::source::{Fetched, NewObject, SourceError};
 
@@ -79,7 +80,7 @@ impl Steps {
 
     /// Returns the first error of the run, if there was one.
     pub(super) fn result(&self) -> Result<(), RunError> {
-        self.0.first_error.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+        lock(&self.0.first_error).take().map_or(Ok(()), Err)
     }
 
     pub(super) async fn fetch(self, task: Task) -> Option<Loaded> {
@@ -288,7 +289,7 @@ impl Steps {
 
     /// Keeps the first error and stops taking tasks.
     pub(super) fn stop_with<T>(&self, error: impl Into<RunError>) -> Option<T> {
-        self.0.first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
+        lock(&self.0.first_error).get_or_insert(error.into());
         self.0.stop.cancel();
         None
     }

@@ -32,12 +32,12 @@ impl Until {
 }
 
 impl WriteLease {
-    /// Returns a lease that expires at `until` unless it is extended.
+    /// Returns a lease that expires at `until` unless it is renewed.
     pub fn until(until: Until) -> Self {
         Self(Some(Arc::new(watch::Sender::new(until))))
     }
 
-    /// Extends the lease, even if it has expired. A lease without a limit does not change. If two extensions arrive in
+    /// Renews the lease, even if it has expired. A lease without a limit does not change. If two renewals arrive in
     /// the wrong order, the later end applies.
     pub fn renew(&self, until: Until) {
         if let Some(lease) = &self.0 {

@@ -4,12 +4,13 @@
 //! success closes the breaker, failure opens it for another T. A permit that is dropped without a result (its task was
 //! aborted) counts as neither, and another call can become the probe.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::lock::lock;
 use crate::telemetry::metrics::{Counter, Gauge, counter, families, gauge};
 
 /// When a breaker opens and for how long.
@@ -71,7 +72,7 @@ impl Breaker {
     /// # Errors
     /// Returns [`CircuitOpen`] at once while the breaker is open or another call is the probe.
     pub fn try_enter(&self) -> Result<Permit<'_>, CircuitOpen> {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         match *state {
             State::Closed { .. } => Ok(Permit { breaker: self, probe: false, decided: false }),
             State::Open { until, failures } => {
@@ -92,7 +93,7 @@ impl Breaker {
 
     /// Returns how long it takes until a call can be allowed; `None` while the breaker is closed.
     pub fn open_for(&self) -> Option<Duration> {
-        match *self.lock() {
+        match *lock(&self.state) {
             State::Closed { .. } => None,
             State::Open { until, .. } => Some(until.saturating_duration_since(Instant::now())),
             State::Probing { .. } => Some(Duration::ZERO),
@@ -105,10 +106,6 @@ impl Breaker {
         self.outages.load(Ordering::Acquire)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn update_gauge(&self, state: State) {
         self.state_gauge.set(match state {
             State::Closed { .. } => 0.0,
@@ -118,7 +115,7 @@ impl Breaker {
     }
 
     fn record_result(&self, success: bool, probe: bool) {
-        let mut state = self.lock();
+        let mut state = lock(&self.state);
         let open_after = |failures| State::Open { until: Instant::now() + self.settings.cool_down, failures };
         *state = match (*state, success) {
             // A call that began before the breaker opened says nothing about the current state; only the probe does.
@@ -167,7 +164,7 @@ impl Permit<'_> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if self.probe && !self.decided {
-            let mut state = self.breaker.lock();
+            let mut state = lock(&self.breaker.state);
             if let State::Probing { failures } = *state {
                 *state = State::Open { until: Instant::now(), failures };
                 self.breaker.update_gauge(*state);

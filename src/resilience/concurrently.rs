@@ -57,6 +57,11 @@ pub trait Concurrently: Stream + Sized + Send {
 
 impl<S: Stream + Sized + Send> Concurrently for S {}
 
+/// Returns the number of CPU cores that this process may use.
+pub fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

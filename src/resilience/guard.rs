@@ -42,7 +42,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Returns a guard that waits for `dependency` without a limit and reports this on `wait_list`.
+    /// Returns a guard that waits for `dependency` without a limit and reports this in `wait_list`.
     pub fn background(dependency: &str, wait_list: WaitList) -> Self {
         Self::new(dependency, RetryPolicy::Background(wait_list))
     }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 pub use bad_input::CheckedCallError;
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
-pub use concurrently::{Concurrently, spawn_owned};
+pub use concurrently::{Concurrently, cores, spawn_owned};
 pub use guard::Guard;
 pub use stop::until_stopped;
 pub use wait_list::{WaitEntry, WaitList, Waiting};

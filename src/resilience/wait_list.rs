@@ -2,8 +2,10 @@
 //! of a job.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
+
+use crate::lock::lock;
 
 /// A dependency that at least one caller waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,26 +36,22 @@ pub struct WaitList(Arc<Mutex<BTreeMap<String, SharedEntry>>>);
 impl WaitList {
     /// Returns the dependency with the longest current wait, if there is one.
     pub fn snapshot(&self) -> Option<Waiting> {
-        self.lock().values().map(|entry| &entry.waiting).min_by_key(|waiting| waiting.since).cloned()
+        lock(&self.0).values().map(|entry| &entry.waiting).min_by_key(|waiting| waiting.since).cloned()
     }
 
     /// Returns every dependency that is waited for, ordered by name.
     pub fn all(&self) -> Vec<Waiting> {
-        self.lock().values().map(|entry| entry.waiting.clone()).collect()
+        lock(&self.0).values().map(|entry| entry.waiting.clone()).collect()
     }
 
     /// Whether a task waits for `dependency`.
     pub fn is_waiting_for(&self, dependency: &str) -> bool {
-        self.lock().contains_key(dependency)
+        lock(&self.0).contains_key(dependency)
     }
 
     /// Returns one task's entry in the list. It has no content until [`WaitEntry::wait`] and is removed on drop.
     pub fn entry(&self, dependency: &str) -> WaitEntry {
         WaitEntry { wait_list: self.clone(), dependency: dependency.to_owned(), written: false }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, SharedEntry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -71,7 +69,7 @@ impl WaitEntry {
     pub fn wait(&mut self, pause: Duration, message: String) {
         let now = SystemTime::now();
         let next_try = Some(now.checked_add(pause).unwrap_or(now));
-        let mut wait_list = self.wait_list.lock();
+        let mut wait_list = lock(&self.wait_list.0);
         let entry = wait_list.entry(self.dependency.clone()).or_insert_with(|| SharedEntry {
             waiting: Waiting {
                 dependency: self.dependency.clone(),
@@ -91,7 +89,7 @@ impl WaitEntry {
 
     /// Records whether the task waits for free disk space.
     pub fn set_disk_full(&mut self, full: bool) {
-        if let Some(entry) = self.wait_list.lock().get_mut(&self.dependency) {
+        if let Some(entry) = lock(&self.wait_list.0).get_mut(&self.dependency) {
             entry.waiting.full = full;
         }
     }
@@ -99,7 +97,7 @@ impl WaitEntry {
     /// Removes the entry: the dependency answered, so this task waits no longer.
     pub fn clear(&mut self) {
         if std::mem::take(&mut self.written) {
-            let mut wait_list = self.wait_list.lock();
+            let mut wait_list = lock(&self.wait_list.0);
             if let Some(entry) = wait_list.get_mut(&self.dependency) {
                 entry.tasks -= 1;
                 if entry.tasks == 0 {

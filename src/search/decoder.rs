@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 use super::{QueryImage, SearchError};
 use crate::imaging::{self, Extras, Limits, PreparedImage, Preprocessing};
 use crate::pipeline::budget::ByteBudget;
+use crate::resilience::cores;
 
 /// The bytes that decoders may allocate at the same time. An image that needs more is decoded alone.
 const MAX_DECODED_BYTES: u64 = 128 * 1024 * 1024;
@@ -23,8 +24,7 @@ pub(super) struct Decoder {
 
 impl Decoder {
     pub(super) fn new(limits: Limits) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        Self { limits, memory: ByteBudget::new(MAX_DECODED_BYTES), cores: Arc::new(Semaphore::new(cores)) }
+        Self { limits, memory: ByteBudget::new(MAX_DECODED_BYTES), cores: Arc::new(Semaphore::new(cores().get())) }
     }
 
     /// Decodes an image and resizes it for the model.

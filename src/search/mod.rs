@@ -1,4 +1,4 @@
-//! Text and/or image → vector → hits. Depends on the traits of the ports, and not on HTTP.
+//! Makes a vector from a text, an image or both, and finds the most similar images. Depends on the traits of the ports, and not on HTTP.
 
 mod decoder;
 mod error;

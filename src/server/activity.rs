@@ -1,10 +1,12 @@
 //! Tracks whether a connection is idle.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::lock::lock;
 
 /// The activity of one connection.
 #[derive(Debug)]
@@ -33,22 +35,22 @@ impl Default for Activity {
 impl Activity {
     /// Returns for how long there has been no request and nothing to write, or `None` if the connection is not idle.
     pub(super) fn idle_for(&self) -> Option<Duration> {
-        let state = self.state();
+        let state = lock(&self.state);
         (state.requests == 0 && !state.blocked).then(|| state.since.elapsed())
     }
 
     pub(super) fn begin_request(&self) {
-        self.state().requests += 1;
+        lock(&self.state).requests += 1;
     }
 
     pub(super) fn end_request(&self) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.requests = state.requests.saturating_sub(1);
         state.since = Instant::now();
     }
 
     pub(super) fn set_blocked(&self, blocked: bool) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.blocked != blocked {
             state.blocked = blocked;
             state.since = Instant::now();
@@ -63,9 +65,5 @@ impl Activity {
     /// Waits until [`close`](Self::close) is called.
     pub(super) async fn closed(&self) {
         self.close.cancelled().await;
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

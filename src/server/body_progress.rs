@@ -1,7 +1,7 @@
 //! Tracks whether a request waits for its body.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,6 +9,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
+
+use crate::lock::lock;
 
 /// How the body of a request arrives. It distinguishes a slow client from a slow service.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +26,7 @@ impl BodyProgress {
 
     /// Returns for how long the handler has been waiting for the next bytes, or `None` if it is not waiting.
     pub fn waiting_time(&self) -> Option<Duration> {
-        self.waiting_since().map(|since| since.elapsed())
+        lock(&self.0).map(|since| since.elapsed())
     }
 
     /// Waits until the handler has been waiting for the next bytes for the time `longest`.
@@ -36,10 +38,6 @@ impl BodyProgress {
             }
             tokio::time::sleep(longest.saturating_sub(waited)).await;
         }
-    }
-
-    fn waiting_since(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,7 +55,7 @@ impl HttpBody for TrackedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        let mut since = self.progress.waiting_since();
+        let mut since = lock(&self.progress.0);
         if polled.is_ready() {
             *since = None;
         } else if since.is_none() {

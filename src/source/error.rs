@@ -24,7 +24,7 @@ pub enum SourceError {
     /// The object is in an archive.
     #[error("{uri} is archived ({class}): restore it, or copy it to a storage class that can be read")]
     Archived {
-        /// The object.
+        /// Its address.
         uri: ImageUri,
         /// Its storage class or access tier.
         class: String,
@@ -35,21 +35,21 @@ pub enum SourceError {
     /// The object has more bytes than allowed.
     #[error("{uri} has at least {bytes} bytes; at most {limit} bytes are allowed (IMAGE_MAX_SIZE_MB)")]
     TooLarge {
-        /// The object.
+        /// Its address.
         uri: ImageUri,
-        /// The bytes that are known of so far.
+        /// Its declared size, or what was read until the limit was exceeded.
         bytes: u64,
-        /// The limit.
+        /// `IMAGE_MAX_SIZE_MB`, in bytes.
         limit: u64,
     },
     /// The body of the object ended before its declared length. A retry can help.
     #[error("the body of {uri} ended after {got} of {expected} bytes")]
     BrokenOff {
-        /// The object.
+        /// Its address.
         uri: ImageUri,
-        /// The bytes that were read.
+        /// How many bytes were read.
         got: u64,
-        /// The declared bytes.
+        /// Its declared length in bytes.
         expected: u64,
     },
     /// The service refuses this request from every client, for example because the key is too long.
@@ -65,7 +65,7 @@ pub enum SourceError {
         "the service of the bucket failed {tries} times to return {uri}, but answered for other objects; see the log"
     )]
     Failing {
-        /// The object.
+        /// Its address.
         uri: ImageUri,
         /// The number of requests for it.
         tries: u32,

@@ -1,11 +1,12 @@
 //! The timings of the pipeline of a worker, and when to report them.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::embed::ImageEmbeddingProvider;
+use crate::lock::lock;
 use crate::pipeline::{Stages, Timings};
 
 /// Minimum interval between timings that are sent with results.
@@ -32,13 +33,13 @@ impl Measures {
 
     /// Returns what was measured since the last call.
     pub(super) fn now(&self) -> Timings {
-        *self.last_report.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *lock(&self.last_report) = Some(Instant::now());
         self.stages.drain(self.provider.busy())
     }
 
     /// Returns what was measured since the last report, or `None` if that was less than [`MIN_REPORT_INTERVAL`] ago.
     pub(super) fn due(&self) -> Option<Timings> {
-        let last_report = *self.last_report.lock().unwrap_or_else(PoisonError::into_inner);
+        let last_report = *lock(&self.last_report);
         last_report.is_none_or(|at| at.elapsed() >= MIN_REPORT_INTERVAL).then(|| self.now())
     }
 }

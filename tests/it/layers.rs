@@ -1,4 +1,4 @@
-//! The modules that each module may import: DESIGN.md section 2, compared with the sources.
+//! The modules that each module may import: the table of docs/architecture.md, compared with the sources.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -25,16 +25,21 @@ const PORTS: [&str; 18] = [
     "index::several_stores",
 ];
 
-/// Metrics are like logs: every module may count, and the metrics import no module of the service. Nouns and pixels
-/// count nothing.
-const ANYBODY: &str = "telemetry::metrics";
+/// Metrics are like logs: a module may count, and the metrics import no module of the service.
+const METRICS: &str = "telemetry::metrics";
+
+/// These modules count nothing.
+const WITHOUT_METRICS: [&str; 7] = ["domain", "imaging", "sqlite", "ledger", "shutdown", "config", "cli"];
+
+/// Every module may take locks in the same way.
+const LOCK: &str = "lock";
 
 /// The modules that a module may import. `jobs` means the module and everything in it; `api::replies` only that part.
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
         "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
-        "domain" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
+        "domain" | "lock" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "http" | "imaging" => vec!["domain"],
         "source" => vec!["domain", "http", "resilience", "imaging", "sqlite", "server"],
         "index" => vec!["domain", "http", "resilience", "imaging", "sqlite"],
@@ -92,10 +97,11 @@ fn allowed(module: &str) -> Vec<&'static str> {
 
 fn may(module: &str, import: &str) -> bool {
     let own = import.split("::").next() == Some(module);
-    let counts = !["domain", "imaging", "sqlite", "ledger", "shutdown", "config", "cli"].contains(&module);
+    let metrics = (!WITHOUT_METRICS.contains(&module)).then_some(METRICS);
     let listed = allowed(module)
-        .iter()
-        .chain(counts.then_some(&ANYBODY))
+        .into_iter()
+        .chain(metrics)
+        .chain([LOCK])
         .any(|allowed| import.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")));
     let settings = module != "config" || import.ends_with("Settings") || import.starts_with("domain::");
     own || (listed && settings)

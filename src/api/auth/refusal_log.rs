@@ -2,7 +2,7 @@
 //! is not logged.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
@@ -11,6 +11,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 
 use crate::api::http::UnauthorizedReason;
+use crate::lock::lock;
 
 /// Maximum number of lines in one [`WINDOW`].
 const MAX_LINES: u32 = 20;
@@ -48,7 +49,7 @@ impl RefusalLog {
     }
 
     fn next(&self) -> Line {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = lock(&self.0);
         let fresh = || Window { started: Instant::now(), logged: 0, left_out: 0 };
         let now = window.get_or_insert_with(fresh);
         let left_out = if now.started.elapsed() >= WINDOW { std::mem::replace(now, fresh()).left_out } else { 0 };

@@ -1,7 +1,7 @@
 //! The sessions of browsers, and their cookies.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, header};
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::authenticator::digest;
 use crate::api::http::ApiError;
+use crate::lock::lock;
 
 /// The path of the sign-in. It needs no session.
 pub(in crate::api) const SESSION_PATH: &str = "/session";
@@ -30,7 +31,7 @@ impl Sessions {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|_| ApiError::internal())?;
         let token = hex::encode(bytes);
-        let mut all = self.all();
+        let mut all = lock(&self.0);
         let now = Instant::now();
         all.retain(|_, until| *until > now);
         if all.len() >= MAX_SESSIONS
@@ -45,17 +46,13 @@ impl Sessions {
     /// Whether the request has a session that has not ended.
     pub(in crate::api) fn is_valid(&self, headers: &HeaderMap) -> bool {
         let now = Instant::now();
-        session_token(headers).is_some_and(|token| self.all().get(&digest(&token)).is_some_and(|until| *until > now))
+        session_token(headers).is_some_and(|token| lock(&self.0).get(&digest(&token)).is_some_and(|until| *until > now))
     }
 
     pub(in crate::api) fn end(&self, headers: &HeaderMap) {
         if let Some(token) = session_token(headers) {
-            self.all().remove(&digest(&token));
+            lock(&self.0).remove(&digest(&token));
         }
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<[u8; 32], Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

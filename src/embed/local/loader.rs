@@ -1,6 +1,6 @@
 //! Downloads and loads a model once in the background, while the service already answers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -14,6 +14,7 @@ use super::{DEPENDENCY, failed};
 use crate::domain::{DependencyError, FailureKind};
 use crate::embed::EmbedError;
 use crate::imaging::Resize;
+use crate::lock::lock;
 
 /// Maximum wait of a caller while the model is loading. A folder takes seconds; a download may take much longer.
 const MAX_WAIT: Duration = Duration::from_secs(10);
@@ -65,7 +66,7 @@ impl ModelLoader {
 
     /// Returns the model if it is loaded, without waiting.
     pub(super) fn loaded(&self) -> Option<Arc<Towers>> {
-        let attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempt = lock(&self.attempt);
         attempt.as_ref().and_then(Shared::peek).and_then(|outcome| outcome.as_ref().ok()).cloned()
     }
 
@@ -86,7 +87,7 @@ impl ModelLoader {
 
     /// Returns the current attempt. Starts a new one if there is none, or if the last one failed long enough ago.
     fn attempt(&self) -> Attempt {
-        let mut attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attempt = lock(&self.attempt);
         attempt.take_if(|attempt| matches!(attempt.peek(), Some(Err((_, at))) if at.elapsed() >= RETRY_INTERVAL));
         attempt.get_or_insert_with(|| begin(self.source.clone(), self.size)).clone()
     }

@@ -1,8 +1,9 @@
 //! Queue of work for the workers: searches before ingestion.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
+use crate::lock::lock;
 use crate::telemetry::metrics::{Gauge, families, gauge};
 
 /// Priority of an item.
@@ -36,12 +37,12 @@ impl<T> Queue<T> {
             available: Condvar::new(),
             lengths: ["search", "job"].map(|queue_name| gauge!(families::EMBED_QUEUE, "queue" => queue_name)),
         };
-        queue.update_gauges(&queue.lock());
+        queue.update_gauges(&lock(&queue.queues));
         queue
     }
 
     pub(super) fn push(&self, item: T, urgency: Urgency) {
-        let mut queues = self.lock();
+        let mut queues = lock(&self.queues);
         match urgency {
             Urgency::Interactive => queues.interactive.push_back(item),
             Urgency::Background => queues.background.push_back(item),
@@ -52,7 +53,7 @@ impl<T> Queue<T> {
 
     /// Waits for the next item; `None` once the queue is closed.
     pub(super) fn next(&self) -> Option<T> {
-        let mut queues = self.lock();
+        let mut queues = lock(&self.queues);
         loop {
             if queues.closed {
                 return None;
@@ -68,7 +69,7 @@ impl<T> Queue<T> {
 
     /// Ends all waits and drops the waiting items.
     pub(super) fn close(&self) {
-        let mut queues = self.lock();
+        let mut queues = lock(&self.queues);
         queues.closed = true;
         queues.interactive.clear();
         queues.background.clear();
@@ -81,10 +82,6 @@ impl<T> Queue<T> {
         let [interactive, background] = &self.lengths;
         interactive.set(queues.interactive.len() as f64);
         background.set(queues.background.len() as f64);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queues<T>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use rusqlite::{Connection, Transaction};
 
@@ -24,6 +24,7 @@ use crate::domain::{
     CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, Payload, SearchQuery, Space,
 };
 use crate::index::shared::{check_dimensions, check_query};
+use crate::lock::{lock, read, write};
 
 #[derive(Debug)]
 pub(super) struct Collection {
@@ -92,14 +93,14 @@ impl Collection {
 
     /// Returns the space and the number of records; `None` after the collection was dropped.
     pub(super) fn info(&self) -> Option<CollectionInfo> {
-        let count = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.count() as u64;
+        let count = read(&self.current).as_ref()?.count() as u64;
         Some(CollectionInfo { name: self.name.clone(), space: self.space.clone(), count })
     }
 
     /// Returns the rows and vectors of this moment; see the module documentation.
     pub(super) fn snapshot(&self) -> Result<Snapshot, Fault> {
         let reader = self.readers.take()?;
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let current = read(&self.current);
         let version = current.as_ref().ok_or(Fault::Dropped)?;
         reader.begin()?;
         Ok(Snapshot::new(Arc::clone(version), reader))
@@ -157,7 +158,7 @@ impl Collection {
     /// Writes all rows or none. Their ids must be distinct.
     pub(super) fn upsert(&self, connection: &mut Connection, rows: &[Row]) -> Result<(), Fault> {
         check_dimensions(rows.iter().map(|row| (row.id, &row.embedding)), self.space.dimension)?;
-        let mut writer = self.writer();
+        let mut writer = lock(&self.writer);
         let slots = writer.slots.take(rows.len());
         let outcome = self.write_rows(connection, &mut writer, rows, &slots);
         if outcome.is_err() {
@@ -190,7 +191,7 @@ impl Collection {
     pub(super) fn delete(&self, connection: &mut Connection, ids: &[ImageId]) -> Result<(), Fault> {
         let tx = connection.transaction()?;
         let emptied = rows::delete(&tx, self.number, ids)?;
-        self.commit(tx, &mut self.writer(), emptied, |_| ())
+        self.commit(tx, &mut lock(&self.writer), emptied, |_| ())
     }
 
     /// Commits the transaction and makes the new version visible to readers.
@@ -201,7 +202,7 @@ impl Collection {
         emptied: Vec<u32>,
         fill: impl FnOnce(&mut Version),
     ) -> Result<(), Fault> {
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = write(&self.current);
         let current = current.as_mut().ok_or(Fault::Dropped)?;
         tx.commit()?;
         let before = Arc::downgrade(current);
@@ -220,7 +221,7 @@ impl Collection {
     pub(super) fn drop_all(&self, connection: &mut Connection) -> Result<(), Fault> {
         let tx = connection.transaction()?;
         rows::delete_collection(&tx, self.number)?;
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = write(&self.current);
         tx.commit()?;
         *current = None;
         Ok(())
@@ -228,15 +229,11 @@ impl Collection {
 
     /// Returns when every written vector is on the disk.
     pub(super) fn sync_vectors(&self) -> Result<(), Fault> {
-        Ok(self.writer().vectors.sync()?)
+        Ok(lock(&self.writer).vectors.sync()?)
     }
 
     /// Records that every commit so far is on the disk.
     pub(super) fn mark_synced(&self) {
-        self.writer().slots.mark_synced();
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Writer> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.writer).slots.mark_synced();
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -16,6 +16,7 @@ use super::rows;
 use super::snapshot::Readers;
 use crate::domain::{CollectionName, ImageId, Space};
 use crate::index::{EnsureOutcome, IndexError};
+use crate::lock::{lock, read, write};
 use crate::sqlite::Sqlite;
 
 /// After this number of records, or after `SYNC_AFTER`, the next write syncs vectors and rows to the disk.
@@ -66,13 +67,13 @@ impl Folder {
     }
 
     pub(super) fn find(&self, name: &CollectionName) -> Result<Arc<Collection>, Fault> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let open = read(&self.open);
         open.get(name).cloned().ok_or(Fault::Dropped)
     }
 
     /// Returns all open collections, sorted by name.
     pub(super) fn all(&self) -> Vec<Arc<Collection>> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        read(&self.open).values().cloned().collect()
     }
 
     /// Creates a collection or checks the existing one. Runs on the writer thread, as do the functions below.
@@ -96,14 +97,14 @@ impl Folder {
         let path = vectors_path(&self.path, number);
         let (collection, _) = Collection::open((number, name.clone(), space), path, &tx, Arc::clone(&self.readers))?;
         tx.commit()?;
-        self.open.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(collection));
+        write(&self.open).insert(name, Arc::new(collection));
         Ok(EnsureOutcome::Created)
     }
 
     pub(super) fn drop_collection(&self, connection: &mut Connection, name: &CollectionName) -> Result<(), Fault> {
         let collection = self.find(name)?;
         collection.drop_all(connection)?;
-        self.open.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        write(&self.open).remove(name);
         if let Err(error) = fs::remove_file(collection.path()) {
             // The next start removes the file.
             tracing::warn!(
@@ -134,7 +135,7 @@ impl Folder {
 
     /// Counts the written records and syncs if a limit is reached.
     pub(super) fn record_writes(&self, connection: &Connection, records: usize) {
-        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut synced = lock(&self.synced);
         synced.1 += records;
         if synced.1 < SYNC_RECORDS && synced.0.elapsed() < SYNC_AFTER {
             return;

@@ -23,7 +23,7 @@ mod vectors;
 mod version;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -39,6 +39,7 @@ use self::rows::Row;
 use super::shared::{last_of_each_id, paged_ids};
 use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
+use crate::lock::lock;
 
 /// The name in `provider=`.
 const NAME: &str = "embedded";
@@ -74,7 +75,7 @@ impl EmbeddedIndex {
 
     /// Stores the task that reclaims space, and aborts an earlier one.
     fn keep_task(&self, task: AbortOnDropHandle<()>) {
-        *self.reclaiming.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        *lock(&self.reclaiming) = Some(task);
     }
 
     /// Returns the records that a power loss destroyed and that [`Self::open`] removed. Callers must discard what they

@@ -1,11 +1,12 @@
 //! Snapshots for readers: the rows and vectors of one moment.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
 use super::error::Fault;
 use super::version::Version;
+use crate::lock::lock;
 use crate::sqlite::Sqlite;
 
 /// The maximum number of idle connections that are kept.
@@ -25,7 +26,7 @@ impl Readers {
 
     /// Takes a connection without an open transaction.
     pub(super) fn take(self: &Arc<Self>) -> Result<Reader, Fault> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = lock(&self.idle).pop();
         let connection = idle.map_or_else(|| self.sqlite.reader(), Ok)?;
         Ok(Reader { connection: Some(connection), readers: Arc::clone(self) })
     }
@@ -62,7 +63,7 @@ impl Drop for Reader {
         if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_err() {
             return;
         }
-        let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = lock(&self.readers.idle);
         if idle.len() < MAX_IDLE {
             idle.push(connection);
         }

@@ -4,7 +4,7 @@
 //! Before version 1.16 Qdrant silently drops the metadata of a collection, which records that this service created it
 //! and which space its vectors have. Such a server is refused before a collection is created.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -14,6 +14,7 @@ use qdrant_client::{Qdrant, QdrantError};
 use super::config::{QdrantSettings, check_key, grpc_url};
 use super::error::{Fault, dependency_error};
 use crate::domain::{DependencyError, FailureKind, InvalidSetting};
+use crate::lock::lock;
 
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -99,13 +100,13 @@ impl Client {
         };
         let too_old = version.as_deref().and_then(too_old_error);
         let until = Instant::now() + if version.is_some() { KNOWN_VERSION_TTL } else { UNKNOWN_VERSION_TTL };
-        *self.version_valid_until.lock().unwrap_or_else(PoisonError::into_inner) = too_old.is_none().then_some(until);
+        *lock(&self.version_valid_until) = too_old.is_none().then_some(until);
         too_old.map_or(Ok(()), Err)
     }
 
     /// Does the same, unless the version was checked recently.
     pub(super) async fn recheck_version(&self) -> Result<(), DependencyError> {
-        let valid_until = *self.version_valid_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let valid_until = *lock(&self.version_valid_until);
         match valid_until {
             Some(until) if Instant::now() < until => Ok(()),
             Some(_) | None => self.check_version().await,

@@ -23,7 +23,7 @@ mod write;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -37,6 +37,7 @@ use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
 use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, InvalidSetting, SearchQuery, Space};
+use crate::lock::lock;
 
 /// The name in `provider=`.
 const NAME: &str = "qdrant";
@@ -78,20 +79,16 @@ impl QdrantIndex {
         let found = schema::find(&self.client, collection).await?;
         let found = found.ok_or_else(|| self.index_error(collection, Fault::Unknown))?;
         let space = found.space(collection)?.clone();
-        self.dimensions().insert(collection.clone(), space.dimension);
+        lock(&self.dimensions).insert(collection.clone(), space.dimension);
         Ok(space)
     }
 
     fn cached_dimension(&self, collection: &CollectionName) -> Option<usize> {
-        self.dimensions().get(collection).copied()
+        lock(&self.dimensions).get(collection).copied()
     }
 
     fn forget_dimension(&self, collection: &CollectionName) {
-        self.dimensions().remove(collection);
-    }
-
-    fn dimensions(&self) -> MutexGuard<'_, HashMap<CollectionName, usize>> {
-        self.dimensions.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.dimensions).remove(collection);
     }
 
     /// Converts an error into an error of the port. Forgets the dimension of a collection that does not exist any more.

@@ -17,8 +17,15 @@ use crate::resilience::measured;
 pub use merge::{Merged, MergedHit, StoreResults, StoreStatuses};
 
 /// Every name that `provider=` accepts, including stores that are not configured.
-pub const STORE_NAMES: [&str; 4] =
-    [StoreKind::Embedded.name(), StoreKind::Qdrant.name(), StoreKind::Weaviate.name(), ALL_STORES];
+pub const STORE_NAMES: [&str; StoreKind::ALL.len() + 1] = {
+    let mut names = [ALL_STORES; StoreKind::ALL.len() + 1];
+    let mut index = 0;
+    while index < StoreKind::ALL.len() {
+        names[index] = StoreKind::ALL[index].name();
+        index += 1;
+    }
+    names
+};
 
 /// The name for all stores, in `provider=`, `VECTOR_DB_PROVIDER` and replies.
 pub const ALL_STORES: &str = "all";

@@ -1,10 +1,11 @@
 //! The status of a placement, for the status of its job.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use crate::domain::Timestamp;
 use crate::jobs::placing::cluster::{ClusterError, Placed};
+use crate::lock::lock;
 use crate::resilience::Waiting;
 
 /// If the cluster takes longer than this to start workers, the status includes its message.
@@ -29,13 +30,13 @@ struct ClusterStatus {
 impl PlacingView {
     /// Records that a new generation is placed.
     pub(crate) fn begin(&self, wanted: u32) {
-        let mut status = self.status();
+        let mut status = lock(&self.0);
         (status.wanted, status.since, status.message) = (wanted, Some(SystemTime::now()), None);
     }
 
     /// Records the cluster's status of the placement, or the error of the request.
     pub(crate) fn record_reply(&self, reply: Result<&Placed, &ClusterError>) {
-        let mut status = self.status();
+        let mut status = lock(&self.0);
         match reply {
             Ok(placed) => {
                 status.failure = None;
@@ -56,7 +57,7 @@ impl PlacingView {
     /// Adds the cluster's message, and the reason why workers were refused, to the status of a job that waits for
     /// workers.
     pub(crate) fn waiting(&self, waiting: Waiting, refusal: Option<String>) -> Waiting {
-        let status = self.status();
+        let status = lock(&self.0);
         let late = status.since.is_some_and(|since| since.elapsed().unwrap_or_default() >= MESSAGE_SHOWN_AFTER);
         let why = match (&status.failure, &status.message) {
             (Some((_, failure)), _) => Some(failure),
@@ -78,13 +79,9 @@ impl PlacingView {
 
     /// Returns a warning about a job whose workers run, if the cluster does not answer.
     pub(crate) fn warning(&self) -> Option<String> {
-        let status = self.status();
+        let status = lock(&self.0);
         let (since, failure) = status.failure.as_ref()?;
         Some(format!("{failure}, since {}; the job's workers continue", Timestamp::from(*since)))
-    }
-
-    fn status(&self) -> MutexGuard<'_, ClusterStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,20 +103,20 @@ mod tests {
         view.begin(4);
         view.record_reply(Ok(&Placed::Pending("no room".into())));
         assert_eq!(message(&view), "waiting for the cluster: 0 of 4 workers");
-        view.status().since = SystemTime::now().checked_sub(MESSAGE_SHOWN_AFTER);
+        lock(&view.0).since = SystemTime::now().checked_sub(MESSAGE_SHOWN_AFTER);
         assert_eq!(message(&view), "waiting for the cluster: 0 of 4 workers: no room");
         assert_eq!(view.warning(), None);
 
         view.record_reply(Err(&ClusterError::Unreachable("refused".into())));
         let message = message(&view);
         assert!(message.ends_with("0 of 4 workers: Ray cannot be reached at RAY_ADDRESS"), "{message}");
-        let since = view.status().failure.as_ref().unwrap().0;
+        let since = lock(&view.0).failure.as_ref().unwrap().0;
         view.record_reply(Err(&ClusterError::TimedOut(String::new())));
         let warning = view.warning().unwrap();
         assert!(
             warning.starts_with("Ray at RAY_ADDRESS did not answer in time, since ") && !warning.contains("refused")
         );
-        assert_eq!(view.status().failure.as_ref().unwrap().0, since, "the start of the failure is kept");
+        assert_eq!(lock(&view.0).failure.as_ref().unwrap().0, since, "the start of the failure is kept");
         view.record_reply(Ok(&Placed::Running(String::new())));
         assert_eq!(view.warning(), None);
     }

@@ -1,5 +1,5 @@
 //! The port through which a pool gets its work. It has two implementations: the ledger of this process, by a function
-//! call (`pools::local`), and the service in another process, by HTTP (`crate::worker`). The pool is the same for both
+//! call (`pool::local`), and the service in another process, by HTTP (`crate::worker`). The pool is the same for both
 //! ([`super::Pool`]).
 
 use std::time::Duration;

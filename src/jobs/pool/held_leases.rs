@@ -1,11 +1,12 @@
 //! The items that a pool holds under lease.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use tokio::sync::Notify;
 
 use crate::ledger::{Batch, Held, Report};
+use crate::lock::lock;
 use crate::pipeline::{ItemOutcome, TaskOutcome};
 
 /// Items under lease. An item is removed when the service has accepted its report.
@@ -27,7 +28,7 @@ struct Item {
 impl HeldLeases {
     pub(crate) fn add(&self, batch: &Batch) {
         let held = Held { batch: batch.id, attempt: batch.attempt };
-        self.items().extend(batch.tasks.iter().map(|task| (task.ticket, Item { held, is_reporting: false })));
+        lock(&self.items).extend(batch.tasks.iter().map(|task| (task.ticket, Item { held, is_reporting: false })));
     }
 
     /// Waits until fewer than `max` items are held.
@@ -35,7 +36,7 @@ impl HeldLeases {
         loop {
             // Subscribed before the check, so that a removal in between is not missed.
             let removed = self.removed.notified();
-            if self.items().len() < max {
+            if lock(&self.items).len() < max {
                 return;
             }
             removed.await;
@@ -44,7 +45,7 @@ impl HeldLeases {
 
     /// Returns each lease once, in ascending order.
     pub(crate) fn leases(&self) -> Vec<Held> {
-        let mut leases: Vec<Held> = self.items().values().map(|item| item.held).collect();
+        let mut leases: Vec<Held> = lock(&self.items).values().map(|item| item.held).collect();
         leases.sort_unstable_by_key(|held| (held.batch, held.attempt));
         leases.dedup();
         leases
@@ -52,7 +53,7 @@ impl HeldLeases {
 
     /// Groups outcomes into reports, one for each lease, in the order of the outcomes.
     pub(crate) fn reports(&self, outcomes: Vec<TaskOutcome>) -> Vec<Report> {
-        let items = self.items();
+        let items = lock(&self.items);
         let mut reports: Vec<Report> = Vec::new();
         for outcome in outcomes {
             // An item that is not held was reported before.
@@ -69,7 +70,7 @@ impl HeldLeases {
 
     /// Marks items whose reports are being sent.
     pub(crate) fn mark_reporting(&self, tickets: &[i64]) {
-        let mut items = self.items();
+        let mut items = lock(&self.items);
         for ticket in tickets {
             items.entry(*ticket).and_modify(|item| item.is_reporting = true);
         }
@@ -77,7 +78,7 @@ impl HeldLeases {
 
     /// Removes items whose reports were accepted.
     pub(crate) fn remove(&self, tickets: &[i64]) {
-        let mut items = self.items();
+        let mut items = lock(&self.items);
         for ticket in tickets {
             items.remove(ticket);
         }
@@ -87,21 +88,17 @@ impl HeldLeases {
 
     /// Returns whether any item of these batches is held.
     pub(crate) fn has_any(&self, batches: &[i64]) -> bool {
-        !batches.is_empty() && self.items().values().any(|item| batches.contains(&item.held.batch))
+        !batches.is_empty() && lock(&self.items).values().any(|item| batches.contains(&item.held.batch))
     }
 
     /// Returns whether any item of these batches is held whose report is not being sent.
     pub(crate) fn has_unreported(&self, batches: &[i64]) -> bool {
         let is_unreported = |item: &Item| !item.is_reporting && batches.contains(&item.held.batch);
-        !batches.is_empty() && self.items().values().any(is_unreported)
-    }
-
-    fn items(&self) -> MutexGuard<'_, HashMap<i64, Item>> {
-        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+        !batches.is_empty() && lock(&self.items).values().any(is_unreported)
     }
 }
 
-/// Returns the tickets of finished items. An item that lags is not finished.
+/// Returns the tickets of finished items. An item that is only partly stored is not finished.
 pub(crate) fn finished(outcomes: &[TaskOutcome]) -> Vec<i64> {
     let is_finished = |outcome: &&TaskOutcome| match outcome.result {
         ItemOutcome::Indexed(_) | ItemOutcome::Failed(_) => true,

@@ -5,7 +5,7 @@ mod held_leases;
 pub(crate) mod local;
 mod renewal;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::stream::{self, Stream};
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError, Offer};
 use crate::jobs::pool::held_leases::{HeldLeases, finished};
 use crate::jobs::pool::renewal::lease_duration;
+use crate::lock::lock;
 use crate::pipeline::{Pipeline, Run, RunError, Task, TaskOutcome, Until, WriteLease};
 use crate::resilience::spawn_owned;
 
@@ -103,7 +104,7 @@ impl Pool {
             () = shared.lost.cancelled() => return Ok(Ended::Lost),
         };
         // An error of the broker is the cause and is more useful than the pipeline's error that follows from it.
-        if let Some(failure) = shared.failure.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        if let Some(failure) = lock(&shared.failure).take() {
             return Err(failure.into());
         }
         Ok(worked.map(|()| Ended::Finished)?)
@@ -160,7 +161,7 @@ impl Shared {
     /// Keeps the first error and takes no new work.
     fn fail(&self, error: LeaseError) {
         tracing::debug!(%error, "the pool cannot continue");
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        lock(&self.failure).get_or_insert(error);
         self.stop.cancel();
     }
 }

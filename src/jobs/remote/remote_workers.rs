@@ -1,13 +1,14 @@
 //! The remote workers of a job: their names, the time of their last request and their rate.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use crate::jobs::run::progress::Samples;
 use crate::ledger::Held;
+use crate::lock::lock;
 use crate::pipeline::{StagesReport, TimingTotals, Timings};
 use crate::resilience::Waiting;
 
@@ -74,7 +75,7 @@ impl RemoteWorkers {
 
     /// Adds a worker. Returns `false` if the job has the maximum number of workers.
     pub(crate) fn join(&self, name: &str, node: Option<String>) -> bool {
-        let mut members = self.members();
+        let mut members = lock(&self.members);
         if members.len() >= MAX_WORKERS && !members.contains_key(name) {
             members.retain(|_, member| member.last_request.elapsed() < REMOVE_AFTER);
             if members.len() >= MAX_WORKERS {
@@ -84,20 +85,20 @@ impl RemoteWorkers {
         let (samples, last_seen, last_request) = (Samples::new(0), SystemTime::now(), Instant::now());
         let new = Member { node, done: 0, samples, last_seen, last_request, waiting: None, granted: None };
         members.insert(name.to_owned(), new);
-        *self.refused() = None;
+        *lock(&self.refused) = None;
         true
     }
 
     /// Records that a worker was refused, with the reason.
     pub(crate) fn refuse(&self, reason: &str) {
-        let mut refused = self.refused();
+        let mut refused = lock(&self.refused);
         let times = refused.as_ref().map_or(0, |(times, _)| *times);
         *refused = Some((times.saturating_add(1), reason.to_owned()));
     }
 
     /// Returns a sentence with the reason of the last refusal; `None` if no worker was refused since one last joined.
     pub(crate) fn refusal(&self) -> Option<String> {
-        match self.refused().as_ref()? {
+        match lock(&self.refused).as_ref()? {
             (1, reason) => Some(format!("a worker was refused: {reason}")),
             (times, reason) => Some(format!("workers were refused {times} times; the last reason: {reason}")),
         }
@@ -106,25 +107,25 @@ impl RemoteWorkers {
     /// Records a lease that was granted to a worker. Until the worker reports this lease as held, the reply may be
     /// lost.
     pub(crate) fn grant(&self, name: &str, lease: Held) {
-        if let Some(member) = self.members().get_mut(name) {
+        if let Some(member) = lock(&self.members).get_mut(name) {
             member.granted = Some(lease);
         }
     }
 
     /// Returns the last lease that a worker was granted, if the worker does not report it as held.
     pub(crate) fn unanswered(&self, name: &str, held: &[Held]) -> Option<Held> {
-        self.members().get(name)?.granted.filter(|granted| !held.contains(granted))
+        lock(&self.members).get(name)?.granted.filter(|granted| !held.contains(granted))
     }
 
     /// Returns how long a worker waits after new work is announced, so that not all workers ask for it at once.
     pub(crate) fn lease_delay(&self, name: &str) -> Duration {
-        let before = self.members().keys().take_while(|other| other.as_str() < name).count();
+        let before = lock(&self.members).keys().take_while(|other| other.as_str() < name).count();
         LEASE_ATTEMPT_INTERVAL * u32::try_from(before).unwrap_or(u32::MAX)
     }
 
     /// Records a request of a worker that has done `done` more images. Returns `false` if the worker is unknown.
     pub(crate) fn record_request(&self, name: &str, done: u64) -> bool {
-        let mut members = self.members();
+        let mut members = lock(&self.members);
         let Some(member) = members.get_mut(name) else { return false };
         member.done += done;
         member.samples.count(member.done);
@@ -134,28 +135,28 @@ impl RemoteWorkers {
 
     /// Records what a worker waits for.
     pub(crate) fn waits(&self, name: &str, waiting: Option<Waiting>) {
-        if let Some(member) = self.members().get_mut(name) {
+        if let Some(member) = lock(&self.members).get_mut(name) {
             member.waiting = waiting;
         }
     }
 
     /// Adds what a worker measured since its last report.
     pub(crate) fn add_timings(&self, name: &str, timings: &Timings) {
-        if self.members().contains_key(name) {
-            self.timings().add(name, timings);
+        if lock(&self.members).contains_key(name) {
+            lock(&self.timings).add(name, timings);
         }
     }
 
     /// Returns the time per stage of all workers, including those that have left.
     pub(crate) fn stages(&self) -> StagesReport {
-        self.timings().report(true)
+        lock(&self.timings).report(true)
     }
 
     /// Returns what the job waits for: workers, if none sent a request within `timeout`; or the dependency that has
     /// been missing longest, if every worker that sent a request within `timeout` waits for one.
     pub(crate) fn waiting_on(&self, timeout: Duration) -> Option<Waiting> {
         self.missing(timeout).or_else(|| {
-            let members = self.members();
+            let members = lock(&self.members);
             let active = members.values().filter(|member| member.last_request.elapsed() < timeout);
             let all: Option<Vec<&Waiting>> = active.map(|member| member.waiting.as_ref()).collect();
             all?.into_iter().min_by_key(|waiting| waiting.since).cloned()
@@ -164,9 +165,9 @@ impl RemoteWorkers {
 
     /// Removes a worker that has left.
     pub(crate) fn leave(&self, name: &str) {
-        let mut members = self.members();
+        let mut members = lock(&self.members);
         if members.remove(name).is_some() && members.is_empty() {
-            *self.empty_since() = SystemTime::now();
+            *lock(&self.empty_since) = SystemTime::now();
         }
     }
 
@@ -180,12 +181,12 @@ impl RemoteWorkers {
             images_per_second: member.samples.rate(),
             last_seen: member.last_seen,
         };
-        self.members().iter().map(to_view).collect()
+        lock(&self.members).iter().map(to_view).collect()
     }
 
     /// Returns that the job waits for workers, if no worker sent a request within `timeout`.
     fn missing(&self, timeout: Duration) -> Option<Waiting> {
-        let members = self.members();
+        let members = lock(&self.members);
         if members.values().any(|member| member.last_request.elapsed() < timeout) {
             return None;
         }
@@ -200,24 +201,8 @@ impl RemoteWorkers {
         if let Some(refusal) = self.refusal() {
             message = format!("{message}; {refusal}");
         }
-        let since = since.unwrap_or_else(|| *self.empty_since());
+        let since = since.unwrap_or_else(|| *lock(&self.empty_since));
         // There is no next try: workers join by themselves.
         Some(Waiting { dependency: WORKERS.to_owned(), since, next_try: None, message, full: false })
-    }
-
-    fn members(&self) -> MutexGuard<'_, BTreeMap<String, Member>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn timings(&self) -> MutexGuard<'_, TimingTotals> {
-        self.timings.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn refused(&self) -> MutexGuard<'_, Option<(u64, String)>> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn empty_since(&self) -> MutexGuard<'_, SystemTime> {
-        self.empty_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

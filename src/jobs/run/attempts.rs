@@ -1,4 +1,6 @@
-//! The task of one job: it repeats a job whose ledger cannot be read or written, and ends a job whose run panics.
+//! The task of one job: it repeats a job whose ledger cannot be read or written, and ends a job whose run panics. The
+//! calls, from the outside in: `spawn_job` → `run_job` → `run_with_retries` → `run_attempt` → `run_to_end` →
+//! `plan_and_work`; the last two are in `run_job.rs`.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The progress of a running job: its rate, its timings and its remote workers.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,11 @@ use crate::domain::{Executor, JobCounts, Space};
 use crate::embed::Busy;
 use crate::jobs::placing::view::PlacingView;
 use crate::jobs::remote::remote_workers::RemoteWorkers;
+use crate::lock::lock;
 pub(crate) use crate::pipeline::{StageReport, StagesReport};
 use crate::pipeline::{Stages, TimingTotals};
 
-/// Rate and timings of a job, as the API shows them and as the ledger keeps them after the job's end.
+/// Rates and timings of a job, as the API shows them and as the ledger keeps them after the job's end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rates {
     /// Images per second: over the last 30 seconds while the job runs, over the whole run after its end.
@@ -94,12 +95,12 @@ impl RunningJob {
 
     /// Records the current counts.
     pub(crate) fn count(&self, counts: &JobCounts) {
-        self.samples.lock().unwrap_or_else(PoisonError::into_inner).count(processed(counts));
+        lock(&self.samples).count(processed(counts));
     }
 
     /// Returns images per second over the last 30 seconds.
     pub(crate) fn rate(&self) -> f64 {
-        self.samples.lock().unwrap_or_else(PoisonError::into_inner).rate()
+        lock(&self.samples).rate()
     }
 
     /// Returns the time per stage, in this process or on the remote workers. `provider` is the busy time of this
@@ -107,7 +108,7 @@ impl RunningJob {
     pub(crate) fn stages(&self, executor: Executor, provider: Option<Busy>) -> StagesReport {
         match executor {
             Executor::Local => {
-                let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut totals = lock(&self.totals);
                 totals.add("", &self.stages.drain(provider));
                 totals.report(false)
             }

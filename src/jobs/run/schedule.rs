@@ -1,10 +1,11 @@
 //! The scheduler: it starts waiting jobs while there are free slots, but never two jobs on one collection.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use crate::domain::{Executor, JobId, JobRecord};
 use crate::jobs::{JobService, LEDGER_RETRY_DELAY};
 use crate::ledger::{LedgerError, jobs};
+use crate::lock::lock;
 
 impl JobService {
     /// Starts jobs while there are free slots, until the process is asked to stop.
@@ -26,7 +27,7 @@ impl JobService {
 
     async fn start_next(self: &Arc<Self>) -> Result<bool, LedgerError> {
         let running: Vec<JobId> = self.running_jobs().keys().copied().collect();
-        let mut busy: Vec<_> = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        let mut busy: Vec<_> = lock(&self.reserved).iter().cloned().collect();
         let mut running_executors = Vec::new();
         for id in &running {
             if let Some(job) = self.ledger.job(*id).await? {
@@ -44,7 +45,7 @@ impl JobService {
         let Some(job) = next else { return Ok(false) };
         // Started under the lock: a later reservation of the collection finds the job, and an earlier one is found
         // here.
-        let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        let reserved = lock(&self.reserved);
         if reserved.contains(&job.spec.collection) {
             return Ok(false);
         }

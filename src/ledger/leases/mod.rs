@@ -133,7 +133,7 @@ fn tasks(tx: &Transaction<'_>, job: JobId, batch: i64) -> rusqlite::Result<Vec<T
         .collect()
 }
 
-/// Extends leases of a worker. Returns which of the leases that it names it does not hold any more.
+/// Renews leases of a worker. Returns which of the leases that it names it does not hold any more.
 pub(crate) fn renew(
     tx: &Transaction<'_>,
     job: JobId,

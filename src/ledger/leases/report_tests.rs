@@ -168,7 +168,7 @@ async fn a_store_that_was_created_again_holds_no_objects() {
     give_back(&ledger, job, "w").await;
     assert!(
         leased(&ledger, job).await.iter().all(|task| task.stored_in.is_empty()),
-        "nor does the store stored_in leased items"
+        "nor does the store have leased items"
     );
 
     let lost: HashSet<_> = [tasks[0].image.uri.id()].into();

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
@@ -18,6 +18,7 @@ use s3s::{S3Request, S3Result, s3_error};
 use super::checksums::{Expected, declared_checksums};
 use super::files::chunks;
 use super::objects::{Backend, ObjectAttributes, UnreferencedFile, internal, stored_encoding};
+use crate::lock::lock;
 
 /// Maximum number of uploads in progress. A client that starts more gets the error `SlowDown`.
 const MAX_UPLOADS: usize = 1_000;
@@ -46,13 +47,9 @@ struct Part {
 }
 
 impl Uploads {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Upload>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Removes and returns an upload that is aborted.
     fn take(&self, id: &str, bucket: &str, key: &str) -> S3Result<Upload> {
-        let mut all = self.lock();
+        let mut all = lock(&self.0);
         match all.get(id) {
             Some(upload) if upload.belongs_to(bucket, key) => all.remove(id).ok_or_else(|| s3_error!(NoSuchUpload)),
             _ => Err(s3_error!(NoSuchUpload)),
@@ -73,7 +70,7 @@ struct Completing<'a> {
 impl<'a> Completing<'a> {
     fn begin(backend: &'a Backend, input: &'a CompleteMultipartUploadInput) -> S3Result<Self> {
         let requested = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_deref()).unwrap_or_default();
-        let mut all = backend.uploads.lock();
+        let mut all = lock(&backend.uploads.0);
         let upload = all.get_mut(&input.upload_id).filter(|upload| upload.belongs_to(&input.bucket, &input.key));
         let upload = upload.ok_or_else(|| s3_error!(NoSuchUpload))?;
         let etag = check(upload, requested, backend.max_object_bytes)?;
@@ -89,13 +86,13 @@ impl<'a> Completing<'a> {
 
     /// Removes the upload and its parts after the object was stored.
     fn done(self) {
-        drop(self.uploads.lock().remove(self.id));
+        drop(lock(&self.uploads.0).remove(self.id));
     }
 }
 
 impl Drop for Completing<'_> {
     fn drop(&mut self) {
-        if let Some(upload) = self.uploads.lock().get_mut(self.id) {
+        if let Some(upload) = lock(&self.uploads.0).get_mut(self.id) {
             upload.completing = false;
         }
     }
@@ -120,7 +117,7 @@ pub(super) async fn begin(
     };
     let id = uuid::Uuid::now_v7().simple().to_string();
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
-    let mut all = backend.uploads.lock();
+    let mut all = lock(&backend.uploads.0);
     if all.len() >= MAX_UPLOADS {
         return Err(s3_error!(
             SlowDown,
@@ -141,7 +138,7 @@ pub(super) async fn part(backend: &Backend, mut req: S3Request<UploadPartInput>)
     if !(1..=MAX_PART_NUMBER).contains(&input.part_number) {
         return Err(s3_error!(InvalidArgument, "the part number must be between 1 and {MAX_PART_NUMBER}"));
     }
-    if !backend.uploads.lock().contains_key(&input.upload_id) {
+    if !lock(&backend.uploads.0).contains_key(&input.upload_id) {
         return Err(s3_error!(NoSuchUpload));
     }
     let body = input.body.take().ok_or_else(|| s3_error!(IncompleteBody))?;
@@ -150,7 +147,7 @@ pub(super) async fn part(backend: &Backend, mut req: S3Request<UploadPartInput>)
     let part = Part { file, size: written.size, md5: written.md5 };
     let e_tag = Some(ETag::Strong(hex::encode(part.md5)));
     // If the upload was aborted in the meantime, this part is removed too.
-    let mut all = backend.uploads.lock();
+    let mut all = lock(&backend.uploads.0);
     let upload = all.get_mut(&req.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
     upload.parts.insert(req.input.part_number, Arc::new(part));
     Ok(UploadPartOutput { e_tag, ..UploadPartOutput::default() })
@@ -239,7 +236,7 @@ mod tests {
         let body = stream::iter([Ok(bytes::Bytes::from_static(b"part"))]);
         let (file, written) = backend.write(body, Expected::default()).await.unwrap();
         let part = Part { file, size: written.size, md5: written.md5 };
-        backend.uploads.lock().get_mut(&id).unwrap().parts.insert(1, Arc::new(part));
+        lock(&backend.uploads.0).get_mut(&id).unwrap().parts.insert(1, Arc::new(part));
 
         let parts = Some(vec![CompletedPart { part_number: Some(1), ..CompletedPart::default() }]);
         let input = CompleteMultipartUploadInput {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::mem::discriminant;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::stream::{StreamExt, TryStreamExt};
@@ -12,6 +12,7 @@ use super::contents;
 use super::sample::{Results, Sample, after_folder, evenly_spaced, never_readable, no_longer_readable, wrong_contents};
 use crate::domain::image::has_image_extension;
 use crate::domain::{ImageRef, ImageUri, OperatorError};
+use crate::lock::lock;
 use crate::source::{ImageSource, NextPage, Scope, SourceError};
 
 /// How long a result is used, so that a folder of unreadable objects does not double the number of requests.
@@ -62,7 +63,7 @@ impl BucketCheck {
 
     /// Records that an object was read.
     pub(super) fn remember(&self, image: &ImageRef) {
-        self.state().readable = Some(image.clone());
+        lock(&self.state).readable = Some(image.clone());
     }
 
     /// Checks whether the service returns objects other than `uri`: the one that was read last, or else a sample. The
@@ -92,7 +93,7 @@ impl BucketCheck {
     pub(super) async fn check_contents(&self, uri: &ImageUri, etag: Option<&str>) -> Result<(), SourceError> {
         let check = Check::Contents { doubtful_etag: etag };
         let _one_at_a_time = self.sampling.lock().await;
-        if self.state().contents_checked.is_some_and(|checked| checked.elapsed() < CHECK_TTL) {
+        if lock(&self.state).contents_checked.is_some_and(|checked| checked.elapsed() < CHECK_TTL) {
             return Ok(());
         }
         let is_right = match self.readable_other_than(uri) {
@@ -104,7 +105,7 @@ impl BucketCheck {
             Sample::Failed(error) => Err(error),
             Sample::Refused { tried, last } => Err(wrong_contents(uri.bucket(), tried + 1, &last).into()),
             Sample::Readable => {
-                self.state().contents_checked = Some(Instant::now());
+                lock(&self.state).contents_checked = Some(Instant::now());
                 Ok(())
             }
             Sample::Empty => Ok(()),
@@ -122,16 +123,16 @@ impl BucketCheck {
         error: &SourceError,
     ) -> Result<Option<SourceError>, SourceError> {
         if let Some(other) = self.readable_other_than(uri) {
-            if self.state().checked.is_some_and(|checked| checked.elapsed() < CHECK_TTL) {
+            if lock(&self.state).checked.is_some_and(|checked| checked.elapsed() < CHECK_TTL) {
                 return Ok(None);
             }
             match self.read(&other, Check::Readable).await {
                 Ok(()) => {
-                    self.state().checked = Some(Instant::now());
+                    lock(&self.state).checked = Some(Instant::now());
                     return Ok(None);
                 }
                 // The other object was deleted, which is not a failure of the bucket.
-                Err(SourceError::Missing(_)) if !self.is_listed(&other.uri).await? => self.state().readable = None,
+                Err(SourceError::Missing(_)) if !self.is_listed(&other.uri).await? => lock(&self.state).readable = None,
                 Err(now) if discriminant(&now) == discriminant(error) => {
                     return Ok(Some(no_longer_readable(uri.bucket(), &now)));
                 }
@@ -145,7 +146,7 @@ impl BucketCheck {
         if self.readable_other_than(uri).is_some() {
             return Ok(None);
         }
-        if let Some((at, bucket, error)) = &self.state().unreadable
+        if let Some((at, bucket, error)) = &lock(&self.state).unreadable
             && at.elapsed() < CHECK_TTL
             && bucket == uri.bucket()
         {
@@ -154,7 +155,7 @@ impl BucketCheck {
         match self.sample(uri, Check::Readable).await? {
             Sample::Refused { tried, last } => {
                 let error = never_readable(uri.bucket(), tried + 1, &last);
-                self.state().unreadable = Some((Instant::now(), uri.bucket().to_owned(), error.clone()));
+                lock(&self.state).unreadable = Some((Instant::now(), uri.bucket().to_owned(), error.clone()));
                 Ok(Some(error.into()))
             }
             Sample::Failed(error) => Err(error),
@@ -255,10 +256,6 @@ impl BucketCheck {
     }
 
     fn readable_other_than(&self, uri: &ImageUri) -> Option<ImageRef> {
-        self.state().readable.clone().filter(|other| other.uri.bucket() == uri.bucket() && other.uri != *uri)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state).readable.clone().filter(|other| other.uri.bucket() == uri.bucket() && other.uri != *uri)
     }
 }

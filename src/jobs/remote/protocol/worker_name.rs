@@ -42,7 +42,7 @@ impl WorkerName {
         Err(InvalidWorkerName { shown: shown + more })
     }
 
-    /// Returns the name.
+    /// Returns the name, which is safe to use in logs and paths.
     pub fn as_str(&self) -> &str {
         &self.0
     }
