@@ -56,7 +56,7 @@ pub(crate) enum Action {
     Done,
 }
 
-/// Returns the action from the table in the test below.
+/// Returns the action. The test below has the table of all cases.
 pub(crate) fn decide(job: JobPhase, placement: PlacementStatus) -> Action {
     match (job, placement) {
         // The workers may still run; the service relies on their reports.
