@@ -39,18 +39,17 @@ type Variants = (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>);
 pub(super) async fn open(settings: &Settings, wait_list: &WaitList) -> Result<Stores, BuildError> {
     let (mut jobs, mut searches, mut lost) = (Vec::new(), Vec::new(), Lost::new());
     for kind in settings.index.vector_db_provider.as_slice() {
-        let (background, interactive) = match open_server(*kind, settings, wait_list)? {
-            Some(variants) => variants,
-            None => {
-                let index = embedded(settings).await?;
-                for (collection, id) in index.lost_records() {
-                    lost.entry(collection.clone()).or_default().insert(*id);
-                }
-                let index: Arc<dyn ImageIndex> = Arc::new(index);
-                // Jobs wait while the disk is full. A local store needs no circuit breaker and no timeout.
-                let guard = Guard::background(kind.name(), wait_list.clone());
-                (Arc::new(Resilient::new(index.clone(), guard)) as _, index)
+        let (background, interactive) = if let Some(variants) = open_server(*kind, settings, wait_list)? {
+            variants
+        } else {
+            let index = embedded(settings).await?;
+            for (collection, id) in index.lost_records() {
+                lost.entry(collection.clone()).or_default().insert(*id);
             }
+            let index: Arc<dyn ImageIndex> = Arc::new(index);
+            // Jobs wait while the disk is full. A local store needs no circuit breaker and no timeout.
+            let guard = Guard::background(kind.name(), wait_list.clone());
+            (Arc::new(Resilient::new(index.clone(), guard)) as _, index)
         };
         jobs.push(background);
         searches.push(interactive);

@@ -146,7 +146,7 @@ impl Cli {
             // The reader of the output closed it: `glimpse jobs list | head -1` is not a failure.
             Err(CliError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => Ending::Done.code(),
             Err(error) => {
-                eprintln!("glimpse: {}", error.chain());
+                out::error_line(format_args!("glimpse: {}", error.chain()));
                 error.code()
             }
         }

@@ -44,6 +44,19 @@ pub(super) fn line(text: impl Display) -> Result<(), CliError> {
     bytes(format!("{text}\n").as_bytes())
 }
 
+/// Prints what a service says at its start. It also runs if these lines cannot be written, so a
+/// failure is only logged.
+pub(super) fn start_lines(lines: &[String]) {
+    if let Err(error) = bytes((lines.join("\n") + "\n").as_bytes()) {
+        tracing::warn!(%error, "what the service uses could not be printed to standard output");
+    }
+}
+
+/// Prints a line to standard error. If that fails, nothing can be done: unlike `eprintln!`, it does not panic.
+pub(super) fn error_line(text: impl Display) {
+    writeln!(io::stderr(), "{text}").ok();
+}
+
 /// Writes a file to standard output.
 pub(super) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
@@ -53,7 +66,7 @@ pub(super) fn bytes(bytes: &[u8]) -> Result<(), CliError> {
 /// Prints warnings to standard error.
 pub(super) fn warnings(warnings: &[String]) {
     for warning in warnings {
-        eprintln!("warning: {warning}");
+        error_line(format_args!("warning: {warning}"));
     }
 }
 
@@ -62,7 +75,7 @@ pub(super) fn confirm(question: &str) -> Result<bool, CliError> {
     if !io::stdin().is_terminal() {
         return Err(CliError::NoTerminal);
     }
-    eprint!("{question} [y/N] ");
+    write!(io::stderr(), "{question} [y/N] ").ok();
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(CliError::Input)?;
     Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))

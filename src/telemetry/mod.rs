@@ -4,10 +4,11 @@
 mod filter;
 pub mod metrics;
 
+use std::fmt;
 use std::io::IsTerminal;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::fmt::writer::MakeWriterExt;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 pub use filter::LogFilter;
 
@@ -49,17 +50,40 @@ impl TryFrom<String> for LogFormat {
     }
 }
 
+/// Lines that wait to be written. If standard error accepts no more data, further lines are dropped.
+const MAX_WAITING_LINES: usize = 10_000;
+
+/// Keeps logging. Dropping it writes the lines that wait, for at most about a second.
+#[must_use = "hold it until the process ends"]
+pub struct LogGuard {
+    _writer: WorkerGuard,
+}
+
+impl fmt::Debug for LogGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LogGuard").finish_non_exhaustive()
+    }
+}
+
 impl TelemetrySettings {
     /// Starts logging. A second call in one process has no effect.
-    pub fn begin(&self) {
+    ///
+    /// A thread of its own writes the lines, so that a full disk, a closed pipe or a reader that does not read costs
+    /// lines of the log, and never stops the work that is logged.
+    pub fn begin(&self) -> LogGuard {
+        let writer = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_WAITING_LINES);
+        let (writer, guard) = writer.finish(std::io::stderr());
         let logs = tracing_subscriber::fmt()
             .with_env_filter(self.glimpse_log.filter())
-            .with_writer(std::io::stderr.with_max_level(tracing::Level::TRACE));
+            .with_writer(writer)
+            // It would report a failed write on standard error, and panic if that fails too.
+            .log_internal_errors(false);
         let outcome = match self.glimpse_log_format {
             LogFormat::Json => logs.json().flatten_event(true).try_init(),
             LogFormat::Pretty => logs.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),
         };
         // Only tests call this twice.
         drop(outcome);
+        LogGuard { _writer: guard }
     }
 }

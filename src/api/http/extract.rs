@@ -6,10 +6,10 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use utoipa::PartialSchema;
 
-use super::allowed::wrong_body;
+use super::allowed::{invalid_body, wrong_body};
 use super::error::ApiError;
 
 /// Maximum size of a JSON body in bytes.
@@ -72,8 +72,8 @@ pub(in crate::api) fn parse_json<T: DeserializeOwned>(
         let message = format!("the content type of the body must be `application/json`, not `{kind}`");
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
     }
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(ApiError::malformed("the body must be a JSON object, not an array"));
+    if bytes.trim_ascii_start().starts_with(b"[") && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+        return Err(invalid_body("the body must be a JSON object, not an array"));
     }
     serde_json::from_slice(bytes).map_err(|error| {
         let (line, column) = (error.line(), error.column());

@@ -29,11 +29,9 @@ pub(in crate::cli) struct Clip {
 
 impl Clip {
     pub(in crate::cli) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
-        let shutdown = super::begin(&settings)?;
+        let (shutdown, _logs) = super::begin(&settings)?;
         let service = ClipService::build(settings, self.addr, &shutdown).await?;
-        for line in service.lines() {
-            out::line(line)?;
-        }
+        out::start_lines(service.lines());
         service.serve().await?;
         Ok(Ending::Done)
     }

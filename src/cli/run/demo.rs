@@ -46,7 +46,7 @@ impl Demo {
         if self.log.is_empty() {
             settings.telemetry.glimpse_log = LogFilter::warn();
         }
-        let shutdown = super::begin(&settings)?;
+        let (shutdown, _logs) = super::begin(&settings)?;
         let app = App::build(settings.clone(), &shutdown).await?;
         let lines = app.lines().to_vec();
         let url = Endpoint::on_this_machine(app.addr());
@@ -91,9 +91,7 @@ struct DemoRun {
 
 impl DemoRun {
     async fn run(&self, lines: &[String], started: Instant, once: bool) -> Result<Ending, CliError> {
-        for line in lines {
-            out::line(line)?;
-        }
+        out::start_lines(lines);
         let name = &self.settings.source.s3_bucket;
         self.bucket.ensure(name).await?;
         let put = seed::upload_demo_images(&self.bucket, name, PREFIX, demo::count()).await?;

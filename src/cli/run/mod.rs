@@ -8,13 +8,14 @@ pub(super) mod worker;
 use super::CliError;
 use crate::config::{self, Settings};
 use crate::shutdown::Shutdown;
+use crate::telemetry::LogGuard;
 
-/// Starts logging and the handling of signals. Logs a warning for each variable of the environment that is
+/// Starts logging, which lasts until the guard is dropped, and the handling of signals. Logs a warning for each variable of the environment that is
 /// misspelt or has a former name.
-fn begin(settings: &Settings) -> Result<Shutdown, CliError> {
-    settings.telemetry.begin();
+fn begin(settings: &Settings) -> Result<(Shutdown, LogGuard), CliError> {
+    let logs = settings.telemetry.begin();
     for warning in config::warnings() {
         tracing::warn!("{warning}");
     }
-    Shutdown::on_signals().map_err(CliError::Signals)
+    Ok((Shutdown::on_signals().map_err(CliError::Signals)?, logs))
 }

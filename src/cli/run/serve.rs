@@ -23,11 +23,9 @@ pub(in crate::cli) struct Serve {}
 
 impl Serve {
     pub(in crate::cli) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
-        let shutdown = super::begin(&settings)?;
+        let (shutdown, _logs) = super::begin(&settings)?;
         let app = App::build(settings, &shutdown).await?;
-        for line in app.lines() {
-            out::line(line)?;
-        }
+        out::start_lines(app.lines());
         app.serve().await?;
         Ok(Ending::Done)
     }

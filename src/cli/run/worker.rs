@@ -48,7 +48,7 @@ pub(in crate::cli) struct Worker {
 
 impl Worker {
     pub(in crate::cli) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
-        let shutdown = super::begin(&settings)?;
+        let (shutdown, _logs) = super::begin(&settings)?;
         if self.with_parent {
             watch_parent(&shutdown)?;
         }

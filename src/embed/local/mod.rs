@@ -5,6 +5,7 @@
 
 mod built_in;
 mod folder;
+mod lfs_pointer;
 mod loader;
 mod queue;
 mod source;

@@ -16,6 +16,8 @@ pub(super) enum Kind {
     Region,
     /// The endpoint redirects to another address.
     Redirect,
+    /// A proxy in front of the service asks for a sign-in.
+    Proxy,
     /// The account cannot be used.
     Account,
     /// The bucket does not exist.
@@ -210,7 +212,8 @@ impl Kind {
     fn from_status(status: u16) -> Self {
         match status {
             300..=303 | 305..=399 | 421 => Self::Redirect,
-            401 | 407 => Self::UnknownKey,
+            401 => Self::UnknownKey,
+            407 => Self::Proxy,
             402 => Self::Account,
             403 => Self::Denied,
             404 | 410 => Self::Gone,

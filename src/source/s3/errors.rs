@@ -74,6 +74,7 @@ pub(super) fn error_for_reply(
             | Kind::Clock
             | Kind::Region
             | Kind::Redirect
+            | Kind::Proxy
             | Kind::Account,
             Target::Object(_),
         ) => SourceError::Operator(setup.operator_error(kind, bucket, facts)),

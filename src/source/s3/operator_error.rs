@@ -56,6 +56,12 @@ impl Setup {
                     "set S3_ENDPOINT to the address of the service itself".to_owned(),
                 ),
             },
+            Kind::Proxy => (
+                format!("a proxy in front of {} asks for a sign-in ({answer})", self.service()),
+                "set S3_ENDPOINT to an address that is reached without this proxy (NO_PROXY), or set HTTPS_PROXY with a \
+                 user and a password"
+                    .to_owned(),
+            ),
             Kind::Account => (
                 format!("the account of the credentials cannot be used ({answer})"),
                 format!(
@@ -254,6 +260,7 @@ mod tests {
             Kind::Signature,
             Kind::Region,
             Kind::Redirect,
+            Kind::Proxy,
             Kind::Account,
             Kind::NoBucket,
             Kind::Denied,

@@ -51,8 +51,12 @@ pub(super) fn read(
         return Err("grouped keys (CommonPrefixes), although the request has no delimiter,");
     }
     let objects = reply.contents.unwrap_or_default();
+    let missing = reply.key_count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > objects.len());
     shared_etags.find(&objects);
     let mut page = ListedPage { next, ..ListedPage::default() };
+    if let Some(count) = missing {
+        page.unreadable.push(format!("(KeyCount is {count}, but the page has {} entries)", objects.len()));
+    }
     for object in objects {
         let Some(written) = object.key.as_deref().filter(|key| !key.is_empty()) else {
             page.unreadable.push("(an entry without a key)".to_owned());

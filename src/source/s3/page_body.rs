@@ -159,36 +159,53 @@ fn end_of_page(bytes: &[u8]) -> PageEnd {
 
 /// Returns the bytes with [`UNREADABLE`] in place of everything that an XML parser refuses.
 fn repair(bytes: &[u8]) -> Cow<'_, [u8]> {
-    match escape_cdata(bytes) {
+    match without_markup(bytes) {
         Some(escaped) => repair_text(&escaped).into_owned().into(),
         None => repair_text(bytes),
     }
 }
 
-/// Returns the page with escaped text in place of its CDATA sections, which the SDK ignores; `None` if it has none.
-fn escape_cdata(bytes: &[u8]) -> Option<Vec<u8>> {
-    const BEGIN: &[u8] = b"<![CDATA[";
-    const END: &[u8] = b"]]>";
-    let (mut out, mut rest) = (Vec::new(), bytes);
-    while let Some(begin) = memmem::find(rest, BEGIN) {
-        let text = &rest[begin + BEGIN.len()..];
-        let Some(length) = memmem::find(text, END) else { break };
-        out.extend_from_slice(&rest[..begin]);
-        for byte in &text[..length] {
-            match byte {
-                b'&' => out.extend_from_slice(b"&amp;"),
-                b'<' => out.extend_from_slice(b"&lt;"),
-                b'>' => out.extend_from_slice(b"&gt;"),
-                byte => out.push(*byte),
-            }
+/// Begin and end of markup inside a text. The SDK ends the text there.
+const MARKUP: [Markup; 3] = [(CDATA, b"]]>"), (b"<!--", b"-->"), (b"<?", b"?>")];
+type Markup = (&'static [u8], &'static [u8]);
+const CDATA: &[u8] = b"<![CDATA[";
+
+/// Returns the page without comments and processing instructions, and with escaped text in place of its CDATA sections;
+/// `None` if it has none of them after its first line.
+fn without_markup(bytes: &[u8]) -> Option<Vec<u8>> {
+    // Every page may begin with `<?xml`.
+    let prolog = if bytes.starts_with(b"<?xml") { memmem::find(bytes, b"?>").map_or(0, |end| end + 2) } else { 0 };
+    let (mut out, mut rest) = (bytes[..prolog].to_vec(), &bytes[prolog..]);
+    while let Some((start, (begin, end))) = next_markup(rest) {
+        let text = &rest[start + begin.len()..];
+        let Some(length) = memmem::find(text, end) else { break };
+        out.extend_from_slice(&rest[..start]);
+        if begin == CDATA {
+            escape(&text[..length], &mut out);
         }
-        rest = &text[length + END.len()..];
+        rest = &text[length + end.len()..];
     }
-    if rest.len() == bytes.len() {
+    if rest.len() == bytes.len() - prolog {
         return None;
     }
     out.extend_from_slice(rest);
     Some(out)
+}
+
+fn next_markup(bytes: &[u8]) -> Option<(usize, Markup)> {
+    memchr::memchr_iter(b'<', bytes)
+        .find_map(|at| MARKUP.into_iter().find(|(begin, _)| bytes[at..].starts_with(begin)).map(|found| (at, found)))
+}
+
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    for byte in text {
+        match byte {
+            b'&' => out.extend_from_slice(b"&amp;"),
+            b'<' => out.extend_from_slice(b"&lt;"),
+            b'>' => out.extend_from_slice(b"&gt;"),
+            byte => out.push(*byte),
+        }
+    }
 }
 
 fn repair_text(bytes: &[u8]) -> Cow<'_, [u8]> {

@@ -29,5 +29,7 @@ fn invalid_characters_are_marked_and_the_rest_is_kept() {
     assert_eq!(repaired(b"&#xD83D;&#xDE00; &amp; &lt;"), format!("{UNREADABLE}{UNREADABLE} &amp; &lt;"));
     assert_eq!(repaired(b"<Key><![CDATA[a&b<c]]>&amp;<![CDATA[]]></Key>"), "<Key>a&amp;b&lt;c&amp;</Key>");
     assert_eq!(repaired(b"<Key><![CDATA[a</Key>"), "<Key><![CDATA[a</Key>");
+    let commented = b"<?xml version='1.0'?><Key>a<!-- > <Key> --><?x y?>b<![CDATA[<!--]]></Key><!-- open";
+    assert_eq!(repaired(commented), "<?xml version='1.0'?><Key>ab&lt;!--</Key><!-- open");
     assert_eq!(repaired(b"black & white &amp; more"), "black &amp; white &amp; more");
 }

@@ -3,6 +3,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::embed::local::lfs_pointer;
+
 /// Maximum characters of a value in an error.
 const MAX_QUOTED_CHARS: usize = 80;
 /// Larger whole numbers are not exact as floats.
@@ -10,6 +12,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Parses a JSON object.
 pub(super) fn object(json: &[u8]) -> Result<Map<String, Value>, String> {
+    lfs_pointer::refuse(json)?;
     match serde_json::from_slice(json).map_err(|error| format!("it is not valid JSON: {error}"))? {
         Value::Object(object) => Ok(object),
         other => Err(format!("it is {}; it must be a JSON object", quoted(&other))),
@@ -63,6 +66,8 @@ mod tests {
     #[test]
     fn only_an_object_is_accepted_and_long_values_are_cut() {
         assert!(object(b"<html>").unwrap_err().contains("not valid JSON"));
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+        assert!(object(pointer).unwrap_err().contains("git lfs pull"));
         assert!(object(b"[1]").unwrap_err().contains("must be a JSON object"));
         let long = object(format!("\"{}\"", "x".repeat(1000)).as_bytes()).unwrap_err();
         assert!(long.len() < 200, "{long}");

@@ -10,10 +10,12 @@ mod scan;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 
 use rten::{Model, ModelOptions};
+
+use super::lfs_pointer;
 
 /// Limit of protobuf for one message.
 const MAX_ONNX_BYTES: u64 = 1 << 31;
@@ -99,6 +101,10 @@ pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, Str
             "it has {size} bytes; an ONNX file has at most {MAX_ONNX_BYTES}, with larger weights in other files"
         ));
     }
+    if size == 0 {
+        return Err("it is empty".to_owned());
+    }
+    lfs_pointer::refuse(&first_bytes(onnx).map_err(|error| does_not_load(&error))?)?;
     let files = File::open(onnx).map_err(Error::from).and_then(|file| scan::locations(&mut scan::Input::new(file)?));
     let files = files.map_err(|error| error.to_string())?;
     if files.is_empty() {
@@ -121,6 +127,12 @@ pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, Str
     let onnx = std::fs::read(onnx).map_err(|error| does_not_load(&error))?;
     let onnx = rewrite::rename_locations(&onnx, &aliases).map_err(|error| error.to_string())?;
     options.load(onnx).map_err(|error| does_not_load(&error))
+}
+
+fn first_bytes(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Converts a location to a path in the folder.

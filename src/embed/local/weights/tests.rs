@@ -105,3 +105,15 @@ fn missing_offsets_and_lengths_are_written() {
     assert_eq!(renamed(&[("location", "w"), ("length", "4")]).unwrap(), expected("0", "4"));
     assert!(renamed(&[("location", "w"), ("offset", "-1")]).unwrap_err().contains("offset"));
 }
+
+#[test]
+fn a_file_that_was_not_downloaded_is_named_as_such() {
+    let load_file = |bytes: &[u8]| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        load(file.path(), &mut ModelOptions::with_all_ops()).err().unwrap()
+    };
+    assert_eq!(load_file(b""), "it is empty");
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    assert!(load_file(pointer).contains("git lfs pull"));
+}

@@ -124,7 +124,7 @@ fn escape_control(character: char) -> Vec<char> {
     if character.is_control() { character.escape_default().collect() } else { vec![character] }
 }
 
-/// Returns the warning of a job about keys that are not UTF-8, if there are any.
+/// Returns the warning of a job about entries of the listing that cannot be read, if there are any.
 ///
 /// # Errors
 /// [`LedgerError`]
@@ -132,14 +132,18 @@ pub(crate) async fn unreadable(ledger: &Ledger, job: &JobRecord) -> Result<Optio
     let id = job.id;
     let keys = ledger.read(move |db| listing::unreadable(db, id)).await?;
     let kept = if job.spec.sync {
-        "; sync removes no record in this run, because an object that seems to have vanished may have such a key"
+        "; sync removes no record in this run, because an object that seems to have vanished may be such an entry"
     } else {
         ""
     };
     Ok(match keys {
         0 => None,
-        1 => Some(format!("1 key is not UTF-8 and was skipped{kept}")),
-        keys => Some(format!("{keys} keys are not UTF-8 and were skipped{kept}")),
+        1 => Some(format!(
+            "1 entry of the listing cannot be read and was skipped (its key is missing or not UTF-8){kept}"
+        )),
+        keys => Some(format!(
+            "{keys} entries of the listing cannot be read and were skipped (their keys are missing or not UTF-8){kept}"
+        )),
     })
 }
 

@@ -117,12 +117,12 @@ impl Planner {
         Ok(page)
     }
 
-    /// Logs the first [`MAX_LOGGED_KEYS`] keys of a run that are skipped because they are not UTF-8.
+    /// Logs the first [`MAX_LOGGED_KEYS`] entries of a run that are skipped because they cannot be read.
     async fn log_unreadable(&self, job: &JobRecord, keys: &[String], logged: &mut usize) -> Result<(), JobFailure> {
         let lines: Vec<String> = keys
             .iter()
             .take(MAX_LOGGED_KEYS.saturating_sub(*logged))
-            .map(|key| format!("skipped a key that is not UTF-8: `{}`", shown(key)))
+            .map(|key| format!("skipped an entry of the listing that cannot be read: `{}`", shown(key)))
             .collect();
         *logged += lines.len();
         for line in &lines {

@@ -14,7 +14,7 @@ async fn a_key_that_is_not_utf8_is_skipped_and_named_and_the_others_are_indexed(
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.listed, job.counts.skipped, job.counts.done, job.counts.failed), (5, 1, 4, 0));
-        assert!(job.message.as_ref().unwrap().contains("1 key is not UTF-8"), "{job:?}");
+        assert!(job.message.as_ref().unwrap().contains("1 entry of the listing cannot be read"), "{job:?}");
         let lines = app.log(&job.job_id).await;
         assert!(lines.contains("caf\u{FFFD}.jpg"), "{lines}");
 
@@ -28,6 +28,26 @@ async fn a_key_that_is_not_utf8_is_skipped_and_named_and_the_others_are_indexed(
         bucket.change(|script| script.objects.retain(|object| object.key.is_ascii()));
         assert_eq!(succeeded(&app, mirror).await.counts.deleted, 1, "without such a key it does");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_removes_nothing_after_a_page_with_fewer_entries_than_its_key_count() {
+    let bucket = ScriptedBucket::start(Mode::Plain).await;
+    bucket.change(|script| script.missing_entries = Some(0));
+    let app = service(&bucket).await;
+    let job = succeeded(&app, json!({})).await;
+    assert!(job.counts.done > 1 && job.counts.skipped == 0, "{job:?}");
+    let mirror = json!({"sync": true, "max_delete_percent": 100});
+    bucket.change(|script| {
+        drop(script.objects.remove(0));
+        script.missing_entries = Some(1);
+        script.page = 100;
+    });
+    let job = succeeded(&app, mirror.clone()).await;
+    assert_eq!((job.counts.deleted, job.counts.skipped), (0, 1));
+    assert!(job.message.unwrap().contains("sync removes no record in this run"));
+    bucket.change(|script| script.missing_entries = Some(0));
+    assert_eq!(succeeded(&app, mirror).await.counts.deleted, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,5 +105,5 @@ async fn many_keys_that_are_not_utf8_do_not_flood_the_log() {
     let job = succeeded(&app, json!({})).await;
     assert_eq!((job.counts.skipped, job.counts.done), (150, 4));
     let lines = app.log(&job.job_id).await;
-    assert!(lines.contains("150 keys are not UTF-8") && lines.len() < 20_000, "{}", lines.len());
+    assert!(lines.contains("150 entries of the listing cannot be read") && lines.len() < 20_000, "{}", lines.len());
 }

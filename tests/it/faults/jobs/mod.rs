@@ -3,5 +3,6 @@
 mod collections;
 mod copies;
 mod full;
+mod logging;
 mod stopping;
 mod supervision;

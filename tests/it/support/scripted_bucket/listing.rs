@@ -37,6 +37,9 @@ impl Script {
             Some(next) => write!(head, "<NextContinuationToken>{next}</NextContinuationToken>").unwrap(),
             None => {}
         }
+        if let Some(missing) = self.missing_entries {
+            write!(head, "<KeyCount>{}</KeyCount>", end - begin + missing).unwrap();
+        }
         body.extend(head.into_bytes());
         for object in all.get(begin..end).unwrap_or_default() {
             self.entry(object, encodes, restores, &mut body);

@@ -152,6 +152,8 @@ pub(crate) struct Script {
     pub(crate) encodes: bool,
     /// Whether keys are in CDATA sections.
     pub(crate) cdata: bool,
+    /// How many entries `KeyCount` has more than the page; without a number, there is no `KeyCount`.
+    pub(crate) missing_entries: Option<usize>,
     /// Whether objects of an archive class can be read.
     pub(crate) archive_is_read: bool,
     pub(crate) etags: Etags,
@@ -175,6 +177,7 @@ impl Default for Script {
             page: 2,
             encodes: true,
             cdata: false,
+            missing_entries: None,
             archive_is_read: false,
             etags: Etags::default(),
             tokens: Tokens::default(),
