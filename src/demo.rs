@@ -1,6 +1,7 @@
 //! The demo images, which are part of the binary, and deterministic variations of them: any number of images to try the
 //! service with.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use bytes::Bytes;
@@ -21,6 +22,19 @@ pub fn images() -> impl Iterator<Item = (&'static str, &'static [u8])> {
         let name = file.path().file_name()?.to_str()?;
         name.strip_suffix(".jpg").map(|_| (name, file.contents()))
     })
+}
+
+/// Returns the known queries of the demo images (`demo/queries.json`), each with the names of the images that answer it.
+pub fn queries() -> Vec<(String, Vec<String>)> {
+    /// The groups of the file.
+    #[derive(serde::Deserialize)]
+    struct Known {
+        queries: BTreeMap<String, Vec<String>>,
+        hard: BTreeMap<String, Vec<String>>,
+    }
+    let file = FILES.get_file("queries.json").map_or(&[][..], include_dir::File::contents);
+    serde_json::from_slice::<Known>(file)
+        .map_or_else(|_| Vec::new(), |known| known.queries.into_iter().chain(known.hard).collect())
 }
 
 /// Returns the path and the JPEG bytes of image `n`, counted from 0. The first images are the demo images, sorted by

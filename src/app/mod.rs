@@ -21,6 +21,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::api::{AppState, Defaults, router};
+use crate::calibration::Calibration;
 use crate::config::Settings;
 use crate::health::Health;
 use crate::images::Images;
@@ -102,6 +103,8 @@ impl App {
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
         let pipeline = Pipeline::new(source, provider, stores.jobs, limits, &settings.pipeline)
             .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()));
+        let calibration =
+            Calibration::new(searches.clone(), folder.join("calibration"), settings.embed.glimpse_calibrate);
         let (thumbnails, originals) = parts::images(&settings, client.clone()).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
@@ -121,6 +124,9 @@ impl App {
         shutdown.spawn("scheduler of jobs", jobs.scheduler());
         let end = shutdown.drain();
         shutdown.spawn("probe of the embedding provider", async move { verification.keep(end).await });
+        let end = shutdown.drain();
+        let calibrate = calibration.clone();
+        shutdown.spawn("calibration of the model", async move { calibrate.keep(end).await });
         shutdown.spawn("upkeep of metrics", metrics::upkeep(shutdown.drain()));
         if let Some(server) = &bucket_server {
             // The server keeps running during the drain, because jobs that end still read from it.
@@ -133,7 +139,7 @@ impl App {
         let state = AppState {
             health: Health::new(searches.clone(), stores.searches.clone(), jobs.clone()),
             jobs,
-            search: Search::new(searches, stores.searches.clone(), limits),
+            search: Search::new(searches, stores.searches.clone(), calibration.clone(), limits),
             images: Images::new(stores.searches, thumbnails, originals),
             defaults: Defaults {
                 collection: settings.index.vector_db_collection.clone(),

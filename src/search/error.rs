@@ -1,5 +1,6 @@
 //! The errors of a search, and their kinds for the client.
 
+use crate::calibration::NoRelevance;
 use crate::domain::{CollectionName, DependencyError, FailureClass, InvalidCollectionName, SpaceMismatch};
 use crate::embed::EmbedError;
 use crate::imaging::ImageError;
@@ -42,6 +43,9 @@ pub enum SearchError {
     /// The store refused or failed.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// `min_relevance` is set, but the relevance of hits is not known.
+    #[error("min_relevance cannot be used: {0}")]
+    NoRelevance(NoRelevance),
     /// A decoder panicked while it read the image.
     #[error("the image could not be decoded")]
     Panicked,
@@ -94,6 +98,7 @@ impl SearchError {
             ) => SearchErrorKind::BadImage(bad.class()),
             Self::Busy => SearchErrorKind::Busy,
             Self::Space(_) | Self::Index(IndexError::Space(_)) => SearchErrorKind::Conflict("space_mismatch"),
+            Self::NoRelevance(_) => SearchErrorKind::Conflict("relevance_unknown"),
             Self::Index(IndexError::NameTaken { .. }) => SearchErrorKind::Conflict("name_taken"),
             Self::Index(IndexError::UnknownCollection(_)) => SearchErrorKind::UnknownCollection,
             Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {

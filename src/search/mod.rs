@@ -13,13 +13,15 @@ use futures::future::{Either, select};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::domain::{CollectionName, Hit, ImageRecord, SearchQuery, Space};
+use crate::calibration::{Calibration, NoRelevance, PreparedScale, QueryKind, RELEVANT};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord, SearchQuery, Space};
 use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
-use crate::index::Stores;
 use crate::index::several_stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults};
+use crate::index::{IndexError, Stores};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
+pub use crate::calibration::Scale;
 pub use crate::index::several_stores::MergedHit;
 use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
@@ -31,6 +33,7 @@ pub use query_input::{MAX_CHARACTERS, MAX_HITS, MAX_PAGE_END, QueryImage, QueryI
 pub struct Search {
     provider: Arc<dyn ImageEmbeddingProvider>,
     stores: Stores,
+    calibration: Calibration,
     decoder: Arc<Decoder>,
     /// One permit for each concurrent search.
     permits: Arc<Semaphore>,
@@ -63,6 +66,10 @@ pub struct SearchResults {
     pub model: String,
     /// The hits, best first.
     pub hits: Vec<MergedHit>,
+    /// Converts their scores to relevance, or why that is not possible.
+    pub scale: Result<Scale, NoRelevance>,
+    /// Whether no record of the collection is relevant; `None` if that is not known.
+    pub no_good_match: Option<bool>,
     /// The SHA-256 of the image in `like`, if the query has one.
     pub same_as: Option<String>,
     /// One message for each store that is left out, with the reason.
@@ -79,7 +86,11 @@ struct StoreReplies {
     /// The indexed image in `like`.
     like: Option<ImageRecord>,
     query: SearchQuery,
+    kind: QueryKind,
     nearest: StoreResults<Vec<Hit>>,
+    /// The best hit of each store, if the page does not begin with it.
+    first: Option<StoreResults<Vec<Hit>>>,
+    scale: Result<PreparedScale, NoRelevance>,
     embed: Duration,
     search: Duration,
 }
@@ -97,10 +108,16 @@ pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 
 impl Search {
     /// Creates the search service.
-    pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, stores: Stores, limits: Limits) -> Self {
+    pub fn new(
+        provider: Arc<dyn ImageEmbeddingProvider>,
+        stores: Stores,
+        calibration: Calibration,
+        limits: Limits,
+    ) -> Self {
         Self {
             provider,
             stores,
+            calibration,
             decoder: Arc::new(Decoder::new(limits)),
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SEARCHES)),
             max_image_bytes: limits.max_bytes,
@@ -130,9 +147,17 @@ impl Search {
         let _permit = self.permits.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.choose_stores(options.provider.as_deref())?;
-        let (spaces, replies) = self.search_stores(&stores, &collection, query, &options).await?;
+        let (infos, replies) = self.search_stores(&stores, &collection, query, &options).await?;
+        for info in infos.iter().filter_map(|(_, info)| info.as_ref().ok()) {
+            self.calibration.report_size(&collection, info.count);
+        }
+        let first = replies.first.as_deref().unwrap_or(&replies.nearest);
+        let best = best_score(first, replies.like.as_ref());
+        let scale = replies
+            .scale
+            .map(|scale| scale.with_best(replies.kind, &replies.query.embedding, best.unwrap_or(f32::NEG_INFINITY)));
         let Merged { value: mut hits, warnings } =
-            stores.merge(spaces, replies.nearest, &replies.space, &replies.query)?;
+            stores.merge(infos, replies.nearest, &replies.space, &replies.query)?;
         if let Some(like) = &replies.like {
             hits.retain(|found| found.hit.id != like.id);
             hits.drain(..options.offset.min(hits.len()));
@@ -141,6 +166,11 @@ impl Search {
         if let Some(min_score) = options.min_score {
             hits.retain(|found| found.hit.score >= min_score);
         }
+        if let Some(min_relevance) = options.min_relevance {
+            let scale = scale.clone().map_err(SearchError::NoRelevance)?;
+            hits.retain(|found| scale.relevance(found.hit.score) >= min_relevance);
+        }
+        let no_good_match = scale.as_ref().ok().map(|scale| best.is_none_or(|best| scale.relevance(best) < RELEVANT));
         let same_as = replies.like.map(|like| like.payload.content_sha256);
         let (provider, model) = (stores.name(), replies.space.model.clone());
         Ok(SearchResults {
@@ -148,6 +178,8 @@ impl Search {
             collection,
             model,
             hits,
+            scale,
+            no_good_match,
             same_as,
             warnings,
             embed: replies.embed,
@@ -155,20 +187,20 @@ impl Search {
         })
     }
 
-    /// Asks each store for the space of the collection and, in parallel, for the nearest records in it.
+    /// Asks each store for the space and the size of the collection and, in parallel, for the nearest records in it.
     async fn search_stores(
         &self,
         stores: &Stores,
         collection: &CollectionName,
         query: QueryInput,
         options: &SearchOptions,
-    ) -> Result<(StoreResults<Space>, StoreReplies), SearchError> {
-        let spaces = std::pin::pin!(stores.spaces(collection));
+    ) -> Result<(StoreResults<CollectionInfo>, StoreReplies), SearchError> {
+        let infos = std::pin::pin!(stores.infos(collection));
         let replies = std::pin::pin!(self.embed_and_search(stores, collection, query, options));
         // An unknown collection is reported without waiting for the vector, and in preference to any other error.
-        Ok(match select(spaces, replies).await {
-            Either::Left((spaces, replies)) => (spaces?, replies.await?),
-            Either::Right((replies, spaces)) => (spaces.await?, replies?),
+        Ok(match select(infos, replies).await {
+            Either::Left((infos, replies)) => (infos?, replies.await?),
+            Either::Right((replies, infos)) => (infos.await?, replies?),
         })
     }
 
@@ -185,6 +217,7 @@ impl Search {
             Some(id) => Some(self.find_image(collection, id).await?),
             None => None,
         };
+        let kind = query.kind();
         let embedding = self.embed(query, like.as_ref(), &space).await?;
         let embed = start.elapsed();
         // The image in `like` is left out of the hits, at any rank, so the page is cut afterwards.
@@ -192,8 +225,16 @@ impl Search {
             if like.is_some() { (options.offset + options.limit + 1, 0) } else { (options.limit, options.offset) };
         let query = SearchQuery { embedding, limit, offset, filter: options.filter.clone() };
         let start = Instant::now();
-        let nearest = stores.nearest(collection, &query).await;
-        Ok(StoreReplies { space, like, query, nearest, embed, search: start.elapsed() })
+        let first = async {
+            let first = SearchQuery { limit: 1, offset: 0, ..query.clone() };
+            if query.offset > 0 { Some(stores.nearest(collection, &first).await) } else { None }
+        };
+        let (nearest, first, scale) = tokio::join!(
+            stores.nearest(collection, &query),
+            first,
+            self.calibration.prepare(stores, collection, &space, kind)
+        );
+        Ok(StoreReplies { space, like, query, kind, nearest, first, scale, embed, search: start.elapsed() })
     }
 
     /// Returns the stores that `provider=` names.
@@ -216,4 +257,11 @@ impl Search {
             }
         })
     }
+}
+
+/// Returns the best score among the hits of all stores, without the image that is searched for.
+fn best_score(results: &[(&'static str, Result<Vec<Hit>, IndexError>)], like: Option<&ImageRecord>) -> Option<f32> {
+    let hits = results.iter().filter_map(|(_, hits)| hits.as_ref().ok()).flatten();
+    let others = hits.filter(|hit| like.is_none_or(|like| hit.id != like.id));
+    others.map(|hit| hit.score).max_by(f32::total_cmp)
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{SearchError, UploadPermit};
+use crate::calibration::QueryKind;
 use crate::domain::Filter;
 
 /// What to search for. At least one field must be set.
@@ -14,6 +15,17 @@ pub struct QueryInput {
     pub image: Option<QueryImage>,
     /// The id of an indexed image of the collection. The image itself is left out of the hits.
     pub like: Option<String>,
+}
+
+impl QueryInput {
+    /// Returns what the query consists of.
+    pub(super) fn kind(&self) -> QueryKind {
+        match (&self.text, &self.image, &self.like) {
+            (Some(_), None, None) => QueryKind::Text,
+            (None, Some(_), None) | (None, None, Some(_)) => QueryKind::Image,
+            _ => QueryKind::Several,
+        }
+    }
 }
 
 /// An uploaded image.
@@ -40,6 +52,8 @@ pub struct SearchOptions {
     pub filter: Filter,
     /// The minimum score of a hit.
     pub min_score: Option<f32>,
+    /// The minimum relevance of a hit, 0 to 1.
+    pub min_relevance: Option<f32>,
 }
 
 /// The maximum number of hits in one reply.
@@ -82,6 +96,9 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
     if let Some(score) = options.min_score.filter(|score| !(-1.0..=1.0).contains(score)) {
         return invalid("min_score", format!("must be a number from -1 to 1, not {score}"));
     }
+    if let Some(relevance) = options.min_relevance.filter(|relevance| !(0.0..=1.0).contains(relevance)) {
+        return invalid("min_relevance", format!("must be a number from 0 to 1, not {relevance}"));
+    }
     match &options.filter.s3_prefix {
         Some(prefix) if !prefix.ends_with('/') => invalid("s3_prefix", format!("must end in `/`, not `{prefix}`")),
         _ => Ok(()),
@@ -100,6 +117,7 @@ mod tests {
             collection: "c".into(),
             filter: Filter::default(),
             min_score: None,
+            min_relevance: None,
         }
     }
 

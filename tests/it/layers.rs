@@ -50,7 +50,9 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "collections" => ports(&["domain", "resilience", "pipeline", "ledger", "jobs"]),
         "ray" => vec!["domain", "http", "jobs::placing::cluster"],
         "worker" => ports(&["domain", "http", "imaging", "resilience", "pipeline", "ledger", "jobs", "index::remote"]),
-        "search" | "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
+        "calibration" => ports(&["domain", "imaging", "demo"]),
+        "search" => ports(&["domain", "imaging", "resilience", "pipeline", "calibration"]),
+        "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
         "health" => ports(&["domain", "jobs"]),
         "api" => {
             vec!["domain", "ledger", "jobs", "collections", "search", "images", "health", "web", "server::BodyProgress"]
@@ -78,6 +80,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "ledger",
             "jobs",
             "collections",
+            "calibration",
             "search",
             "images",
             "health",

@@ -24,6 +24,9 @@ pub(super) struct SearchParams {
     /// Only results with at least this score, -1 to 1.
     #[param(minimum = -1, maximum = 1)]
     min_score: Option<f32>,
+    /// Only results with at least this relevance, 0 to 1; 0.5 and more is relevant.
+    #[param(minimum = 0, maximum = 1)]
+    min_relevance: Option<f32>,
     /// Number of results, 1 to 100.
     #[serde(default = "default_limit")]
     #[param(default = 10, minimum = 1, maximum = 100)]
@@ -88,6 +91,7 @@ impl SearchParams {
                 meta,
             },
             min_score: self.min_score,
+            min_relevance: self.min_relevance,
         })
     }
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::api::images::image_path;
 use crate::domain::{CollectionName, ImageFormat};
-use crate::search::{MergedHit, SearchResults};
+use crate::search::{MergedHit, Scale, SearchResults};
 
 /// The results of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -25,6 +25,10 @@ pub struct SearchReply {
     pub collection: String,
     /// The store that was searched, or `all`.
     pub provider: String,
+    /// Whether no image of the collection matches the search well: no `relevance` is 0.5 or more. Missing if the relevance
+    /// is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_good_match: Option<bool>,
     /// The results, best first.
     pub results: Vec<ResultReply>,
     /// Stores whose results are missing, and why.
@@ -53,6 +57,10 @@ pub struct ResultReply {
     pub id: String,
     /// Cosine similarity of query and image, -1 to 1.
     pub score: f32,
+    /// How likely it is that the image matches the search, 0 to 1; 0.5 and more is relevant. `null` if it is not known: while
+    /// the model is being calibrated, and for a search by several texts or images.
+    #[schema(minimum = 0, maximum = 1)]
+    pub relevance: Option<f32>,
     /// The key of the object.
     pub s3_key: String,
     /// The URI of the object: `s3://bucket/key`.
@@ -92,7 +100,8 @@ impl SearchReply {
     pub(super) fn new(answer: SearchResults, input: SearchInput) -> Self {
         let several = answer.provider == "all";
         let same_as = answer.same_as.as_deref();
-        let reply = |found| ResultReply::new(&answer.collection, found, several, same_as);
+        let scale = answer.scale.as_ref().ok();
+        let reply = |found| ResultReply::new(&answer.collection, found, scale, several, same_as);
         let mut results: Vec<_> = answer.hits.into_iter().map(reply).collect();
         // Images with the same bytes come before images that only look the same.
         results.sort_by_key(|result| result.identical == Some(false));
@@ -105,6 +114,7 @@ impl SearchReply {
             model: answer.model,
             collection: answer.collection.to_string(),
             provider: answer.provider.to_owned(),
+            no_good_match: answer.no_good_match,
             total: results.len(),
             results,
             warnings: answer.warnings,
@@ -117,6 +127,7 @@ impl ResultReply {
     fn new(
         collection: &CollectionName,
         MergedHit { hit, stores }: MergedHit,
+        scale: Option<&Scale>,
         several: bool,
         same_as: Option<&str>,
     ) -> Self {
@@ -127,6 +138,7 @@ impl ResultReply {
             original: image_path(&hit.id, "original", collection),
             id: hit.id.to_string(),
             score: hit.score,
+            relevance: scale.map(|scale| scale.relevance(hit.score)),
             s3_key: payload.s3_key,
             s3_uri: payload.s3_uri.to_string(),
             format: payload.format.to_string(),

@@ -52,15 +52,15 @@ impl Stores {
         join_all(requests).await
     }
 
-    /// Returns for each store the space of the collection there, or why it is unknown.
+    /// Returns for each store the space and size of the collection there, or why they are unknown.
     ///
     /// # Errors
     /// Returns an [`IndexError`] if no store has the collection, or every store fails.
-    pub async fn spaces(&self, collection: &CollectionName) -> Result<StoreResults<Space>, IndexError> {
+    pub async fn infos(&self, collection: &CollectionName) -> Result<StoreResults<CollectionInfo>, IndexError> {
         let unknown = || IndexError::UnknownCollection(collection.clone());
         let request = |store: Store| async move {
             let info = store.describe(collection).await.and_then(|info| info.ok_or_else(unknown));
-            (store.name(), info.map(|info| info.space))
+            (store.name(), info)
         };
         unless_all_failed(join_all(self.iter().cloned().map(request)).await)
     }
@@ -82,13 +82,13 @@ impl Stores {
     /// Returns an [`IndexError`] if no store is left.
     pub fn merge(
         &self,
-        spaces: StoreResults<Space>,
+        infos: StoreResults<CollectionInfo>,
         nearest: StoreResults<Vec<Hit>>,
         space: &Space,
         query: &SearchQuery,
     ) -> Result<Merged<Vec<MergedHit>>, IndexError> {
-        let results = spaces.into_iter().zip(nearest).map(|((store, stored), (_, hits))| {
-            let same = stored.and_then(|stored| Ok(stored.admits(space)?));
+        let results = infos.into_iter().zip(nearest).map(|((store, info), (_, hits))| {
+            let same = info.and_then(|info| Ok(info.space.admits(space)?));
             (store, same.and(hits))
         });
         let has_several = self.iter().nth(1).is_some();

@@ -34,9 +34,9 @@ impl TwoStores {
 
     /// Returns the keys and the stores that have them.
     async fn search_in(&self, query: &SearchQuery, space: &Space) -> Result<Merged<Vec<(String, String)>>, IndexError> {
-        let spaces = self.stores.spaces(&self.collection).await?;
+        let infos = self.stores.infos(&self.collection).await?;
         let nearest = self.stores.nearest(&self.collection, query).await;
-        let merged = self.stores.merge(spaces, nearest, space, query)?;
+        let merged = self.stores.merge(infos, nearest, space, query)?;
         let value = merged.value.into_iter().map(|found| (found.hit.payload.s3_key, found.stores.join(",")));
         Ok(Merged { value: value.collect(), warnings: merged.warnings })
     }

@@ -1,7 +1,9 @@
 //! The bytes of all images that are uploaded at one time have a limit.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use glimpse::calibration::Calibration;
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
 use glimpse::search::{Search, SearchError};
@@ -13,7 +15,9 @@ const MEGABYTE: u64 = 1024 * 1024;
 #[tokio::test(start_paused = true)]
 async fn concurrent_uploads_share_a_limit_of_bytes() {
     let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
-    let search = Search::new(Arc::new(MeanProvider::default()), stores, ImagingSettings::default().limits());
+    let provider = Arc::new(MeanProvider::default());
+    let calibration = Calibration::new(provider.clone(), PathBuf::new(), false);
+    let search = Search::new(provider, stores, calibration, ImagingSettings::default().limits());
     // 50 MB is the limit of one image; an image of unknown size counts as that.
     let (one, unknown) =
         (search.admit_upload(Some(50 * MEGABYTE)).await.unwrap(), search.admit_upload(None).await.unwrap());

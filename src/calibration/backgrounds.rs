@@ -1,0 +1,120 @@
+//! Samples of collections. Ids are hashes of addresses, so the records with the smallest ids are a random sample, and the
+//! same one in every store.
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use lru::LruCache;
+use tokio::time::Instant;
+
+use super::calibrated::Calibrated;
+use super::fit::{TextFit, Vectors};
+use super::scale::Background;
+use crate::domain::{CollectionName, Embedding, ImageId};
+use crate::index::{IndexError, Stores};
+use crate::lock::lock;
+
+/// Number of records in a sample, and of records in one request.
+const SAMPLE: usize = 512;
+const REQUEST: usize = 128;
+/// Maximum time for a sample. A search does not wait longer for it.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a sample is used, and how long the empty one after a failure.
+const MAX_AGE: Duration = Duration::from_hours(1);
+const RETRY_DELAY: Duration = Duration::from_secs(30);
+/// Number of collections whose samples are kept; each has about a megabyte.
+const MAX_COLLECTIONS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
+
+/// The samples of the collections that were searched last.
+pub(super) struct Backgrounds(Mutex<LruCache<CollectionName, Arc<Slot>>>);
+
+impl Default for Backgrounds {
+    fn default() -> Self {
+        Self(Mutex::new(LruCache::new(MAX_COLLECTIONS)))
+    }
+}
+
+/// The sample of one collection. One search takes it; others wait for it.
+#[derive(Default)]
+struct Slot(tokio::sync::Mutex<Option<Taken>>);
+
+#[derive(Clone)]
+struct Taken {
+    background: Arc<Background>,
+    calibrated: Arc<Calibrated>,
+    records: u64,
+    until: Instant,
+}
+
+impl Backgrounds {
+    /// Returns the background of a collection. If its sample cannot be taken, it has only the built-in images.
+    pub(super) async fn get(
+        &self,
+        stores: &Stores,
+        collection: &CollectionName,
+        calibrated: &Arc<Calibrated>,
+        fit: &TextFit,
+    ) -> Arc<Background> {
+        let slot = lock(&self.0).get_or_insert(collection.clone(), Arc::default).clone();
+        let mut taken = slot.0.lock().await;
+        let now = Instant::now();
+        let valid = |taken: &&Taken| taken.until > now && Arc::ptr_eq(&taken.calibrated, calibrated);
+        if let Some(valid) = taken.as_ref().filter(valid) {
+            return valid.background.clone();
+        }
+        let sample = tokio::time::timeout(TIMEOUT, take_sample(stores, collection)).await;
+        let (vectors, records, until) = match sample {
+            Ok(Ok((vectors, records))) => (vectors, records, now + MAX_AGE),
+            failed => {
+                let error = failed.map_or_else(
+                    |_| "it took too long".to_owned(),
+                    |failed| failed.map_or_else(|error| error.to_string(), |_| String::new()),
+                );
+                tracing::warn!(%collection, error, "no sample of a collection could be taken; relevance is less exact");
+                (Vec::new(), 0, now + RETRY_DELAY)
+            }
+        };
+        let vectors = if vectors.is_empty() { Vectors::new(calibrated.images.dimension) } else { vectors[..].into() };
+        let background = Background::new(fit, vectors, &calibrated.images, &calibrated.unrelated, records);
+        let background = Arc::new(background);
+        *taken = Some(Taken { background: background.clone(), calibrated: calibrated.clone(), records, until });
+        background
+    }
+
+    /// Discards the sample if the collection has twice or half as many records as then.
+    pub(super) fn report_size(&self, collection: &CollectionName, records: u64) {
+        let mut slots = lock(&self.0);
+        let Some(slot) = slots.peek(collection) else { return };
+        let is_outdated = slot.0.try_lock().is_ok_and(|taken| {
+            taken.as_ref().is_some_and(|taken| records > taken.records.saturating_mul(2) || records < taken.records / 2)
+        });
+        if is_outdated {
+            slots.pop(collection);
+        }
+    }
+}
+
+/// Returns the vectors of the sample, and the number of records, from the first store that has the collection.
+async fn take_sample(stores: &Stores, collection: &CollectionName) -> Result<(Vec<Embedding>, u64), IndexError> {
+    let mut failure = IndexError::UnknownCollection(collection.clone());
+    for store in stores.iter() {
+        let info = match store.describe(collection).await {
+            Ok(Some(info)) => info,
+            Ok(None) => continue,
+            Err(error) => {
+                failure = error;
+                continue;
+            }
+        };
+        let ids: Vec<ImageId> = store.scan(collection).take(SAMPLE).try_collect().await?;
+        let mut vectors = Vec::with_capacity(ids.len());
+        for ids in ids.chunks(REQUEST) {
+            let records = store.get(collection, ids).await?;
+            vectors.extend(records.into_iter().map(|record| record.embedding));
+        }
+        return Ok((vectors, info.count));
+    }
+    Err(failure)
+}

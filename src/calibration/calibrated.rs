@@ -1,0 +1,164 @@
+//! The result of a calibration, and how it is made and stored.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest, Sha256};
+
+use super::fit::{ImageFit, TextFit, Vectors};
+use super::inputs::{self, UNRELATED};
+use crate::domain::{Embedding, Space};
+use crate::embed::{EmbedError, ImageEmbeddingProvider};
+
+/// The calibration of the built-in model, which tests compare with a new one.
+const BUILT_IN: &[u8] = include_bytes!("../../models/glimpse-mini-1/calibration.json");
+/// The largest file that is read: ten times that of a model with 1,024 numbers in a vector.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// Number of images in one call of the provider.
+const BATCH: usize = 8;
+
+/// The fits of one space, with the vectors that the backgrounds of collections need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Calibrated {
+    /// Raised with every change of the inputs or the formulas, so that old files are not used.
+    version: u32,
+    pub(super) space: Space,
+    /// `None` for a model without a text tower.
+    pub(super) text: Option<TextFit>,
+    pub(super) image: ImageFit,
+    pub(super) images: Vectors,
+    pub(super) unrelated: Vectors,
+}
+
+const VERSION: u32 = 1;
+
+/// A failed calibration.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CalibrationError {
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    #[error(transparent)]
+    Input(#[from] inputs::InputError),
+    #[error("the preparation of the images panicked")]
+    Panicked,
+}
+
+impl Calibrated {
+    /// Embeds the inputs and fits to them: 156 images in batches of at most 8, and 89 texts.
+    pub(super) async fn measure(
+        provider: &dyn ImageEmbeddingProvider,
+        space: &Space,
+    ) -> Result<Self, CalibrationError> {
+        let preprocessing = provider.preprocessing();
+        let inputs = tokio::task::spawn_blocking(move || inputs::images(&preprocessing));
+        let inputs = inputs.await.map_err(|_| CalibrationError::Panicked)??;
+        let (mut images, mut copies, mut originals) =
+            (Vectors::new(space.dimension), Vectors::new(space.dimension), Vec::new());
+        let batch = provider.max_per_call().map_or(BATCH, |max| max.get().min(BATCH));
+        for batch in inputs.chunks(batch) {
+            let prepared: Vec<_> = batch.iter().map(|input| input.prepared.clone()).collect();
+            for (input, vector) in batch.iter().zip(provider.embed_image_batch(&prepared).await?) {
+                if input.is_copy {
+                    copies.push(vector.as_slice());
+                    originals.push(input.image);
+                } else {
+                    images.push(vector.as_slice());
+                }
+            }
+        }
+        let mut unrelated = Vectors::new(space.dimension);
+        let text = match embed_texts(provider, UNRELATED.into_iter(), &mut unrelated).await {
+            Ok(()) => {
+                let mut queries = Vectors::new(space.dimension);
+                let known = inputs::known_queries();
+                embed_texts(provider, known.iter().map(|query| query.text.as_str()), &mut queries).await?;
+                let answers: Vec<_> = known.into_iter().map(|query| query.answers).collect();
+                Some(TextFit::new(&images, &queries, &answers, &unrelated))
+            }
+            Err(EmbedError::Unsupported) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let image = ImageFit::new(&images, &copies, &originals);
+        Ok(Self { version: VERSION, space: space.clone(), text, image, images, unrelated })
+    }
+
+    /// Returns the stored calibration of a space: that of the built-in model, or a file in `folder`.
+    pub(super) fn load(folder: &Path, space: &Space) -> Option<Self> {
+        let fits = |stored: &Self| stored.version == VERSION && stored.space.admits(space).is_ok();
+        let built_in = || serde_json::from_slice(BUILT_IN).ok().filter(fits);
+        let path = file(folder, space);
+        let is_small = path.metadata().is_ok_and(|file| file.len() <= MAX_FILE_BYTES);
+        let stored = || serde_json::from_slice(&std::fs::read(path).ok().filter(|_| is_small)?).ok().filter(fits);
+        built_in().or_else(stored)
+    }
+
+    /// Writes the file of a space.
+    ///
+    /// # Errors
+    /// The error of the file system.
+    pub(super) fn store(&self, folder: &Path) -> std::io::Result<()> {
+        std::fs::create_dir_all(folder)?;
+        let path = file(folder, &self.space);
+        let incomplete = path.with_extension("incomplete");
+        std::fs::write(&incomplete, self.to_json())?;
+        std::fs::rename(incomplete, path)
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// The file of a space. Spaces of the same name replace each other's file.
+fn file(folder: &Path, space: &Space) -> PathBuf {
+    let name = hex::encode(&Sha256::digest(space.name())[..8]);
+    folder.join(format!("{name}.json"))
+}
+
+async fn embed_texts(
+    provider: &dyn ImageEmbeddingProvider,
+    texts: impl Iterator<Item = &str>,
+    vectors: &mut Vectors,
+) -> Result<(), EmbedError> {
+    for text in texts {
+        vectors.push(provider.embed_text(text).await?.as_slice());
+    }
+    Ok(())
+}
+
+impl From<&[Embedding]> for Vectors {
+    fn from(embeddings: &[Embedding]) -> Self {
+        let mut vectors = Self::new(embeddings.first().map_or(0, Embedding::dimension));
+        embeddings.iter().for_each(|embedding| vectors.push(embedding.as_slice()));
+        vectors
+    }
+}
+
+/// As it is written: the numbers as little-endian bytes in base64.
+#[derive(Serialize, Deserialize)]
+struct WrittenVectors {
+    dimension: usize,
+    base64: String,
+}
+
+impl Serialize for Vectors {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+        WrittenVectors { dimension: self.dimension, base64: STANDARD.encode(bytes) }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Vectors {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let WrittenVectors { dimension, base64 } = WrittenVectors::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(base64).map_err(de::Error::custom)?;
+        let (numbers, rest) = bytes.as_chunks::<4>();
+        let numbers: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        if !rest.is_empty() || dimension == 0 && !numbers.is_empty() || numbers.len() % dimension.max(1) != 0 {
+            return Err(de::Error::custom("the vectors are not whole"));
+        }
+        Ok(Self { dimension, numbers })
+    }
+}

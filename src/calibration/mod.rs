@@ -1,0 +1,222 @@
+//! Relevance: what a cosine of one model means. The cosine of "a cat" and a rocket is 0.007 with one model and 0.2 with
+//! another, so a score alone does not say whether a hit is of any use. This module converts it to a number from 0 to 1,
+//! where 0.5 and more is relevant.
+//!
+//! [`Calibration`] measures each space once with the built-in images and texts ([`fit`]), takes a sample of each
+//! collection ([`backgrounds`]), and gives each query its [`Scale`].
+
+mod backgrounds;
+mod calibrated;
+mod fit;
+mod inputs;
+mod logistic;
+mod scale;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{CollectionName, Embedding, Space};
+use crate::embed::ImageEmbeddingProvider;
+use crate::index::Stores;
+use crate::lock::lock;
+
+use backgrounds::Backgrounds;
+use calibrated::{Calibrated, CalibrationError};
+pub use scale::{RELEVANT, Scale};
+
+/// How long the calibration waits before it tries again after a failure.
+const RETRY_DELAY: Duration = Duration::from_mins(5);
+/// How long it waits for a provider that is not usable.
+const PROVIDER_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// Why the relevance of hits is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRelevance {
+    /// The calibration has not ended.
+    #[error("the model is being calibrated; try again later")]
+    Running,
+    /// The calibration failed.
+    #[error("the calibration of the model failed, and is repeated later: {0}")]
+    Failed(String),
+    /// Calibration is off and there is no stored one.
+    #[error("the model is not calibrated, because GLIMPSE_CALIBRATE is false")]
+    Off,
+    /// The model has no text tower.
+    #[error("the model has no vectors of texts")]
+    NoTexts,
+    /// A query of several parts has no relevance.
+    #[error("a query of several parts has no relevance; use min_score")]
+    SeveralParts,
+}
+
+/// What a query consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryKind {
+    /// One text.
+    Text,
+    /// One image.
+    Image,
+    /// Several texts or images.
+    Several,
+}
+
+/// The calibration of the provider in use. Clones share it.
+#[derive(Clone)]
+pub struct Calibration(Arc<Shared>);
+
+struct Shared {
+    provider: Arc<dyn ImageEmbeddingProvider>,
+    folder: PathBuf,
+    is_on: bool,
+    state: Mutex<Result<Arc<Calibrated>, NoRelevance>>,
+    /// Notified if a search finds that the space of the provider is another one.
+    changed: Notify,
+    backgrounds: Backgrounds,
+}
+
+impl std::fmt::Debug for Calibration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calibration").field("folder", &self.0.folder).finish_non_exhaustive()
+    }
+}
+
+impl Calibration {
+    /// Creates the calibration of a provider. Its results are stored in `folder`. If `is_on` is false, only stored
+    /// results are used.
+    pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, folder: PathBuf, is_on: bool) -> Self {
+        Self(Arc::new(Shared {
+            provider,
+            folder,
+            is_on,
+            state: Mutex::new(Err(NoRelevance::Running)),
+            changed: Notify::new(),
+            backgrounds: Backgrounds::default(),
+        }))
+    }
+
+    /// Calibrates each space of the provider when it is first used, until `end`.
+    pub async fn keep(&self, end: CancellationToken) {
+        let keep = async {
+            loop {
+                let Ok(space) = self.0.provider.space().await else {
+                    tokio::time::sleep(PROVIDER_RETRY_DELAY).await;
+                    continue;
+                };
+                if self.current(&space).is_err() {
+                    let outcome = self.calibrate(&space).await;
+                    let is_failure = matches!(outcome, Err(NoRelevance::Failed(_)));
+                    *lock(&self.0.state) = outcome;
+                    if is_failure {
+                        tokio::time::sleep(RETRY_DELAY).await;
+                        continue;
+                    }
+                }
+                self.0.changed.notified().await;
+            }
+        };
+        end.run_until_cancelled(keep).await;
+    }
+
+    /// Loads the calibration of a space, or measures it.
+    async fn calibrate(&self, space: &Space) -> Result<Arc<Calibrated>, NoRelevance> {
+        if let Some(stored) = Calibrated::load(&self.0.folder, space) {
+            return Ok(Arc::new(stored));
+        }
+        if !self.0.is_on {
+            return Err(NoRelevance::Off);
+        }
+        *lock(&self.0.state) = Err(NoRelevance::Running);
+        let start = Instant::now();
+        let measured = Calibrated::measure(&*self.0.provider, space).await.map_err(|error| {
+            tracing::error!(%error, space = space.name(), "the calibration of the model failed; the next one is in 5 minutes");
+            match error {
+                CalibrationError::Embed(error) => NoRelevance::Failed(error.to_string()),
+                error => NoRelevance::Failed(error.to_string()),
+            }
+        })?;
+        let is_usable = measured.text.as_ref().is_none_or(|text| text.usable) && measured.image.usable;
+        let seconds = start.elapsed().as_secs_f64();
+        tracing::info!(space = space.name(), is_usable, seconds, "the model is calibrated");
+        if let Err(error) = measured.store(&self.0.folder) {
+            tracing::warn!(%error, "the calibration cannot be stored; the next start repeats it");
+        }
+        Ok(Arc::new(measured))
+    }
+
+    /// Returns the calibration of `space`, or why there is none.
+    fn current(&self, space: &Space) -> Result<Arc<Calibrated>, NoRelevance> {
+        let current = lock(&self.0.state).clone()?;
+        if current.space.admits(space).is_err() {
+            self.0.changed.notify_one();
+            return Err(NoRelevance::Running);
+        }
+        Ok(current)
+    }
+
+    /// Prepares the scale of a query in a collection. The first query of a collection takes a sample of it.
+    ///
+    /// # Errors
+    /// [`NoRelevance`] if there is no scale for this query.
+    pub async fn prepare(
+        &self,
+        stores: &Stores,
+        collection: &CollectionName,
+        space: &Space,
+        kind: QueryKind,
+    ) -> Result<PreparedScale, NoRelevance> {
+        let calibrated = self.current(space)?;
+        match kind {
+            QueryKind::Several => Err(NoRelevance::SeveralParts),
+            QueryKind::Image => Ok(PreparedScale { calibrated, background: None }),
+            QueryKind::Text => {
+                let fit = calibrated.text.as_ref().ok_or(NoRelevance::NoTexts)?;
+                let background = match fit.usable {
+                    true => Some(self.0.backgrounds.get(stores, collection, &calibrated, fit).await),
+                    false => None,
+                };
+                Ok(PreparedScale { calibrated, background })
+            }
+        }
+    }
+
+    /// Tells how many records a collection has now. If it has grown or shrunk to another size, the next search takes
+    /// another sample.
+    pub fn report_size(&self, collection: &CollectionName, records: u64) {
+        self.0.backgrounds.report_size(collection, records);
+    }
+}
+
+/// A scale that needs the cosine of the best hit.
+#[derive(Clone, Debug)]
+pub struct PreparedScale {
+    calibrated: Arc<Calibrated>,
+    background: Option<Arc<scale::Background>>,
+}
+
+impl PreparedScale {
+    /// Returns the scale of a query. `best` is the cosine of the best hit of the whole search, not only of its page.
+    pub fn with_best(&self, kind: QueryKind, query: &Embedding, best: f32) -> Scale {
+        match (kind, &self.calibrated.text, &self.background) {
+            (QueryKind::Text, Some(fit), Some(background)) => {
+                Scale::for_text(fit, background, query.as_slice(), f64::from(best))
+            }
+            (QueryKind::Text, _, _) => Scale::Constant(fit::TEXT_PRIOR),
+            (QueryKind::Image | QueryKind::Several, _, _) => Scale::for_image(&self.calibrated.image),
+        }
+    }
+}
+
+/// Measures a provider anew and returns the file of the result, for the file of the built-in model.
+///
+/// # Errors
+/// A message if a call of the provider fails.
+pub async fn measured_file(provider: &dyn ImageEmbeddingProvider) -> Result<String, String> {
+    let space = provider.space().await.map_err(|error| error.to_string())?;
+    let measured = Calibrated::measure(provider, &space).await.map_err(|error| error.to_string())?;
+    Ok(measured.to_json())
+}
