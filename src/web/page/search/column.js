@@ -3,7 +3,7 @@
 import { ApiError } from "../api.js";
 import { button, el, notice } from "../dom.js";
 import { formatNumber } from "../format.js";
-import { rankMarks } from "./compare.js";
+import * as compare from "./compare.js";
 import { Grid } from "./grid.js";
 import { fetchResults, PAGE_SIZE } from "./request.js";
 import { openViewer } from "./viewer.js";
@@ -25,13 +25,15 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   const label = otherStore ? `Results of ${store}` : "Results";
   const grid = new Grid((index) => openViewer(grid, index, { query, navigate }), label);
   const end = el("div", { class: "end" });
-  const element = el("section", {}, otherStore ? el("h2", {}, store) : null, grid.list, end);
+  const element = el("section", {}, otherStore ? el("h2", {}, store) : null, grid.element, end);
   const pageSize = Math.min(PAGE_SIZE, Number(query.limit) || PAGE_SIZE);
   const results = reply?.results ?? [];
-  grid.append(results, otherStore && otherReply ? marksFor(results, otherReply.results, otherStore, pageSize) : []);
-
+  const marks = otherStore && otherReply ? marksFor(results, otherReply.results, otherStore, pageSize) : [];
   let hasMore = results.length === pageSize && !query.limit && !otherStore;
   let loading = false;
+  if (reply?.no_good_match && results.length) grid.showNoGoodMatch();
+  append(results, marks);
+
   const observer = new IntersectionObserver(
     (entries) => {
       if (entries.at(-1)?.isIntersecting) loadMore();
@@ -41,14 +43,29 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   observer.observe(end);
   signal.addEventListener("abort", () => observer.disconnect());
   grid.loadMore = loadMore;
+  grid.onToggle = hideEndIfFolded;
+
+  /**
+   * @param {ResultReply[]} next
+   * @param {import("./compare.js").Mark[]} [rankMarks]
+   */
+  function append(next, rankMarks) {
+    grid.append(next, { complete: !hasMore, rankMarks });
+    hideEndIfFolded();
+  }
+
+  /** A hidden end is never in view: less relevant results load only after the user has opened the fold. */
+  function hideEndIfFolded() {
+    end.hidden = grid.folded;
+  }
 
   async function loadMore() {
-    if (!hasMore || loading) return false;
+    if (!hasMore || loading || grid.folded) return false;
     loading = true;
     try {
       const next = await fetchResults(query, store, grid.results.length, signal);
-      grid.append(next.results);
-      hasMore = next.results.length === pageSize && grid.results.length + pageSize <= MAX_RESULTS;
+      hasMore = next.results.length === pageSize && grid.results.length + next.results.length + pageSize <= MAX_RESULTS;
+      append(next.results);
       return next.results.length > 0;
     } catch (error) {
       hasMore = false;
@@ -82,5 +99,5 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
  * @param {number} pageSize
  */
 function marksFor(results, others, otherStore, pageSize) {
-  return rankMarks(results, others, otherStore, others.length === pageSize);
+  return compare.rankMarks(results, others, otherStore, others.length === pageSize);
 }

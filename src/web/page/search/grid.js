@@ -1,20 +1,16 @@
 // A justified grid: each row is as wide as the page, and each image keeps its aspect ratio. The size of each tile is known
 // before its image has loaded, so that nothing moves while images load.
+// Less relevant images are in a list of their own, below a line; it is hidden until the user opens it.
 
 import { el } from "../dom.js";
+import { createFold, isLessRelevant, NO_GOOD_MATCH } from "./relevance.js";
+import { createTile, resizeTile } from "./tile.js";
+
+/** @typedef {import("./tile.js").Tile} Tile */
 
 const GAP = 8;
-const LABEL_HEIGHT = 34;
-/** Aspect ratios outside these bounds are shown within them, with empty space beside the image. */
-const MIN_RATIO = 0.45;
-const MAX_RATIO = 3.2;
 /** The number of images that load at once; the others load when they are near the viewport. */
 const EAGER_IMAGES = 24;
-
-/** @param {ResultReply} result */
-function tileRatio({ width, height }) {
-  return Math.min(MAX_RATIO, Math.max(MIN_RATIO, (width || 1) / (height || 1)));
-}
 
 /** @param {number} width The width of the grid. */
 function targetRowHeight(width) {
@@ -22,17 +18,8 @@ function targetRowHeight(width) {
   return width < 1800 ? 190 : 236;
 }
 
-/**
- * @typedef {object} Tile
- * @property {HTMLLIElement} item
- * @property {HTMLButtonElement} button
- * @property {HTMLElement} media The image, or the text in its place.
- * @property {HTMLElement} bar
- * @property {number} ratio
- */
-
 export class Grid {
-  list;
+  element;
   /** @type {ResultReply[]} */
   results = [];
   /**
@@ -40,9 +27,23 @@ export class Grid {
    * @type {() => Promise<boolean>}
    */
   loadMore = async () => false;
+  /**
+   * Called if the user opens or closes the fold.
+   * @type {() => void}
+   */
+  onToggle = () => {};
   /** @type {Tile[]} */
   #tiles = [];
+  /** The number of images above the line. */
+  #relevantCount = 0;
+  /** Whether all less relevant results are loaded. */
+  #complete = false;
+  #open = false;
   #onOpen;
+  #relevant;
+  #lessRelevant;
+  #message = el("p", { class: "no-match", hidden: true }, `${NO_GOOD_MATCH} The nearest ones are below.`);
+  #fold = createFold(() => this.#toggle());
   #observer = new ResizeObserver(() => this.layout());
 
   /**
@@ -51,83 +52,86 @@ export class Grid {
    */
   constructor(onOpen, label) {
     this.#onOpen = onOpen;
-    this.list = el("ul", {
-      class: "grid",
-      "aria-label": label,
-      onkeydown: (event) => this.#moveFocus(event),
-    });
-    this.#observer.observe(this.list);
+    this.#relevant = el("ul", { class: "grid", "aria-label": label });
+    this.#lessRelevant = el("ul", { class: "grid", "aria-label": `${label}, less relevant`, hidden: true });
+    this.element = el(
+      "div",
+      { onkeydown: (event) => this.#moveFocus(event) },
+      this.#message,
+      this.#relevant,
+      this.#fold.element,
+      this.#lessRelevant,
+    );
+    this.#observer.observe(this.element);
+  }
+
+  /** The number of images that the user can see: those above the line, or all if the fold is open. */
+  get shownCount() {
+    return this.#open ? this.results.length : this.#relevantCount;
+  }
+
+  /** Whether there are less relevant images, and the user has not opened them. */
+  get folded() {
+    return this.shownCount < this.results.length;
+  }
+
+  /** Shows that no result is relevant. Call this before the first results are appended. */
+  showNoGoodMatch() {
+    this.#message.hidden = false;
   }
 
   /**
    * @param {ResultReply[]} results
-   * @param {import("./compare.js").Mark[]} [rankMarks] One for each result, if two stores are compared.
+   * @param {object} options
+   * @param {boolean} options.complete Whether these are the last results.
+   * @param {import("./compare.js").Mark[]} [options.rankMarks] One for each result, if two stores are compared.
    */
-  append(results, rankMarks = []) {
+  append(results, { complete, rankMarks = [] }) {
+    this.#complete = complete;
     for (const [position, result] of results.entries()) {
       const marks = rankMarks[position] ? [rankMarks[position]] : [];
       if (result.identical) marks.push({ kind: "same", label: "same file" });
-      const tile = this.#createTile(result, this.results.length, marks);
-      this.results.push(result);
-      this.#tiles.push(tile);
-      this.list.append(tile.item);
+      this.#appendTile(result, marks);
     }
+    this.#showFold();
     this.#scaleBars();
     this.layout();
   }
 
   /**
    * @param {ResultReply} result
-   * @param {number} index
    * @param {import("./compare.js").Mark[]} marks
-   * @returns {Tile}
    */
-  #createTile(result, index, marks) {
-    const image = el("img", {
-      src: result.thumbnail,
-      alt: "",
-      loading: index < EAGER_IMAGES ? "eager" : "lazy",
-      decoding: "async",
-      draggable: false,
+  #appendTile(result, marks) {
+    const index = this.results.length;
+    // The results are sorted: all that follow a less relevant one are less relevant.
+    const folded = this.#relevantCount < index || !this.#message.hidden || isLessRelevant(result);
+    const tile = createTile(result, {
+      index,
+      marks,
+      eager: index < EAGER_IMAGES && !folded,
+      onOpen: () => this.#onOpen(index),
+      onFocus: () => this.#setTabStop(index),
     });
-    const barFill = el("span");
-    const score = result.score.toFixed(3);
-    // The accessible name contains the visible label, so that users of speech input can say what they see.
-    const visible = [score, ...marks.map(({ label }) => label)].join(" ");
-    const explanations = marks.flatMap(({ explanation }) => explanation ?? []);
-    const element = el(
-      "button",
-      {
-        type: "button",
-        class: "hit",
-        title: result.s3_key,
-        "aria-label": [result.s3_key, `score ${visible}`, `result ${index + 1}`, ...explanations].join(", "),
-        tabIndex: index === 0 ? 0 : -1,
-        onclick: () => this.#onOpen(index),
-        onfocus: () => this.#setTabStop(index),
-      },
-      image,
-      el(
-        "span",
-        { class: "score" },
-        el("span", { class: "bar" }, barFill),
-        el("span", {}, score),
-        marks.map(({ kind, label, explanation }) => [
-          " ",
-          el("span", { class: `mark ${kind}`, title: explanation }, label),
-        ]),
-      ),
-    );
-    /** @type {Tile} */
-    const tile = {
-      item: el("li", {}, element),
-      button: element,
-      media: image,
-      bar: barFill,
-      ratio: tileRatio(result),
-    };
-    image.addEventListener("error", () => replaceMissingImage(tile, result), { once: true });
-    return tile;
+    this.results.push(result);
+    this.#tiles.push(tile);
+    if (!folded) this.#relevantCount += 1;
+    const list = folded ? this.#lessRelevant : this.#relevant;
+    list.append(tile.item);
+    if (list.firstChild === tile.item) tile.button.tabIndex = 0;
+  }
+
+  #toggle() {
+    this.#open = !this.#open;
+    this.#showFold();
+    this.layout();
+    this.onToggle();
+  }
+
+  #showFold() {
+    const count = this.results.length - this.#relevantCount;
+    this.#fold.show(count && !this.#complete ? null : count, this.#open);
+    this.#lessRelevant.hidden = count === 0 || !this.#open;
   }
 
   /** Scales the bars to the range of the scores: cosines of good and bad results differ by little. */
@@ -144,45 +148,30 @@ export class Grid {
   /** Sets the size of each tile for the current width of the grid. */
   layout() {
     // Not `clientWidth`, which rounds up: one pixel too many wraps every row.
-    const width = Math.floor(this.list.getBoundingClientRect().width);
+    const width = Math.floor(this.element.getBoundingClientRect().width);
     if (!width) return;
-    const target = targetRowHeight(width);
-    /** @param {number} count @param {number} ratios The height of a full row with this many tiles. */
-    const rowHeight = (count, ratios) => (width - GAP * (count - 1)) / ratios;
-    /** @type {Tile[]} */
-    let row = [];
-    let ratios = 0;
-    /** @param {number} height */
-    const finishRow = (height) => {
-      for (const tile of row) resizeTile(tile, height);
-      row = [];
-      ratios = 0;
-    };
-    for (const tile of this.#tiles) {
-      const without = rowHeight(row.length, ratios);
-      const withTile = rowHeight(row.length + 1, ratios + tile.ratio);
-      // A wide tile would make narrow ones before it tiny: the row ends before it if that height is nearer to the target.
-      if (row.length && target / withTile > Math.max(1, without / target)) finishRow(without);
-      row.push(tile);
-      ratios += tile.ratio;
-      const height = rowHeight(row.length, ratios);
-      if (height <= target) finishRow(height);
-    }
-    if (row.length) finishRow(Math.min(target, rowHeight(row.length, ratios)));
+    layoutRows(this.#tiles.slice(0, this.#relevantCount), width);
+    layoutRows(this.#tiles.slice(this.#relevantCount), width);
   }
 
   /**
-   * Makes one tile reachable by the tab key; the arrow keys lead to the others.
+   * Makes one tile of its list reachable by the tab key; the arrow keys lead to the others.
    * @param {number} index
    */
   #setTabStop(index) {
-    for (const tile of this.#tiles) tile.button.tabIndex = -1;
-    this.#tiles[index].button.tabIndex = 0;
+    const { item } = this.#tiles[index];
+    for (const tile of this.#tiles) {
+      if (tile.item.parentNode === item.parentNode) tile.button.tabIndex = tile.item === item ? 0 : -1;
+    }
   }
 
-  /** @param {number} index */
+  /**
+   * Moves the focus to an image, or to the button that shows the images if none is shown.
+   * @param {number} index
+   */
   focus(index) {
-    this.#tiles[Math.max(0, Math.min(index, this.#tiles.length - 1))]?.button.focus();
+    if (this.shownCount) this.#tiles[Math.max(0, Math.min(index, this.shownCount - 1))].button.focus();
+    else this.#fold.focus();
   }
 
   /** @param {KeyboardEvent} event */
@@ -192,7 +181,7 @@ export class Grid {
     const next = this.#nextIndex(index, event.key);
     if (next === null) return;
     event.preventDefault();
-    if (next >= 0 && next < this.#tiles.length) this.focus(next);
+    if (next >= 0 && next < this.shownCount) this.focus(next);
   }
 
   /**
@@ -209,7 +198,7 @@ export class Grid {
       case "Home":
         return 0;
       case "End":
-        return this.#tiles.length - 1;
+        return this.shownCount - 1;
       case "ArrowUp":
         return this.#nearestInNextRow(index, -1);
       case "ArrowDown":
@@ -230,7 +219,7 @@ export class Grid {
     let nearest = -1;
     let minDistance = Number.POSITIVE_INFINITY;
     let rowTop = null;
-    for (let other = index + step; other >= 0 && other < this.#tiles.length; other += step) {
+    for (let other = index + step; other >= 0 && other < this.shownCount; other += step) {
       const { top, left, right } = this.#tiles[other].item.getBoundingClientRect();
       if (Math.abs(top - box.top) < 2) continue;
       rowTop ??= top;
@@ -251,24 +240,32 @@ export class Grid {
 }
 
 /**
- * @param {Tile} tile
- * @param {number} height
+ * Sets the size of each tile, so that each row is full.
+ * @param {Tile[]} tiles
+ * @param {number} width The width of the rows.
  */
-function resizeTile({ item, media, ratio }, height) {
-  item.style.width = `${Math.floor(ratio * height * 100) / 100}px`;
-  item.style.height = `${Math.round(height) + LABEL_HEIGHT}px`;
-  media.style.height = `${Math.round(height)}px`;
-}
-
-/**
- * Shows a text in place of an image that cannot be loaded.
- * @param {Tile} tile
- * @param {ResultReply} result
- */
-function replaceMissingImage(tile, result) {
-  const name = result.s3_key.split("/").at(-1);
-  const text = el("span", { class: "missing" }, `${name} cannot be shown`);
-  text.style.height = tile.media.style.height;
-  tile.media.replaceWith(text);
-  tile.media = text;
+function layoutRows(tiles, width) {
+  const target = targetRowHeight(width);
+  /** @param {number} count @param {number} ratios The height of a full row with this many tiles. */
+  const rowHeight = (count, ratios) => (width - GAP * (count - 1)) / ratios;
+  /** @type {Tile[]} */
+  let row = [];
+  let ratios = 0;
+  /** @param {number} height */
+  const finishRow = (height) => {
+    for (const tile of row) resizeTile(tile, height);
+    row = [];
+    ratios = 0;
+  };
+  for (const tile of tiles) {
+    const without = rowHeight(row.length, ratios);
+    const withTile = rowHeight(row.length + 1, ratios + tile.ratio);
+    // A wide tile would make narrow ones before it tiny: the row ends before it if that height is nearer to the target.
+    if (row.length && target / withTile > Math.max(1, without / target)) finishRow(without);
+    row.push(tile);
+    ratios += tile.ratio;
+    const height = rowHeight(row.length, ratios);
+    if (height <= target) finishRow(height);
+  }
+  if (row.length) finishRow(Math.min(target, rowHeight(row.length, ratios)));
 }

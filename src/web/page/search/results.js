@@ -5,6 +5,7 @@ import { announce, button, el, notice } from "../dom.js";
 import { createColumn } from "./column.js";
 import { describeOverlap } from "./compare.js";
 import { queryAddress } from "./query.js";
+import { NO_GOOD_MATCH } from "./relevance.js";
 import { fetchResults } from "./request.js";
 
 /** Error codes of a store for which another store may answer. */
@@ -144,7 +145,8 @@ export class Results {
         el("p", { class: "warning" }, `${warning}. These results are from the other stores.`),
       ),
     );
-    announce(text ?? NOTHING_FOUND);
+    const noGoodMatch = found && replies.every((reply) => reply.no_good_match);
+    announce(noGoodMatch ? `${NO_GOOD_MATCH} ${text}` : (text ?? NOTHING_FOUND));
   }
 }
 

@@ -5,6 +5,7 @@ import { announce, button, copyButton, el } from "../dom.js";
 import { formatBytes, formatDateTime } from "../format.js";
 import { isTyping } from "../shortcuts.js";
 import { queryAddress } from "./query.js";
+import { formatRelevance, RELEVANCE_EXPLANATION, SCORE_EXPLANATION } from "./relevance.js";
 
 /** Images with at least this score are near-duplicates. */
 const DUPLICATE_MIN_SCORE = "0.98";
@@ -14,7 +15,7 @@ const MIN_SHOWN_SIZE = 256;
 const MAX_TRUE_RATIO = 200;
 const FORMATS_WITH_TRANSPARENCY = ["png", "webp", "gif"];
 
-/** @typedef {[name: string, value: string | number | null | undefined]} Fact */
+/** @typedef {[name: string, value: string | number | null | undefined, explanation?: string]} Fact */
 
 /** @type {HTMLDialogElement | null} */
 let openDialog = null;
@@ -76,14 +77,15 @@ export function openViewer(grid, firstIndex, { query, navigate }) {
     dialog.close();
     await navigate(queryAddress({ meta: [], collection, provider, like: grid.results[index].id, min_score: minScore }));
     // The image that had the focus is no longer on the page.
-    const first = document.querySelector(".hit");
+    const first = document.querySelector(".grid:not([hidden]) .hit, .fold:not([hidden]) button");
     if (first instanceof HTMLElement) first.focus();
   }
 
   /** @param {1 | -1} offset */
   async function step(offset) {
     if (index + offset < 0) return;
-    if (index + offset >= grid.results.length && !(await grid.loadMore())) return;
+    if (index + offset >= grid.shownCount) await grid.loadMore();
+    if (index + offset >= grid.shownCount) return;
     index += offset;
     render();
   }
@@ -105,7 +107,8 @@ export function openViewer(grid, firstIndex, { query, navigate }) {
       "dl",
       {},
       factElements([
-        ["Score", result.score.toFixed(4)],
+        ["Score", result.score.toFixed(4), SCORE_EXPLANATION],
+        ["Relevance", formatRelevance(result), RELEVANCE_EXPLANATION],
         ["Size", `${result.width} × ${result.height}`],
         ["Format", result.format],
         ["URI", result.s3_uri],
@@ -122,7 +125,7 @@ export function openViewer(grid, firstIndex, { query, navigate }) {
       ),
       facts,
     );
-    announce(`${result.s3_key}, ${index + 1} of ${grid.results.length}`);
+    announce(`${result.s3_key}, ${index + 1} of ${grid.shownCount}`);
     try {
       const record = await fetchRecord(result);
       if (grid.results[index] === result) facts.append(...factElements(recordFacts(record)));
@@ -183,7 +186,7 @@ function recordFacts(record) {
 function factElements(facts) {
   return facts
     .filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]);
+    .flatMap(([name, value, title]) => [el("dt", { title }, name), el("dd", { title }, String(value))]);
 }
 
 /**

@@ -54,6 +54,7 @@ async fn shortcuts_and_arrow_keys_move_the_focus() {
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?q=a+cat").await;
     browser.wait_for(".hit").await;
+    browser.open_folds().await;
     browser.keys("/").await;
     browser.wait_until("document.activeElement.id === 'query-text'").await;
     browser.run("document.activeElement.blur()").await;

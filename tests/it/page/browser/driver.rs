@@ -134,6 +134,11 @@ impl Browser {
         wait.for_element(Locator::XPath(&path)).await.unwrap().click().await.unwrap();
     }
 
+    /// Shows the less relevant results too, if the results have any.
+    pub(crate) async fn open_folds(&self) {
+        self.run("for (const button of document.querySelectorAll('.fold [aria-expanded=false]')) button.click()").await;
+    }
+
     pub(crate) async fn type_into(&self, css: &str, text: &str) {
         self.wait_for(css).await.send_keys(text).await.unwrap();
     }

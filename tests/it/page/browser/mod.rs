@@ -3,6 +3,7 @@
 mod accessibility;
 mod driver;
 mod jobs;
+mod relevance;
 mod restart;
 mod search;
 mod stores;

@@ -23,6 +23,7 @@ async fn text_finds_images_an_image_finds_similar_ones_and_the_address_restores_
     assert_eq!(browser.address().await, "/?q=a+cup+of+coffee");
     assert!(browser.wait_for(".hit").await.attr("title").await.unwrap().unwrap().ends_with("coffee.jpg"));
     assert!(browser.text("#timing").await.contains("in the store"));
+    browser.open_folds().await;
     browser
         .wait_until(
             "[...document.querySelectorAll('.hit img')].slice(0, 14).every((img) => img.complete && img.naturalWidth)",
@@ -61,6 +62,7 @@ async fn text_finds_images_an_image_finds_similar_ones_and_the_address_restores_
     browser.wait_for(".hit").await;
     assert_eq!(browser.run("return document.querySelector('#query-text').value").await, json!("a cup of coffee"));
     // Esc closes the image, and the focus returns to the grid.
+    browser.open_folds().await;
     browser.click(".hit").await;
     browser.wait_for("dialog.viewer[open]").await;
     browser.keys("\u{e00c}").await;

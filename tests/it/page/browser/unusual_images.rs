@@ -34,6 +34,7 @@ async fn an_image_of_any_shape_is_shown_whole_and_is_large_enough_to_see() {
         browser.resize(width, height).await;
         browser.goto("/?q=red").await;
         browser.wait_until("document.querySelectorAll('.hit').length === 9").await;
+        browser.open_folds().await;
         browser.wait_until("[...document.querySelectorAll('.hit img')].every((img) => img.naturalWidth)").await;
         let outside = "return [...document.querySelectorAll('.hit img')].filter((img) => { const box = img.getBoundingClientRect();
             return box.width < 40 || box.height < 40 || box.right > document.documentElement.clientWidth; }).length";
@@ -68,6 +69,8 @@ async fn a_file_that_cannot_be_shown_has_a_reason_and_its_thumbnail() {
     assert_eq!(app.ingest().await.counts.done, 3);
     let Some(browser) = Browser::open(&app, 1280, 800).await else { return };
     browser.goto("/?q=a+cat").await;
+    browser.wait_for(".hit").await;
+    browser.open_folds().await;
     browser
         .wait_until("[...document.querySelectorAll('.hit img')].filter((img) => img.naturalWidth).length === 3")
         .await;
@@ -116,6 +119,7 @@ async fn the_keyboard_alone_leads_to_an_image_with_an_unusual_key_and_to_similar
     browser.wait_until("document.activeElement.id === 'query-text'").await;
     browser.keys(&format!("green{enter}")).await;
     browser.wait_until("document.querySelectorAll('.hit').length >= 50").await;
+    browser.open_folds().await;
     browser.keys(down).await;
     browser.wait_until("document.activeElement === document.querySelector('.hit')").await;
     // More results load until the last one.
@@ -135,6 +139,7 @@ async fn the_keyboard_alone_leads_to_an_image_with_an_unusual_key_and_to_similar
     browser.wait_until(&format!("!document.querySelector('dialog.viewer') && {seen}")).await;
     browser.keys(&format!("{enter}m")).await;
     browser.wait_until("location.search.startsWith('?like=') && document.querySelectorAll('.hit').length === 50").await;
+    browser.open_folds().await;
     browser.wait_until("document.activeElement === document.querySelector('.hit')").await;
     browser.keys(right).await;
     browser.wait_until("document.activeElement === document.querySelectorAll('.hit')[1]").await;
