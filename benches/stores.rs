@@ -125,7 +125,7 @@ async fn search_time(stores: &Stores, collection: &CollectionName, records: &[Im
         let embedding = records[at % records.len()].embedding.clone();
         let query = SearchQuery { embedding, limit: 10, offset: 0, filter: Filter::default() };
         let started = Instant::now();
-        let (spaces, nearest) = tokio::join!(stores.spaces(collection), stores.nearest(collection, &query));
+        let (spaces, nearest) = tokio::join!(stores.infos(collection), stores.nearest(collection, &query));
         let merged = stores.merge(spaces.unwrap(), nearest, &space(), &query).unwrap();
         assert!(merged.value.len() == 10 && merged.warnings.is_empty());
         times.push(started.elapsed());

@@ -46,8 +46,8 @@ impl Shutdown {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                step.cancel();
                 tracing::info!(second, "shutdown requested by a signal");
+                step.cancel();
             }
         };
         #[expect(clippy::disallowed_methods, reason = "it outlives all that is waited for, and ends with the process")]

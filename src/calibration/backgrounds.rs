@@ -67,17 +67,24 @@ impl Backgrounds {
         let sample = tokio::time::timeout(TIMEOUT, take_sample(stores, collection)).await;
         let (vectors, records, until) = match sample {
             Ok(Ok((vectors, records))) => (vectors, records, now + MAX_AGE),
-            failed => {
-                let error = failed.map_or_else(
-                    |_| "it took too long".to_owned(),
-                    |failed| failed.map_or_else(|error| error.to_string(), |_| String::new()),
-                );
-                tracing::warn!(%collection, error, "no sample of a collection could be taken; relevance is less exact");
+            // The search reports this itself.
+            Ok(Err(IndexError::UnknownCollection(_))) => (Vec::new(), 0, now),
+            Ok(Err(error)) => {
+                tracing::warn!(%collection, %error, "no sample of a collection can be taken; its relevance is less exact");
+                (Vec::new(), 0, now + RETRY_DELAY)
+            }
+            Err(_) => {
+                tracing::warn!(%collection, "a sample of a collection takes too long; its relevance is less exact");
                 (Vec::new(), 0, now + RETRY_DELAY)
             }
         };
-        let vectors = if vectors.is_empty() { Vectors::new(calibrated.images.dimension) } else { vectors[..].into() };
-        let background = Background::new(fit, vectors, &calibrated.images, &calibrated.unrelated, records);
+        let dimension = calibrated.images.dimension;
+        let mut sample = Vectors::new(dimension);
+        vectors
+            .iter()
+            .filter(|vector| vector.dimension() == dimension)
+            .for_each(|vector| sample.push(vector.as_slice()));
+        let background = Background::new(fit, sample, &calibrated.images, &calibrated.unrelated, records);
         let background = Arc::new(background);
         *taken = Some(Taken { background: background.clone(), calibrated: calibrated.clone(), records, until });
         background

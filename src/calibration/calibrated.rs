@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::fit::{ImageFit, TextFit, Vectors};
 use super::inputs::{self, UNRELATED};
-use crate::domain::{Embedding, Space};
+use crate::domain::Space;
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 
 /// The calibration of the built-in model, which tests compare with a new one.
@@ -45,6 +45,16 @@ pub(super) enum CalibrationError {
     Panicked,
 }
 
+impl CalibrationError {
+    /// Returns the message for clients; the details of a dependency are for the log.
+    pub(super) fn for_client(&self) -> String {
+        match self {
+            Self::Embed(EmbedError::Dependency(down)) => down.for_client(),
+            Self::Embed(_) | Self::Input(_) | Self::Panicked => self.to_string(),
+        }
+    }
+}
+
 impl Calibrated {
     /// Embeds the inputs and fits to them: 156 images in batches of at most 8, and 89 texts.
     pub(super) async fn measure(
@@ -52,7 +62,7 @@ impl Calibrated {
         space: &Space,
     ) -> Result<Self, CalibrationError> {
         let preprocessing = provider.preprocessing();
-        let inputs = tokio::task::spawn_blocking(move || inputs::images(&preprocessing));
+        let inputs = tokio::task::spawn_blocking(move || inputs::images(preprocessing));
         let inputs = inputs.await.map_err(|_| CalibrationError::Panicked)??;
         let (mut images, mut copies, mut originals) =
             (Vectors::new(space.dimension), Vectors::new(space.dimension), Vec::new());
@@ -69,12 +79,12 @@ impl Calibrated {
             }
         }
         let mut unrelated = Vectors::new(space.dimension);
-        let text = match embed_texts(provider, UNRELATED.into_iter(), &mut unrelated).await {
-            Ok(()) => {
+        let text = match embed_texts(provider, UNRELATED.map(|text| (text.to_owned(), ())).into(), &mut unrelated).await
+        {
+            Ok(_) => {
+                let known = inputs::known_queries().into_iter().map(|query| (query.text, query.answers)).collect();
                 let mut queries = Vectors::new(space.dimension);
-                let known = inputs::known_queries();
-                embed_texts(provider, known.iter().map(|query| query.text.as_str()), &mut queries).await?;
-                let answers: Vec<_> = known.into_iter().map(|query| query.answers).collect();
+                let answers = embed_texts(provider, known, &mut queries).await?;
                 Some(TextFit::new(&images, &queries, &answers, &unrelated))
             }
             Err(EmbedError::Unsupported) => None,
@@ -117,23 +127,25 @@ fn file(folder: &Path, space: &Space) -> PathBuf {
     folder.join(format!("{name}.json"))
 }
 
-async fn embed_texts(
+/// Embeds texts, and returns what belongs to each embedded one. Texts that the provider refuses are left out: some
+/// tokenizers have no words for `!!!???`.
+async fn embed_texts<T>(
     provider: &dyn ImageEmbeddingProvider,
-    texts: impl Iterator<Item = &str>,
+    texts: Vec<(String, T)>,
     vectors: &mut Vectors,
-) -> Result<(), EmbedError> {
-    for text in texts {
-        vectors.push(provider.embed_text(text).await?.as_slice());
+) -> Result<Vec<T>, EmbedError> {
+    let mut embedded = Vec::new();
+    for (text, value) in texts {
+        match provider.embed_text(&text).await {
+            Ok(vector) => {
+                vectors.push(vector.as_slice());
+                embedded.push(value);
+            }
+            Err(EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {}
+            Err(error) => return Err(error),
+        }
     }
-    Ok(())
-}
-
-impl From<&[Embedding]> for Vectors {
-    fn from(embeddings: &[Embedding]) -> Self {
-        let mut vectors = Self::new(embeddings.first().map_or(0, Embedding::dimension));
-        embeddings.iter().for_each(|embedding| vectors.push(embedding.as_slice()));
-        vectors
-    }
+    Ok(embedded)
 }
 
 /// As it is written: the numbers as little-endian bytes in base64.
@@ -156,7 +168,8 @@ impl<'de> Deserialize<'de> for Vectors {
         let bytes = STANDARD.decode(base64).map_err(de::Error::custom)?;
         let (numbers, rest) = bytes.as_chunks::<4>();
         let numbers: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        if !rest.is_empty() || dimension == 0 && !numbers.is_empty() || numbers.len() % dimension.max(1) != 0 {
+        if !rest.is_empty() || dimension == 0 && !numbers.is_empty() || !numbers.len().is_multiple_of(dimension.max(1))
+        {
             return Err(de::Error::custom("the vectors are not whole"));
         }
         Ok(Self { dimension, numbers })

@@ -1,5 +1,5 @@
 //! How the cosines of one space are converted to relevance: constants that are fitted to built-in images with known
-//! answers (ADR 0019). The formulas are explained in [`super::scale`].
+//! answers (ADR 0013). The formulas are explained in [`super::scale`].
 
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,10 @@ impl Vectors {
             sum.iter_mut().zip(vector).for_each(|(sum, number)| *sum += number);
         }
         #[expect(clippy::cast_precision_loss, reason = "there are less than a thousand")]
-        sum.iter_mut().for_each(|number| *number /= self.len().max(1) as f32);
+        let number = self.len().max(1) as f32;
+        for sum in &mut sum {
+            *sum /= number;
+        }
         sum
     }
 }
@@ -75,7 +78,7 @@ impl Spread {
     }
 }
 
-/// The fit for queries by text. Names as in ADR 0019.
+/// The fit for queries by text. Names as in ADR 0013.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct TextFit {
     /// Whether the model can tell the built-in images apart.

@@ -88,14 +88,14 @@ pub(super) enum InputError {
 }
 
 /// Returns the demo images and their copies, prepared for a provider. Takes some tenths of a second.
-pub(super) fn images(preprocessing: &Preprocessing) -> Result<Vec<Input>, InputError> {
+pub(super) fn images(preprocessing: Preprocessing) -> Result<Vec<Input>, InputError> {
     let limits = ImagingSettings::default().limits();
     let mut inputs = Vec::new();
     for (number, (_, bytes)) in demo::images().enumerate() {
-        let prepared = prepare(bytes, &limits, preprocessing)?.image;
+        let prepared = prepare(bytes, &limits, &preprocessing)?.image;
         inputs.push(Input { image: number, is_copy: false, prepared });
         for copy in copies(bytes)? {
-            let prepared = prepare(&copy, &limits, preprocessing)?.image;
+            let prepared = prepare(&copy, &limits, &preprocessing)?.image;
             inputs.push(Input { image: number, is_copy: true, prepared });
         }
     }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_image_has_five_copies() {
-        let inputs = images(&Preprocessing::crop(32)).unwrap();
+        let inputs = images(Preprocessing::crop(32)).unwrap();
         assert_eq!((inputs.len(), inputs.iter().filter(|input| input.is_copy).count()), (26 * 6, 26 * 5));
         assert!(inputs.iter().all(|input| input.prepared.rgb.len() == 32 * 32 * 3));
     }

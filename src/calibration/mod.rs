@@ -26,7 +26,7 @@ use crate::index::Stores;
 use crate::lock::lock;
 
 use backgrounds::Backgrounds;
-use calibrated::{Calibrated, CalibrationError};
+use calibrated::Calibrated;
 pub use scale::{RELEVANT, Scale};
 
 /// How long the calibration waits before it tries again after a failure.
@@ -134,10 +134,7 @@ impl Calibration {
         let start = Instant::now();
         let measured = Calibrated::measure(&*self.0.provider, space).await.map_err(|error| {
             tracing::error!(%error, space = space.name(), "the calibration of the model failed; the next one is in 5 minutes");
-            match error {
-                CalibrationError::Embed(error) => NoRelevance::Failed(error.to_string()),
-                error => NoRelevance::Failed(error.to_string()),
-            }
+            NoRelevance::Failed(error.for_client())
         })?;
         let is_usable = measured.text.as_ref().is_none_or(|text| text.usable) && measured.image.usable;
         let seconds = start.elapsed().as_secs_f64();
@@ -175,9 +172,10 @@ impl Calibration {
             QueryKind::Image => Ok(PreparedScale { calibrated, background: None }),
             QueryKind::Text => {
                 let fit = calibrated.text.as_ref().ok_or(NoRelevance::NoTexts)?;
-                let background = match fit.usable {
-                    true => Some(self.0.backgrounds.get(stores, collection, &calibrated, fit).await),
-                    false => None,
+                let background = if fit.usable {
+                    Some(self.0.backgrounds.get(stores, collection, &calibrated, fit).await)
+                } else {
+                    None
                 };
                 Ok(PreparedScale { calibrated, background })
             }

@@ -4,7 +4,7 @@
 //! from the cosine of the best hit alone, so that a text without meaning has no relevant hit. Where does the list of
 //! relevant hits end? The *line* answers this from the mean and the deviation of the cosines of this text to a sample of
 //! the collection. `relevance = sigmoid(min(gate, line_slope * (cosine - line)))`, so it only rises with the cosine.
-//! ADR 0019 has the measurements and the choices.
+//! ADR 0013 has the measurements and the choices.
 
 use super::fit::{IMAGE_PRIOR, ImageFit, LINE_DEVIATIONS, Spread, TEXT_PRIOR, TextFit, Vectors, dot};
 use super::logistic::{count, sigmoid};

@@ -212,6 +212,7 @@ mod tests {
             ("glimpse search a --limit -1", "from 1 to 100"),
             ("glimpse search a --offset 10000", "from 0 to 9999"),
             ("glimpse search a --min-score 2", "from -1 to 1"),
+            ("glimpse search a --min-relevance 2", "from 0 to 1"),
             ("glimpse search a --min-width -3", "from 0 to 4294967295"),
             ("glimpse jobs list --limit 101", "from 1 to 100"),
             ("glimpse jobs failures 1 --limit -1", "from 1 to 1000"),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::client::{Client, Reply};
 use super::out::{self, Output};
-use super::values::{ImageName, pixels, score, whole_number};
+use super::values::{ImageName, pixels, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::SearchReply;
 use crate::config::Settings;
@@ -20,12 +20,14 @@ Examples:
   glimpse search --file cat.jpg \"at night\"                similar to both
   glimpse search --like s3://photos/cat.jpg               similar to an indexed image
   glimpse search --like ID --min-score 0.99               copies of it
+  glimpse search \"a cat\" --min-relevance 0.5            only images that match
   glimpse search \"a cat\" --limit 100 --offset 100         the second hundred results
   glimpse search \"a cat\" --s3-prefix images/2026/ --min-width 1024 --meta place=CH
   glimpse search \"a cat\" --json | jq .results
 
-The score is the cosine similarity of query and image. A text and an image that match have a score of about 0.1 to 0.35
-with the built-in model, so that a minimum score is more useful for searches by image.";
+The score is the cosine similarity of query and image; its range depends on the model. The relevance says what it means:
+how likely it is that the image matches, 0 to 1. It is not known while a new model is being calibrated, and for a search by
+several inputs.";
 
 #[derive(Debug, Args)]
 #[command(after_help = client_help(EXAMPLES), group = inputs())]
@@ -53,6 +55,9 @@ pub(super) struct Search {
     /// Only results with at least this score, -1 to 1 [default: all]
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = score)]
     min_score: Option<f32>,
+    /// Only results with at least this relevance, 0 to 1 [default: all]
+    #[arg(long, value_name = "RELEVANCE", allow_negative_numbers = true, value_parser = relevance)]
+    min_relevance: Option<f32>,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -123,6 +128,7 @@ impl Search {
             ("limit", Some(self.limit.to_string())),
             ("offset", Some(self.offset.to_string())),
             ("min_score", self.min_score.map(|score| score.to_string())),
+            ("min_relevance", self.min_relevance.map(|relevance| relevance.to_string())),
         ];
         query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         let reply = match &self.file {
@@ -157,24 +163,28 @@ pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
     if reply.results.is_empty() {
         return format!("nothing found in the collection `{}`", reply.collection);
     }
+    let has_relevance = reply.results.iter().any(|hit| hit.relevance.is_some());
     let like = reply.like.is_some();
     let several = reply.results.iter().any(|hit| !hit.stores.is_empty());
-    let mut headers = vec!["rank", "score", "image", "size"];
+    let mut headers = vec!["rank", "score"];
+    headers.extend(has_relevance.then_some("relevance"));
+    headers.extend(["image", "size"]);
     headers.extend(like.then_some("identical"));
     headers.extend(several.then_some("stores"));
     let mut table = out::table(&headers);
     for (rank, hit) in (offset + 1..).zip(&reply.results) {
-        let mut row = vec![
-            out::number(rank),
-            out::number(format!("{:.4}", hit.score)),
-            hit.s3_uri.clone().into(),
-            out::number(format!("{}x{}", hit.width, hit.height)),
-        ];
+        let mut row = vec![out::number(rank), out::number(format!("{:.4}", hit.score))];
+        let relevance = hit.relevance.map_or_else(String::new, |relevance| format!("{:.0} %", relevance * 100.0));
+        row.extend(has_relevance.then(|| out::number(relevance)));
+        row.extend([hit.s3_uri.clone().into(), out::number(format!("{}x{}", hit.width, hit.height))]);
         row.extend(like.then(|| if hit.identical == Some(true) { "yes" } else { "no" }.into()));
         row.extend(several.then(|| hit.stores.join(", ").into()));
         table.add_row(row);
     }
-    table.to_string()
+    match reply.no_good_match {
+        Some(true) => format!("{table}\nno image of the collection matches well"),
+        Some(false) | None => table.to_string(),
+    }
 }
 
 fn file_name(file: &Path) -> String {

@@ -23,6 +23,12 @@ pub(super) fn pixels(text: &str) -> Result<u32, String> {
     whole_number::<u32, 0, 4_294_967_295>(text)
 }
 
+/// Parses the relevance of an image.
+pub(super) fn relevance(text: &str) -> Result<f32, String> {
+    let relevance = text.parse().ok().filter(|relevance| (0.0..=1.0).contains(relevance));
+    relevance.ok_or_else(|| "it must be a number from 0 to 1".to_owned())
+}
+
 /// Parses a cosine similarity.
 pub(super) fn score(text: &str) -> Result<f32, String> {
     let score = text.parse().ok().filter(|score| (-1.0..=1.0).contains(score));
@@ -80,6 +86,7 @@ mod tests {
         for wrong in ["2", "abc", "NaN"] {
             assert_eq!(score(wrong).unwrap_err(), "it must be a number from -1 to 1", "{wrong}");
         }
+        assert!(relevance("0.5").is_ok() && relevance("-0.1").is_err() && relevance("1.1").is_err());
         assert!(address("8000").unwrap_err().contains("IP:PORT"));
     }
 

@@ -2,6 +2,7 @@
 
 use tokenizers::{Tokenizer, TruncationParams};
 
+use super::lfs_pointer;
 use crate::embed::EmbedError;
 
 /// Maximum characters that are tokenized. No model reads that many, so the rest of a text cannot change the tokens.
@@ -17,6 +18,7 @@ impl TextTokenizer {
     /// Parses a `tokenizer.json`. Texts are cut to `max_tokens` tokens, including the end token, and never padded.
     pub(super) fn parse(json: &[u8], max_tokens: usize) -> Result<Self, String> {
         let invalid = |error: tokenizers::Error| format!("tokenizer.json: {error}");
+        lfs_pointer::refuse(json).map_err(|reason| format!("tokenizer.json: {reason}"))?;
         let mut tokenizer = Tokenizer::from_bytes(json).map_err(invalid)?;
         tokenizer.with_padding(None);
         let cut = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };

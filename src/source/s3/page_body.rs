@@ -235,7 +235,7 @@ fn is_allowed(letter: char) -> bool {
 enum Reference {
     /// A valid reference, with its length in bytes.
     Valid(usize),
-    /// A number that is not a character, with the length of the reference in bytes.
+    /// A number that is not a character, or an entity that XML does not define, with the length of the reference in bytes.
     NotACharacter(usize),
     /// No reference: the ampersand was not escaped.
     None,
@@ -247,6 +247,7 @@ fn parse_reference(rest: &str) -> Reference {
     let name = &rest[..end];
     let number = match name.strip_prefix('#') {
         None if matches!(name, "amp" | "lt" | "gt" | "quot" | "apos") => return Reference::Valid(end + 1),
+        None if is_entity_name(name) => return Reference::NotACharacter(end + 1),
         None => return Reference::None,
         Some(digits) => match digits.strip_prefix(['x', 'X']) {
             Some(digits) => u32::from_str_radix(digits, 16),
@@ -258,6 +259,12 @@ fn parse_reference(rest: &str) -> Reference {
         Ok(_) => Reference::NotACharacter(end + 1),
         Err(_) => Reference::None,
     }
+}
+
+/// Whether a text is the name of an entity. A listing has no definitions of others than the five of XML.
+fn is_entity_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.'))
 }
 
 fn has_only_valid_references(text: &str) -> bool {

@@ -31,5 +31,6 @@ fn invalid_characters_are_marked_and_the_rest_is_kept() {
     assert_eq!(repaired(b"<Key><![CDATA[a</Key>"), "<Key><![CDATA[a</Key>");
     let commented = b"<?xml version='1.0'?><Key>a<!-- > <Key> --><?x y?>b<![CDATA[<!--]]></Key><!-- open";
     assert_eq!(repaired(commented), "<?xml version='1.0'?><Key>ab&lt;!--</Key><!-- open");
+    assert_eq!(repaired(b"a&ampersand;b&nbsp;c & d;"), format!("a{UNREADABLE}b{UNREADABLE}c &amp; d;"));
     assert_eq!(repaired(b"black & white &amp; more"), "black &amp; white &amp; more");
 }

@@ -97,7 +97,7 @@ async fn the_calibration_of_the_built_in_model_is_that_of_its_file() {
         let [new, old] = [&measured, &stored].map(|file| file[fit][name].as_f64().unwrap());
         assert!((new - old).abs() <= 1e-3 * new.abs().max(1.0), "{fit}.{name}: {new}, in the file {old}");
     }
-    // The values of the measurements in ADR 0019.
+    // The values of the measurements in ADR 0013.
     assert!((measured["text"]["theta"].as_f64().unwrap() - 0.0998).abs() < 0.002, "{}", measured["text"]["theta"]);
     assert!(measured["text"]["usable"] == true && measured["image"]["usable"] == true);
 }

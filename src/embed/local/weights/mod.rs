@@ -120,6 +120,7 @@ pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, Str
             }
             _ => format!("it keeps weights in `{path}`, which cannot be read: {error}"),
         })?;
+        lfs_pointer::refuse(&bytes).map_err(|reason| format!("it keeps weights in `{path}`; {reason}"))?;
         let alias = rewrite::Alias { name: format!("{number}.data"), size: bytes.len() as u64 };
         options.external_data(&alias.name, bytes);
         aliases.insert(location, alias);

@@ -124,6 +124,9 @@ fn escape_control(character: char) -> Vec<char> {
     if character.is_control() { character.escape_default().collect() } else { vec![character] }
 }
 
+/// Why an entry cannot be read; the log of the job has the entries.
+const WHY: &str = "a key that is missing or not UTF-8, or a page with fewer entries than its KeyCount";
+
 /// Returns the warning of a job about entries of the listing that cannot be read, if there are any.
 ///
 /// # Errors
@@ -138,12 +141,8 @@ pub(crate) async fn unreadable(ledger: &Ledger, job: &JobRecord) -> Result<Optio
     };
     Ok(match keys {
         0 => None,
-        1 => Some(format!(
-            "1 entry of the listing cannot be read and was skipped (its key is missing or not UTF-8){kept}"
-        )),
-        keys => Some(format!(
-            "{keys} entries of the listing cannot be read and were skipped (their keys are missing or not UTF-8){kept}"
-        )),
+        1 => Some(format!("1 entry of the listing cannot be read and was skipped ({WHY}){kept}")),
+        keys => Some(format!("{keys} entries of the listing cannot be read and were skipped ({WHY}){kept}")),
     })
 }
 
