@@ -85,6 +85,8 @@ pub(super) struct TextFit {
     pub(super) usable: bool,
     /// Mean cosine of an image and a text that do not belong together.
     pub(super) c0: f64,
+    /// Standard deviation of these cosines.
+    pub(super) unrelated_deviation: f64,
     pub(super) gate_slope: f64,
     /// The best hit must have this cosine.
     pub(super) theta: f64,
@@ -102,6 +104,8 @@ pub(super) struct ImageFit {
     pub(super) usable: bool,
     pub(super) slope: f64,
     pub(super) intercept: f64,
+    /// Standard deviation of the cosines of different images.
+    pub(super) unrelated_deviation: f64,
 }
 
 /// The cosine of a query and an image minus the line of the query without its offset.
@@ -119,7 +123,8 @@ impl TextFit {
         let not_related = rows.iter().take(queries.len()).flat_map(|(row, answers)| {
             row.iter().enumerate().filter(|(at, _)| !answers.contains(at)).map(|(_, cosine)| *cosine)
         });
-        let c0 = Spread::measure(not_related).mean;
+        let Spread { mean: c0, deviation: unrelated_deviation } =
+            Spread::measure(not_related.collect::<Vec<f64>>().iter().copied());
         let pairs = |value: &dyn Fn(f64, Spread) -> f64| -> Vec<(f64, bool)> {
             let pairs = rows.iter().flat_map(|(row, answers)| {
                 let spread = Spread::measure(row.iter().copied());
@@ -153,6 +158,7 @@ impl TextFit {
         Self {
             usable: curves.is_some(),
             c0,
+            unrelated_deviation,
             gate_slope,
             theta,
             line_slope,
@@ -177,10 +183,66 @@ impl ImageFit {
         let class =
             |class: bool| -> Vec<f64> { pairs.iter().filter(|(_, is)| *is == class).map(|(c, _)| *c).collect() };
         let area = area_under_curve(&class(true), &class(false));
+        let different = images
+            .iter()
+            .enumerate()
+            .flat_map(|(at, image)| images.iter().take(at).map(move |other| dot(image, other)));
+        let unrelated_deviation = Spread::measure(different.collect::<Vec<f64>>().iter().copied()).deviation;
         let curve = logistic::fit(&pairs, IMAGE_PRIOR, IMAGE_RIDGE).filter(|curve| curve.slope > 0.0);
         match curve.filter(|_| area >= MIN_IMAGE_AUC) {
-            Some(curve) => Self { usable: true, slope: curve.slope, intercept: curve.intercept },
-            None => Self { usable: false, slope: 0.0, intercept: 0.0 },
+            Some(curve) => Self { usable: true, slope: curve.slope, intercept: curve.intercept, unrelated_deviation },
+            None => Self { usable: false, slope: 0.0, intercept: 0.0, unrelated_deviation },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Random vectors of unit length, the same for each `seed`, around a common direction.
+    fn random(count: usize, dimension: usize, seed: u64, common: f32) -> Vectors {
+        let mut state = seed;
+        let mut number = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            f32::from(u16::try_from(state >> 48).unwrap()) / 65_535.0 - 0.5
+        };
+        let mut vectors = Vectors::new(dimension);
+        for _ in 0..count {
+            let raw: Vec<f32> = (0..dimension).map(|_| number() + common).collect();
+            let length = raw.iter().map(|number| number * number).sum::<f32>().sqrt();
+            vectors.push(&raw.iter().map(|number| number / length).collect::<Vec<_>>());
+        }
+        vectors
+    }
+
+    #[test]
+    fn a_model_of_random_weights_is_not_usable() {
+        for seed in 1..40_u64 {
+            let common = if seed % 2 == 0 { 0.3 } else { 0.0 };
+            let vectors = |count, salt: u64| random(count, 64, seed * 10 + salt, common);
+            let (images, queries, unrelated) = (vectors(26, 1), vectors(49, 2), vectors(40, 3));
+            let answers: Vec<_> = (0..49).map(|query| vec![query % 26]).collect();
+            assert!(!TextFit::new(&images, &queries, &answers, &unrelated).usable, "{seed}");
+            let originals: Vec<_> = (0..130).map(|copy| copy / 5).collect();
+            assert!(!ImageFit::new(&images, &vectors(130, 4), &originals).usable, "{seed}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_tells_images_apart_is_usable() {
+        let images = random(26, 64, 7, 0.0);
+        // Each query is its image with noise of the same length.
+        let noise = random(26, 64, 8, 0.0);
+        let mut queries = Vectors::new(64);
+        for (image, noise) in images.iter().zip(noise.iter()) {
+            let sum: Vec<f32> = image.iter().zip(noise).map(|(a, b)| (a + b) / std::f32::consts::SQRT_2).collect();
+            queries.push(&sum);
+        }
+        let answers: Vec<_> = (0..26).map(|query| vec![query]).collect();
+        let fit = TextFit::new(&images, &queries, &answers, &random(40, 64, 9, 0.0));
+        assert!(fit.usable && (0.2..0.7).contains(&fit.theta), "{fit:?}");
+        let image = ImageFit::new(&images, &queries, &(0..26).collect::<Vec<_>>());
+        assert!(image.usable, "{image:?}");
     }
 }

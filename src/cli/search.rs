@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::{ArgGroup, Args};
 use serde::Serialize;
@@ -10,7 +12,7 @@ use super::client::{Client, Reply};
 use super::out::{self, Output};
 use super::values::{ImageName, pixels, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
-use crate::api::replies::SearchReply;
+use crate::api::replies::{CompositeQuery, FilterRequest, SearchReply, TermRequest};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -19,6 +21,7 @@ Examples:
   glimpse search --file cat.jpg --limit 3
   glimpse search --file cat.jpg \"at night\"                similar to both
   glimpse search --like s3://photos/cat.jpg               similar to an indexed image
+  glimpse search \"a bird\" --not \"a nest\" --like ID      like the image, a bird, and no nest
   glimpse search --like ID --min-score 0.99               copies of it
   glimpse search \"a cat\" --min-relevance 0.5            only images that match
   glimpse search \"a cat\" --limit 100 --offset 100         the second hundred results
@@ -37,9 +40,15 @@ pub(super) struct Search {
     /// An image to search for: JPEG, PNG, WebP or GIF, at most IMAGE_MAX_SIZE_MB of the service
     #[arg(long)]
     file: Option<PathBuf>,
-    /// An indexed image to search for: its URI (s3://bucket/key) or its id, as in the results
+    /// An indexed image to search for: its URI (s3://bucket/key) or its id, as in the results; repeat it for more images
     #[arg(long, value_name = "URI_OR_ID", value_parser = ImageName::parse)]
-    like: Option<ImageName>,
+    like: Vec<ImageName>,
+    /// A text that the results are not similar to; repeat it for more texts
+    #[arg(long, value_name = "TEXT")]
+    not: Vec<String>,
+    /// An indexed image that the results are not similar to; repeat it for more images
+    #[arg(long, value_name = "URI_OR_ID", value_parser = ImageName::parse)]
+    not_like: Vec<ImageName>,
     /// The store to search: embedded, qdrant or weaviate, or all [default: the first store of the service]
     #[arg(long, value_name = "STORE")]
     provider: Option<String>,
@@ -103,49 +112,94 @@ fn parse_pair(text: &str) -> Result<(String, String), String> {
 
 impl Filter {
     /// Returns the parameters of the query string.
-    fn query(self) -> Vec<(String, String)> {
+    fn query(&self) -> Vec<(String, String)> {
         let given = [
-            ("format", self.format),
-            ("s3_prefix", self.s3_prefix),
+            ("format", self.format.clone()),
+            ("s3_prefix", self.s3_prefix.clone()),
             ("min_width", self.min_width.map(|pixels| pixels.to_string())),
             ("min_height", self.min_height.map(|pixels| pixels.to_string())),
-            ("indexed_after", self.indexed_after),
+            ("indexed_after", self.indexed_after.clone()),
         ];
         let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        given.chain(self.meta.into_iter().map(|(key, value)| (format!("meta.{key}"), value))).collect()
+        given.chain(self.meta.iter().map(|(key, value)| (format!("meta.{key}"), value.clone()))).collect()
+    }
+
+    /// Returns the same conditions for the JSON body.
+    fn body(&self) -> FilterRequest {
+        FilterRequest {
+            format: self.format.clone(),
+            s3_prefix: self.s3_prefix.clone(),
+            min_width: self.min_width,
+            min_height: self.min_height,
+            indexed_after: self.indexed_after.clone(),
+            meta: self.meta.iter().cloned().collect(),
+        }
     }
 }
 
 impl Search {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let client = Client::new(settings)?;
+        let reply = if self.has_several_terms() {
+            let body = self.body().await?;
+            client.post(&["search", "images"], &body).await
+        } else {
+            self.find_one(&client).await
+        };
+        let names = self.like.iter().chain(&self.not_like);
+        let reply = reply.map_err(|error| names.fold(error, |error, name| name.in_error(error)))?;
+        let found = self.output.reply(&reply, |found: &SearchReply| table(found, self.offset))?;
+        out::warnings(&found.warnings);
+        Ok(Ending::Done)
+    }
+
+    /// Whether the search needs the JSON body.
+    fn has_several_terms(&self) -> bool {
+        !self.not.is_empty() || !self.not_like.is_empty() || self.like.len() > 1
+    }
+
+    async fn image(&self) -> Result<Option<Bytes>, CliError> {
+        let Some(file) = &self.file else { return Ok(None) };
+        let bytes = tokio::fs::read(file).await;
+        Ok(Some(bytes.map_err(|source| CliError::File { path: file.clone(), source })?.into()))
+    }
+
+    /// Searches with the query string and, for a file, a form.
+    async fn find_one(&self, client: &Client) -> Result<Reply, CliError> {
         let mut query = self.filter.query();
         let given = [
-            ("q", self.text),
-            ("like", self.like.as_ref().map(|like| like.id.to_string())),
-            ("provider", self.provider),
-            ("collection", self.collection),
+            ("q", self.text.clone()),
+            ("like", self.like.first().map(|like| like.id.to_string())),
+            ("provider", self.provider.clone()),
+            ("collection", self.collection.clone()),
             ("limit", Some(self.limit.to_string())),
             ("offset", Some(self.offset.to_string())),
             ("min_score", self.min_score.map(|score| score.to_string())),
             ("min_relevance", self.min_relevance.map(|relevance| relevance.to_string())),
         ];
         query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        let reply = match &self.file {
-            None => client.get(&["search", "images"], &query).await,
-            Some(file) => {
-                let bytes = tokio::fs::read(file).await;
-                let bytes = bytes.map_err(|source| CliError::File { path: file.clone(), source })?;
-                by_image(&client, &query, file_name(file), bytes.into()).await
-            }
-        };
-        let reply = reply.map_err(|error| match &self.like {
-            Some(like) => like.in_error(error),
-            None => error,
-        })?;
-        let found = self.output.reply(&reply, |found: &SearchReply| table(found, self.offset))?;
-        out::warnings(&found.warnings);
-        Ok(Ending::Done)
+        match (&self.file, self.image().await?) {
+            (Some(file), Some(bytes)) => by_image(client, &query, file_name(file), bytes).await,
+            _ => client.get(&["search", "images"], &query).await,
+        }
+    }
+
+    async fn body(&self) -> Result<CompositeQuery, CliError> {
+        let text = |text: &String| TermRequest { text: Some(text.clone()), ..TermRequest::default() };
+        let like = |like: &ImageName| TermRequest { id: Some(like.id.to_string()), ..TermRequest::default() };
+        let image = self.image().await?.map(|bytes| STANDARD.encode(bytes));
+        let image = image.map(|image| TermRequest { image: Some(image), ..TermRequest::default() });
+        Ok(CompositeQuery {
+            positive: self.text.iter().map(text).chain(self.like.iter().map(like)).chain(image).collect(),
+            negative: self.not.iter().map(text).chain(self.not_like.iter().map(like)).collect(),
+            filter: self.filter.body(),
+            limit: self.limit,
+            offset: self.offset,
+            provider: self.provider.clone(),
+            collection: self.collection.clone(),
+            min_score: self.min_score,
+            min_relevance: self.min_relevance,
+        })
     }
 }
 

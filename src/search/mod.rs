@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::calibration::{Calibration, NoRelevance, PreparedScale, QueryKind, RELEVANT};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord, SearchQuery, Space};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, SearchQuery, Space};
 use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
 use crate::index::several_stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults};
@@ -26,7 +26,11 @@ pub use crate::index::several_stores::MergedHit;
 use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;
-pub use query_input::{MAX_CHARACTERS, MAX_HITS, MAX_PAGE_END, QueryImage, QueryInput, SearchOptions};
+pub use query_input::{
+    MAX_CHARACTERS, MAX_HITS, MAX_IMAGES, MAX_PAGE_END, MAX_TERMS, MAX_WEIGHT, QueryImage, QueryInput, SearchOptions,
+    Term, TermInput,
+};
+use vector::QueryVectors;
 
 /// The search service. Clones share its state.
 #[derive(Clone)]
@@ -66,6 +70,8 @@ pub struct SearchResults {
     pub model: String,
     /// The hits, best first.
     pub hits: Vec<MergedHit>,
+    /// For a query of several terms: for each hit, its cosine with each of them.
+    pub terms: Option<Vec<Vec<f32>>>,
     /// Converts their scores to relevance, or why that is not possible.
     pub scale: Result<Scale, NoRelevance>,
     /// Whether no record of the collection is relevant; `None` if that is not known.
@@ -83,8 +89,7 @@ pub struct SearchResults {
 /// The results of the stores before merging, with the timings.
 struct StoreReplies {
     space: Arc<Space>,
-    /// The indexed image in `like`.
-    like: Option<ImageRecord>,
+    vectors: QueryVectors,
     query: SearchQuery,
     kind: QueryKind,
     nearest: StoreResults<Vec<Hit>>,
@@ -125,13 +130,13 @@ impl Search {
         }
     }
 
-    /// Reserves `bytes` for an upload before its body is read. If the size is unknown, reserves the maximum size of an
-    /// image.
+    /// Reserves `bytes` for an upload of at most `images` images before its body is read. If the size is unknown, reserves
+    /// their maximum size.
     ///
     /// # Errors
     /// Returns [`SearchError::Busy`] if no permit becomes free within 2 seconds.
-    pub async fn admit_upload(&self, bytes: Option<u64>) -> Result<UploadPermit, SearchError> {
-        let max_bytes = self.max_image_bytes;
+    pub async fn admit_upload(&self, bytes: Option<u64>, images: u64) -> Result<UploadPermit, SearchError> {
+        let max_bytes = self.max_image_bytes.saturating_mul(images);
         let share = bytes.map_or(max_bytes, |bytes| bytes.min(max_bytes)).max(MIN_UPLOAD_BYTES);
         let permit = tokio::time::timeout(UPLOAD_TIMEOUT, self.uploads.take(share)).await;
         permit.map(|bytes| UploadPermit { _bytes: bytes }).map_err(|_| SearchError::Busy)
@@ -152,14 +157,15 @@ impl Search {
             self.calibration.report_size(&collection, info.count);
         }
         let first = replies.first.as_deref().unwrap_or(&replies.nearest);
-        let best = best_score(first, replies.like.as_ref());
+        let likes: Vec<ImageId> = replies.vectors.likes.iter().map(|(record, _)| record.id).collect();
+        let best = best_score(first, &likes);
         let scale = replies
             .scale
             .map(|scale| scale.with_best(replies.kind, &replies.query.embedding, best.unwrap_or(f32::NEG_INFINITY)));
         let Merged { value: mut hits, warnings } =
             stores.merge(infos, replies.nearest, &replies.space, &replies.query)?;
-        if let Some(like) = &replies.like {
-            hits.retain(|found| found.hit.id != like.id);
+        if !likes.is_empty() {
+            hits.retain(|found| !likes.contains(&found.hit.id));
             hits.drain(..options.offset.min(hits.len()));
             hits.truncate(options.limit);
         }
@@ -171,13 +177,22 @@ impl Search {
             hits.retain(|found| scale.relevance(found.hit.score) >= min_relevance);
         }
         let no_good_match = scale.as_ref().ok().map(|scale| best.is_none_or(|best| scale.relevance(best) < RELEVANT));
-        let same_as = replies.like.map(|like| like.payload.content_sha256);
+        let same_as = match &replies.vectors.likes[..] {
+            [(like, weight)] if *weight > 0.0 => Some(like.payload.content_sha256.clone()),
+            _ => None,
+        };
+        let ids: Vec<ImageId> = hits.iter().map(|found| found.hit.id).collect();
+        let terms = match &replies.vectors.terms[..] {
+            [_] => None,
+            several => Some(self.term_scores(&stores, &collection, &ids, several).await?),
+        };
         let (provider, model) = (stores.name(), replies.space.model.clone());
         Ok(SearchResults {
             provider,
             collection,
             model,
             hits,
+            terms,
             scale,
             no_good_match,
             same_as,
@@ -213,17 +228,15 @@ impl Search {
     ) -> Result<StoreReplies, SearchError> {
         let space = self.provider.space().await?;
         let start = Instant::now();
-        let like = match &query.like {
-            Some(id) => Some(self.find_image(collection, id).await?),
-            None => None,
-        };
         let kind = query.kind();
-        let embedding = self.embed(query, like.as_ref(), &space).await?;
+        let vectors = self.embed(query, collection, &space).await?;
         let embed = start.elapsed();
-        // The image in `like` is left out of the hits, at any rank, so the page is cut afterwards.
-        let (limit, offset) =
-            if like.is_some() { (options.offset + options.limit + 1, 0) } else { (options.limit, options.offset) };
-        let query = SearchQuery { embedding, limit, offset, filter: options.filter.clone() };
+        // Indexed images in the query are left out of the hits, at any rank, so the page is cut afterwards.
+        let (limit, offset) = match vectors.likes.len() {
+            0 => (options.limit, options.offset),
+            likes => (options.offset + options.limit + likes, 0),
+        };
+        let query = SearchQuery { embedding: vectors.sum.clone(), limit, offset, filter: options.filter.clone() };
         let start = Instant::now();
         let first = async {
             let first = SearchQuery { limit: 1, offset: 0, ..query.clone() };
@@ -234,7 +247,7 @@ impl Search {
             first,
             self.calibration.prepare(stores, collection, &space, kind)
         );
-        Ok(StoreReplies { space, like, query, kind, nearest, first, scale, embed, search: start.elapsed() })
+        Ok(StoreReplies { space, vectors, query, kind, nearest, first, scale, embed, search: start.elapsed() })
     }
 
     /// Returns the stores that `provider=` names.
@@ -259,9 +272,9 @@ impl Search {
     }
 }
 
-/// Returns the best score among the hits of all stores, without the image that is searched for.
-fn best_score(results: &[(&'static str, Result<Vec<Hit>, IndexError>)], like: Option<&ImageRecord>) -> Option<f32> {
+/// Returns the best score among the hits of all stores, without the indexed images of the query.
+fn best_score(results: &[(&'static str, Result<Vec<Hit>, IndexError>)], likes: &[ImageId]) -> Option<f32> {
     let hits = results.iter().filter_map(|(_, hits)| hits.as_ref().ok()).flatten();
-    let others = hits.filter(|hit| like.is_none_or(|like| hit.id != like.id));
+    let others = hits.filter(|hit| !likes.contains(&hit.id));
     others.map(|hit| hit.score).max_by(f32::total_cmp)
 }

@@ -1,31 +1,40 @@
 //! A query (text and/or image) and its options: collection, store, filter and page.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{SearchError, UploadPermit};
 use crate::calibration::QueryKind;
 use crate::domain::Filter;
 
-/// What to search for. At least one field must be set.
+/// What to search for: images that are similar to the terms with a positive weight, and not to the others.
 #[derive(Debug, Default)]
 pub struct QueryInput {
-    /// A text.
-    pub text: Option<String>,
-    /// An image.
-    pub image: Option<QueryImage>,
-    /// The id of an indexed image of the collection. The image itself is left out of the hits.
-    pub like: Option<String>,
+    /// 1 to [`MAX_TERMS`] terms, at least one of them with a positive weight.
+    pub terms: Vec<Term>,
 }
 
-impl QueryInput {
-    /// Returns what the query consists of.
-    pub(super) fn kind(&self) -> QueryKind {
-        match (&self.text, &self.image, &self.like) {
-            (Some(_), None, None) => QueryKind::Text,
-            (None, Some(_), None) | (None, None, Some(_)) => QueryKind::Image,
-            _ => QueryKind::Several,
-        }
-    }
+/// A part of a query.
+#[derive(Debug)]
+pub struct Term {
+    /// The text or image.
+    pub input: TermInput,
+    /// How much it counts: not 0, and -[`MAX_WEIGHT`] to [`MAX_WEIGHT`].
+    pub weight: f32,
+    /// The parameter or field that the client sent it in.
+    pub field: &'static str,
+}
+
+/// The text or image of a term.
+#[derive(Debug)]
+pub enum TermInput {
+    /// A text.
+    Text(String),
+    /// An image.
+    Image(QueryImage),
+    /// The id of an indexed image of the collection. The image itself is left out of the hits.
+    Like(String),
 }
 
 /// An uploaded image.
@@ -33,8 +42,28 @@ impl QueryInput {
 pub struct QueryImage {
     /// The bytes of the file.
     pub bytes: Bytes,
-    /// The permit to hold the bytes in memory.
-    pub permit: Option<UploadPermit>,
+    /// The permit to hold the bytes in memory. Images of one request share it.
+    pub permit: Option<Arc<UploadPermit>>,
+}
+
+impl QueryInput {
+    /// Returns a query by a text (`q`), an uploaded image (`file`) and an indexed image (`like`), each with the weight 1.
+    pub fn new(text: Option<String>, image: Option<QueryImage>, like: Option<String>) -> Self {
+        let term = |field, input| Term { input, weight: 1.0, field };
+        let like = like.map(|id| term("like", TermInput::Like(id)));
+        let image = image.map(|image| term("file", TermInput::Image(image)));
+        let text = text.map(|text| term("q", TermInput::Text(text)));
+        Self { terms: [like, image, text].into_iter().flatten().collect() }
+    }
+
+    /// Returns what the query consists of.
+    pub(super) fn kind(&self) -> QueryKind {
+        match &self.terms[..] {
+            [Term { input: TermInput::Text(_), .. }] => QueryKind::Text,
+            [Term { input: TermInput::Image(_) | TermInput::Like(_), .. }] => QueryKind::Image,
+            _ => QueryKind::Several,
+        }
+    }
 }
 
 /// Where to search, and how many hits to return.
@@ -62,6 +91,12 @@ pub const MAX_HITS: usize = 100;
 pub const MAX_PAGE_END: usize = 10_000;
 /// The maximum number of characters of a text query.
 pub const MAX_CHARACTERS: usize = 1_000;
+/// The maximum number of terms of a query.
+pub const MAX_TERMS: usize = 16;
+/// The maximum number of uploaded images of a query.
+pub const MAX_IMAGES: usize = 8;
+/// The largest weight of a term.
+pub const MAX_WEIGHT: f32 = 10.0;
 
 /// The error for a query without a text, an image and an id.
 pub(super) fn empty_query_error() -> SearchError {
@@ -75,16 +110,40 @@ pub(super) fn empty_query_error() -> SearchError {
 /// Fails if the query is empty or an option is out of its range.
 pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<(), SearchError> {
     let invalid = |field, message| Err(SearchError::Invalid { field, message });
-    if let Some(text) = &query.text {
-        let characters = text.trim().chars().count();
-        if !(1..=MAX_CHARACTERS).contains(&characters) {
+    let terms = &query.terms;
+    if terms.is_empty() {
+        return Err(empty_query_error());
+    }
+    if !terms.iter().any(|term| term.weight > 0.0) {
+        return invalid("positive", "is empty: a query needs at least one term to search for".to_owned());
+    }
+    if terms.len() > MAX_TERMS {
+        return invalid(
+            "positive",
+            format!("and `negative` must have at most {MAX_TERMS} terms together, not {}", terms.len()),
+        );
+    }
+    let images = terms.iter().filter(|term| matches!(term.input, TermInput::Image(_))).count();
+    if images > MAX_IMAGES {
+        return invalid(
+            "positive",
+            format!("and `negative` must have at most {MAX_IMAGES} images together, not {images}"),
+        );
+    }
+    for Term { input, weight, field } in terms {
+        if let TermInput::Text(text) = input {
+            let characters = text.trim().chars().count();
+            if !(1..=MAX_CHARACTERS).contains(&characters) {
+                let message = format!("must have 1 to {MAX_CHARACTERS} characters after trimming, not {characters}");
+                return invalid(field, message);
+            }
+        }
+        if !(weight.abs() > 0.0 && weight.abs() <= MAX_WEIGHT) {
             return invalid(
-                "q",
-                format!("must have 1 to {MAX_CHARACTERS} characters after trimming, not {characters}"),
+                field,
+                format!("a weight must be a number above 0, at most {MAX_WEIGHT}, not {}", weight.abs()),
             );
         }
-    } else if query.image.is_none() && query.like.is_none() {
-        return Err(empty_query_error());
     }
     if !(1..=MAX_HITS).contains(&options.limit) {
         return invalid("limit", format!("must be a whole number from 1 to {MAX_HITS}, not {}", options.limit));
@@ -127,7 +186,7 @@ mod tests {
 
     #[test]
     fn an_error_names_the_option_that_is_out_of_range() {
-        let text_query = |text: &str| QueryInput { text: Some(text.to_owned()), ..QueryInput::default() };
+        let text_query = |text: &str| QueryInput::new(Some(text.to_owned()), None, None);
         validate(&text_query("a cat"), &options()).unwrap();
         validate(&text_query(&"ä".repeat(1000)), &options()).unwrap();
         assert!(error_message(&text_query(" \n "), &options()).starts_with("q:"));
@@ -140,6 +199,14 @@ mod tests {
             let options = SearchOptions { min_score: Some(score), ..options() };
             assert!(error_message(&text_query("a"), &options).starts_with("min_score:"));
         }
+        let weighted = |weights: &[f32]| {
+            let term = |weight: &f32| Term { input: TermInput::Text("a".into()), weight: *weight, field: "positive" };
+            error_message(&QueryInput { terms: weights.iter().map(term).collect() }, &options())
+        };
+        assert!(weighted(&[-1.0]).contains("at least one term to search for"));
+        assert!(weighted(&[1.0, 0.0]).contains("above 0") && weighted(&[1.0, -10.5]).contains("not 10.5"));
+        assert!(weighted(&[1.0, f32::NAN]).contains("not NaN"));
+        assert!(weighted(&[1.0; 17]).contains("at most 16 terms"));
         let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
         assert!(error_message(&text_query("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
     }

@@ -1,46 +1,140 @@
 //! The vector of a query.
 
-use super::query_input::empty_query_error;
-use super::{QueryImage, QueryInput, Search, SearchError};
-use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Space};
+use futures::future::{join_all, try_join_all};
+
+use super::query_input::Term;
+use super::{QueryImage, QueryInput, Search, SearchError, TermInput};
+use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, InvalidEmbedding, Space};
 use crate::embed::EmbedError;
+use crate::imaging::PreparedImage;
+
+/// What the weight of a negative term is multiplied by. With more, the hits are less similar to the positive terms
+/// (ADR 0014).
+const NEGATIVE_FACTOR: f32 = 0.4;
+
+/// A query as vectors.
+pub(super) struct QueryVectors {
+    /// The vector to search for.
+    pub(super) sum: Embedding,
+    /// The vector of each term, in their order.
+    pub(super) terms: Vec<Embedding>,
+    /// The indexed images in the query, with their weights.
+    pub(super) likes: Vec<(ImageRecord, f32)>,
+}
+
+/// The vector of a term, or what it is made from.
+enum Part {
+    Vector(Embedding),
+    Text(String),
+    Image(PreparedImage),
+}
 
 impl Search {
     /// Returns the record of the image whose id the query contains, from any store.
-    pub(super) async fn find_image(&self, collection: &CollectionName, id: &str) -> Result<ImageRecord, SearchError> {
+    async fn find_image(&self, collection: &CollectionName, id: &str) -> Result<ImageRecord, SearchError> {
         let unknown = || SearchError::UnknownImage { id: id.to_owned(), collection: collection.clone() };
         let parsed = id.parse::<ImageId>().map_err(|_| unknown())?;
         self.stores.find_record(collection, parsed).await?.ok_or_else(unknown)
     }
 
-    /// Embeds the query. If it combines a text, an image and an indexed image, the result is the normalised sum of
-    /// their unit vectors.
+    /// Embeds the query. If it has several terms, the vector is the normalised sum of their weighted unit vectors. Beside
+    /// texts, images weigh less, because their cosines are larger.
     pub(super) async fn embed(
         &self,
         query: QueryInput,
-        like: Option<&ImageRecord>,
+        collection: &CollectionName,
         space: &Space,
-    ) -> Result<Embedding, SearchError> {
-        let mut parts: Vec<Embedding> = like.map(|record| record.embedding.clone()).into_iter().collect();
-        if let Some(image) = query.image {
-            parts.push(self.embed_image(image).await?);
+    ) -> Result<QueryVectors, SearchError> {
+        let has_texts = query.terms.iter().any(|term| matches!(term.input, TermInput::Text(_)));
+        let image_factor = if has_texts { self.calibration.image_factor(space) } else { 1.0 };
+        let (mut likes, mut weights, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        for Term { input, weight, .. } in query.terms {
+            let is_text = matches!(input, TermInput::Text(_));
+            let factor = if weight < 0.0 { NEGATIVE_FACTOR } else { 1.0 } * if is_text { 1.0 } else { image_factor };
+            weights.push(weight * factor);
+            parts.push(match input {
+                TermInput::Text(text) => Part::Text(text),
+                TermInput::Image(image) => Part::Image(self.prepare(image).await?),
+                TermInput::Like(id) => {
+                    let record = self.find_image(collection, &id).await?;
+                    let vector = record.embedding.clone();
+                    likes.push((record, weight));
+                    Part::Vector(vector)
+                }
+            });
         }
-        if let Some(text) = query.text.as_deref().map(str::trim) {
-            parts.push(self.provider.embed_text(text).await?);
-        }
-        let first = parts.pop().ok_or_else(empty_query_error)?;
-        if parts.is_empty() {
-            return Ok(first);
-        }
-        let mut sum = first.as_slice().to_vec();
-        for part in parts {
-            sum.iter_mut().zip(part.as_slice()).for_each(|(sum, value)| *sum += value);
-        }
-        Ok(Embedding::normalised(sum, space.dimension).map_err(EmbedError::Invalid)?)
+        let terms = self.vectors(parts).await?;
+        let sum = match &terms[..] {
+            [one] => one.clone(),
+            several => weighted_sum(several, &weights, space)?,
+        };
+        Ok(QueryVectors { sum, terms, likes })
     }
 
-    async fn embed_image(&self, image: QueryImage) -> Result<Embedding, SearchError> {
-        let prepared = self.decoder.prepare(image, self.provider.preprocessing()).await?;
-        Ok(self.provider.embed_image(&prepared).await?)
+    async fn prepare(&self, image: QueryImage) -> Result<PreparedImage, SearchError> {
+        self.decoder.prepare(image, self.provider.preprocessing()).await
     }
+
+    /// Embeds the texts at the same time, and the images in one call.
+    async fn vectors(&self, parts: Vec<Part>) -> Result<Vec<Embedding>, SearchError> {
+        let images: Vec<PreparedImage> = parts
+            .iter()
+            .filter_map(|part| if let Part::Image(image) = part { Some(image.clone()) } else { None })
+            .collect();
+        let images = async {
+            match &images[..] {
+                [] => Ok(Vec::new()),
+                [one] => self.provider.embed_image(one).await.map(|vector| vec![vector]),
+                several => self.provider.embed_image_batch(several).await,
+            }
+        };
+        let texts = join_all(parts.iter().map(|part| async move {
+            match part {
+                Part::Text(text) => Some(self.provider.embed_text(text.trim()).await),
+                Part::Image(_) | Part::Vector(_) => None,
+            }
+        }));
+        let (images, texts) = tokio::join!(images, texts);
+        let mut images = images?.into_iter();
+        let vectors = parts.into_iter().zip(texts).map(|(part, text)| match (part, text) {
+            (Part::Vector(vector), _) => Ok(vector),
+            (Part::Text(_), Some(vector)) => vector,
+            (Part::Image(_), _) | (Part::Text(_), None) => {
+                images.next().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
+            }
+        });
+        Ok(vectors.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the cosines of each hit with each term of the query.
+    pub(super) async fn term_scores(
+        &self,
+        stores: &crate::index::Stores,
+        collection: &CollectionName,
+        ids: &[ImageId],
+        terms: &[Embedding],
+    ) -> Result<Vec<Vec<f32>>, SearchError> {
+        let records = try_join_all(ids.iter().map(|id| stores.find_record(collection, *id))).await?;
+        let cosine =
+            |a: &Embedding, b: &Embedding| -> f32 { a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| a * b).sum() };
+        // A record that was deleted since the search has no cosines.
+        let scores = |record: Option<ImageRecord>| {
+            record.map_or_else(Vec::new, |record| terms.iter().map(|term| cosine(term, &record.embedding)).collect())
+        };
+        Ok(records.into_iter().map(scores).collect())
+    }
+}
+
+fn weighted_sum(vectors: &[Embedding], weights: &[f32], space: &Space) -> Result<Embedding, SearchError> {
+    let mut sum = vec![0.0_f32; space.dimension];
+    for (vector, weight) in vectors.iter().zip(weights) {
+        sum.iter_mut().zip(vector.as_slice()).for_each(|(sum, number)| *sum += weight * number);
+    }
+    Embedding::normalised(sum, space.dimension).map_err(|error| match error {
+        InvalidEmbedding::Zero => SearchError::Invalid {
+            field: "negative",
+            message: "has the same terms as `positive`, so nothing is left to search for".to_owned(),
+        },
+        InvalidEmbedding::WrongSize { .. } | InvalidEmbedding::NotFinite(_) => EmbedError::Invalid(error).into(),
+    })
 }

@@ -23,7 +23,7 @@ pub(super) fn check_parameter(name: &str, text: &str, schema: &Value) -> Result<
 /// 422 for a body that its type refused with `error`. The schema of the type shows which field is wrong.
 pub(super) fn wrong_body(schema: &Value, body: &[u8], error: &serde_json::Error) -> ApiError {
     let Ok(body) = serde_json::from_slice(body) else { return ApiError::malformed("the body is not valid JSON") };
-    invalid_body(problem(schema, &body).unwrap_or_else(|| match error.to_string().split('`').nth(1) {
+    invalid_body(problem(schema, &body, "").unwrap_or_else(|| match error.to_string().split('`').nth(1) {
         // The schema does not show this: a parsed object has each field once.
         Some(name) if error.to_string().starts_with("duplicate") => {
             format!("{name}: is given more than once; send it once")
@@ -37,22 +37,46 @@ pub(in crate::api) fn invalid_body(message: impl Into<String>) -> ApiError {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", message)
 }
 
-/// Returns what is wrong with a body.
-fn problem(schema: &Value, body: &Value) -> Option<String> {
+/// Returns what is wrong with an object. `path` is its place in the body, empty for the body itself.
+fn problem(schema: &Value, body: &Value, path: &str) -> Option<String> {
     let Some(fields) = body.as_object() else {
-        return Some(format!("the body must be a JSON object, not {}", shown(body)));
+        let subject = if path.is_empty() { "the body".to_owned() } else { format!("{path}:") };
+        return Some(format!("{subject} must be a JSON object, not {}", shown(body)));
     };
+    let place = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
     let known = schema["properties"].as_object()?;
     for (name, value) in fields {
         match known.get(name) {
-            None => return Some(unknown_name("field", name, known.keys().map(String::as_str))),
-            Some(schema) if !allows(schema, value) => return Some(format!("{name}: {}", wrong_value(schema, value))),
-            Some(_) => {}
+            None => {
+                let unknown = unknown_name("field", name, known.keys().map(String::as_str));
+                return Some(if path.is_empty() { unknown } else { format!("{path}: {unknown}") });
+            }
+            Some(schema) => {
+                if let Some(problem) = field_problem(schema, value, &place(name)) {
+                    return Some(problem);
+                }
+            }
         }
     }
     let mut required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let missing = required.find(|name| !fields.contains_key(*name))?;
-    Some(format!("{missing}: is missing; it must be {}", expected(known.get(missing)?)))
+    Some(format!("{}: is missing; it must be {}", place(missing), expected(known.get(missing)?)))
+}
+
+/// Returns what is wrong with the value of a field.
+fn field_problem(schema: &Value, value: &Value, path: &str) -> Option<String> {
+    if schema["properties"].is_object() {
+        return problem(schema, value, path);
+    }
+    let item = &schema["items"];
+    if let Some(items) = value.as_array().filter(|_| item["properties"].is_object()) {
+        return items.iter().enumerate().find_map(|(at, value)| problem(item, value, &format!("{path}[{at}]")));
+    }
+    let values = &schema["additionalProperties"];
+    if let Some(fields) = value.as_object().filter(|_| values.is_object()) {
+        return fields.iter().find_map(|(name, value)| field_problem(values, value, &format!("{path}.{name}")));
+    }
+    (!allows(schema, value)).then(|| format!("{path}: {}", wrong_value(schema, value)))
 }
 
 /// Says that a route does not have a parameter or a field, and which it has.
@@ -82,6 +106,7 @@ fn allows(schema: &Value, value: &Value) -> bool {
         "boolean" => value.is_boolean(),
         "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0 && is_in_range(schema, number)),
         "number" => value.as_f64().is_some_and(|number| is_in_range(schema, number)),
+        "object" => value.is_object(),
         "array" => value.as_array().is_some_and(|items| items.iter().all(|item| allows(&schema["items"], item))),
         _ => value.as_str().is_some_and(|text| schema["format"] != "uuid" || Uuid::parse_str(text).is_ok()),
     })
@@ -89,6 +114,7 @@ fn allows(schema: &Value, value: &Value) -> bool {
 
 fn is_in_range(schema: &Value, number: f64) -> bool {
     schema["minimum"].as_f64().is_none_or(|minimum| number >= minimum)
+        && schema["exclusiveMinimum"].as_f64().is_none_or(|minimum| number > minimum)
         && schema["maximum"].as_f64().is_none_or(|maximum| number <= maximum)
 }
 
@@ -108,6 +134,9 @@ fn expected(schema: &Value) -> String {
 
 fn expected_type(schema: &Value, kind: &str) -> String {
     let range = match (&schema["minimum"], &schema["maximum"]) {
+        (Value::Null, maximum) if schema["exclusiveMinimum"].is_number() => {
+            format!(" above {}, at most {maximum}", schema["exclusiveMinimum"])
+        }
         (Value::Null, _) => String::new(),
         (minimum, Value::Null) => format!(" of at least {minimum}"),
         (minimum, maximum) => format!(" from {minimum} to {maximum}"),
@@ -116,7 +145,9 @@ fn expected_type(schema: &Value, kind: &str) -> String {
         "boolean" => "true or false".to_owned(),
         "integer" => format!("a whole number{range}"),
         "number" => format!("a number{range}"),
+        "array" if schema["items"]["properties"].is_object() => "a list of objects".to_owned(),
         "array" => "a list of strings".to_owned(),
+        "object" => "a JSON object".to_owned(),
         _ if schema["format"] == "uuid" => "an id (UUID)".to_owned(),
         _ => "a string".to_owned(),
     }

@@ -59,6 +59,24 @@ pub(in crate::api) async fn read_body(request: Request) -> Result<(HeaderMap, By
     Ok((parts.headers, read(body, limit).await?))
 }
 
+/// Reads the body of a request of at most `limit` bytes. Returns the headers and the body.
+pub(in crate::api) async fn read_up_to(request: Request, limit: usize) -> Result<(HeaderMap, Bytes), ApiError> {
+    let (parts, body) = request.into_parts();
+    Ok((parts.headers, read(body, limit).await?))
+}
+
+/// Whether a request has a JSON body.
+pub(in crate::api) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = media_type(headers);
+    kind == "application/json" || kind.starts_with("application/") && kind.ends_with("+json")
+}
+
+/// Returns the content type without its parameters, in lower case.
+fn media_type(headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
 /// Parses a JSON object. `explain` returns the error for JSON that the type refuses, or `None` for text that is not
 /// JSON. Arrays are refused first, because serde would read their items as the fields in order.
 pub(in crate::api) fn parse_json<T: DeserializeOwned>(
@@ -66,10 +84,8 @@ pub(in crate::api) fn parse_json<T: DeserializeOwned>(
     bytes: &[u8],
     explain: impl FnOnce(&serde_json::Error) -> Option<ApiError>,
 ) -> Result<T, ApiError> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if kind != "application/json" && !(kind.starts_with("application/") && kind.ends_with("+json")) {
-        let message = format!("the content type of the body must be `application/json`, not `{kind}`");
+    if !is_json(headers) {
+        let message = format!("the content type of the body must be `application/json`, not `{}`", media_type(headers));
         return Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
     }
     if bytes.trim_ascii_start().starts_with(b"[") && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
@@ -83,7 +99,10 @@ pub(in crate::api) fn parse_json<T: DeserializeOwned>(
 }
 
 /// Parses a JSON object whose type is described in the OpenAPI document.
-fn parse_described<T: DeserializeOwned + PartialSchema>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, ApiError> {
+pub(in crate::api) fn parse_described<T: DeserializeOwned + PartialSchema>(
+    headers: &HeaderMap,
+    bytes: &[u8],
+) -> Result<T, ApiError> {
     parse_json(headers, bytes, |error| {
         let schema = serde_json::to_value(T::schema()).unwrap_or_default();
         error.is_data().then(|| wrong_body(&schema, bytes, error))

@@ -14,5 +14,5 @@ pub(in crate::api) mod whole_number;
 
 pub use error::ErrorReply;
 pub(super) use error::{ApiError, UnauthorizedReason};
-pub(super) use extract::{Json, MaybeJson, Path, Query};
+pub(super) use extract::{Json, MAX_JSON_BYTES, MaybeJson, Path, Query, is_json, parse_described, read_up_to};
 pub(super) use request_id::complete_errors;

@@ -57,7 +57,7 @@ pub(super) struct SearchParams {
     indexed_after: Option<String>,
 }
 
-fn default_limit() -> usize {
+pub(super) fn default_limit() -> usize {
     10
 }
 
@@ -67,9 +67,6 @@ pub(super) type Pairs = Vec<(String, String)>;
 impl SearchParams {
     /// Returns the options of the search. `pairs` are all parameters of the query string.
     pub(super) fn into_options(self, pairs: &Pairs, defaults: &Defaults) -> Result<SearchOptions, ApiError> {
-        let format = self.format.as_deref().map(parse_format).transpose()?;
-        let indexed_after = self.indexed_after.as_deref().map(Timestamp::parse).transpose();
-        let indexed_after = indexed_after.map_err(|error| ApiError::invalid("indexed_after", error.to_string()))?;
         let meta: BTreeMap<String, String> = pairs
             .iter()
             .filter_map(|(name, value)| name.strip_prefix(META_PREFIX).map(|key| (key.to_owned(), value.clone())))
@@ -82,18 +79,33 @@ impl SearchParams {
             offset: self.offset,
             provider: self.provider,
             collection: self.collection.unwrap_or_else(|| defaults.collection.to_string()),
-            filter: Filter {
-                format,
-                s3_prefix: self.s3_prefix,
-                min_width: self.min_width,
-                min_height: self.min_height,
-                indexed_after,
+            filter: filter(
+                self.format.as_deref(),
+                self.s3_prefix,
+                self.min_width,
+                self.min_height,
+                self.indexed_after.as_deref(),
                 meta,
-            },
+            )?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,
         })
     }
+}
+
+/// Returns the filter of a search.
+pub(super) fn filter(
+    format: Option<&str>,
+    s3_prefix: Option<String>,
+    min_width: Option<u32>,
+    min_height: Option<u32>,
+    indexed_after: Option<&str>,
+    meta: BTreeMap<String, String>,
+) -> Result<Filter, ApiError> {
+    let format = format.map(parse_format).transpose()?;
+    let indexed_after = indexed_after.map(Timestamp::parse).transpose();
+    let indexed_after = indexed_after.map_err(|error| ApiError::invalid("indexed_after", error.to_string()))?;
+    Ok(Filter { format, s3_prefix, min_width, min_height, indexed_after, meta })
 }
 
 fn parse_format(name: &str) -> Result<ImageFormat, ApiError> {

@@ -61,6 +61,10 @@ pub struct ResultReply {
     /// the model is being calibrated, and for a search by several texts or images.
     #[schema(minimum = 0, maximum = 1)]
     pub relevance: Option<f32>,
+    /// For a search by several terms: the cosine of the image and each term, in the order of the request, the positive terms
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub terms: Vec<f32>,
     /// The key of the object.
     pub s3_key: String,
     /// The URI of the object: `s3://bucket/key`.
@@ -102,7 +106,10 @@ impl SearchReply {
         let same_as = answer.same_as.as_deref();
         let scale = answer.scale.as_ref().ok();
         let reply = |found| ResultReply::new(&answer.collection, found, scale, several, same_as);
-        let mut results: Vec<_> = answer.hits.into_iter().map(reply).collect();
+        let mut results: Vec<ResultReply> = answer.hits.into_iter().map(reply).collect();
+        for (result, terms) in results.iter_mut().zip(answer.terms.into_iter().flatten()) {
+            result.terms = terms;
+        }
         // Images with the same bytes come before images that only look the same.
         results.sort_by_key(|result| result.identical == Some(false));
         let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
@@ -138,6 +145,7 @@ impl ResultReply {
             original: image_path(&hit.id, "original", collection),
             id: hit.id.to_string(),
             score: hit.score,
+            terms: Vec::new(),
             relevance: scale.map(|scale| scale.relevance(hit.score)),
             s3_key: payload.s3_key,
             s3_uri: payload.s3_uri.to_string(),

@@ -20,12 +20,12 @@ async fn concurrent_uploads_share_a_limit_of_bytes() {
     let search = Search::new(provider, stores, calibration, ImagingSettings::default().limits());
     // 50 MB is the limit of one image; an image of unknown size counts as that.
     let (one, unknown) =
-        (search.admit_upload(Some(50 * MEGABYTE)).await.unwrap(), search.admit_upload(None).await.unwrap());
-    let small: Vec<_> = futures::future::join_all((0..28).map(|_| search.admit_upload(Some(1)))).await;
+        (search.admit_upload(Some(50 * MEGABYTE), 1).await.unwrap(), search.admit_upload(None, 1).await.unwrap());
+    let small: Vec<_> = futures::future::join_all((0..28).map(|_| search.admit_upload(Some(1), 1))).await;
     assert!(small.iter().all(Result::is_ok), "128 MB are taken");
-    assert!(matches!(search.admit_upload(Some(1)).await, Err(SearchError::Busy)));
+    assert!(matches!(search.admit_upload(Some(1), 1).await, Err(SearchError::Busy)));
     drop(one);
     // One that claims more than the limit is refused later, when its bytes arrive.
-    drop(search.admit_upload(Some(u64::MAX)).await.unwrap());
+    drop(search.admit_upload(Some(u64::MAX), 1).await.unwrap());
     drop((unknown, small));
 }
