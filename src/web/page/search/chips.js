@@ -21,7 +21,7 @@ export function createChips(onRemove) {
           "li",
           { class: "chip" },
           termLabel(term, query.collection),
-          button("×", () => remove(term, index), { "aria-label": `Remove: ${signName(term)} ${textOf(term) ?? ""}` }),
+          button("×", () => remove(term, index), { "aria-label": `Remove: ${nameOf(term)}` }),
         ),
       ),
     );
@@ -69,6 +69,11 @@ function isText({ field }) {
 function signName(term) {
   const name = isNegative(term) ? "not like" : "like";
   return isText(term) ? name : `${name} this image`;
+}
+
+/** @param {Term} term */
+function nameOf(term) {
+  return [signName(term), textOf(term)].filter(Boolean).join(" ");
 }
 
 /** @param {Term} term */

@@ -48,7 +48,10 @@ export function mount(root, navigate) {
     document.title = query.q ? `${query.q} · Glimpse` : "Glimpse";
     results.clear();
     if (hasSearchTerm(query)) return results.search(query, choices.stores);
-    if (queryTerms(query).length) return results.summary.replaceChildren(notice(NOTHING_WANTED));
+    if (queryTerms(query).length) {
+      announce(NOTHING_WANTED);
+      return results.summary.replaceChildren(notice(NOTHING_WANTED));
+    }
     return results.summary.replaceChildren(...introduction(query.collection));
   }
 

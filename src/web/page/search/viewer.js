@@ -137,10 +137,6 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
         { class: "row" },
         button("More like this", () => addToSearch("like"), { title: MORE_EXPLANATION }),
         button("Less like this", () => addToSearch("not_like"), { title: LESS_EXPLANATION }),
-      ),
-      el(
-        "div",
-        { class: "row" },
         button("Similar images", () => searchSimilar(), { title: "Starts a search by this image alone (m)" }),
         button("Find duplicates", () => searchSimilar(DUPLICATE_MIN_SCORE)),
       ),
