@@ -57,7 +57,7 @@ export function termLabel(term, collection) {
     isNegative(term) ? "−" : "+",
   );
   const text = textOf(term);
-  return [sign, thumbnail(term, collection), text ? el("span", { class: "text" }, text) : null];
+  return [sign, thumbnail(term, collection), text ? el("span", { class: "text", title: text }, text) : null];
 }
 
 /** @param {Term} term */

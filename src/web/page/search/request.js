@@ -5,6 +5,8 @@ import { recallFile, searchParams } from "./query.js";
 import { isNegative, queryTerms } from "./terms.js";
 
 export const PAGE_SIZE = 50;
+/** The API refuses a search by more texts and images. */
+const MAX_TERMS = 16;
 
 /**
  * Fetches one page of results from one store.
@@ -17,7 +19,11 @@ export const PAGE_SIZE = 50;
 export async function fetchResults(query, provider, offset, signal) {
   const limit = Math.min(PAGE_SIZE, Number(query.limit) || PAGE_SIZE);
   const page = { provider, limit, offset };
-  if (queryTerms(query).length > 1) return sendJson("POST", "/search/images", await toBody(query, page), signal);
+  const { length: termCount } = queryTerms(query);
+  if (termCount > MAX_TERMS) {
+    throw new ApiError("too_many_terms", `A search has at most ${MAX_TERMS} texts and images. Remove some of them.`, 0);
+  }
+  if (termCount > 1) return sendJson("POST", "/search/images", await toBody(query, page), signal);
   const params = searchParams(query, page);
   if (!query.file) return fetchJson(`/search/images?${params}`, { signal });
   const file = findFile(query.file);
