@@ -108,8 +108,10 @@ export async function fetchJson(path, options = {}) {
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
+ * @param {AbortSignal} [signal]
  * @returns {Promise<T>}
  */
-export function sendJson(method, path, body = {}) {
-  return fetchJson(path, { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } });
+export function sendJson(method, path, body = {}, signal) {
+  const headers = { "content-type": "application/json" };
+  return fetchJson(path, { method, body: JSON.stringify(body), headers, signal });
 }

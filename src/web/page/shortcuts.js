@@ -8,7 +8,8 @@ const SHORTCUTS = [
   ["← → ↑ ↓", "go from image to image"],
   ["Enter", "open the image, or start the search"],
   ["← →", "in an open image: previous, next"],
-  ["m", "in an open image: more like this"],
+  ["+ −", "on an image: more like this, less like this"],
+  ["m", "in an open image: similar images"],
   ["Esc", "close"],
   ["?", "show this list"],
 ];

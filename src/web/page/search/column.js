@@ -4,8 +4,10 @@ import { ApiError } from "../api.js";
 import { button, el, notice } from "../dom.js";
 import { formatNumber } from "../format.js";
 import * as compare from "./compare.js";
-import { Grid } from "./grid.js";
+import { focusFirstImage, Grid } from "./grid.js";
+import { queryAddress } from "./query.js";
 import { fetchResults, PAGE_SIZE } from "./request.js";
+import { withImage } from "./terms.js";
 import { openViewer } from "./viewer.js";
 
 /** The API refuses pages beyond this offset. */
@@ -23,7 +25,7 @@ const MAX_RESULTS = 10_000;
  */
 export function createColumn({ query, store, otherStore, reply, otherReply, signal, navigate }) {
   const label = otherStore ? `Results of ${store}` : "Results";
-  const grid = new Grid((index) => openViewer(grid, index, { query, navigate }), label);
+  const grid = new Grid({ open: (index) => openViewer(grid, index, { query, navigate, add }), add }, label);
   const end = el("div", { class: "end" });
   const element = el("section", {}, otherStore ? el("h2", {}, store) : null, grid.element, end);
   const pageSize = Math.min(PAGE_SIZE, Number(query.limit) || PAGE_SIZE);
@@ -44,6 +46,16 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   signal.addEventListener("abort", () => observer.disconnect());
   grid.loadMore = loadMore;
   grid.onToggle = hideEndIfFolded;
+
+  /**
+   * Adds an image to the search.
+   * @param {number} index
+   * @param {"like" | "not_like"} field
+   */
+  async function add(index, field) {
+    await navigate(queryAddress(withImage(query, field, grid.results[index].id)));
+    focusFirstImage();
+  }
 
   /**
    * @param {ResultReply[]} next

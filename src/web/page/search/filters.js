@@ -26,8 +26,10 @@ export function createFilters() {
     title: "name=value, one per line",
     oninput: () => {
       resizeMetadata();
-      const valid = metadataPairs().every(([name, value]) => name && value !== undefined);
-      metadata.setCustomValidity(valid ? "" : "Write name=value, one per line.");
+      const pairs = metadataPairs();
+      const names = new Set(pairs.map(([name]) => name));
+      const valid = names.size === pairs.length && pairs.every(([name, value]) => name && value !== undefined);
+      metadata.setCustomValidity(valid ? "" : "Write name=value, one per line, each name once.");
     },
   });
   const element = el(

@@ -2,9 +2,9 @@
 
 import { button, el, field } from "../dom.js";
 import { formatNumber } from "../format.js";
+import { createChips } from "./chips.js";
 import { createFilters } from "./filters.js";
-import { hasSearchTerm } from "./query.js";
-import { createQueryImage } from "./query-image.js";
+import { hasSearchTerm, isNegative, withoutTerm } from "./terms.js";
 
 const COMPARE_PREFIX = "compare:";
 
@@ -18,14 +18,14 @@ const COMPARE_PREFIX = "compare:";
 /**
  * Creates the form. It is filled from a query and read into one.
  * @param {object} handlers
- * @param {(query: import("./query.js").Query) => void} handlers.onSubmit
+ * @param {(query: import("./query.js").Query) => Promise<unknown>} handlers.onSubmit
  * @param {(file: File) => void} handlers.onFile Called if the user chooses a file to search by.
  * @param {() => boolean} handlers.focusResults Moves the focus to the results; returns false if there are none.
  */
 export function createSearchForm({ onSubmit, onFile, focusResults }) {
   let defaultCollection = "";
-  /** The part of the query that has no input of its own. @type {{ like?: string, file?: string }} */
-  let image = {};
+  /** The terms that are shown as chips. @type {Pick<import("./query.js").Query, "file" | "like" | "not_like" | "not">} */
+  let terms = {};
 
   const text = el("input", {
     id: "query-text",
@@ -52,7 +52,8 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
       fileInput.value = "";
     },
   });
-  const queryImage = createQueryImage(() => onSubmit({ ...read(), like: "", file: "", min_score: "" }));
+  const chips = createChips(removeTerm);
+  const exclude = el("input", { id: "exclude-text", placeholder: "snow", autocomplete: "off", maxLength: 1000 });
   const collection = el("select", { name: "collection", onchange: submitIfSearching });
   const store = el("select", { name: "provider", onchange: submitIfSearching });
   const storeField = field("Store", store);
@@ -75,12 +76,26 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
       button("Image…", () => fileInput.click(), { title: "Search by image: choose, drop or paste a file" }),
       button("Search", undefined, { type: "submit", class: "primary" }),
     ),
-    queryImage.element,
-    el("div", { class: "options" }, field("Collection", collection), storeField, filters.element),
+    chips.element,
+    el(
+      "div",
+      { class: "options" },
+      field("Collection", collection),
+      storeField,
+      field("Exclude", exclude),
+      filters.element,
+    ),
   );
 
   function submitIfSearching() {
     if (hasSearchTerm(read())) element.requestSubmit();
+  }
+
+  /** @param {import("./terms.js").Term} term */
+  function removeTerm(term) {
+    const query = withoutTerm(read(), term);
+    // A minimum for images would hide every result of a search by text.
+    return onSubmit(isNegative(term) ? query : { ...query, min_score: "" });
   }
 
   /** @returns {import("./query.js").Query} */
@@ -88,7 +103,8 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
     const compared = store.value.startsWith(COMPARE_PREFIX);
     return {
       q: text.value.trim(),
-      ...image,
+      ...terms,
+      not: [...new Set([...(terms.not ?? []), exclude.value.trim()])],
       ...(compared ? { compare: store.value.slice(COMPARE_PREFIX.length) } : { provider: store.value }),
       collection: collection.value,
       ...filters.read(),
@@ -98,7 +114,9 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
   /** @param {import("./query.js").Query} query */
   function fill(query) {
     text.value = query.q ?? "";
-    image = query.like ? { like: query.like } : query.file ? { file: query.file } : {};
+    const { file, like, not_like, not } = query;
+    terms = { file, like, not_like, not };
+    exclude.value = "";
     const name = query.collection && query.collection !== defaultCollection ? query.collection : "";
     // A collection that does not exist is shown too, so that the form agrees with the address.
     if (name && ![...collection.options].some((option) => option.value === name)) {
@@ -107,7 +125,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
     collection.value = name;
     store.value = query.compare ? COMPARE_PREFIX + query.compare : (query.provider ?? "");
     filters.fill(query);
-    queryImage.show(query);
+    chips.show(query);
   }
 
   /** @param {Choices} choices */

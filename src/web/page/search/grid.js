@@ -3,6 +3,7 @@
 // Less relevant images are in a list of their own, below a line; it is hidden until the user opens it.
 
 import { el } from "../dom.js";
+import { isTyping } from "../shortcuts.js";
 import { createFold, isLessRelevant, NO_GOOD_MATCH } from "./relevance.js";
 import { createTile, resizeTile } from "./tile.js";
 
@@ -11,6 +12,12 @@ import { createTile, resizeTile } from "./tile.js";
 const GAP = 8;
 /** The number of images that load at once; the others load when they are near the viewport. */
 const EAGER_IMAGES = 24;
+
+/**
+ * Keys that add an image to the search.
+ * @type {Record<string, "like" | "not_like">}
+ */
+export const TERM_KEYS = { "+": "like", "-": "not_like" };
 
 /** @param {number} width The width of the grid. */
 function targetRowHeight(width) {
@@ -39,7 +46,7 @@ export class Grid {
   /** Whether all less relevant results are loaded. */
   #complete = false;
   #open = false;
-  #onOpen;
+  #actions;
   #relevant;
   #lessRelevant;
   #message = el("p", { class: "no-match", hidden: true }, `${NO_GOOD_MATCH} The nearest ones are below.`);
@@ -47,16 +54,18 @@ export class Grid {
   #observer = new ResizeObserver(() => this.layout());
 
   /**
-   * @param {(index: number) => void} onOpen Called if the user opens an image.
+   * @param {object} actions
+   * @param {(index: number) => void} actions.open Called if the user opens an image.
+   * @param {(index: number, field: "like" | "not_like") => void} actions.add Called if the user adds an image to the search.
    * @param {string} label For screen readers.
    */
-  constructor(onOpen, label) {
-    this.#onOpen = onOpen;
+  constructor(actions, label) {
+    this.#actions = actions;
     this.#relevant = el("ul", { class: "grid", "aria-label": label });
     this.#lessRelevant = el("ul", { class: "grid", "aria-label": `${label}, less relevant`, hidden: true });
     this.element = el(
       "div",
-      { onkeydown: (event) => this.#moveFocus(event) },
+      { onkeydown: (event) => this.#handleKey(event) },
       this.#message,
       this.#relevant,
       this.#fold.element,
@@ -110,7 +119,8 @@ export class Grid {
       index,
       marks,
       eager: index < EAGER_IMAGES && !folded,
-      onOpen: () => this.#onOpen(index),
+      onOpen: () => this.#actions.open(index),
+      onAdd: (field) => this.#actions.add(index, field),
       onFocus: () => this.#setTabStop(index),
     });
     this.results.push(result);
@@ -175,9 +185,11 @@ export class Grid {
   }
 
   /** @param {KeyboardEvent} event */
-  #moveFocus(event) {
-    const index = this.#tiles.findIndex((tile) => tile.button === document.activeElement);
+  #handleKey(event) {
+    const index = this.#tiles.findIndex((tile) => tile.item.contains(document.activeElement));
     if (index < 0) return;
+    const field = isTyping(event) ? undefined : TERM_KEYS[event.key];
+    if (field) return this.#actions.add(index, field);
     const next = this.#nextIndex(index, event.key);
     if (next === null) return;
     event.preventDefault();
@@ -237,6 +249,12 @@ export class Grid {
   disconnect() {
     this.#observer.disconnect();
   }
+}
+
+/** Moves the focus to the first image that is shown, after a search from another image that is no longer on the page. */
+export function focusFirstImage() {
+  const first = document.querySelector(".grid:not([hidden]) .hit, .fold:not([hidden]) button");
+  if (first instanceof HTMLElement) first.focus();
 }
 
 /**

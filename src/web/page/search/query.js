@@ -3,15 +3,24 @@
 /** Filters with one value each, named as in the API. */
 export const FILTERS = /** @type {const} */ (["s3_prefix", "format", "min_width", "min_height", "indexed_after"]);
 
-/** Parameters that the page sends to the API as they are. */
-const API_PARAMETERS = /** @type {const} */ (["q", "like", "collection", "min_score", ...FILTERS]);
+/** Terms that a query can have several of: ids of images, and texts. */
+const LISTS = /** @type {const} */ (["like", "not_like", "not"]);
 
-const PARAMETERS = /** @type {const} */ ([...API_PARAMETERS, "provider", "compare", "limit", "file"]);
+/** Parameters with one value each that the page sends to the API as they are. */
+const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", ...FILTERS]);
+
+const OPTIONS = /** @type {const} */ ([...API_PARAMETERS, "provider", "compare", "limit", "file"]);
+
+const SINGLE = /** @type {const} */ (["q", ...OPTIONS]);
+
+const ADDRESS_PARAMETERS = /** @type {const} */ (["q", ...LISTS, ...OPTIONS]);
 
 /**
- * `compare` holds two stores, comma-separated; `file` the id of a file that `rememberFile` returned; `meta` pairs of name and
- * value.
- * @typedef {{ [Name in (typeof PARAMETERS)[number]]?: string } & { meta: Array<[string, string]> }} Query
+ * `like` and `not_like` hold ids of images; `not` texts; `compare` two stores, comma-separated; `file` the id of a file that
+ * `rememberFile` returned; `meta` pairs of name and value.
+ * @typedef {{ [Name in (typeof SINGLE)[number]]?: string }
+ *   & { [Name in (typeof LISTS)[number]]?: string[] }
+ *   & { meta: Array<[string, string]> }} Query
  */
 
 /**
@@ -23,9 +32,13 @@ export function parseQuery(search = location.search) {
   const params = new URLSearchParams(search);
   /** @type {Query} */
   const query = { meta: [] };
-  for (const name of PARAMETERS) {
+  for (const name of SINGLE) {
     const value = params.get(name);
     if (value) query[name] = value;
+  }
+  for (const name of LISTS) {
+    const values = params.getAll(name).filter(Boolean);
+    if (values.length) query[name] = [...new Set(values)];
   }
   for (const [name, value] of params) {
     if (name.startsWith("meta.") && value) query.meta.push([name.slice("meta.".length), value]);
@@ -38,25 +51,17 @@ export function parseQuery(search = location.search) {
  * @param {Query} query
  */
 export function queryAddress(query) {
-  const params = toParams(query, PARAMETERS).toString();
+  const params = toParams(query, ADDRESS_PARAMETERS).toString();
   return params ? `/?${params}` : "/";
 }
 
 /**
- * Whether the query has something to search for.
- * @param {Query} query
- */
-export function hasSearchTerm(query) {
-  return Boolean(query.q || query.like || query.file);
-}
-
-/**
- * The parameters of a search request.
+ * The parameters of a search by one term.
  * @param {Query} query
  * @param {{ provider: string | undefined, limit: number, offset: number }} page
  */
 export function searchParams(query, { provider, limit, offset }) {
-  const params = toParams(query, API_PARAMETERS);
+  const params = toParams(query, ["q", "like", ...API_PARAMETERS]);
   if (provider) params.set("provider", provider);
   params.set("limit", String(limit));
   if (offset) params.set("offset", String(offset));
@@ -65,13 +70,12 @@ export function searchParams(query, { provider, limit, offset }) {
 
 /**
  * @param {Query} query
- * @param {ReadonlyArray<(typeof PARAMETERS)[number]>} names
+ * @param {ReadonlyArray<(typeof SINGLE)[number] | (typeof LISTS)[number]>} names
  */
 function toParams(query, names) {
   const params = new URLSearchParams();
   for (const name of names) {
-    const value = query[name];
-    if (value) params.set(name, value);
+    for (const value of [query[name] ?? []].flat()) if (value) params.append(name, value);
   }
   for (const [name, value] of query.meta) params.append(`meta.${name}`, value);
   return params;

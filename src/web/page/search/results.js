@@ -110,7 +110,7 @@ export class Results {
    * @param {string} code
    */
   #errorActions(query, stores, code) {
-    if (code === "file_forgotten") return [];
+    if (code === "file_forgotten" || code === "too_many_terms") return [];
     if (code === "unknown_collection") return [linkButton("/?view=jobs", "Index a bucket")];
     const other = stores.find((store) => store.ready && store.name !== (query.provider ?? stores[0].name));
     if (!other || !STORE_ERRORS.includes(code) || query.compare || query.provider === "all") {

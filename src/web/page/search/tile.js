@@ -1,12 +1,15 @@
 // One image of the grid, with its score.
 
-import { el } from "../dom.js";
+import { button, el } from "../dom.js";
 import { formatRelevance, RELEVANCE_EXPLANATION, SCORE_EXPLANATION } from "./relevance.js";
 
 const LABEL_HEIGHT = 34;
 /** Aspect ratios outside these bounds are shown within them, with empty space beside the image. */
 const MIN_RATIO = 0.45;
 const MAX_RATIO = 3.2;
+
+export const MORE_EXPLANATION = "More like this: adds the image to the search (+)";
+export const LESS_EXPLANATION = "Less like this: excludes such images from the search (−)";
 
 /** @param {ResultReply} result */
 function tileRatio({ width, height }) {
@@ -30,9 +33,10 @@ function tileRatio({ width, height }) {
  * @param {boolean} options.eager Whether the image loads at once; otherwise it loads when it is near the viewport.
  * @param {() => void} options.onOpen
  * @param {() => void} options.onFocus
+ * @param {(field: "like" | "not_like") => void} options.onAdd Called if the user adds the image to the search.
  * @returns {Tile}
  */
-export function createTile(result, { index, marks, eager, onOpen, onFocus }) {
+export function createTile(result, { index, marks, eager, onOpen, onFocus, onAdd }) {
   const image = el("img", {
     src: result.thumbnail,
     alt: "",
@@ -71,9 +75,15 @@ export function createTile(result, { index, marks, eager, onOpen, onFocus }) {
       ]),
     ),
   );
+  const actions = el(
+    "div",
+    { class: "actions" },
+    button("+", () => onAdd("like"), { title: MORE_EXPLANATION, "aria-label": "More like this" }),
+    button("−", () => onAdd("not_like"), { title: LESS_EXPLANATION, "aria-label": "Less like this" }),
+  );
   /** @type {Tile} */
   const tile = {
-    item: el("li", {}, element),
+    item: el("li", {}, element, actions),
     button: element,
     media: image,
     bar: barFill,

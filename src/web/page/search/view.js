@@ -5,13 +5,16 @@ import { announce, button, el, notice } from "../dom.js";
 import { formatBytes, formatCount } from "../format.js";
 import { acceptFiles } from "./drop-target.js";
 import { createSearchForm } from "./form.js";
-import { hasSearchTerm, parseQuery, queryAddress, rememberFile } from "./query.js";
+import { parseQuery, queryAddress, rememberFile } from "./query.js";
 import { Results } from "./results.js";
+import { hasSearchTerm, queryTerms } from "./terms.js";
 
 /**
  * @typedef {import("./form.js").Choices & { maxImageBytes?: number, error?: ApiError }} LoadedChoices
  * `error` is set if the service did not answer.
  */
+
+const NOTHING_WANTED = "This search only excludes images. Describe an image, or drop one here.";
 
 /** @type {import("../main.js").Mount} */
 export function mount(root, navigate) {
@@ -45,6 +48,10 @@ export function mount(root, navigate) {
     document.title = query.q ? `${query.q} · Glimpse` : "Glimpse";
     results.clear();
     if (hasSearchTerm(query)) return results.search(query, choices.stores);
+    if (queryTerms(query).length) {
+      announce(NOTHING_WANTED);
+      return results.summary.replaceChildren(notice(NOTHING_WANTED));
+    }
     return results.summary.replaceChildren(...introduction(query.collection));
   }
 
@@ -63,7 +70,7 @@ export function mount(root, navigate) {
   }
 
   /**
-   * Searches by a file, together with the text and the filters of the form.
+   * Searches by a file, together with the text, what it excludes, and the filters of the form.
    * @param {File} file
    */
   function searchByFile(file) {
@@ -74,7 +81,7 @@ export function mount(root, navigate) {
       results.summary.replaceChildren(notice(text));
       return announce(text);
     }
-    return navigate(queryAddress({ ...form.read(), like: "", min_score: "", file: rememberFile(file) }));
+    return navigate(queryAddress({ ...form.read(), like: [], min_score: "", file: rememberFile(file) }));
   }
 
   loadAndUpdate();

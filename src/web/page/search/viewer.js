@@ -4,8 +4,12 @@ import { ApiError, fetchJson } from "../api.js";
 import { announce, button, copyButton, el } from "../dom.js";
 import { formatBytes, formatDateTime } from "../format.js";
 import { isTyping } from "../shortcuts.js";
+import { termLabel } from "./chips.js";
+import { focusFirstImage, TERM_KEYS } from "./grid.js";
 import { queryAddress } from "./query.js";
 import { formatRelevance, RELEVANCE_EXPLANATION, SCORE_EXPLANATION } from "./relevance.js";
+import { queryTerms } from "./terms.js";
+import { LESS_EXPLANATION, MORE_EXPLANATION } from "./tile.js";
 
 /** Images with at least this score are near-duplicates. */
 const DUPLICATE_MIN_SCORE = "0.98";
@@ -13,6 +17,7 @@ const DUPLICATE_MIN_SCORE = "0.98";
 const MIN_SHOWN_SIZE = 256;
 /** Beyond this aspect ratio an image that fits the screen is thinner than one pixel and would not be visible. */
 const MAX_TRUE_RATIO = 200;
+const TERMS_EXPLANATION = "The cosine similarity of the image and each part of the search, from −1 to 1.";
 const FORMATS_WITH_TRANSPARENCY = ["png", "webp", "gif"];
 
 /** @typedef {[name: string, value: string | number | null | undefined, explanation?: string]} Fact */
@@ -24,9 +29,12 @@ let openDialog = null;
  * Opens the image at an index of the grid.
  * @param {import("./grid.js").Grid} grid
  * @param {number} firstIndex
- * @param {{ query: import("./query.js").Query, navigate: import("../main.js").Navigate }} context
+ * @param {object} context
+ * @param {import("./query.js").Query} context.query
+ * @param {import("../main.js").Navigate} context.navigate
+ * @param {(index: number, field: "like" | "not_like") => unknown} context.add Adds an image to the search.
  */
-export function openViewer(grid, firstIndex, { query, navigate }) {
+export function openViewer(grid, firstIndex, { query, navigate, add }) {
   let index = firstIndex;
   const image = el("img", { class: "large", alt: "", onerror: showThumbnail });
   const errorText = el("p", { class: "warning", role: "alert", hidden: true });
@@ -69,16 +77,23 @@ export function openViewer(grid, firstIndex, { query, navigate }) {
     if (event.key === "ArrowLeft") step(-1);
     else if (event.key === "ArrowRight") step(1);
     else if (event.key === "m") searchSimilar();
+    else if (TERM_KEYS[event.key]) addToSearch(TERM_KEYS[event.key]);
+  }
+
+  /** @param {"like" | "not_like"} field */
+  function addToSearch(field) {
+    dialog.close();
+    add(index, field);
   }
 
   /** @param {string} [minScore] */
   async function searchSimilar(minScore = "") {
     const { collection, provider } = query;
     dialog.close();
-    await navigate(queryAddress({ meta: [], collection, provider, like: grid.results[index].id, min_score: minScore }));
-    // The image that had the focus is no longer on the page.
-    const first = document.querySelector(".grid:not([hidden]) .hit, .fold:not([hidden]) button");
-    if (first instanceof HTMLElement) first.focus();
+    await navigate(
+      queryAddress({ meta: [], collection, provider, like: [grid.results[index].id], min_score: minScore }),
+    );
+    focusFirstImage();
   }
 
   /** @param {1 | -1} offset */
@@ -120,9 +135,12 @@ export function openViewer(grid, firstIndex, { query, navigate }) {
       el(
         "div",
         { class: "row" },
-        button("More like this", () => searchSimilar(), { class: "primary" }),
+        button("More like this", () => addToSearch("like"), { title: MORE_EXPLANATION }),
+        button("Less like this", () => addToSearch("not_like"), { title: LESS_EXPLANATION }),
+        button("Similar images", () => searchSimilar(), { title: "Starts a search by this image alone (m)" }),
         button("Find duplicates", () => searchSimilar(DUPLICATE_MIN_SCORE)),
       ),
+      ...termScores(result, query),
       facts,
     );
     announce(`${result.s3_key}, ${index + 1} of ${grid.shownCount}`);
@@ -180,6 +198,21 @@ function recordFacts(record) {
     ["SHA-256", record.content_sha256],
     ...Object.entries(record.meta),
   ];
+}
+
+/**
+ * For a search by several terms: the cosine of the image and each of them.
+ * @param {ResultReply & { terms?: number[] }} result
+ * @param {import("./query.js").Query} query
+ */
+function termScores({ terms: cosines = [] }, query) {
+  const terms = queryTerms(query);
+  if (terms.length < 2 || cosines.length !== terms.length) return [];
+  const rows = terms.map((term, position) => [
+    el("dt", {}, termLabel(term, query.collection)),
+    el("dd", {}, cosines[position].toFixed(4)),
+  ]);
+  return [el("h2", {}, "Why"), el("dl", { class: "terms", title: TERMS_EXPLANATION }, rows)];
 }
 
 /** @param {Fact[]} facts */

@@ -7,6 +7,7 @@ mod relevance;
 mod restart;
 mod search;
 mod stores;
+mod terms;
 mod unusual_images;
 
 pub(crate) use driver::Browser;

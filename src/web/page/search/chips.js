@@ -1,0 +1,113 @@
+// The terms of a search that the text field does not show: images, and texts to exclude. Each can be removed.
+
+import { button, el } from "../dom.js";
+import { recallFile } from "./query.js";
+import { isNegative, queryTerms } from "./terms.js";
+
+/** @typedef {import("./terms.js").Term} Term */
+
+/**
+ * @param {(term: Term) => Promise<unknown>} onRemove Called if the user removes a term from the search.
+ */
+export function createChips(onRemove) {
+  const element = el("ul", { class: "chips", "aria-label": "Images and exclusions of the search" });
+
+  /** @param {import("./query.js").Query} query */
+  function show(query) {
+    const terms = queryTerms(query).filter(({ field }) => field !== "q");
+    element.replaceChildren(
+      ...terms.map((term, index) =>
+        el(
+          "li",
+          { class: "chip" },
+          termLabel(term, query.collection),
+          button("×", () => remove(term, index), { "aria-label": `Remove: ${nameOf(term)}` }),
+        ),
+      ),
+    );
+  }
+
+  /**
+   * @param {Term} term
+   * @param {number} index
+   */
+  async function remove(term, index) {
+    await onRemove(term);
+    // The button that had the focus is no longer on the page.
+    if (document.activeElement !== document.body) return;
+    const buttons = element.querySelectorAll("button");
+    const next = buttons[index] ?? buttons[index - 1] ?? document.querySelector("#query-text");
+    if (next instanceof HTMLElement) next.focus();
+  }
+
+  return { element, show };
+}
+
+/**
+ * The sign of a term, with its text or image.
+ * @param {Term} term
+ * @param {string | undefined} collection
+ * @returns {import("../dom.js").Child[]}
+ */
+export function termLabel(term, collection) {
+  const name = signName(term);
+  const sign = el(
+    "span",
+    { class: isNegative(term) ? "sign negative" : "sign", role: "img", "aria-label": name, title: name },
+    isNegative(term) ? "−" : "+",
+  );
+  const text = textOf(term);
+  return [sign, thumbnail(term, collection), text ? el("span", { class: "text", title: text }, text) : null];
+}
+
+/** @param {Term} term */
+function isText({ field }) {
+  return field === "q" || field === "not";
+}
+
+/** @param {Term} term */
+function signName(term) {
+  const name = isNegative(term) ? "not like" : "like";
+  return isText(term) ? name : `${name} this image`;
+}
+
+/** @param {Term} term */
+function nameOf(term) {
+  return [signName(term), textOf(term)].filter(Boolean).join(" ");
+}
+
+/** @param {Term} term */
+function textOf(term) {
+  if (isText(term)) return `“${term.value}”`;
+  return term.field === "file" ? recallFile(term.value)?.name : null;
+}
+
+/**
+ * @param {Term} term
+ * @param {string | undefined} collection
+ */
+function thumbnail(term, collection) {
+  const url = thumbnailUrl(term, collection);
+  if (!url) return null;
+  const image = el("img", {
+    src: url,
+    alt: "",
+    onload: () => URL.revokeObjectURL(url),
+    onerror: () => image.replaceWith(el("span", { class: "text" }, "an image")),
+  });
+  return image;
+}
+
+/**
+ * @param {Term} term
+ * @param {string | undefined} collection
+ */
+function thumbnailUrl(term, collection) {
+  if (isText(term)) return null;
+  if (term.field !== "file") {
+    const params = new URLSearchParams(collection ? { collection } : {});
+    return `/images/${encodeURIComponent(term.value)}/thumbnail?${params}`;
+  }
+  const file = recallFile(term.value);
+  return file ? URL.createObjectURL(file) : null;
+}

@@ -1,0 +1,57 @@
+// The parts of a search: texts and images to be similar to, and texts and images not to be similar to.
+
+/** @typedef {"q" | "file" | "like" | "not_like" | "not"} TermField */
+
+/** @typedef {{ field: TermField, value: string }} Term A text, the id of an image, or the id of a file. */
+
+/** @typedef {import("./query.js").Query} Query */
+
+/**
+ * The terms in the order of the API: what to be similar to comes first.
+ * @param {Query} query
+ * @returns {Term[]}
+ */
+export function queryTerms(query) {
+  const fields = /** @type {const} */ (["q", "file", "like", "not_like", "not"]);
+  return fields.flatMap((field) =>
+    [query[field] ?? []]
+      .flat()
+      .filter(Boolean)
+      .map((value) => ({ field, value })),
+  );
+}
+
+/** @param {Term} term */
+export function isNegative({ field }) {
+  return field === "not_like" || field === "not";
+}
+
+/**
+ * Whether the query has something to search for, not only something to exclude.
+ * @param {Query} query
+ */
+export function hasSearchTerm(query) {
+  return queryTerms(query).some((term) => !isNegative(term));
+}
+
+/**
+ * The query with one more image. An image cannot be both wanted and not wanted: the last choice counts.
+ * @param {Query} query
+ * @param {"like" | "not_like"} field
+ * @param {string} id
+ * @returns {Query}
+ */
+export function withImage(query, field, id) {
+  const without = withoutTerm(withoutTerm(query, { field: "like", value: id }), { field: "not_like", value: id });
+  return { ...without, [field]: [...(without[field] ?? []), id] };
+}
+
+/**
+ * @param {Query} query
+ * @param {Term} term
+ * @returns {Query}
+ */
+export function withoutTerm(query, { field, value }) {
+  if (field === "q" || field === "file") return { ...query, [field]: "" };
+  return { ...query, [field]: (query[field] ?? []).filter((other) => other !== value) };
+}
