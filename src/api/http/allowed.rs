@@ -65,8 +65,10 @@ fn problem(schema: &Value, body: &Value, path: &str) -> Option<String> {
 
 /// Returns what is wrong with the value of a field.
 fn field_problem(schema: &Value, value: &Value, path: &str) -> Option<String> {
-    if schema["properties"].is_object() {
-        return problem(schema, value, path);
+    // The description of a field is kept beside an inlined object by a choice of one.
+    let choices = schema["oneOf"].as_array().into_iter().flatten();
+    if let Some(object) = choices.chain([schema]).find(|choice| choice["properties"].is_object()) {
+        return problem(object, value, path);
     }
     let item = &schema["items"];
     if let Some(items) = value.as_array().filter(|_| item["properties"].is_object()) {

@@ -27,7 +27,7 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/form-data")) {
         return Ok(());
     }
-    let message = "expected a request with `Content-Type: multipart/form-data` and a field `file`";
+    let message = "expected `Content-Type: multipart/form-data` with a field `file`, or `application/json`";
     Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_multipart", message))
 }
 

@@ -147,7 +147,7 @@ async fn unreadable_bodies_get_a_clear_error() {
     let twice = post("/jobs/images").header("content-type", json).body(r#"{"sync": true, "sync": true}"#);
     let message = "sync: is given more than once; send it once";
     assert_eq!(line(twice.send().await.unwrap()).await, (422, "invalid_body".to_owned(), message.to_owned()));
-    let no_form = post("/search/images").header("content-type", json).body("{}").send().await.unwrap();
+    let no_form = post("/search/images").header("content-type", "image/jpeg").body("{}").send().await.unwrap();
     assert_eq!(code(no_form).await, (415, "not_multipart".to_owned()));
     let no_file = reqwest::multipart::Form::new().text("q", "a cat");
     let no_file = post("/search/images").multipart(no_file).send().await.unwrap();
