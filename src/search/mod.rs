@@ -184,7 +184,7 @@ impl Search {
         let ids: Vec<ImageId> = hits.iter().map(|found| found.hit.id).collect();
         let terms = match &replies.vectors.terms[..] {
             [_] => None,
-            several => Some(self.term_scores(&stores, &collection, &ids, several).await?),
+            several => Some(Self::term_scores(&stores, &collection, &ids, several).await),
         };
         let (provider, model) = (stores.name(), replies.space.model.clone());
         Ok(SearchResults {

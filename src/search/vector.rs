@@ -1,12 +1,15 @@
 //! The vector of a query.
 
-use futures::future::{join_all, try_join_all};
+use std::collections::HashMap;
+
+use futures::future::join_all;
 
 use super::query_input::Term;
 use super::{QueryImage, QueryInput, Search, SearchError, TermInput};
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, InvalidEmbedding, Space};
 use crate::embed::EmbedError;
 use crate::imaging::PreparedImage;
+use crate::index::Stores;
 
 /// What the weight of a negative term is multiplied by. With more, the hits are less similar to the positive terms
 /// (ADR 0014).
@@ -106,22 +109,31 @@ impl Search {
         Ok(vectors.collect::<Result<_, _>>()?)
     }
 
-    /// Returns the cosines of each hit with each term of the query.
+    /// Returns the cosines of each hit with each term of the query; none for a record that was deleted since the search,
+    /// or whose store fails.
     pub(super) async fn term_scores(
-        &self,
-        stores: &crate::index::Stores,
+        stores: &Stores,
         collection: &CollectionName,
         ids: &[ImageId],
         terms: &[Embedding],
-    ) -> Result<Vec<Vec<f32>>, SearchError> {
-        let records = try_join_all(ids.iter().map(|id| stores.find_record(collection, *id))).await?;
-        let cosine =
-            |a: &Embedding, b: &Embedding| -> f32 { a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| a * b).sum() };
-        // A record that was deleted since the search has no cosines.
-        let scores = |record: Option<ImageRecord>| {
-            record.map_or_else(Vec::new, |record| terms.iter().map(|term| cosine(term, &record.embedding)).collect())
+    ) -> Vec<Vec<f32>> {
+        let mut records: HashMap<ImageId, Embedding> = HashMap::new();
+        for store in stores.iter() {
+            let missing: Vec<ImageId> = ids.iter().filter(|id| !records.contains_key(*id)).copied().collect();
+            if missing.is_empty() {
+                break;
+            }
+            match store.get(collection, &missing).await {
+                Ok(got) => records.extend(got.into_iter().map(|record| (record.id, record.embedding))),
+                Err(error) => tracing::warn!(store = store.name(), %error, "results have no cosines of single terms"),
+            }
+        }
+        let cosine = |a: &Embedding, b: &Embedding| a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| a * b).sum();
+        let scores = |id| match records.get(id) {
+            Some(record) => terms.iter().map(|term| cosine(term, record)).collect(),
+            None => Vec::new(),
         };
-        Ok(records.into_iter().map(scores).collect())
+        ids.iter().map(scores).collect()
     }
 }
 
