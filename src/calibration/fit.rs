@@ -11,7 +11,7 @@ pub(super) const IMAGE_PRIOR: f64 = 0.05;
 const TEXT_RIDGE: f64 = 1e-4;
 const IMAGE_RIDGE: f64 = 1e-3;
 /// The line of a query is at `c0 + (mean - c0) + LINE_DEVIATIONS * sd + offset`.
-pub(super) const LINE_DEVIATIONS: f64 = 1.45;
+pub(super) const LINE_DEVIATIONS: f64 = 1.55;
 /// Smallest area under the ROC curve of a model that is of use. 500 models of random weights reached at most 0.64.
 const MIN_TEXT_AUC: f64 = 0.75;
 const MIN_IMAGE_AUC: f64 = 0.9;
