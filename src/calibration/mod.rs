@@ -2,8 +2,8 @@
 //! another, so a score alone does not say whether a hit is of any use. This module converts it to a number from 0 to 1,
 //! where 0.5 and more is relevant.
 //!
-//! [`Calibration`] measures each space once with the built-in images and texts ([`fit`]), takes a sample of each
-//! collection ([`backgrounds`]), and gives each query its [`Scale`].
+//! [`Calibration`] measures each space once with the built-in images and texts (`fit`), takes a sample of each
+//! collection (`backgrounds`), and gives each query its [`Scale`].
 
 mod backgrounds;
 mod calibrated;
