@@ -59,7 +59,16 @@ impl Vectors {
 
 /// Returns the scalar product: the cosine of two vectors of unit length.
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>())
+    // Several sums, because the compiler may not change the order of one.
+    let ((a, rest_of_a), (b, rest_of_b)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    let mut sums = [0.0_f32; 16];
+    for (a, b) in a.iter().zip(b) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    let rest: f32 = rest_of_a.iter().zip(rest_of_b).map(|(a, b)| a * b).sum();
+    f64::from(sums.iter().sum::<f32>() + rest)
 }
 
 /// Mean and standard deviation (with n - 1).
@@ -70,10 +79,11 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    pub(super) fn measure(values: impl Iterator<Item = f64> + Clone) -> Self {
-        let number = count(values.clone().count()).max(1.0);
-        let mean = values.clone().sum::<f64>() / number;
-        let squares = values.map(|value| (value - mean).powi(2)).sum::<f64>();
+    pub(super) fn measure(values: impl Iterator<Item = f64>) -> Self {
+        let values: Vec<f64> = values.collect();
+        let number = count(values.len()).max(1.0);
+        let mean = values.iter().sum::<f64>() / number;
+        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
         Self { mean, deviation: (squares / (number - 1.0).max(1.0)).sqrt() }
     }
 }
@@ -123,8 +133,7 @@ impl TextFit {
         let not_related = rows.iter().take(queries.len()).flat_map(|(row, answers)| {
             row.iter().enumerate().filter(|(at, _)| !answers.contains(at)).map(|(_, cosine)| *cosine)
         });
-        let Spread { mean: c0, deviation: unrelated_deviation } =
-            Spread::measure(not_related.collect::<Vec<f64>>().iter().copied());
+        let Spread { mean: c0, deviation: unrelated_deviation } = Spread::measure(not_related);
         let pairs = |value: &dyn Fn(f64, Spread) -> f64| -> Vec<(f64, bool)> {
             let pairs = rows.iter().flat_map(|(row, answers)| {
                 let spread = Spread::measure(row.iter().copied());
@@ -187,7 +196,7 @@ impl ImageFit {
             .iter()
             .enumerate()
             .flat_map(|(at, image)| images.iter().take(at).map(move |other| dot(image, other)));
-        let unrelated_deviation = Spread::measure(different.collect::<Vec<f64>>().iter().copied()).deviation;
+        let unrelated_deviation = Spread::measure(different).deviation;
         let curve = logistic::fit(&pairs, IMAGE_PRIOR, IMAGE_RIDGE).filter(|curve| curve.slope > 0.0);
         match curve.filter(|_| area >= MIN_IMAGE_AUC) {
             Some(curve) => Self { usable: true, slope: curve.slope, intercept: curve.intercept, unrelated_deviation },
