@@ -10,8 +10,9 @@ use lru::LruCache;
 use tokio::time::Instant;
 
 use super::calibrated::Calibrated;
-use super::fit::{TextFit, Vectors};
+use super::fit::TextFit;
 use super::scale::Background;
+use super::vectors::Vectors;
 use crate::domain::{CollectionName, Embedding, ImageId};
 use crate::index::{IndexError, Stores};
 use crate::lock::lock;

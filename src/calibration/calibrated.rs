@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::fit::{ImageFit, TextFit, Vectors};
+use super::fit::{ImageFit, TextFit};
 use super::inputs::{self, UNRELATED};
+use super::vectors::Vectors;
 use crate::domain::Space;
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 
@@ -146,32 +145,4 @@ async fn embed_texts<T>(
         }
     }
     Ok(embedded)
-}
-
-/// As it is written: the numbers as little-endian bytes in base64.
-#[derive(Serialize, Deserialize)]
-struct WrittenVectors {
-    dimension: usize,
-    base64: String,
-}
-
-impl Serialize for Vectors {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = self.numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
-        WrittenVectors { dimension: self.dimension, base64: STANDARD.encode(bytes) }.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Vectors {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let WrittenVectors { dimension, base64 } = WrittenVectors::deserialize(deserializer)?;
-        let bytes = STANDARD.decode(base64).map_err(de::Error::custom)?;
-        let (numbers, rest) = bytes.as_chunks::<4>();
-        let numbers: Vec<f32> = numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-        if !rest.is_empty() || dimension == 0 && !numbers.is_empty() || !numbers.len().is_multiple_of(dimension.max(1))
-        {
-            return Err(de::Error::custom("the vectors are not whole"));
-        }
-        Ok(Self { dimension, numbers })
-    }
 }

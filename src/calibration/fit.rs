@@ -4,13 +4,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::logistic::{self, area_under_curve, count};
+use super::vectors::{Spread, Vectors, dot};
 
 /// The relevance of every hit if a model cannot tell the built-in images apart: the share of the positives in the fit.
 pub(super) const TEXT_PRIOR: f64 = 0.2;
 pub(super) const IMAGE_PRIOR: f64 = 0.05;
 const TEXT_RIDGE: f64 = 1e-4;
 const IMAGE_RIDGE: f64 = 1e-3;
-/// The line of a query is at `c0 + (mean - c0) + LINE_DEVIATIONS * sd + offset`.
+/// The line of a query is at `mismatch_mean + (mean - mismatch_mean) + LINE_DEVIATIONS * sd + offset`.
 pub(super) const LINE_DEVIATIONS: f64 = 1.55;
 /// Smallest area under the ROC curve of a model that is of use. 500 models of random weights reached at most 0.64.
 const MIN_TEXT_AUC: f64 = 0.75;
@@ -18,88 +19,18 @@ const MIN_IMAGE_AUC: f64 = 0.9;
 /// Smallest area for which the likeness of a query to the unrelated texts is used.
 const MIN_LIKENESS_AUC: f64 = 0.8;
 
-/// Vectors of unit length, one after the other.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Vectors {
-    pub(super) dimension: usize,
-    pub(super) numbers: Vec<f32>,
-}
-
-impl Vectors {
-    pub(super) fn new(dimension: usize) -> Self {
-        Self { dimension, numbers: Vec::new() }
-    }
-
-    pub(super) fn push(&mut self, vector: &[f32]) {
-        self.numbers.extend_from_slice(vector);
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &[f32]> + Clone {
-        self.numbers.chunks_exact(self.dimension.max(1))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.numbers.len() / self.dimension.max(1)
-    }
-
-    /// Returns the sum of the vectors divided by their number.
-    fn mean(&self) -> Vec<f32> {
-        let mut sum = vec![0.0_f32; self.dimension];
-        for vector in self.iter() {
-            sum.iter_mut().zip(vector).for_each(|(sum, number)| *sum += number);
-        }
-        #[expect(clippy::cast_precision_loss, reason = "there are less than a thousand")]
-        let number = self.len().max(1) as f32;
-        for sum in &mut sum {
-            *sum /= number;
-        }
-        sum
-    }
-}
-
-/// Returns the scalar product: the cosine of two vectors of unit length.
-pub(super) fn dot(a: &[f32], b: &[f32]) -> f64 {
-    // Several sums, because the compiler may not change the order of one.
-    let ((a, rest_of_a), (b, rest_of_b)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    let mut sums = [0.0_f32; 16];
-    for (a, b) in a.iter().zip(b) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
-        }
-    }
-    let rest: f32 = rest_of_a.iter().zip(rest_of_b).map(|(a, b)| a * b).sum();
-    f64::from(sums.iter().sum::<f32>() + rest)
-}
-
-/// Mean and standard deviation (with n - 1).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Spread {
-    pub(super) mean: f64,
-    pub(super) deviation: f64,
-}
-
-impl Spread {
-    pub(super) fn measure(values: impl Iterator<Item = f64>) -> Self {
-        let values: Vec<f64> = values.collect();
-        let number = count(values.len()).max(1.0);
-        let mean = values.iter().sum::<f64>() / number;
-        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
-        Self { mean, deviation: (squares / (number - 1.0).max(1.0)).sqrt() }
-    }
-}
-
 /// The fit for queries by text. Names as in ADR 0013.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct TextFit {
     /// Whether the model can tell the built-in images apart.
     pub(super) usable: bool,
     /// Mean cosine of an image and a text that do not belong together.
-    pub(super) c0: f64,
+    pub(super) mismatch_mean: f64,
     /// Standard deviation of these cosines.
-    pub(super) unrelated_deviation: f64,
+    pub(super) mismatch_deviation: f64,
     pub(super) gate_slope: f64,
     /// The best hit must have this cosine.
-    pub(super) theta: f64,
+    pub(super) gate_limit: f64,
     pub(super) line_slope: f64,
     pub(super) line_offset: f64,
     /// The mean of the unrelated texts, and the products of it with a usual query, and with an unrelated text minus that.
@@ -115,12 +46,12 @@ pub(super) struct ImageFit {
     pub(super) slope: f64,
     pub(super) intercept: f64,
     /// Standard deviation of the cosines of different images.
-    pub(super) unrelated_deviation: f64,
+    pub(super) mismatch_deviation: f64,
 }
 
 /// The cosine of a query and an image minus the line of the query without its offset.
-fn above_line(c0: f64, cosine: f64, spread: Spread) -> f64 {
-    cosine - (c0 + (spread.mean - c0) + LINE_DEVIATIONS * spread.deviation)
+fn above_line(mismatch_mean: f64, cosine: f64, spread: Spread) -> f64 {
+    cosine - (mismatch_mean + (spread.mean - mismatch_mean) + LINE_DEVIATIONS * spread.deviation)
 }
 
 impl TextFit {
@@ -133,7 +64,7 @@ impl TextFit {
         let not_related = rows.iter().take(queries.len()).flat_map(|(row, answers)| {
             row.iter().enumerate().filter(|(at, _)| !answers.contains(at)).map(|(_, cosine)| *cosine)
         });
-        let Spread { mean: c0, deviation: unrelated_deviation } = Spread::measure(not_related);
+        let Spread { mean: mismatch_mean, deviation: mismatch_deviation } = Spread::measure(not_related);
         let pairs = |value: &dyn Fn(f64, Spread) -> f64| -> Vec<(f64, bool)> {
             let pairs = rows.iter().flat_map(|(row, answers)| {
                 let spread = Spread::measure(row.iter().copied());
@@ -142,7 +73,7 @@ impl TextFit {
             pairs.collect()
         };
         let absolute = pairs(&|cosine, _| cosine);
-        let relative = pairs(&|cosine, spread| above_line(c0, cosine, spread));
+        let relative = pairs(&|cosine, spread| above_line(mismatch_mean, cosine, spread));
         let class = |class: bool| -> Vec<f64> {
             absolute.iter().filter(|(_, is)| *is == class).map(|(cosine, _)| *cosine).collect()
         };
@@ -160,16 +91,18 @@ impl TextFit {
         let is_told_apart = area_under_curve(&others, &likeness) >= MIN_LIKENESS_AUC && range > 0.0;
         let curves = logistic::fit(&absolute, TEXT_PRIOR, TEXT_RIDGE)
             .zip(logistic::fit(&relative, TEXT_PRIOR, TEXT_RIDGE))
-            .filter(|(gate, line)| gate.slope > 0.0 && line.slope > 0.0 && gate.cut() > c0 && area >= MIN_TEXT_AUC);
+            .filter(|(gate, line)| {
+                gate.slope > 0.0 && line.slope > 0.0 && gate.cut() > mismatch_mean && area >= MIN_TEXT_AUC
+            });
         let values = |curve: Option<logistic::Curve>| curve.map_or((0.0, 0.0), |curve| (curve.slope, curve.cut()));
-        let ((gate_slope, theta), (line_slope, line_offset)) =
+        let ((gate_slope, gate_limit), (line_slope, line_offset)) =
             (values(curves.map(|(gate, _)| gate)), values(curves.map(|(_, line)| line)));
         Self {
             usable: curves.is_some(),
-            c0,
-            unrelated_deviation,
+            mismatch_mean,
+            mismatch_deviation,
             gate_slope,
-            theta,
+            gate_limit,
             line_slope,
             line_offset,
             unrelated: mean,
@@ -196,11 +129,11 @@ impl ImageFit {
             .iter()
             .enumerate()
             .flat_map(|(at, image)| images.iter().take(at).map(move |other| dot(image, other)));
-        let unrelated_deviation = Spread::measure(different).deviation;
+        let mismatch_deviation = Spread::measure(different).deviation;
         let curve = logistic::fit(&pairs, IMAGE_PRIOR, IMAGE_RIDGE).filter(|curve| curve.slope > 0.0);
         match curve.filter(|_| area >= MIN_IMAGE_AUC) {
-            Some(curve) => Self { usable: true, slope: curve.slope, intercept: curve.intercept, unrelated_deviation },
-            None => Self { usable: false, slope: 0.0, intercept: 0.0, unrelated_deviation },
+            Some(curve) => Self { usable: true, slope: curve.slope, intercept: curve.intercept, mismatch_deviation },
+            None => Self { usable: false, slope: 0.0, intercept: 0.0, mismatch_deviation },
         }
     }
 }
@@ -250,7 +183,7 @@ mod tests {
         }
         let answers: Vec<_> = (0..26).map(|query| vec![query]).collect();
         let fit = TextFit::new(&images, &queries, &answers, &random(40, 64, 9, 0.0));
-        assert!(fit.usable && (0.2..0.7).contains(&fit.theta), "{fit:?}");
+        assert!(fit.usable && (0.2..0.7).contains(&fit.gate_limit), "{fit:?}");
         let image = ImageFit::new(&images, &queries, &(0..26).collect::<Vec<_>>());
         assert!(image.usable, "{image:?}");
     }

@@ -11,6 +11,7 @@ mod fit;
 mod inputs;
 mod logistic;
 mod scale;
+mod vectors;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -47,7 +48,7 @@ pub enum NoRelevance {
     /// The calibration failed.
     #[error("the calibration of the model failed, and is repeated later: {0}")]
     Failed(String),
-    /// Calibration is off and there is no stored one.
+    /// Calibration is off, and no result is stored.
     #[error("the model is not calibrated, because GLIMPSE_CALIBRATE is false")]
     Off,
     /// The model has no text tower.
@@ -164,8 +165,8 @@ impl Calibration {
     #[expect(clippy::cast_possible_truncation, reason = "a number near 0.2")]
     pub fn image_factor(&self, space: &Space) -> f32 {
         let factor = |calibrated: Arc<Calibrated>| {
-            let texts = calibrated.text.as_ref()?.unrelated_deviation;
-            Some(IMAGE_SHARE * texts / calibrated.image.unrelated_deviation).filter(|factor| factor.is_normal())
+            let texts = calibrated.text.as_ref()?.mismatch_deviation;
+            Some(IMAGE_SHARE * texts / calibrated.image.mismatch_deviation).filter(|factor| factor.is_normal())
         };
         self.current(space).ok().and_then(factor).unwrap_or(DEFAULT_IMAGE_FACTOR).min(1.0) as f32
     }
@@ -173,7 +174,7 @@ impl Calibration {
     /// Prepares the scale of a query in a collection. The first query of a collection takes a sample of it.
     ///
     /// # Errors
-    /// [`NoRelevance`] if there is no scale for this query.
+    /// [`NoRelevance`] if the relevance of this query is not known.
     pub async fn prepare(
         &self,
         stores: &Stores,
@@ -197,7 +198,7 @@ impl Calibration {
         }
     }
 
-    /// Tells how many records a collection has now. If it has grown or shrunk to another size, the next search takes
+    /// Reports how many records a collection has now. If it has twice or half as many as before, the next search takes
     /// another sample.
     pub fn report_size(&self, collection: &CollectionName, records: u64) {
         self.0.backgrounds.report_size(collection, records);

@@ -6,13 +6,14 @@
 //! the collection. `relevance = sigmoid(min(gate, line_slope * (cosine - line)))`, so it only rises with the cosine.
 //! ADR 0013 has the measurements and the choices.
 
-use super::fit::{IMAGE_PRIOR, ImageFit, LINE_DEVIATIONS, Spread, TEXT_PRIOR, TextFit, Vectors, dot};
+use super::fit::{IMAGE_PRIOR, ImageFit, LINE_DEVIATIONS, TEXT_PRIOR, TextFit};
 use super::logistic::{count, sigmoid};
+use super::vectors::{Spread, Vectors, dot};
 
 /// A hit with at least this relevance is relevant.
 pub const RELEVANT: f32 = 0.5;
 
-/// The highest position of the line above the limit of the gate, as a share of the distance from `c0` to that limit. It
+/// The highest position of the line above the limit of the gate, as a share of the distance from `mismatch_mean` to that limit. It
 /// matters in a collection of one kind of image, in which everything can be relevant.
 const MAX_LINE: f64 = 0.5;
 /// How much more a text must fit that is like the unrelated texts, as a share of the same distance.
@@ -25,7 +26,7 @@ const UNRELATED_QUANTILE: f64 = 0.95;
 #[derive(Clone, Debug)]
 pub(super) struct Background {
     vectors: Vectors,
-    theta: f64,
+    gate_limit: f64,
 }
 
 impl Background {
@@ -39,8 +40,8 @@ impl Background {
             .map(|spread| spread.mean + maximum * spread.deviation)
             .collect();
         best.sort_by(f64::total_cmp);
-        let theta = quantile(&best, UNRELATED_QUANTILE).map_or(fit.theta, |limit| limit.max(fit.theta));
-        Self { vectors, theta }
+        let gate_limit = quantile(&best, UNRELATED_QUANTILE).map_or(fit.gate_limit, |limit| limit.max(fit.gate_limit));
+        Self { vectors, gate_limit }
     }
 }
 
@@ -84,13 +85,16 @@ impl Scale {
             return Self::Constant(TEXT_PRIOR);
         }
         let spread = Spread::measure(background.vectors.iter().map(|image| dot(query, image)));
-        let unit = background.theta - fit.c0;
+        let unit = background.gate_limit - fit.mismatch_mean;
         let likeness = fit
             .likeness_range
             .map_or(0.0, |range| ((dot(query, &fit.unrelated) - fit.usual_likeness) / range).clamp(0.0, MAX_LIKENESS));
-        let gate = fit.gate_slope * (best - background.theta - LIKENESS_PENALTY * unit * likeness);
-        let line = fit.c0 + (spread.mean - fit.c0) + LINE_DEVIATIONS * spread.deviation + fit.line_offset;
-        Self::Curve { gate, slope: fit.line_slope, line: line.min(background.theta + MAX_LINE * unit) }
+        let gate = fit.gate_slope * (best - background.gate_limit - LIKENESS_PENALTY * unit * likeness);
+        let line = fit.mismatch_mean
+            + (spread.mean - fit.mismatch_mean)
+            + LINE_DEVIATIONS * spread.deviation
+            + fit.line_offset;
+        Self::Curve { gate, slope: fit.line_slope, line: line.min(background.gate_limit + MAX_LINE * unit) }
     }
 
     /// Returns the scale of a query by image.

@@ -128,9 +128,8 @@ impl Search {
                 Err(error) => tracing::warn!(store = store.name(), %error, "results have no cosines of single terms"),
             }
         }
-        let cosine = |a: &Embedding, b: &Embedding| a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| a * b).sum();
         let scores = |id| match records.get(id) {
-            Some(record) => terms.iter().map(|term| cosine(term, record)).collect(),
+            Some(record) => terms.iter().map(|term| term.cosine(record)).collect(),
             None => Vec::new(),
         };
         ids.iter().map(scores).collect()

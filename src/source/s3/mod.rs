@@ -12,6 +12,7 @@ mod open;
 mod operator_error;
 mod page;
 mod page_body;
+mod page_text;
 mod page_values;
 mod reply;
 mod settings;

@@ -6,7 +6,7 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass};
 use percent_encoding::percent_decode_str;
 
-use super::page_body::UNREADABLE;
+use super::page_text::UNREADABLE;
 use crate::domain::{ImageRef, ImageUri, Timestamp, object_version};
 use crate::source::{ListedPage, NextPage};
 

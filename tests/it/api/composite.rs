@@ -5,14 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::support::demo::demo_service;
 use crate::support::{TestApp, demo_image, image_id};
-
-async fn demo_service() -> TestApp {
-    let app = TestApp::start().await;
-    app.seed_demo().await;
-    app.ingest().await;
-    app
-}
 
 async fn find(app: &TestApp, body: Value) -> Value {
     let (status, reply) = app.post("/search/images", body.clone()).await;

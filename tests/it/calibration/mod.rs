@@ -8,6 +8,7 @@ use glimpse::embed::local::LocalProvider;
 use reqwest::StatusCode;
 use serde_json::Value;
 
+use crate::support::demo::demo_service;
 use crate::support::environment::variable;
 use crate::support::{TestApp, demo_image, image_id, root};
 
@@ -55,13 +56,6 @@ const UNRELATED: [&str; 40] = [
     "öäü ßßß",
 ];
 
-async fn demo_service() -> TestApp {
-    let app = TestApp::start().await;
-    app.seed_demo().await;
-    app.ingest().await;
-    app
-}
-
 async fn find(app: &TestApp, query: &str) -> Value {
     let (status, reply) = app.get(&format!("/search/images?{query}")).await;
     assert_eq!(status, StatusCode::OK, "{query}: {reply}");
@@ -84,11 +78,13 @@ async fn the_calibration_of_the_built_in_model_is_that_of_its_file() {
     let [measured, stored]: [Value; 2] =
         [measured, std::fs::read_to_string(path).unwrap()].map(|text| serde_json::from_str(&text).unwrap());
     for (fit, name) in [
-        ("text", "c0"),
-        ("text", "theta"),
+        ("text", "mismatch_mean"),
+        ("text", "gate_limit"),
         ("text", "line_offset"),
         ("text", "usual_likeness"),
         ("text", "likeness_range"),
+        ("text", "mismatch_deviation"),
+        ("image", "mismatch_deviation"),
         ("text", "gate_slope"),
         ("text", "line_slope"),
         ("image", "slope"),
@@ -98,7 +94,11 @@ async fn the_calibration_of_the_built_in_model_is_that_of_its_file() {
         assert!((new - old).abs() <= 1e-3 * new.abs().max(1.0), "{fit}.{name}: {new}, in the file {old}");
     }
     // The values of the measurements in ADR 0013.
-    assert!((measured["text"]["theta"].as_f64().unwrap() - 0.0998).abs() < 0.002, "{}", measured["text"]["theta"]);
+    assert!(
+        (measured["text"]["gate_limit"].as_f64().unwrap() - 0.0998).abs() < 0.002,
+        "{}",
+        measured["text"]["gate_limit"]
+    );
     assert!(measured["text"]["usable"] == true && measured["image"]["usable"] == true);
 }
 

@@ -3,7 +3,13 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use glimpse::domain::ImageUri;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+
+/// The id of an image in the bucket of a [`super::TestApp`].
+pub(crate) fn image_id(key: &str) -> String {
+    ImageUri::new("pipeline", key).id().to_string()
+}
 
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

@@ -1,5 +1,6 @@
 //! The whole service in a temporary folder, used over real HTTP.
 
+pub(crate) mod demo;
 pub(crate) mod environment;
 pub(crate) mod fakes;
 mod images;
@@ -33,7 +34,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::environment::print;
 
-pub(crate) use self::images::{demo_image, demo_images, encode_png, quarters_png, root};
+pub(crate) use self::images::{demo_image, demo_images, encode_png, image_id, quarters_png, root};
 
 /// Returns the content of a lock, even if a test panicked while it held it: a panic in a destructor would end all
 /// tests.
@@ -53,11 +54,6 @@ pub(crate) async fn serve(router: Router) -> (String, AbortOnDropHandle<()>) {
 /// A free address, for a service that keeps its address when it is restarted.
 pub(crate) fn free_address() -> String {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
-/// The id of an image in the bucket of a [`TestApp`].
-pub(crate) fn image_id(key: &str) -> String {
-    ImageUri::new("pipeline", key).id().to_string()
 }
 
 /// A running service.
@@ -90,13 +86,14 @@ impl TestApp {
 
     async fn start_over(folder: TempDir, variables: Vec<(String, String)>) -> Self {
         let path = folder.path().display().to_string();
-        let mut all = vec![
-            ("GLIMPSE_DATA_DIR".to_owned(), path),
-            ("GLIMPSE_ADDR".to_owned(), "127.0.0.1:0".to_owned()),
-            ("GLIMPSE_S3_ADDR".to_owned(), "127.0.0.1:0".to_owned()),
+        let defaults = [
+            ("GLIMPSE_DATA_DIR", &*path),
+            ("GLIMPSE_ADDR", "127.0.0.1:0"),
+            ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
             // The servers of the tests count the requests of the service.
-            ("GLIMPSE_CALIBRATE".to_owned(), "false".to_owned()),
+            ("GLIMPSE_CALIBRATE", "false"),
         ];
+        let mut all = defaults.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         all.extend(variables.clone());
         let settings = Settings::from_variables(all).unwrap();
         let shutdown = Shutdown::new();

@@ -33,7 +33,7 @@ export function createChips(onRemove) {
    */
   async function remove(term, index) {
     await onRemove(term);
-    // The button that had the focus is no longer on the page.
+    // The button that had the focus was removed.
     if (document.activeElement !== document.body) return;
     const buttons = element.querySelectorAll("button");
     const next = buttons[index] ?? buttons[index - 1] ?? document.querySelector("#query-text");

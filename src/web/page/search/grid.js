@@ -251,7 +251,7 @@ export class Grid {
   }
 }
 
-/** Moves the focus to the first image that is shown, after a search from another image that is no longer on the page. */
+/** Moves the focus to the first image that is shown, after a search from an image that was removed. */
 export function focusFirstImage() {
   const first = document.querySelector(".grid:not([hidden]) .hit, .fold:not([hidden]) button");
   if (first instanceof HTMLElement) first.focus();

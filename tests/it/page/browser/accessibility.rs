@@ -4,14 +4,8 @@ use serde_json::{Value, json};
 
 use super::Browser;
 use crate::support::TestApp;
+use crate::support::demo::demo_service;
 use crate::support::environment::{skip, variable};
-
-async fn demo() -> TestApp {
-    let app = TestApp::start().await;
-    app.seed_demo().await;
-    app.ingest().await;
-    app
-}
 
 const VIEWS: [(&str, &str, &str); 5] = [
     ("home", "/", ".summary p"),
@@ -23,7 +17,7 @@ const VIEWS: [(&str, &str, &str); 5] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_view_fits_every_screen_size_in_both_color_schemes() {
-    let app = demo().await;
+    let app = demo_service().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     for (width, height) in [(360, 780), (1280, 900), (2560, 1440)] {
         browser.resize(width, height).await;
@@ -50,7 +44,7 @@ async fn every_view_fits_every_screen_size_in_both_color_schemes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shortcuts_and_arrow_keys_move_the_focus() {
-    let app = demo().await;
+    let app = demo_service().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?q=a+cat").await;
     browser.wait_for(".hit").await;
@@ -84,7 +78,7 @@ pub(super) fn axe_source() -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn axe_finds_no_violation_in_any_view() {
     let Some(axe) = axe_source() else { return };
-    let app = demo().await;
+    let app = demo_service().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     for scheme in ["light", "dark"] {
         browser.set_color_scheme(scheme).await;
@@ -99,6 +93,24 @@ async fn axe_finds_no_violation_in_any_view() {
         assert_no_violation(&browser, &axe, &format!("image, {scheme}")).await;
     }
     browser.close().await;
+}
+
+/// Asserts in both sizes and colour schemes that what the browser shows fits its width and, with axe-core, that it breaks
+/// no rule. `view` is the name of the screenshots.
+pub(super) async fn assert_accessible(browser: &Browser, view: &str) {
+    let axe = axe_source();
+    for (width, height) in [(360, 780), (1280, 900)] {
+        browser.resize(width, height).await;
+        browser.wait_until("document.documentElement.scrollWidth === document.documentElement.clientWidth").await;
+        for scheme in ["light", "dark"] {
+            browser.set_color_scheme(scheme).await;
+            let name = format!("{view}-{width}-{scheme}");
+            browser.screenshot(&name).await;
+            if let Some(axe) = &axe {
+                assert_no_violation(browser, axe, &name).await;
+            }
+        }
+    }
 }
 
 pub(super) async fn assert_no_violation(browser: &Browser, axe: &str, view: &str) {

@@ -6,7 +6,8 @@ use image::{Rgba, RgbaImage};
 use serde_json::{Value, json};
 
 use super::Browser;
-use super::accessibility::{assert_no_violation, axe_source};
+use super::accessibility::assert_accessible;
+use crate::support::demo::demo_service;
 use crate::support::{TestApp, encode_png};
 
 const ENTER: &str = "\u{e007}";
@@ -32,9 +33,7 @@ async fn wait_for_relevance(app: &TestApp) {
 }
 
 async fn demo() -> TestApp {
-    let app = TestApp::start().await;
-    app.seed_demo().await;
-    assert_eq!(app.ingest().await.counts.done, 26);
+    let app = demo_service().await;
     wait_for_relevance(&app).await;
     app
 }
@@ -89,18 +88,7 @@ async fn a_line_separates_the_relevant_results_and_the_keyboard_opens_the_others
     browser.keys(TAB).await;
     browser.wait_until(&format!("document.activeElement === document.querySelectorAll('.hit')[{shown}]")).await;
 
-    let axe = axe_source();
-    for (width, height) in [(360, 780), (1280, 900)] {
-        browser.resize(width, height).await;
-        browser.wait_until("document.documentElement.scrollWidth === document.documentElement.clientWidth").await;
-        for scheme in ["light", "dark"] {
-            browser.set_color_scheme(scheme).await;
-            browser.screenshot(&format!("relevance-{width}-{scheme}")).await;
-            if let Some(axe) = &axe {
-                assert_no_violation(&browser, axe, &format!("relevance at {width}, {scheme}")).await;
-            }
-        }
-    }
+    assert_accessible(&browser, "relevance").await;
     browser.click(".fold button").await;
     browser.wait_until(&format!("{SHOWN}.length === {shown}")).await;
     browser.close().await;
@@ -117,18 +105,7 @@ async fn a_search_that_no_image_matches_says_so_and_its_results_can_be_opened() 
     assert!(browser.text(".no-match").await.starts_with("No image matches this search well."));
     assert!(browser.text("#announcer").await.starts_with("No image matches this search well."));
     assert_eq!(count_shown(&browser).await, 0);
-    let axe = axe_source();
-    for (width, height) in [(360, 780), (1280, 900)] {
-        browser.resize(width, height).await;
-        browser.wait_until("document.documentElement.scrollWidth === document.documentElement.clientWidth").await;
-        for scheme in ["light", "dark"] {
-            browser.set_color_scheme(scheme).await;
-            browser.screenshot(&format!("no-match-{width}-{scheme}")).await;
-            if let Some(axe) = &axe {
-                assert_no_violation(&browser, axe, &format!("no match at {width}, {scheme}")).await;
-            }
-        }
-    }
+    assert_accessible(&browser, "no-match").await;
     // Down leads from the search field to the button, as no image is shown.
     browser.run("document.querySelector('#query-text').focus()").await;
     browser.keys(DOWN).await;

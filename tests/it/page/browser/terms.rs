@@ -3,23 +3,13 @@
 use serde_json::json;
 
 use super::Browser;
-use super::accessibility::{assert_no_violation, axe_source};
-use crate::support::{TestApp, root};
+use super::accessibility::assert_accessible;
+use crate::support::demo::demo_service;
+use crate::support::{image_id, root};
 
 const ENTER: &str = "\u{e007}";
 const TAB: &str = "\u{e004}";
 const CAT: &str = "[...document.querySelectorAll('.hit')].find((hit) => hit.title.endsWith('/cat.jpg'))";
-
-async fn demo() -> TestApp {
-    let app = TestApp::start().await;
-    app.seed_demo().await;
-    assert_eq!(app.ingest().await.counts.done, 26);
-    app
-}
-
-fn id(name: &str) -> String {
-    glimpse::domain::ImageUri::new("pipeline", &format!("images/{name}")).id().to_string()
-}
 
 async fn wait_for_counts(browser: &Browser, chips: usize, hits: usize) {
     let count = |css: &str, number: usize| format!("document.querySelectorAll('{css}').length === {number}");
@@ -28,7 +18,7 @@ async fn wait_for_counts(browser: &Browser, chips: usize, hits: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn less_like_this_removes_an_image_and_its_chip_brings_it_back() {
-    let app = demo().await;
+    let app = demo_service().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?q=an+animal").await;
     wait_for_counts(&browser, 0, 26).await;
@@ -41,7 +31,7 @@ async fn less_like_this_removes_an_image_and_its_chip_brings_it_back() {
     browser.keys(ENTER).await;
     wait_for_counts(&browser, 1, 25).await;
     browser.wait_until(&format!("!{CAT} && document.activeElement === document.querySelector('.hit')")).await;
-    let address = format!("/?q=an+animal&not_like={}", id("cat.jpg"));
+    let address = format!("/?q=an+animal&not_like={}", image_id("images/cat.jpg"));
     assert_eq!(browser.address().await, address);
     browser.reload().await;
     wait_for_counts(&browser, 1, 25).await;
@@ -62,9 +52,9 @@ async fn less_like_this_removes_an_image_and_its_chip_brings_it_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_image_shows_its_cosine_with_each_term() {
-    let app = demo().await;
+    let app = demo_service().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
-    let moose = id("moose.jpg");
+    let moose = image_id("images/moose.jpg");
     browser.goto(&format!("/?q=an+animal&like={moose}&not=snow")).await;
     wait_for_counts(&browser, 2, 25).await;
     browser.type_into("#exclude-text", &format!("a building{ENTER}")).await;
@@ -72,25 +62,10 @@ async fn an_open_image_shows_its_cosine_with_each_term() {
     let address = format!("/?q=an+animal&like={moose}&not=snow&not=a+building");
     assert_eq!(browser.address().await, address);
 
-    let axe = axe_source();
-    for open in [false, true] {
-        if open {
-            browser.click(".hit").await;
-            browser.wait_until("document.querySelector('.viewer .facts')?.innerText.includes('SHA-256')").await;
-        }
-        for (width, height) in [(360, 780), (1280, 900)] {
-            browser.resize(width, height).await;
-            browser.wait_until("document.documentElement.scrollWidth === document.documentElement.clientWidth").await;
-            for scheme in ["light", "dark"] {
-                browser.set_color_scheme(scheme).await;
-                let name = format!("terms-{}-{width}-{scheme}", if open { "image" } else { "results" });
-                browser.screenshot(&name).await;
-                if let Some(axe) = &axe {
-                    assert_no_violation(&browser, axe, &name).await;
-                }
-            }
-        }
-    }
+    assert_accessible(&browser, "terms-results").await;
+    browser.click(".hit").await;
+    browser.wait_until("document.querySelector('.viewer .facts')?.innerText.includes('SHA-256')").await;
+    assert_accessible(&browser, "terms-image").await;
     let cosines = "[...document.querySelectorAll('.terms dd')].map((cosine) => Number(cosine.innerText))";
     browser.wait_until(&format!("{cosines}.length === 4 && {cosines}.every((cosine) => Math.abs(cosine) <= 1)")).await;
     let names = browser.text(".terms").await;
@@ -103,7 +78,7 @@ async fn an_open_image_shows_its_cosine_with_each_term() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_searched_together_with_an_excluded_image() {
-    let app = demo().await;
+    let app = demo_service().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/").await;
     browser.type_into("input[type=file]", root().join("demo/moose.jpg").to_str().unwrap()).await;
