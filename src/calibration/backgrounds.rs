@@ -29,7 +29,10 @@ const RETRY_DELAY: Duration = Duration::from_secs(30);
 const MAX_COLLECTIONS: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 
 /// The samples of the collections that were searched last.
-pub(super) struct Backgrounds(Mutex<LruCache<CollectionName, Arc<Slot>>>);
+pub(super) struct Backgrounds(Mutex<LruCache<Key, Arc<Slot>>>);
+
+/// The name of the stores that are searched, and the collection: its content can be another one in each store.
+type Key = (&'static str, CollectionName);
 
 impl Default for Backgrounds {
     fn default() -> Self {
@@ -45,7 +48,8 @@ struct Slot(tokio::sync::Mutex<Option<Taken>>);
 struct Taken {
     background: Arc<Background>,
     calibrated: Arc<Calibrated>,
-    records: u64,
+    /// `None` if the sample could not be taken.
+    records: Option<u64>,
     until: Instant,
 }
 
@@ -58,7 +62,7 @@ impl Backgrounds {
         calibrated: &Arc<Calibrated>,
         fit: &TextFit,
     ) -> Arc<Background> {
-        let slot = lock(&self.0).get_or_insert(collection.clone(), Arc::default).clone();
+        let slot = lock(&self.0).get_or_insert((stores.name(), collection.clone()), Arc::default).clone();
         let mut taken = slot.0.lock().await;
         let now = Instant::now();
         let valid = |taken: &&Taken| taken.until > now && Arc::ptr_eq(&taken.calibrated, calibrated);
@@ -67,16 +71,16 @@ impl Backgrounds {
         }
         let sample = tokio::time::timeout(TIMEOUT, take_sample(stores, collection)).await;
         let (vectors, records, until) = match sample {
-            Ok(Ok((vectors, records))) => (vectors, records, now + MAX_AGE),
+            Ok(Ok((vectors, records))) => (vectors, Some(records), now + MAX_AGE),
             // The search reports this itself.
-            Ok(Err(IndexError::UnknownCollection(_))) => (Vec::new(), 0, now),
+            Ok(Err(IndexError::UnknownCollection(_))) => (Vec::new(), None, now),
             Ok(Err(error)) => {
                 tracing::warn!(%collection, %error, "no sample of a collection can be taken; its relevance is less exact");
-                (Vec::new(), 0, now + RETRY_DELAY)
+                (Vec::new(), None, now + RETRY_DELAY)
             }
             Err(_) => {
                 tracing::warn!(%collection, "a sample of a collection takes too long; its relevance is less exact");
-                (Vec::new(), 0, now + RETRY_DELAY)
+                (Vec::new(), None, now + RETRY_DELAY)
             }
         };
         let dimension = calibrated.images.dimension;
@@ -85,21 +89,23 @@ impl Backgrounds {
             .iter()
             .filter(|vector| vector.dimension() == dimension)
             .for_each(|vector| sample.push(vector.as_slice()));
-        let background = Background::new(fit, sample, &calibrated.images, &calibrated.unrelated, records);
+        let background = Background::new(fit, sample, &calibrated.images, &calibrated.unrelated, records.unwrap_or(0));
         let background = Arc::new(background);
         *taken = Some(Taken { background: background.clone(), calibrated: calibrated.clone(), records, until });
         background
     }
 
     /// Discards the sample if the collection has twice or half as many records as then.
-    pub(super) fn report_size(&self, collection: &CollectionName, records: u64) {
+    pub(super) fn report_size(&self, stores: &Stores, collection: &CollectionName, records: u64) {
+        let key = (stores.name(), collection.clone());
         let mut slots = lock(&self.0);
-        let Some(slot) = slots.peek(collection) else { return };
+        let Some(slot) = slots.peek(&key) else { return };
         let is_outdated = slot.0.try_lock().is_ok_and(|taken| {
-            taken.as_ref().is_some_and(|taken| records > taken.records.saturating_mul(2) || records < taken.records / 2)
+            let before = taken.as_ref().and_then(|taken| taken.records);
+            before.is_some_and(|before| records > before.saturating_mul(2) || records < before / 2)
         });
         if is_outdated {
-            slots.pop(collection);
+            slots.pop(&key);
         }
     }
 }

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::fit::{ImageFit, TextFit};
 use super::inputs::{self, UNRELATED};
 use super::vectors::Vectors;
+use crate::demo;
 use crate::domain::Space;
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 
@@ -15,6 +16,8 @@ use crate::embed::{EmbedError, ImageEmbeddingProvider};
 const BUILT_IN: &[u8] = include_bytes!("../../models/glimpse-mini-1/calibration.json");
 /// The largest file that is read: ten times that of a model with 1,024 numbers in a vector.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// A calibration fails if more than a quarter of the texts are refused: then the provider is at fault, not the text.
+const MAX_REFUSED_SHARE: usize = 4;
 /// Number of images in one call of the provider.
 const BATCH: usize = 8;
 
@@ -40,6 +43,10 @@ pub(super) enum CalibrationError {
     Embed(#[from] EmbedError),
     #[error(transparent)]
     Input(#[from] inputs::InputError),
+    #[error("the provider refused {refused} of {all} texts")]
+    TextsRefused { refused: usize, all: usize },
+    #[error("the model was changed meanwhile")]
+    Changed,
     #[error("the preparation of the images panicked")]
     Panicked,
 }
@@ -49,7 +56,9 @@ impl CalibrationError {
     pub(super) fn for_client(&self) -> String {
         match self {
             Self::Embed(EmbedError::Dependency(down)) => down.for_client(),
-            Self::Embed(_) | Self::Input(_) | Self::Panicked => self.to_string(),
+            Self::Embed(_) | Self::Input(_) | Self::TextsRefused { .. } | Self::Changed | Self::Panicked => {
+                self.to_string()
+            }
         }
     }
 }
@@ -86,16 +95,18 @@ impl Calibrated {
                 let answers = embed_texts(provider, known, &mut queries).await?;
                 Some(TextFit::new(&images, &queries, &answers, &unrelated))
             }
-            Err(EmbedError::Unsupported) => None,
-            Err(error) => return Err(error.into()),
+            Err(CalibrationError::Embed(EmbedError::Unsupported)) => None,
+            Err(error) => return Err(error),
         };
+        let now = provider.space().await?;
+        space.admits(&now).map_err(|_| CalibrationError::Changed)?;
         let image = ImageFit::new(&images, &copies, &originals);
         Ok(Self { version: VERSION, space: space.clone(), text, image, images, unrelated })
     }
 
     /// Returns the stored calibration of a space: that of the built-in model, or a file in `folder`.
     pub(super) fn load(folder: &Path, space: &Space) -> Option<Self> {
-        let fits = |stored: &Self| stored.version == VERSION && stored.space.admits(space).is_ok();
+        let fits = |stored: &Self| stored.is_valid() && stored.space.admits(space).is_ok();
         let built_in = || serde_json::from_slice(BUILT_IN).ok().filter(fits);
         let path = file(folder, space);
         let is_small = path.metadata().is_ok_and(|file| file.len() <= MAX_FILE_BYTES);
@@ -111,8 +122,26 @@ impl Calibrated {
         std::fs::create_dir_all(folder)?;
         let path = file(folder, &self.space);
         let incomplete = path.with_extension("incomplete");
-        std::fs::write(&incomplete, self.to_json())?;
-        std::fs::rename(incomplete, path)
+        let written = std::fs::write(&incomplete, self.to_json()).and_then(|()| std::fs::rename(&incomplete, path));
+        if written.is_err() {
+            std::fs::remove_file(incomplete).ok();
+        }
+        written
+    }
+
+    /// Whether a file can be what [`Calibrated::store`] wrote.
+    fn is_valid(&self) -> bool {
+        let is_whole = |vectors: &Vectors, min| {
+            vectors.dimension == self.space.dimension
+                && vectors.len() >= min
+                && vectors.numbers.iter().all(|number| number.is_finite())
+        };
+        let texts = self.text.is_none() || is_whole(&self.unrelated, 1);
+        self.version == VERSION
+            && is_whole(&self.images, demo::count())
+            && texts
+            && self.text.as_ref().is_none_or(|text| text.is_valid(self.space.dimension))
+            && self.image.is_valid()
     }
 
     pub(super) fn to_json(&self) -> String {
@@ -132,7 +161,8 @@ async fn embed_texts<T>(
     provider: &dyn ImageEmbeddingProvider,
     texts: Vec<(String, T)>,
     vectors: &mut Vectors,
-) -> Result<Vec<T>, EmbedError> {
+) -> Result<Vec<T>, CalibrationError> {
+    let all = texts.len();
     let mut embedded = Vec::new();
     for (text, value) in texts {
         match provider.embed_text(&text).await {
@@ -141,8 +171,9 @@ async fn embed_texts<T>(
                 embedded.push(value);
             }
             Err(EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(embedded)
+    let refused = all - embedded.len();
+    if refused > all / MAX_REFUSED_SHARE { Err(CalibrationError::TextsRefused { refused, all }) } else { Ok(embedded) }
 }

@@ -55,6 +55,17 @@ fn above_line(mismatch_mean: f64, cosine: f64, spread: Spread) -> f64 {
 }
 
 impl TextFit {
+    /// Whether the numbers can be those of a fit.
+    pub(super) fn is_valid(&self, dimension: usize) -> bool {
+        let numbers = [self.mismatch_mean, self.mismatch_deviation, self.gate_slope, self.gate_limit, self.line_slope];
+        let others = [self.line_offset, self.usual_likeness, self.likeness_range.unwrap_or(1.0)];
+        numbers.iter().chain(&others).all(|number| number.is_finite())
+            && self.unrelated.len() == dimension
+            && self.unrelated.iter().all(|number| number.is_finite())
+            && (!self.usable || self.gate_slope > 0.0 && self.line_slope > 0.0 && self.gate_limit > self.mismatch_mean)
+            && self.likeness_range.is_none_or(|range| range > 0.0)
+    }
+
     /// Fits to images, to queries with the numbers of the images that answer them, and to texts that fit no image.
     pub(super) fn new(images: &Vectors, queries: &Vectors, answers: &[Vec<usize>], unrelated: &Vectors) -> Self {
         let cosines = |text: &[f32]| images.iter().map(|image| dot(text, image)).collect::<Vec<f64>>();
@@ -113,6 +124,12 @@ impl TextFit {
 }
 
 impl ImageFit {
+    /// Whether the numbers can be those of a fit.
+    pub(super) fn is_valid(&self) -> bool {
+        [self.slope, self.intercept, self.mismatch_deviation].iter().all(|number| number.is_finite())
+            && (!self.usable || self.slope > 0.0)
+    }
+
     /// Fits to images and to changed copies of them, each with the number of its image.
     pub(super) fn new(images: &Vectors, copies: &Vectors, originals: &[usize]) -> Self {
         let pairs: Vec<(f64, bool)> = copies

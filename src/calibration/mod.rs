@@ -31,7 +31,7 @@ use calibrated::Calibrated;
 pub use scale::{RELEVANT, Scale};
 
 /// How long the calibration waits before it tries again after a failure.
-const RETRY_DELAY: Duration = Duration::from_mins(5);
+const RETRY_DELAY: Duration = Duration::from_mins(1);
 /// The best weight of an image beside a text, in units of the ratio of the deviations of their cosines (ADR 0014).
 const IMAGE_SHARE: f64 = 0.6;
 /// The factor that this gives for the built-in model; used until a model is calibrated.
@@ -78,10 +78,16 @@ struct Shared {
     provider: Arc<dyn ImageEmbeddingProvider>,
     folder: PathBuf,
     is_on: bool,
-    state: Mutex<Result<Arc<Calibrated>, NoRelevance>>,
+    state: Mutex<State>,
     /// Notified if a search finds that the space of the provider is another one.
     changed: Notify,
     backgrounds: Backgrounds,
+}
+
+/// The space that was calibrated last, and the result.
+struct State {
+    space: Option<Arc<Space>>,
+    outcome: Result<Arc<Calibrated>, NoRelevance>,
 }
 
 impl std::fmt::Debug for Calibration {
@@ -98,7 +104,7 @@ impl Calibration {
             provider,
             folder,
             is_on,
-            state: Mutex::new(Err(NoRelevance::Running)),
+            state: Mutex::new(State { space: None, outcome: Err(NoRelevance::Running) }),
             changed: Notify::new(),
             backgrounds: Backgrounds::default(),
         }))
@@ -112,16 +118,14 @@ impl Calibration {
                     tokio::time::sleep(PROVIDER_RETRY_DELAY).await;
                     continue;
                 };
-                if self.current(&space).is_err() {
-                    let outcome = self.calibrate(&space).await;
-                    let is_failure = matches!(outcome, Err(NoRelevance::Failed(_)));
-                    *lock(&self.0.state) = outcome;
-                    if is_failure {
-                        tokio::time::sleep(RETRY_DELAY).await;
-                        continue;
-                    }
-                }
-                self.0.changed.notified().await;
+                // The calibration of another space is not valid while this one is measured.
+                *lock(&self.0.state) = State { space: Some(space.clone()), outcome: Err(NoRelevance::Running) };
+                let outcome = self.calibrate(&space).await;
+                let is_failure = matches!(outcome, Err(NoRelevance::Failed(_)));
+                lock(&self.0.state).outcome = outcome;
+                let changed = self.0.changed.notified();
+                let delay = if is_failure { RETRY_DELAY } else { Duration::MAX };
+                tokio::time::timeout(delay, changed).await.ok();
             }
         };
         end.run_until_cancelled(keep).await;
@@ -135,10 +139,9 @@ impl Calibration {
         if !self.0.is_on {
             return Err(NoRelevance::Off);
         }
-        *lock(&self.0.state) = Err(NoRelevance::Running);
         let start = Instant::now();
         let measured = Calibrated::measure(&*self.0.provider, space).await.map_err(|error| {
-            tracing::error!(%error, space = space.name(), "the calibration of the model failed; the next one is in 5 minutes");
+            tracing::error!(%error, space = space.name(), "the calibration of the model failed; it is repeated in a minute");
             NoRelevance::Failed(error.for_client())
         })?;
         let is_usable = measured.text.as_ref().is_none_or(|text| text.usable) && measured.image.usable;
@@ -152,12 +155,12 @@ impl Calibration {
 
     /// Returns the calibration of `space`, or why there is none.
     fn current(&self, space: &Space) -> Result<Arc<Calibrated>, NoRelevance> {
-        let current = lock(&self.0.state).clone()?;
-        if current.space.admits(space).is_err() {
-            self.0.changed.notify_one();
-            return Err(NoRelevance::Running);
+        let state = lock(&self.0.state);
+        if state.space.as_ref().is_some_and(|known| known.admits(space).is_ok()) {
+            return state.outcome.clone();
         }
-        Ok(current)
+        self.0.changed.notify_one();
+        Err(NoRelevance::Running)
     }
 
     /// Returns what the weight of an image is multiplied by in a query that also has texts. The cosines of images with each
@@ -200,8 +203,8 @@ impl Calibration {
 
     /// Reports how many records a collection has now. If it has twice or half as many as before, the next search takes
     /// another sample.
-    pub fn report_size(&self, collection: &CollectionName, records: u64) {
-        self.0.backgrounds.report_size(collection, records);
+    pub fn report_size(&self, stores: &Stores, collection: &CollectionName, records: u64) {
+        self.0.backgrounds.report_size(stores, collection, records);
     }
 }
 

@@ -153,8 +153,9 @@ impl Search {
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.choose_stores(options.provider.as_deref())?;
         let (infos, replies) = self.search_stores(&stores, &collection, query, &options).await?;
-        for info in infos.iter().filter_map(|(_, info)| info.as_ref().ok()) {
-            self.calibration.report_size(&collection, info.count);
+        // A sample is taken from the first store that has the collection.
+        if let Some(info) = infos.iter().find_map(|(_, info)| info.as_ref().ok()) {
+            self.calibration.report_size(&stores, &collection, info.count);
         }
         let first = replies.first.as_deref().unwrap_or(&replies.nearest);
         let likes: Vec<ImageId> = replies.vectors.likes.iter().map(|(record, _)| record.id).collect();

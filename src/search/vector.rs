@@ -6,7 +6,7 @@ use futures::future::join_all;
 
 use super::query_input::Term;
 use super::{QueryImage, QueryInput, Search, SearchError, TermInput};
-use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, InvalidEmbedding, Space};
+use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Space};
 use crate::embed::EmbedError;
 use crate::imaging::PreparedImage;
 use crate::index::Stores;
@@ -14,6 +14,9 @@ use crate::index::Stores;
 /// What the weight of a negative term is multiplied by. With more, the hits are less similar to the positive terms
 /// (ADR 0014).
 const NEGATIVE_FACTOR: f32 = 0.4;
+
+/// The smallest length of the sum of the terms, if the largest weight is 1. A shorter sum consists of rounding errors.
+const MIN_SUM: f32 = 1e-3;
 
 /// A query as vectors.
 pub(super) struct QueryVectors {
@@ -137,15 +140,18 @@ impl Search {
 }
 
 fn weighted_sum(vectors: &[Embedding], weights: &[f32], space: &Space) -> Result<Embedding, SearchError> {
+    // Only the ratios count; a product with a tiny weight would be zero.
+    let largest = weights.iter().fold(0.0_f32, |largest, weight| largest.max(weight.abs()));
     let mut sum = vec![0.0_f32; space.dimension];
     for (vector, weight) in vectors.iter().zip(weights) {
-        sum.iter_mut().zip(vector.as_slice()).for_each(|(sum, number)| *sum += weight * number);
+        sum.iter_mut().zip(vector.as_slice()).for_each(|(sum, number)| *sum += weight / largest * number);
     }
-    Embedding::normalised(sum, space.dimension).map_err(|error| match error {
-        InvalidEmbedding::Zero => SearchError::Invalid {
+    let length = sum.iter().map(|number| number * number).sum::<f32>().sqrt();
+    if length < MIN_SUM {
+        return Err(SearchError::Invalid {
             field: "negative",
             message: "has the same terms as `positive`, so nothing is left to search for".to_owned(),
-        },
-        InvalidEmbedding::WrongSize { .. } | InvalidEmbedding::NotFinite(_) => EmbedError::Invalid(error).into(),
-    })
+        });
+    }
+    Ok(Embedding::normalised(sum, space.dimension).map_err(EmbedError::Invalid)?)
 }

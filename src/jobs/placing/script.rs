@@ -24,6 +24,11 @@ impl Script {
         Self { replies: Mutex::new(replies.into_iter().collect()), ..Self::default() }
     }
 
+    /// Returns `reply` once, at the next request for a status.
+    pub(crate) fn reply_next(&self, reply: ClusterReply) {
+        self.replies.lock().unwrap().push_front(reply);
+    }
+
     fn note(&self, what: &str, submission: &str) {
         let generation = submission.rsplit('-').next().unwrap_or_default();
         self.calls.lock().unwrap().push(format!("{what} {generation}"));
