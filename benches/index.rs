@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use glimpse::domain::{
-    CollectionName, Embedding, Filter, ImageFormat, ImageRecord, ImageUri, Payload, Probe, SearchQuery, Space,
-    Timestamp,
+    CollectionName, Embedding, Filter, ImageFormat, ImageRecord, ImageUri, PAYLOAD_VERSION, Payload, Probe,
+    SearchQuery, Space, Timestamp,
 };
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
@@ -60,6 +60,7 @@ fn record(n: usize, rng: &mut Rng) -> ImageRecord {
         indexed_at: Timestamp::parse("2026-01-31T12:00:00Z").unwrap(),
         meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         meta,
+        version: PAYLOAD_VERSION,
     };
     ImageRecord { id: uri.id(), uri, embedding: rng.embedding(), payload }
 }

@@ -37,7 +37,7 @@ pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState};
 pub use job_plan::{JobPlan, PlanExamples};
 pub(crate) use metadata_row::MetadataRow;
 pub use nearest::nearest;
-pub use record::{Filter, Hit, ImageRecord, Payload, SearchQuery};
+pub use record::{Filter, Hit, ImageRecord, PAYLOAD_VERSION, Payload, SearchQuery};
 pub use secret::Secret;
 pub use setting::{ByteSize, InvalidSetting, Seconds};
 pub use space::{Probe, Space, SpaceMismatch};

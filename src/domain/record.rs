@@ -58,7 +58,14 @@ pub struct Payload {
     /// The entries of `meta` as `key=value`.
     #[serde(default)]
     pub meta_kv: Vec<String>,
+    /// The version of the payload: [`PAYLOAD_VERSION`] when the record was created; 0 if glimpse 0.1 created it.
+    #[serde(default)]
+    pub version: u32,
 }
+
+/// The version of the payloads that this version of the service writes. Version 1 added the numbers and dates of
+/// `meta`, which the stores derive from it.
+pub const PAYLOAD_VERSION: u32 = 1;
 
 /// Conditions that a record must all fulfil. An empty filter matches every record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,8 @@ use super::possible_copy;
 use super::store::Pending;
 use super::{Indexed, ItemOutcome, Pipeline, Run, RunError, Task, TaskOutcome};
 use crate::domain::{
-    Embedding, FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure, Payload, StoreSet, Timestamp,
+    Embedding, FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure, PAYLOAD_VERSION, Payload,
+    StoreSet, Timestamp,
 };
 use crate::imaging::{self, Prepared, PreparedImage};
 use crate::lock::lock;
@@ -265,6 +266,7 @@ impl Steps {
             indexed_at: Timestamp::now(),
             meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
             meta,
+            version: PAYLOAD_VERSION,
         };
         let record = ImageRecord { id: uri.id(), uri, embedding, payload };
         let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: false };

@@ -132,6 +132,7 @@ mod tests {
             indexed_at: Timestamp::parse("2026-01-31T12:00:00.000001Z").unwrap(),
             meta: [("a.b[0]".to_owned(), "c=d".to_owned()), (String::new(), "\u{1F426}".to_owned())].into(),
             meta_kv: vec!["a.b[0]=c=d".to_owned(), String::new()],
+            version: 1,
         }
     }
 
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(written["format"], Value::from("webp"));
         assert_eq!(written["indexed_at"], Value::from("2026-01-31T12:00:00.000001Z"));
         assert_eq!(written[META_PAIRS], Value::from(vec!["6:a.b[0]=c=d"]));
-        assert_eq!(written.len(), 16);
+        assert_eq!(written.len(), 17);
         assert_eq!(read_payload(written), Ok(example()));
         let plain = Payload {
             thumbnail_key: Some("t".into()),

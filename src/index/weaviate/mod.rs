@@ -107,7 +107,7 @@ impl ImageIndex for WeaviateIndex {
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
         match schema::find(&self.rest, collection).await? {
             FoundClass::Missing | FoundClass::NameConflict(_) => Ok(None),
-            FoundClass::Own(stored) => none_if_dropped(self.info(stored).await),
+            FoundClass::Own(stored, _) => none_if_dropped(self.info(stored).await),
             FoundClass::Unusable(reason) => Err(failed(FailureKind::Refused, reason)),
         }
     }

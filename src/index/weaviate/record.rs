@@ -40,6 +40,8 @@ pub(super) mod property {
     /// The whole payload as JSON. It is read back instead of the properties, because Weaviate stores numbers as doubles
     /// and an empty list as a missing one.
     pub(in super::super) const PAYLOAD: &str = "payload";
+    /// The version of the payload. Objects of glimpse 0.1 do not have it.
+    pub(in super::super) const VERSION: &str = "version";
     /// Always an empty object. If the class exists, it is an object without its single optional field. If the class
     /// does not exist, auto-schema (on by default) would create it from the written object; but it cannot create a
     /// property from an object without fields, so the write fails. So no write creates a class or a property, even if
@@ -88,6 +90,7 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
         (property::FRAMES, f64::from(payload.frames)),
         (property::SIZE_BYTES, size.min(MAX_EXACT_NUMBER)),
         (property::INDEXED_MICROS, micros),
+        (property::VERSION, f64::from(payload.version)),
     ] {
         put(name, Kind::NumberValue(number));
     }

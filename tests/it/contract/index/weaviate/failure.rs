@@ -15,7 +15,7 @@ use crate::contract::index::support::{EAST, name, query, record, space};
 pub(crate) fn class() -> Rest {
     let types =
         [("text[]", &["s3_folders", "meta_kv", "terms"][..]), ("date", &["indexed_at"]), ("object", &["guard"])];
-    let numbers = ["width", "height", "frames", "size_bytes", "indexed_micros"];
+    let numbers = ["width", "height", "frames", "size_bytes", "indexed_micros", "version"];
     let texts = [
         "s3_key",
         "s3_uri",
