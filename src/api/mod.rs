@@ -3,6 +3,7 @@
 
 mod auth;
 mod collections;
+mod filter;
 mod health;
 mod http;
 mod images;

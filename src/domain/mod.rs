@@ -9,6 +9,8 @@ pub mod endpoint;
 pub mod exclude;
 pub mod failure;
 pub mod failure_limit;
+pub mod filter;
+pub mod filter_value;
 pub mod image;
 pub mod job;
 pub mod job_plan;
@@ -23,6 +25,7 @@ pub mod space;
 pub mod store_set;
 pub mod task;
 pub mod timestamp;
+mod typed_value;
 pub mod wire;
 
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
@@ -32,18 +35,21 @@ pub use endpoint::Endpoint;
 pub use exclude::{Excludes, InvalidExclude};
 pub use failure::{FailureClass, ItemFailure};
 pub use failure_limit::{FailureLimit, InvalidFailureLimit};
+pub use filter::{Condition, Filter, MetaValue, ValueRange};
+pub use filter_value::{InvalidFilterValue, MAX_FILTER_VALUES};
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
 pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState};
 pub use job_plan::{JobPlan, PlanExamples};
 pub(crate) use metadata_row::MetadataRow;
 pub use nearest::nearest;
-pub use record::{Filter, Hit, ImageRecord, PAYLOAD_VERSION, Payload, SearchQuery};
+pub use record::{Hit, ImageRecord, PAYLOAD_VERSION, Payload, SearchQuery};
 pub use secret::Secret;
 pub use setting::{ByteSize, InvalidSetting, Seconds};
 pub use space::{Probe, Space, SpaceMismatch};
 pub use store_set::StoreSet;
 pub use task::{Indexed, ItemOutcome, Task, TaskOutcome};
 pub use timestamp::Timestamp;
+pub(crate) use typed_value::{parse_date, parse_number};
 
 /// Splits a comma-separated list, as settings contain it, into its items. The items are trimmed, and empty ones are
 /// dropped.

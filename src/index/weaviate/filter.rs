@@ -1,8 +1,9 @@
 //! Converts a [`Filter`] into filters of Weaviate.
 
+use super::range_terms::range_terms;
 use super::record::property;
 use super::wire::{FilterTarget, Filters, Operator, TestValue, TextArray};
-use crate::domain::{Filter, ImageId, Timestamp};
+use crate::domain::{Condition, Filter, ImageId, MetaValue, Timestamp};
 
 /// The largest exact integer: requests carry numbers as doubles. In microseconds since 1970 it is the year 2255.
 const MAX_EXACT_INTEGER: i64 = (1 << 53) - 1;
@@ -26,14 +27,15 @@ pub(super) fn meta_term(key: &str, value: &str) -> String {
 /// Returns the filters, or `None` if `filter` has no condition. They have the meaning of [`Filter::matches`]; the
 /// contract tests compare both.
 pub(super) fn filters(filter: &Filter) -> Option<Filters> {
-    let Filter { format, s3_prefix, min_width, min_height, indexed_after, meta } = filter;
-    let text = |text: &str| TestValue::Text(text.to_owned());
+    let Filter { formats, folders, min_width, min_height, indexed_after, meta } = filter;
     let mut conditions = Vec::new();
-    conditions.extend(format.map(|format| condition(property::FORMAT, Operator::Equal, text(format.as_str()))));
-    let folder = s3_prefix.iter().map(|folder| folder_term(folder));
-    for term in folder.chain(meta.iter().map(|(key, value)| meta_term(key, value))) {
-        // On a list property, `Equal` matches any element.
-        conditions.push(condition(property::TERMS, Operator::Equal, TestValue::Text(term)));
+    add(&mut conditions, property::FORMAT, formats, |format| vec![format.as_str().to_owned()]);
+    add(&mut conditions, property::TERMS, folders, |folder| vec![folder_term(folder)]);
+    for (key, condition) in meta {
+        add(&mut conditions, property::TERMS, condition, |value| match value {
+            MetaValue::Text(text) => vec![meta_term(key, text)],
+            MetaValue::Numbers(_) | MetaValue::Dates(_) => range_terms(key, value),
+        });
     }
     for (name, minimum) in [(property::WIDTH, min_width), (property::HEIGHT, min_height)] {
         conditions
@@ -44,14 +46,42 @@ pub(super) fn filters(filter: &Filter) -> Option<Filters> {
     match conditions.len() {
         0 => None,
         1 => conditions.pop(),
-        _ => Some(Filters { operator: Operator::And.into(), operands: conditions, ..Filters::default() }),
+        _ => Some(combined(Operator::And, conditions)),
     }
+}
+
+/// Adds the filters of a condition on a property whose values, or those of its list, are the texts of `texts`.
+fn add<T>(conditions: &mut Vec<Filters>, property: &str, wanted: &Condition<T>, texts: impl Fn(&T) -> Vec<String>) {
+    let any: Vec<String> = wanted.any_of.iter().flat_map(&texts).collect();
+    let none: Vec<String> = wanted.none_of.iter().flat_map(&texts).collect();
+    match &any[..] {
+        [] => {}
+        // On a list, `Equal` matches any element.
+        [text] => conditions.push(condition(property, Operator::Equal, TestValue::Text(text.clone()))),
+        _ => conditions.push(condition(property, Operator::ContainsAny, text_array(any))),
+    }
+    if !none.is_empty() {
+        conditions.push(condition(property, Operator::ContainsNone, text_array(none)));
+    }
+}
+
+/// Returns a filter for the objects of earlier versions, which have no terms for numbers and dates.
+pub(super) fn without_typed_metadata() -> Filters {
+    let typed = condition(property::VERSION, Operator::GreaterThanEqual, TestValue::Int(0));
+    combined(Operator::Not, vec![typed])
 }
 
 /// Returns a filter that matches these ids.
 pub(super) fn ids_filter(ids: &[ImageId]) -> Filters {
-    let values = ids.iter().map(ToString::to_string).collect();
-    condition(property::ID, Operator::ContainsAny, TestValue::TextArray(TextArray { values }))
+    condition(property::ID, Operator::ContainsAny, text_array(ids.iter().map(ToString::to_string).collect()))
+}
+
+fn text_array(values: Vec<String>) -> TestValue {
+    TestValue::TextArray(TextArray { values })
+}
+
+fn combined(operator: Operator, operands: Vec<Filters>) -> Filters {
+    Filters { operator: operator.into(), operands, ..Filters::default() }
 }
 
 fn condition(property: &str, operator: Operator, value: TestValue) -> Filters {
@@ -73,7 +103,7 @@ mod tests {
         let wide = Filter { min_width: Some(u32::MAX), ..Filter::default() };
         let expected = condition("width", Operator::GreaterThanEqual, TestValue::Int(4_294_967_295));
         assert_eq!(filters(&wide), Some(expected));
-        let two = filters(&Filter { s3_prefix: Some("a/".into()), ..wide }).unwrap();
+        let two = filters(&Filter { folders: Condition::from("a/".to_owned()), ..wide }).unwrap();
         assert_eq!((two.operator(), two.operands.len()), (Operator::And, 2));
     }
 

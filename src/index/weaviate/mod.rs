@@ -17,6 +17,7 @@ mod error;
 mod filter;
 mod limit;
 mod queue;
+mod range_terms;
 mod record;
 mod refusal;
 mod schema;

@@ -7,6 +7,7 @@ use prost_types::{Struct, Value};
 
 use super::error::failed;
 use super::filter::{folder_term, meta_term, micros};
+use super::range_terms::value_terms;
 use super::wire::{BatchObject, EmptyObject, ObjectProperties, ObjectProperty, SearchResult, TextArrayProperty};
 use crate::domain::{Embedding, FailureKind, Hit, ImageId, ImageRecord, Payload};
 use crate::index::IndexError;
@@ -34,13 +35,13 @@ pub(super) mod property {
 
     /// `indexed_at` in microseconds. Range filters on it are exact, and fast for any number of records.
     pub(in super::super) const INDEXED_MICROS: &str = "indexed_micros";
-    /// Folders and metadata pairs as terms that filters compare as a whole. A term does not begin or end with a space,
+    /// Folders, metadata pairs, and the numbers and dates of metadata as terms that filters compare as a whole. A term does not begin or end with a space,
     /// because the server trims terms, and it is different for `a=b` with the value `c` and `a` with the value `b=c`.
     pub(in super::super) const TERMS: &str = "terms";
     /// The whole payload as JSON. It is read back instead of the properties, because Weaviate stores numbers as doubles
     /// and an empty list as a missing one.
     pub(in super::super) const PAYLOAD: &str = "payload";
-    /// The version of the payload. Objects of glimpse 0.1 do not have it.
+    /// The version of the payload. Objects of glimpse 0.1 do not have it, and have no terms for numbers and dates.
     pub(in super::super) const VERSION: &str = "version";
     /// Always an empty object. If the class exists, it is an object without its single optional field. If the class
     /// does not exist, auto-schema (on by default) would create it from the written object; but it cannot create a
@@ -122,7 +123,12 @@ const MAX_EXACT_NUMBER: f64 = 9_007_199_254_740_992.0;
 
 fn terms(payload: &Payload) -> Vec<String> {
     let folders = payload.s3_folders.iter().map(|folder| folder_term(folder));
-    folders.chain(payload.meta.iter().map(|(key, value)| meta_term(key, value))).collect()
+    let meta = payload.meta.iter().flat_map(|(key, value)| {
+        let mut terms = value_terms(key, value);
+        terms.push(meta_term(key, value));
+        terms
+    });
+    folders.chain(meta).collect()
 }
 
 /// Returns a vector as little-endian bytes, as requests and replies contain it.

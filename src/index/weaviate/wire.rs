@@ -110,7 +110,7 @@ pub(super) struct MetadataResult {
 pub(super) struct Filters {
     #[prost(enumeration = "Operator", tag = "1")]
     pub(super) operator: i32,
-    /// The operands of `AND`.
+    /// The operands of `And` and `Not`.
     #[prost(message, repeated, tag = "3")]
     pub(super) operands: Vec<Filters>,
     #[prost(oneof = "TestValue", tags = "4, 5, 9")]
@@ -154,6 +154,9 @@ pub(super) enum Operator {
     GreaterThanEqual = 4,
     And = 7,
     ContainsAny = 12,
+    /// Since 1.33, as is `Not`.
+    ContainsNone = 14,
+    Not = 15,
 }
 
 /// `BatchObjectsRequest` of `batch.proto`.

@@ -175,7 +175,9 @@ impl Points for State {
         let limit = request.limit.unwrap_or(10) as usize;
         let most = self.limits.lock().unwrap_or_else(PoisonError::into_inner).query;
         self.within("limit", limit, most)?;
-        let mut rest = collection.ascending_from(from);
+        request.filter.as_ref().map_or(Ok(()), filter::check)?;
+        let may = |row| request.filter.as_ref().is_none_or(|filter| filter::matches(filter, collection.payload(row)));
+        let mut rest = collection.ascending_from(from).filter(|(_, row)| may(*row));
         let mut result = Vec::new();
         for point in rest.by_ref().take(limit) {
             result.push(retrieved(&collection, point, request.with_payload.as_ref(), request.with_vectors.as_ref()));
