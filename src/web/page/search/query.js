@@ -1,13 +1,13 @@
 // The search query as the address bar holds it, so that a link or the back button restores it.
 
 /** Filters with one value each, named as in the API. */
-export const FILTERS = /** @type {const} */ (["s3_prefix", "format", "min_width", "min_height", "indexed_after"]);
+const SINGLE_FILTERS = /** @type {const} */ (["format", "min_width", "min_height", "indexed_after"]);
 
-/** Terms that a query can have several of: ids of images, and texts. */
-const LISTS = /** @type {const} */ (["like", "not_like", "not"]);
+/** Parameters that a query can have several of: ids of images, texts, and folders. */
+const LISTS = /** @type {const} */ (["like", "not_like", "not", "s3_prefix"]);
 
 /** Parameters with one value each that the page sends to the API as they are. */
-const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", ...FILTERS]);
+const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", ...SINGLE_FILTERS]);
 
 const OPTIONS = /** @type {const} */ ([...API_PARAMETERS, "provider", "compare", "limit", "file"]);
 
@@ -16,7 +16,7 @@ const SINGLE = /** @type {const} */ (["q", ...OPTIONS]);
 const ADDRESS_PARAMETERS = /** @type {const} */ (["q", ...LISTS, ...OPTIONS]);
 
 /**
- * `like` and `not_like` hold ids of images; `not` texts; `compare` two stores, comma-separated; `file` the id of a file that
+ * `like` and `not_like` hold ids of images; `not` texts; `s3_prefix` folders; `compare` two stores, comma-separated; `file` the id of a file that
  * `rememberFile` returned; `meta` pairs of name and value.
  * @typedef {{ [Name in (typeof SINGLE)[number]]?: string }
  *   & { [Name in (typeof LISTS)[number]]?: string[] }
@@ -61,7 +61,7 @@ export function queryAddress(query) {
  * @param {{ provider: string | undefined, limit: number, offset: number }} page
  */
 export function searchParams(query, { provider, limit, offset }) {
-  const params = toParams(query, ["q", "like", ...API_PARAMETERS]);
+  const params = toParams(query, ["q", "like", "s3_prefix", ...API_PARAMETERS]);
   if (provider) params.set("provider", provider);
   params.set("limit", String(limit));
   if (offset) params.set("offset", String(offset));
