@@ -38,7 +38,7 @@ pub use failure_limit::{FailureLimit, InvalidFailureLimit};
 pub use filter::{Condition, Filter, MetaValue, ValueRange};
 pub use filter_value::{InvalidFilterValue, MAX_FILTER_VALUES};
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
-pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState};
+pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, Refresh};
 pub use job_plan::{JobPlan, PlanExamples};
 pub(crate) use metadata_row::MetadataRow;
 pub use nearest::nearest;

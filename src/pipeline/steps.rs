@@ -245,6 +245,9 @@ impl Steps {
         let uri = task.image.uri;
         let (format, width, height, frames) = match image {
             Content::New(Prepared { meta, .. }) => (meta.format, meta.width, meta.height, meta.frames),
+            Content::Known(record) if task.refresh => {
+                return possible_copy::completed(task.ticket, *record, etag, size_bytes);
+            }
             Content::Known(record) => {
                 (record.payload.format, record.payload.width, record.payload.height, record.payload.frames)
             }

@@ -114,6 +114,17 @@ impl Service {
         self.client.get(format!("{}{path}", self.process.url)).send().await.unwrap().status().as_u16()
     }
 
+    /// Completes the records of version 0.1, once. Then ranges can be searched.
+    async fn completes_its_records(&self, provider: &str) {
+        for done in [5, 0] {
+            let job = self.post("/jobs/images", &json!({"refresh": "facts"})).await;
+            let job = self.ended(job["job_id"].as_str().unwrap()).await;
+            assert!(job["counts"]["done"] == done && job["counts"]["failed"] == 0, "{job}");
+        }
+        assert_eq!(self.ranges_reply(provider).await, 200);
+        self.finds_what_version_0_1_found(provider).await;
+    }
+
     /// Stops the unfinished job, and indexes its two images with a new one.
     async fn indexes_two_more(&self) {
         let stopped = self.client.delete(format!("{}/jobs/{UNFINISHED}", self.process.url)).send().await.unwrap();
@@ -161,6 +172,7 @@ async fn its_collection_in_qdrant_is_searched_and_extended() {
         let kept = points.iter().find(|kept| kept["id"] == point["id"]).unwrap();
         assert_eq!(kept["payload"], point["payload"], "the records of version 0.1 are unchanged");
     }
+    service.completes_its_records("qdrant").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,5 +200,6 @@ async fn its_collection_in_weaviate_is_searched_and_extended() {
     service.finds_what_version_0_1_found("weaviate").await;
     assert_eq!(service.ranges_reply("weaviate").await, 409);
     service.indexes_two_more().await;
+    service.completes_its_records("weaviate").await;
     send(client.delete(format!("{url}/v1/schema/{class}"))).await;
 }
