@@ -122,7 +122,11 @@ impl Service {
             assert!(job["counts"]["done"] == done && job["counts"]["failed"] == 0, "{job}");
         }
         assert_eq!(self.ranges_reply(provider).await, 200);
-        self.finds_what_version_0_1_found(provider).await;
+        let found = self.get("/search/images?q=a+windmill&meta.place=!elsewhere&meta.species=Molinum").await;
+        let image = &found["results"][0];
+        assert_eq!(image["s3_key"], "images/windmill.jpg", "{found}");
+        let image = self.get(&format!("/images/{}", image["id"].as_str().unwrap())).await;
+        assert_eq!(image["meta"], json!({"place": "Zürich, CH", "species": "Molinum"}));
     }
 
     /// Stops the unfinished job, and indexes its two images with a new one.

@@ -1,16 +1,18 @@
 //! Conditions on images, as query parameters and as a JSON object. Both have the grammar of `domain::filter_value`.
 
+mod schema;
+mod values;
+
 use std::collections::BTreeMap;
 
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::http::ApiError;
 use super::http::parameters::META_PREFIX;
-use crate::domain::{Condition, Filter, InvalidFilterValue, MAX_FILTER_VALUES, Timestamp};
+use crate::domain::{Condition, Filter, InvalidFilterValue, Timestamp};
+
+pub use values::Values;
 
 /// Maximum number of metadata names in a filter.
 const MAX_META_NAMES: usize = 16;
@@ -25,10 +27,10 @@ const MAX_NAME_BYTES: usize = 2_048;
 #[expect(dead_code, reason = "describes the parameters that `FilterRequest::from_pairs` reads")]
 pub(super) struct FilterParams {
     /// Only images of this format: `jpeg`, `png`, `webp` or `gif`. `!gif` excludes one. Repeat it for any of several.
-    #[param(max_items = 32)]
+    #[param(schema_with = schema::formats)]
     format: Option<Vec<String>>,
     /// Only keys in this folder; it must end with `/`. `!FOLDER/` excludes one. Repeat it for any of several.
-    #[param(max_items = 32)]
+    #[param(schema_with = schema::folders)]
     s3_prefix: Option<Vec<String>>,
     /// Only images whose original is at least this wide, in pixels.
     #[param(format = Int64, maximum = 4_294_967_295_i64)]
@@ -48,11 +50,11 @@ pub(super) struct FilterParams {
 pub struct FilterRequest {
     /// Only images of this format: `jpeg`, `png`, `webp` or `gif`.
     #[serde(default, skip_serializing_if = "Values::is_empty")]
-    #[schema(schema_with = values_schema)]
+    #[schema(schema_with = schema::format_values)]
     pub format: Values,
     /// Only keys in this folder; it must end with `/`.
     #[serde(default, skip_serializing_if = "Values::is_empty")]
-    #[schema(schema_with = values_schema)]
+    #[schema(schema_with = schema::folder_values)]
     pub s3_prefix: Values,
     /// Only images whose original is at least this wide, in pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,83 +69,9 @@ pub struct FilterRequest {
     #[schema(format = DateTime)]
     pub indexed_after: Option<String>,
     /// Only images with these metadata values. `4..6` is a range of numbers or dates.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "unique_names")]
-    #[schema(schema_with = meta_schema)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "values::unique_names")]
+    #[schema(schema_with = schema::meta_values)]
     pub meta: BTreeMap<String, Values>,
-}
-
-/// The values of one property: in JSON a text or a list of texts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "OneOrSeveral", into = "OneOrSeveral")]
-pub struct Values(pub Vec<String>);
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum OneOrSeveral {
-    One(String),
-    Several(Vec<String>),
-}
-
-impl From<OneOrSeveral> for Values {
-    fn from(values: OneOrSeveral) -> Self {
-        Self(match values {
-            OneOrSeveral::One(value) => vec![value],
-            OneOrSeveral::Several(values) => values,
-        })
-    }
-}
-
-impl From<Values> for OneOrSeveral {
-    fn from(Values(mut values): Values) -> Self {
-        match values.pop() {
-            Some(value) if values.is_empty() => Self::One(value),
-            last => Self::Several(values.into_iter().chain(last).collect()),
-        }
-    }
-}
-
-impl Values {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-}
-
-fn values_schema() -> impl Into<RefOr<Schema>> {
-    let text = || ObjectBuilder::new().schema_type(Type::String);
-    OneOfBuilder::new().item(text()).item(ArrayBuilder::new().items(text()).max_items(Some(MAX_FILTER_VALUES)))
-}
-
-fn meta_schema() -> impl Into<RefOr<Schema>> {
-    let values = AdditionalProperties::RefOr(values_schema().into());
-    ObjectBuilder::new().schema_type(Type::Object).additional_properties(Some(values))
-}
-
-/// Refuses a name that is given twice. A map would keep the last value without a message.
-fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Values>, D::Error> {
-    struct UniqueNames;
-    impl<'de> Visitor<'de> for UniqueNames {
-        type Value = BTreeMap<String, Values>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-            let mut all = BTreeMap::new();
-            while let Some((name, values)) = fields.next_entry::<String, Values>()? {
-                if all.contains_key(&name) {
-                    return Err(A::Error::custom(format!("duplicate field `meta.{name}`")));
-                }
-                all.insert(name, values);
-            }
-            Ok(all)
-        }
-    }
-    deserializer.deserialize_map(UniqueNames)
 }
 
 impl FilterRequest {
@@ -278,6 +206,7 @@ mod tests {
         let many: Vec<_> = (0..65).map(|n| (format!("meta.{}", n % 3), String::new())).collect();
         assert!(message(FilterRequest::from_pairs(&many).unwrap().into_filter()).contains("at most 64 values"));
         let twice = serde_json::from_str::<FilterRequest>(r#"{"meta": {"a": "1", "a": "2"}}"#).unwrap_err();
+        assert_eq!(serde_json::from_str::<FilterRequest>(r#"{"format": null}"#).unwrap(), FilterRequest::default());
         assert!(twice.to_string().starts_with("duplicate field `meta.a`"), "{twice}");
     }
 }
