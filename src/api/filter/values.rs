@@ -1,41 +1,18 @@
-//! The values of the properties of a filter, in JSON.
+//! The values of the properties of a filter, in JSON. What is beyond the allowed numbers is skipped while it is read, but
+//! for one, so that the request is refused without using memory for all of it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde::de::{Error, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::MAX_META_NAMES;
+use crate::domain::MAX_FILTER_VALUES;
 
 /// The values of one property: in JSON a text or a list of texts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "OneOrSeveral", into = "OneOrSeveral")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values(pub Vec<String>);
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum OneOrSeveral {
-    One(String),
-    Several(Vec<String>),
-    Null(()),
-}
-
-impl From<OneOrSeveral> for Values {
-    fn from(values: OneOrSeveral) -> Self {
-        Self(match values {
-            OneOrSeveral::One(value) => vec![value],
-            OneOrSeveral::Several(values) => values,
-            OneOrSeveral::Null(()) => Vec::new(),
-        })
-    }
-}
-
-impl From<Values> for OneOrSeveral {
-    fn from(Values(mut values): Values) -> Self {
-        match values.pop() {
-            Some(value) if values.is_empty() => Self::One(value),
-            last => Self::Several(values.into_iter().chain(last).collect()),
-        }
-    }
-}
 
 impl Values {
     pub(super) fn is_empty(&self) -> bool {
@@ -47,26 +24,73 @@ impl Values {
     }
 }
 
-/// Refuses a name that is given twice. A map would keep the last value without a message.
-pub(super) fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Values>, D::Error> {
-    struct UniqueNames;
-    impl<'de> Visitor<'de> for UniqueNames {
-        type Value = BTreeMap<String, Values>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
-            let mut all = BTreeMap::new();
-            while let Some((name, values)) = fields.next_entry::<String, Values>()? {
-                if all.contains_key(&name) {
-                    return Err(A::Error::custom(format!("duplicate field `meta.{name}`")));
-                }
-                all.insert(name, values);
-            }
-            Ok(all)
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0[..] {
+            [value] => value.serialize(serializer),
+            values => values.serialize(serializer),
         }
     }
+}
+
+impl<'de> Deserialize<'de> for Values {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ValuesVisitor)
+    }
+}
+
+struct ValuesVisitor;
+
+impl<'de> Visitor<'de> for ValuesVisitor {
+    type Value = Values;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or a list of texts")
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<Values, E> {
+        Ok(Values(vec![value.to_owned()]))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Values, E> {
+        Ok(Values::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Values, A::Error> {
+        let mut values = Vec::new();
+        while values.len() <= MAX_FILTER_VALUES {
+            let Some(value) = items.next_element()? else { return Ok(Values(values)) };
+            values.push(value);
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Values(values))
+    }
+}
+
+/// Refuses a name that is given twice. A map would keep the last value without a message.
+pub(super) fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Values>, D::Error> {
     deserializer.deserialize_map(UniqueNames)
+}
+
+struct UniqueNames;
+
+impl<'de> Visitor<'de> for UniqueNames {
+    type Value = BTreeMap<String, Values>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {
+        let mut all = BTreeMap::new();
+        while all.len() <= MAX_META_NAMES {
+            let Some((name, values)) = fields.next_entry::<String, Values>()? else { return Ok(all) };
+            if all.contains_key(&name) {
+                return Err(A::Error::custom(format!("duplicate field `meta.{name}`")));
+            }
+            all.insert(name, values);
+        }
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(all)
+    }
 }
