@@ -250,9 +250,11 @@ pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
         row.extend(several.then(|| hit.stores.join(", ").into()));
         table.add_row(row);
     }
-    match reply.no_good_match {
-        Some(true) => format!("{table}\nno image of the collection matches well"),
-        Some(false) | None => table.to_string(),
+    // For a search by an image alone it says only that no image is the same one.
+    if reply.query.is_some() && reply.no_good_match == Some(true) {
+        format!("{table}\nno image of the collection matches well")
+    } else {
+        table.to_string()
     }
 }
 
