@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use uuid::Uuid;
 
 use super::IndexError;
 use crate::domain::{Embedding, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch};
@@ -75,6 +76,28 @@ where
         }
     });
     pages.try_flatten().boxed()
+}
+
+/// The ids after one id and before another; `None` is no bound.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct IdRange {
+    pub(super) after: Option<ImageId>,
+    pub(super) before: Option<ImageId>,
+}
+
+/// Returns the ranges of ids that follow `after` in the order of [`PageStart::Random`], each in ascending order.
+///
+/// [`PageStart::Random`]: crate::domain::PageStart::Random
+pub(super) fn random_ranges(first: ImageId, after: Option<ImageId>) -> Vec<IdRange> {
+    let wrapped = IdRange { after: None, before: Some(first) };
+    match after {
+        None => {
+            let before_first = first.0.as_u128().checked_sub(1).map(|id| ImageId(Uuid::from_u128(id)));
+            vec![IdRange { after: before_first, before: None }, wrapped]
+        }
+        Some(after) if after >= first => vec![IdRange { after: Some(after), before: None }, wrapped],
+        Some(after) => vec![IdRange { after: Some(after), ..wrapped }],
+    }
 }
 
 /// Returns a record of the object `s3://bucket/{key}` for tests.

@@ -15,15 +15,17 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::filter::FilterParams;
+use super::http::parameters::Pairs;
 use super::http::{ApiError, ErrorReply, Query, is_json, parse_described, read_up_to};
 use super::{AppState, Defaults};
 use crate::search::{MAX_IMAGES, QueryImage, QueryInput, Search};
 
-use params::{Pairs, SearchParams};
+use params::SearchParams;
 use reply::SearchInput;
 use upload_form::ImageForm;
 
-pub use composite::{CompositeQuery, FilterRequest, TermRequest};
+pub use composite::{CompositeQuery, TermRequest};
 pub use reply::{ResultReply, SearchReply, TookReply};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -44,7 +46,7 @@ struct ImageQuery {
 }
 
 /// Find images by a text, by an indexed image, or by both.
-#[utoipa::path(get, path = "/search/images", tag = "search", params(SearchParams),
+#[utoipa::path(get, path = "/search/images", tag = "search", params(SearchParams, FilterParams),
     responses((status = 200, body = SearchReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
         (status = 503, body = ErrorReply)))]
@@ -64,7 +66,7 @@ async fn search_by_text(
 /// Find images by an uploaded image, or by several texts and images.
 ///
 /// With a form, the query parameters are the same as those of the search by text. With JSON, everything is in the body.
-#[utoipa::path(post, path = "/search/images", tag = "search", params(SearchParams),
+#[utoipa::path(post, path = "/search/images", tag = "search", params(SearchParams, FilterParams),
     request_body(content((ImageQuery = "multipart/form-data"), (CompositeQuery = "application/json"))),
     responses((status = 200, body = SearchReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 413, body = ErrorReply), (status = 415, body = ErrorReply),
