@@ -75,7 +75,7 @@ impl From<ImagePage> for ImagesReply {
 
 /// List the images of a collection, page by page.
 ///
-/// The pages together have each image once, also if images are added or removed in the meantime. The first page of
+/// The pages together have each image that does not change once, also if others are added or removed in the meantime. The first page of
 /// `order=random` is another one in each request; its cursor continues the same sequence.
 #[utoipa::path(get, path = "/images", tag = "images", params(ImagesParams, FilterParams),
     responses((status = 200, body = ImagesReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
