@@ -27,7 +27,7 @@ struct ImagesParams {
     /// The store, or `all`; the first configured store by default.
     provider: Option<String>,
     /// `newest` (by `indexed_at`), `key` (by `s3_key`) or `random`. By default that of the cursor, or `newest`.
-    #[param(value_type = Option<ImageOrder>)]
+    #[param(inline, value_type = Option<ImageOrder>)]
     order: Option<String>,
     /// Number of images, 1 to 100.
     #[serde(default = "default_limit")]

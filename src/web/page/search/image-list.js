@@ -27,7 +27,8 @@ export async function createImageList({ query, signal, navigate }) {
       append();
       return { loaded: page.count, hasMore: page.next_cursor !== null };
     },
-    endText: () => (grid.results.length > PAGE_SIZE ? `These are all ${formatNumber(grid.results.length)} images.` : null),
+    endText: () =>
+      grid.results.length > PAGE_SIZE ? `These are all ${formatNumber(grid.results.length)} images.` : null,
     signal,
   });
   grid.loadMore = paging.loadMore;
