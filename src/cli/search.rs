@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::{ArgGroup, Args};
 use serde::Serialize;
@@ -12,7 +10,7 @@ use super::client::{Client, Reply};
 use super::out::{self, Output};
 use super::values::{ImageName, pixels, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
-use crate::api::replies::{CompositeQuery, FilterRequest, SearchReply, TermRequest};
+use crate::api::replies::{Base64Bytes, CompositeQuery, FilterRequest, SearchReply, TermRequest};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -174,7 +172,7 @@ impl Search {
     async fn body(&self) -> Result<CompositeQuery, CliError> {
         let text = |text: &String| TermRequest { text: Some(text.clone()), ..TermRequest::default() };
         let like = |like: &ImageName| TermRequest { id: Some(like.id.to_string()), ..TermRequest::default() };
-        let image = self.image().await?.map(|bytes| STANDARD.encode(bytes));
+        let image = self.image().await?.map(|bytes| Base64Bytes(Some(bytes)));
         let image = image.map(|image| TermRequest { image: Some(image), ..TermRequest::default() });
         Ok(CompositeQuery {
             positive: self.text.iter().map(text).chain(self.like.iter().map(like)).chain(image).collect(),

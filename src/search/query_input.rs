@@ -118,10 +118,7 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
         return invalid("positive", "is empty: a query needs at least one term to search for".to_owned());
     }
     if terms.len() > MAX_TERMS {
-        return invalid(
-            "positive",
-            format!("and `negative` must have at most {MAX_TERMS} terms together, not {}", terms.len()),
-        );
+        return invalid("positive", format!("and `negative` must have at most {MAX_TERMS} terms together"));
     }
     let images = terms.iter().filter(|term| matches!(term.input, TermInput::Image(_))).count();
     if images > MAX_IMAGES {

@@ -2,38 +2,40 @@
 
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::base64_bytes::Base64Bytes;
 use super::params::default_limit;
 use crate::api::Defaults;
 use crate::api::filter::FilterRequest;
-use crate::api::http::ApiError;
-use crate::search::{MAX_IMAGES, QueryImage, QueryInput, SearchOptions, Term, TermInput, UploadPermit};
+use crate::api::http::bounded_json::{first_objects, object};
+use crate::api::http::whole_number::whole_number;
+use crate::api::http::{ApiError, MAX_JSON_BYTES};
+use crate::search::{MAX_IMAGES, MAX_TERMS, QueryImage, QueryInput, SearchOptions, Term, TermInput, UploadPermit};
 
 /// A search by several texts and images. `positive` and `negative` have at most 16 terms and 8 uploaded images together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompositeQuery {
     /// What the results are similar to.
+    #[serde(deserialize_with = "first_terms")]
     #[schema(inline, min_items = 1, max_items = 16)]
     pub positive: Vec<TermRequest>,
     /// What the results are not similar to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "first_terms", skip_serializing_if = "Vec::is_empty")]
     #[schema(inline, max_items = 15)]
     pub negative: Vec<TermRequest>,
     /// Conditions that a result must all meet.
-    #[serde(default, skip_serializing_if = "FilterRequest::is_empty")]
+    #[serde(default, deserialize_with = "object", skip_serializing_if = "FilterRequest::is_empty")]
     #[schema(inline)]
     pub filter: FilterRequest,
     /// Number of results, 1 to 100.
-    #[serde(default = "default_limit")]
+    #[serde(default = "default_limit", deserialize_with = "whole_number")]
     #[schema(default = 10, minimum = 1, maximum = 100)]
     pub limit: usize,
     /// Number of results to skip; `offset` + `limit` is at most 10,000.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(default = 0, maximum = 9999)]
     pub offset: usize,
     /// The store to search, or `all`; the first configured store by default.
@@ -67,8 +69,8 @@ pub struct TermRequest {
     pub id: Option<String>,
     /// An image (JPEG, PNG, WebP or GIF, at most `IMAGE_MAX_SIZE_MB`) in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(content_encoding = "base64")]
-    pub image: Option<String>,
+    #[schema(value_type = Option<String>, content_encoding = "base64")]
+    pub image: Option<Base64Bytes>,
     /// How much the term counts, above 0, at most 10.
     #[serde(default = "default_weight")]
     #[schema(default = 1, exclusive_minimum = 0, maximum = 10)]
@@ -85,10 +87,18 @@ fn default_weight() -> f32 {
     1.0
 }
 
-/// Returns the maximum size of the body, for images of at most `max_image_bytes`.
-pub(super) fn max_body_bytes(max_image_bytes: usize) -> usize {
+/// Reads terms. One more than the maximum is read, so that a longer list is refused.
+fn first_terms<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<TermRequest>, D::Error> {
+    first_objects::<{ MAX_TERMS + 1 }, TermRequest, D>(json)
+}
+
+/// Returns the maximum size of the body, for images of at most `max_image_bytes`: that of 8 images, but not more than the
+/// uploads together may hold, unless one image needs more.
+pub(super) fn max_body_bytes(max_image_bytes: usize, upload_budget: u64) -> usize {
     // Base64 has four characters for three bytes.
-    max_image_bytes.saturating_mul(MAX_IMAGES).saturating_mul(4) / 3 + crate::api::http::MAX_JSON_BYTES
+    let base64 = |images: usize| max_image_bytes.saturating_mul(images).div_ceil(3).saturating_mul(4);
+    let budget = usize::try_from(upload_budget).unwrap_or(usize::MAX);
+    base64(MAX_IMAGES).min(budget).max(base64(1)).saturating_add(MAX_JSON_BYTES)
 }
 
 impl CompositeQuery {
@@ -98,6 +108,9 @@ impl CompositeQuery {
         permit: UploadPermit,
         defaults: &Defaults,
     ) -> Result<(QueryInput, SearchOptions), ApiError> {
+        if self.positive.is_empty() {
+            return Err(ApiError::invalid("positive", "is empty: a query needs at least one term to search for"));
+        }
         let permit = Arc::new(permit);
         let mut terms = Vec::new();
         for (field, sign, requests) in [("positive", 1.0, self.positive), ("negative", -1.0, self.negative)] {
@@ -111,8 +124,8 @@ impl CompositeQuery {
                     (Some(text), None, None) => TermInput::Text(text),
                     (None, Some(id), None) => TermInput::Like(id),
                     (None, None, Some(image)) => {
-                        let bytes = STANDARD.decode(image).map_err(|_| wrong(".image is not valid base64"))?;
-                        TermInput::Image(QueryImage { bytes: bytes.into(), permit: Some(permit.clone()) })
+                        let bytes = image.0.ok_or_else(|| wrong(".image is not valid base64"))?;
+                        TermInput::Image(QueryImage { bytes, permit: Some(permit.clone()) })
                     }
                     _ => return Err(wrong(" must have exactly one of `text`, `id` and `image`")),
                 };

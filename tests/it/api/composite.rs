@@ -34,7 +34,7 @@ async fn one_term_is_the_same_search_as_without_json() {
         assert_eq!(json, other);
     };
     let (_, by_text) = app.get("/search/images?q=a+cat&limit=5&min_width=300").await;
-    let body = json!({"positive": [{"text": "a cat"}], "limit": 5, "filter": {"min_width": 300}});
+    let body = json!({"positive": [{"text": "a cat"}], "limit": 5.0, "filter": {"min_width": 300}});
     same(find(&app, body).await, by_text);
     let id = image_id("images/cat.jpg");
     let (_, by_id) = app.get(&format!("/search/images?like={id}")).await;
@@ -93,10 +93,14 @@ async fn a_wrong_body_is_refused_with_the_place_and_what_is_allowed() {
     let nine = vec![json!({"image": "AAAA"}); 9];
     for (body, status, expected) in [
         (json!({}), 422, "positive: is missing"),
-        (json!({"positive": []}), 422, "is missing: search by a text"),
+        (json!({"positive": []}), 422, "positive: is empty: a query needs at least one term"),
         (json!({"negative": [{"text": "a"}], "positive": []}), 422, "at least one term to search for"),
         (json!({"positive": "a"}), 422, "positive: must be a list of objects, not `a`"),
         (json!({"positive": ["a"]}), 422, "positive[0]: must be a JSON object, not `a`"),
+        (json!({"positive": [[]]}), 422, "positive[0]: must be a JSON object, not []"),
+        (json!({"positive": [{"text": "a"}], "filter": []}), 422, "filter: must be a JSON object, not []"),
+        (json!({"positive": vec![json!({"a": []}); 100]}), 422, "positive[0]: the field `a` is not known"),
+        (json!({"positive": [{"id": "x".repeat(10_000)}]}), 404, "xxx…"),
         (json!({"positive": [{}]}), 422, "positive: [0] must have exactly one of `text`, `id` and `image`"),
         (json!({"positive": [{"text": "a", "id": image_id("x")}]}), 422, "exactly one of"),
         (json!({"positive": [{"txt": "a"}]}), 422, "positive[0]: the field `txt` is not known; did you mean `text`?"),
@@ -107,7 +111,7 @@ async fn a_wrong_body_is_refused_with_the_place_and_what_is_allowed() {
         (json!({"positive": [{"image": "AAAA"}]}), 415, ""),
         (json!({"positive": [{"text": "a", "weight": 0}]}), 422, "a number above 0, at most 10, not 0"),
         (json!({"positive": [{"text": "a", "weight": 11}]}), 422, "at most 10, not 11"),
-        (json!({"positive": seventeen}), 422, "at most 16 terms together, not 17"),
+        (json!({"positive": seventeen}), 422, "at most 16 terms together"),
         (json!({"positive": nine}), 422, "at most 8 images together, not 9"),
         (
             json!({"positive": [{"text": "a"}], "filter": {"formt": "png"}}),

@@ -6,6 +6,7 @@ import * as compare from "./compare.js";
 import { focusFirstImage, Grid } from "./grid.js";
 import { createPaging } from "./paging.js";
 import { queryAddress } from "./query.js";
+import { isDividedByRelevance } from "./relevance.js";
 import { fetchResults, PAGE_SIZE } from "./request.js";
 import { withImage } from "./terms.js";
 import { openViewer } from "./viewer.js";
@@ -30,6 +31,7 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   const results = reply?.results ?? [];
   const marks = otherStore && otherReply ? marksFor(results, otherReply.results, otherStore, pageSize) : [];
   let hasMore = results.length === pageSize && !query.limit && !otherStore;
+  const divided = isDividedByRelevance(query);
   const paging = createPaging({
     hasMore,
     loadPage,
@@ -41,7 +43,7 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   });
   const { end } = paging;
   const element = el("section", {}, otherStore ? el("h2", {}, store) : null, grid.element, end);
-  if (reply?.no_good_match && results.length) grid.showNoGoodMatch();
+  if (divided && reply?.no_good_match && results.length) grid.showNoGoodMatch();
   append(results, marks);
 
   grid.loadMore = paging.loadMore;
@@ -62,7 +64,7 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
    * @param {import("./compare.js").Mark[]} [rankMarks]
    */
   function append(next, rankMarks) {
-    grid.append(next, { complete: !hasMore, rankMarks });
+    grid.append(divided ? next : next.map(withoutRelevance), { complete: !hasMore, rankMarks });
     hideEndIfFolded();
   }
 
@@ -79,6 +81,14 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   }
 
   return { grid, element };
+}
+
+/**
+ * @param {ResultReply} result
+ * @returns {ResultReply}
+ */
+function withoutRelevance(result) {
+  return { ...result, relevance: null };
 }
 
 /**
