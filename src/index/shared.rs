@@ -78,7 +78,7 @@ where
     pages.try_flatten().boxed()
 }
 
-/// The ids after one id and before another; `None` is no bound.
+/// The ids after one id and before another. `None` does not bound them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct IdRange {
     pub(super) after: Option<ImageId>,

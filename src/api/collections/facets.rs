@@ -21,7 +21,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct FacetParams {
     /// What to count: `format`, `folder`, or `meta.KEY` for a metadata key.
-    #[param(pattern = "^(format|folder|meta\\..+)$")]
+    #[serde(default)]
+    #[param(required = true, pattern = "^(format|folder|meta\\..+)$")]
     field: String,
     /// Number of values, 1 to 1,000.
     #[serde(default = "default_limit")]

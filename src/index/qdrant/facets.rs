@@ -26,44 +26,48 @@ pub(super) async fn facets(
     let conditions = filter::conditions(&query.filter).unwrap_or_default();
     let mut counts = FacetCounts::new(query.limit);
     let count = async |field, limit| count_values(index, collection, field, &conditions, limit).await;
-    let key = match &query.field {
-        FacetField::Format => return whole_values(count("format", query.limit).await?, counts),
-        FacetField::Folder => return whole_values(count("s3_folders", query.limit).await?, counts),
-        FacetField::Meta(key) => key,
+    let complete = match &query.field {
+        FacetField::Format => count("format", query.limit).await?.add_to(&mut counts, |value| value.get(..)),
+        FacetField::Folder => count("s3_folders", query.limit).await?.add_to(&mut counts, |value| value.get(..)),
+        FacetField::Meta(key) => {
+            let (pairs, other_pairs) = futures::try_join!(count("meta_kv", MAX_PAIRS), count(META_PAIRS, MAX_PAIRS))?;
+            let all_pairs = pairs.add_to(&mut counts, |pair| {
+                pair.strip_prefix(key)?.strip_prefix('=').filter(|value| !is_ambiguous(key, value))
+            });
+            let all_other_pairs = other_pairs.add_to(&mut counts, |pair| pair.strip_prefix(&unambiguous_pair(key, "")));
+            all_pairs && all_other_pairs
+        }
     };
-    let (pairs, all_pairs) = count("meta_kv", MAX_PAIRS).await?;
-    let (other_pairs, all_other_pairs) = count(META_PAIRS, MAX_PAIRS).await?;
-    for (pair, number) in pairs {
-        if let Some(value) = pair.strip_prefix(&format!("{key}="))
-            && !is_ambiguous(key, value)
-        {
-            counts.add(value, number);
-        }
-    }
-    for (pair, number) in other_pairs {
-        if let Some(value) = pair.strip_prefix(&unambiguous_pair(key, "")) {
-            counts.add(value, number);
-        }
-    }
-    Ok(counts.into_facets(all_pairs && all_other_pairs))
-}
-
-fn whole_values((values, complete): (Vec<(String, u64)>, bool), mut counts: FacetCounts) -> Result<Facets, Fault> {
-    for (value, number) in values {
-        counts.add(value, number);
-    }
     Ok(counts.into_facets(complete))
 }
 
-/// Returns the most frequent values of an indexed field, and whether these are all. The numbers are exact, unless the server
-/// is moving points between its segments: with `exact` it would count each value by a search of its own.
+/// The most frequent values of a field of the server.
+struct ServerCounts {
+    values: Vec<(String, u64)>,
+    complete: bool,
+}
+
+impl ServerCounts {
+    /// Adds the values for which `convert` returns one. Returns whether these are all values of the field.
+    fn add_to(self, counts: &mut FacetCounts, convert: impl Fn(&str) -> Option<&str>) -> bool {
+        for (value, number) in &self.values {
+            if let Some(value) = convert(value) {
+                counts.add(value, *number);
+            }
+        }
+        self.complete
+    }
+}
+
+/// Returns the most frequent values of an indexed field. The numbers are exact, unless the server moves points between its
+/// segments. With `exact`, it would count each value by a search of its own.
 async fn count_values(
     index: &QdrantIndex,
     collection: &CollectionName,
     field: &str,
     conditions: &Filter,
     limit: usize,
-) -> Result<(Vec<(String, u64)>, bool), Fault> {
+) -> Result<ServerCounts, Fault> {
     loop {
         let requested = index.limits.page.cap(limit.saturating_add(1));
         let request =
@@ -71,7 +75,7 @@ async fn count_values(
         match index.client.call(index.client.qdrant.facet(request)).await {
             Ok(reply) => {
                 let complete = reply.hits.len() < requested;
-                return Ok((reply.hits.into_iter().filter_map(text_value).collect(), complete));
+                return Ok(ServerCounts { values: reply.hits.into_iter().filter_map(text_value).collect(), complete });
             }
             Err(Fault::Limit(limit)) if lower_limit(&index.limits.page, &limit, requested) => {}
             Err(fault) => return Err(fault),

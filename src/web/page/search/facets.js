@@ -20,13 +20,18 @@ export function createFacets(onSelect) {
   const element = el("div", { class: "facets", role: "group", "aria-label": "Filters of the collection" });
   /** The chip that the user pressed last. @type {string | null} */
   let pressed = null;
+  /** Counts what is to be shown: an answer that came too late is not shown. */
+  let turn = 0;
 
   /**
    * @param {Query} query
    * @param {string} collection
    */
   async function show(query, collection) {
+    turn += 1;
+    const own = turn;
     const groups = await fetchGroups(query, collection);
+    if (own !== turn) return;
     element.replaceChildren(...groups.map((group) => renderGroup(group, query)));
     // The chip that had the focus was replaced.
     const again = [...element.querySelectorAll("button")].find((chip) => chip.dataset.key === pressed);
@@ -66,7 +71,12 @@ export function createFacets(onSelect) {
     );
   }
 
-  return { element, show, clear: () => element.replaceChildren() };
+  function clear() {
+    turn += 1;
+    element.replaceChildren();
+  }
+
+  return { element, show, clear };
 }
 
 /**
