@@ -13,5 +13,5 @@ pub use super::jobs::{
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,
     StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
 };
-pub use super::search::{Base64Bytes, CompositeQuery, ResultReply, SearchReply, TermRequest, TookReply};
+pub use super::search::{Base64Bytes, CompositeQuery, RegionRequest, ResultReply, SearchReply, TermRequest, TookReply};
 pub use super::sign_in::{SessionReply, SessionRequest};

@@ -27,8 +27,8 @@ use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;
 pub use query_input::{
-    MAX_CHARACTERS, MAX_HITS, MAX_IMAGES, MAX_PAGE_END, MAX_TERMS, MAX_WEIGHT, QueryImage, QueryInput, SearchOptions,
-    Term, TermInput,
+    MAX_CHARACTERS, MAX_HITS, MAX_IMAGES, MAX_PAGE_END, MAX_TERMS, MAX_WEIGHT, QueryImage, QueryInput, Region,
+    SearchOptions, Term, TermInput,
 };
 use vector::QueryVectors;
 
@@ -69,6 +69,14 @@ impl UploadPermit {
             self.bytes = bytes;
         }
         Ok(())
+    }
+
+    /// Increases the permit by `bytes`.
+    ///
+    /// # Errors
+    /// Fails under the same conditions as [`UploadPermit::grow`].
+    pub async fn add(&mut self, bytes: u64) -> Result<(), SearchError> {
+        self.grow(self.bytes.saturating_add(bytes)).await
     }
 }
 

@@ -9,9 +9,25 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde::{Deserialize, de};
 use serde_json::Value;
 
-/// Reads an object. A derived `Deserialize` also accepts an array with the fields in order.
+/// A value that is an object in JSON. A derived `Deserialize` also accepts an array with the fields in order.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+/// Reads an object, and not an array with its fields in order.
 pub(in crate::api) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<T, D::Error> {
-    json.deserialize_map(ObjectVisitor(PhantomData))
+    Object::deserialize(json).map(|Object(value)| value)
+}
+
+/// Reads an object or `null`.
+pub(in crate::api) fn optional_object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    json: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(json)?.map(|Object(value)| value))
 }
 
 struct ObjectVisitor<T>(PhantomData<T>);
@@ -47,21 +63,11 @@ impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for FirstVisitor<M
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
         let mut first = Vec::new();
         while first.len() < MAX {
-            let Some(item) = items.next_element_seed(ObjectSeed(PhantomData))? else { return Ok(first) };
+            let Some(Object(item)) = items.next_element()? else { return Ok(first) };
             first.push(item);
         }
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(first)
-    }
-}
-
-struct ObjectSeed<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for ObjectSeed<T> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<T, D::Error> {
-        object(json)
     }
 }
 

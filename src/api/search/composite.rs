@@ -7,12 +7,16 @@ use utoipa::ToSchema;
 
 use super::base64_bytes::Base64Bytes;
 use super::params::default_limit;
+use super::region::{RegionRequest, read_part};
 use crate::api::Defaults;
 use crate::api::filter::FilterRequest;
-use crate::api::http::bounded_json::{first_objects, object};
+use crate::api::http::bounded_json::{first_objects, object, optional_object};
 use crate::api::http::whole_number::whole_number;
 use crate::api::http::{ApiError, MAX_JSON_BYTES};
-use crate::search::{MAX_IMAGES, MAX_TERMS, QueryImage, QueryInput, SearchOptions, Term, TermInput, UploadPermit};
+use crate::images::Images;
+use crate::search::{
+    MAX_IMAGES, MAX_TERMS, QueryImage, QueryInput, Region, SearchOptions, Term, TermInput, UploadPermit,
+};
 
 /// A search by several texts and images. `positive` and `negative` have at most 16 terms and 8 uploaded images together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -71,6 +75,10 @@ pub struct TermRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, content_encoding = "base64")]
     pub image: Option<Base64Bytes>,
+    /// The part of the image to search for; all of it by default.
+    #[serde(default, deserialize_with = "optional_object", skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub region: Option<RegionRequest>,
     /// How much the term counts, above 0, at most 10.
     #[serde(default = "default_weight")]
     #[schema(default = 1, exclusive_minimum = 0, maximum = 10)]
@@ -79,7 +87,7 @@ pub struct TermRequest {
 
 impl Default for TermRequest {
     fn default() -> Self {
-        Self { text: None, id: None, image: None, weight: default_weight() }
+        Self { text: None, id: None, image: None, region: None, weight: default_weight() }
     }
 }
 
@@ -102,16 +110,17 @@ pub(super) fn max_body_bytes(max_image_bytes: usize, upload_budget: u64) -> usiz
 }
 
 impl CompositeQuery {
-    /// Converts the body. The images share the permit.
-    pub(super) fn into_query(
+    /// Converts the body, and reads indexed images whose parts are searched for. The images share the permit.
+    pub(super) async fn into_query(
         self,
-        permit: UploadPermit,
+        mut permit: UploadPermit,
+        images: &Images,
         defaults: &Defaults,
     ) -> Result<(QueryInput, SearchOptions), ApiError> {
         if self.positive.is_empty() {
             return Err(ApiError::invalid("positive", "is empty: a query needs at least one term to search for"));
         }
-        let permit = Arc::new(permit);
+        let collection = self.collection.unwrap_or_else(|| defaults.collection.to_string());
         let mut terms = Vec::new();
         for (field, sign, requests) in [("positive", 1.0, self.positive), ("negative", -1.0, self.negative)] {
             for (number, term) in requests.into_iter().enumerate() {
@@ -120,23 +129,39 @@ impl CompositeQuery {
                 if term.weight.is_nan() || term.weight <= 0.0 {
                     return Err(wrong(&format!(".weight must be a number above 0, at most 10, not {}", term.weight)));
                 }
+                let region = term.region.map(|RegionRequest { x, y, width, height }| Region::new(x, y, width, height));
+                let region = region.transpose().map_err(|error| wrong(&format!(".region {error}")))?;
                 let input = match (term.text, term.id, term.image) {
+                    (Some(_), None, None) if region.is_some() => {
+                        return Err(wrong(".region needs an image, not a text"));
+                    }
                     (Some(text), None, None) => TermInput::Text(text),
-                    (None, Some(id), None) => TermInput::Like(id),
+                    (None, Some(id), None) => match region {
+                        None => TermInput::Like(id),
+                        Some(region) => {
+                            TermInput::Image(read_part(images, &collection, &id, region, &mut permit).await?)
+                        }
+                    },
                     (None, None, Some(image)) => {
                         let bytes = image.0.ok_or_else(|| wrong(".image is not valid base64"))?;
-                        TermInput::Image(QueryImage { bytes, permit: Some(permit.clone()) })
+                        TermInput::Image(QueryImage { bytes, region, ..QueryImage::default() })
                     }
                     _ => return Err(wrong(" must have exactly one of `text`, `id` and `image`")),
                 };
                 terms.push(Term { input, weight: sign * term.weight, field });
             }
         }
+        let permit = Arc::new(permit);
+        for term in &mut terms {
+            if let TermInput::Image(image) = &mut term.input {
+                image.permit = Some(permit.clone());
+            }
+        }
         let options = SearchOptions {
             limit: self.limit,
             offset: self.offset,
             provider: self.provider,
-            collection: self.collection.unwrap_or_else(|| defaults.collection.to_string()),
+            collection,
             filter: self.filter.into_filter()?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,

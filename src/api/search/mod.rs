@@ -4,6 +4,7 @@ mod base64_bytes;
 mod composite;
 mod error;
 mod params;
+mod region;
 mod reply;
 mod upload_form;
 
@@ -20,14 +21,17 @@ use super::http::extract::Memory;
 use super::http::parameters::Pairs;
 use super::http::{ApiError, ErrorReply, Query, is_json, parse_described, read_up_to};
 use super::{AppState, Defaults};
+use crate::images::Images;
 use crate::search::{QueryImage, QueryInput, Search, UploadPermit};
 
 use params::SearchParams;
+use region::read_part;
 use reply::SearchInput;
 use upload_form::ImageForm;
 
 pub use base64_bytes::Base64Bytes;
 pub use composite::{CompositeQuery, TermRequest};
+pub use region::RegionRequest;
 pub use reply::{ResultReply, SearchReply, TookReply};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -54,13 +58,24 @@ struct ImageQuery {
         (status = 503, body = ErrorReply)))]
 async fn search_by_text(
     State(search): State<Search>,
+    State(images): State<Images>,
     State(defaults): State<Defaults>,
     Query(params): Query<SearchParams>,
     Query(pairs): Query<Pairs>,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
-    let query = QueryInput::new(params.q.clone(), None, params.like.clone());
     let input = SearchInput { query: params.q.clone(), file: None, like: params.like.clone() };
+    let region = params.region()?;
     let options = params.into_options(&pairs, &defaults)?;
+    let query = match (&input.like, region) {
+        (like, None) => QueryInput::new(input.query.clone(), None, like.clone()),
+        (None, Some(_)) => return Err(ApiError::invalid("region", "is a part of an image, so it needs `like`")),
+        (Some(id), Some(region)) => {
+            let mut permit = search.admit_upload().await?;
+            let part = read_part(&images, &options.collection, id, region, &mut permit).await?;
+            let part = QueryImage { permit: Some(Arc::new(permit)), ..part };
+            QueryInput::new(input.query.clone(), Some(part), None)
+        }
+    };
     let answer = search.search(query, options).await?;
     Ok(axum::Json(SearchReply::new(answer, input)))
 }
@@ -76,6 +91,7 @@ async fn search_by_text(
         (status = 503, body = ErrorReply)))]
 async fn search_by_image(
     State(search): State<Search>,
+    State(images): State<Images>,
     State(defaults): State<Defaults>,
     Query(params): Query<SearchParams>,
     Query(pairs): Query<Pairs>,
@@ -85,15 +101,16 @@ async fn search_by_image(
         if let Some((name, _)) = pairs.first() {
             return Err(ApiError::invalid(name, "must be in the JSON body, and not in the query string"));
         }
-        return search_by_terms(&search, &defaults, request).await;
+        return search_by_terms(&search, &images, &defaults, request).await;
     }
     upload_form::check_content_type(request.headers())?;
+    let region = params.region()?;
     // Before the body is read, so that waiting uploads use no memory.
     let mut permit = search.admit_upload().await?;
     let ImageForm { image, file_name, text } =
         upload_form::read(request, defaults.max_image_bytes, params.q.is_some(), &mut permit).await?;
     let text = text.or_else(|| params.q.clone());
-    let image = QueryImage { bytes: image, permit: Some(Arc::new(permit)) };
+    let image = QueryImage { bytes: image, region, record: None, permit: Some(Arc::new(permit)) };
     let query = QueryInput::new(text.clone(), Some(image), params.like.clone());
     let input = SearchInput { query: text, file: file_name, like: params.like.clone() };
     let options = params.into_options(&pairs, &defaults)?;
@@ -111,6 +128,7 @@ impl Memory for UploadPermit {
 /// Searches with a JSON body.
 async fn search_by_terms(
     search: &Search,
+    images: &Images,
     defaults: &Defaults,
     request: Request,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
@@ -119,7 +137,7 @@ async fn search_by_terms(
     let (headers, body) = read_up_to(request, limit, &mut permit).await?;
     let query: CompositeQuery = parse_described(&headers, &body)?;
     drop(body);
-    let (query, options) = query.into_query(permit, defaults)?;
+    let (query, options) = query.into_query(permit, images, defaults).await?;
     let answer = search.search(query, options).await?;
     Ok(axum::Json(SearchReply::new(answer, SearchInput { query: None, file: None, like: None })))
 }
