@@ -14,7 +14,7 @@ use crate::domain::{CollectionName, CollectionSummary, FacetCounts, FacetField, 
 /// The metadata pairs in one reply, the most frequent ones: at most a few megabytes.
 const MAX_PAIRS: usize = 20_000;
 /// The records whose sizes are added up. Qdrant does not add numbers, so each of them is read.
-const MAX_ADDED: u64 = 500_000;
+const MAX_ADDED: u64 = 200_000;
 
 /// Counts the values of a field. The values of a metadata key are found among the pairs of all keys, because Qdrant needs an
 /// index for each counted field. If there are too many pairs, the least frequent ones are missing.
