@@ -12,8 +12,8 @@ use super::collection::server_name;
 use super::error::Fault;
 use super::search::{RECORDS_PER_PAGE, scroll};
 use super::{QdrantIndex, filter, lower_limit, record};
-use crate::domain::{BrowsePage, BrowseQuery, CollectionName, FirstItems, ImageId, PageStart, StoredImage, Timestamp};
-use crate::index::shared::{IdRange, random_ranges};
+use crate::domain::{BrowsePage, BrowseQuery, CollectionName, ImageId, PageStart, StoredImage, Timestamp};
+use crate::index::shared::{FirstKeys, IdRange, random_ranges};
 
 const S3_KEY: &str = "s3_key";
 pub(super) const INDEXED_AT: &str = "indexed_at";
@@ -131,19 +131,9 @@ impl Points<'_> {
     }
 
     async fn by_key(&self, after: Option<(String, ImageId)>, limit: usize) -> Result<BrowsePage, Fault> {
-        let mut first = FirstItems::new(limit.saturating_add(1));
-        self.each_value(S3_KEY, |id, value| {
-            let item = (value.as_str().cloned().unwrap_or_default(), id);
-            if after.as_ref().is_none_or(|after| item > *after) {
-                first.offer(item);
-            }
-        })
-        .await?;
-        let mut keys = first.into_sorted();
-        let has_more = keys.len() > limit;
-        keys.truncate(limit);
-        let ids: Vec<ImageId> = keys.iter().map(|(_, id)| *id).collect();
-        let next = keys.pop().filter(|_| has_more).map(|last| PageStart::Key { after: Some(last) });
+        let mut keys = FirstKeys::new(after, limit);
+        self.each_value(S3_KEY, |id, key| keys.offer(key.as_str().map_or("", String::as_str), id)).await?;
+        let (ids, next) = keys.into_page();
         Ok(BrowsePage { images: self.get(&ids).await?, next })
     }
 

@@ -10,11 +10,9 @@ use super::record::{self, property};
 use super::search::{RECORDS_PER_PAGE, request_page, search_request};
 use super::wire::{Filters, MetadataRequest, SearchReply, SearchRequest, SortBy};
 use super::{WeaviateIndex, schema};
-use crate::domain::{
-    BrowsePage, BrowseQuery, CollectionName, FailureKind, FirstItems, ImageId, PageStart, StoredImage, Timestamp,
-};
+use crate::domain::{BrowsePage, BrowseQuery, CollectionName, FailureKind, ImageId, PageStart, StoredImage, Timestamp};
 use crate::index::IndexError;
-use crate::index::shared::{IdRange, random_ranges};
+use crate::index::shared::{FirstKeys, IdRange, random_ranges};
 
 /// Objects in one reply that has one property of each.
 const KEYS_PER_PAGE: usize = 5_000;
@@ -107,29 +105,21 @@ impl Objects<'_> {
     }
 
     async fn by_key(&self, after: Option<(String, ImageId)>, limit: usize) -> Result<BrowsePage, IndexError> {
-        let mut first = FirstItems::new(limit.saturating_add(1));
-        let mut last_id = None;
+        let start = PageStart::Key { after: after.clone() };
+        let (mut keys, mut last_id) = (FirstKeys::new(after, limit), None);
         loop {
             let (reply, page) = self.by_id(last_id, property::S3_KEY, KEYS_PER_PAGE).await?;
             for object in &reply.results {
                 let id = record::id(object)?;
                 let key = record::text(object, property::S3_KEY);
-                let key = key.ok_or_else(|| failed(FailureKind::Failed, format!("the object {id} has no key")))?;
-                if after.as_ref().is_none_or(|(last, last_id)| (key, id) > (last.as_str(), *last_id)) {
-                    first.offer((key.to_owned(), id));
-                }
+                keys.offer(key.ok_or_else(|| failed(FailureKind::Failed, format!("the object {id} has no key")))?, id);
                 last_id = Some(id);
             }
             if reply.results.len() < page {
                 break;
             }
         }
-        let mut keys = first.into_sorted();
-        let has_more = keys.len() > limit;
-        keys.truncate(limit);
-        let ids: Vec<ImageId> = keys.iter().map(|(_, id)| *id).collect();
-        let start = PageStart::Key { after };
-        let next = keys.pop().filter(|_| has_more).map(|last| PageStart::Key { after: Some(last) });
+        let (ids, next) = keys.into_page();
         let mut images = self.get(&ids).await?;
         images.sort_by(|a, b| start.compare(a, b));
         Ok(BrowsePage { images, next })
