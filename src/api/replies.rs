@@ -1,6 +1,9 @@
 //! The bodies of requests and replies, for clients such as the command line.
 
-pub use super::collections::{CollectionReply, CollectionsReply, DifferenceReply, VerifyReply, VerifyRequest};
+pub use super::collections::{
+    CalibrationReply, CalibrationRequest, CollectionReply, CollectionsReply, DifferenceReply, FitReply,
+    LabelledQueryRequest, VerifyReply, VerifyRequest,
+};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};
 pub use super::http::ErrorReply;
 pub use super::images::{DeletedReply, ImageReply};

@@ -2,6 +2,7 @@
 //!
 //! This module has no I/O and no async code, and imports no other module of the crate. All other modules use its types.
 
+mod answer;
 pub mod collection;
 pub mod dependency;
 pub mod embedding;
@@ -25,6 +26,7 @@ pub mod task;
 pub mod timestamp;
 pub mod wire;
 
+pub(crate) use answer::is_answer;
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
 pub use dependency::{DependencyError, FailureAttribution, FailureKind, OperatorError, with_causes};
 pub use embedding::{Embedding, InvalidEmbedding};

@@ -1,5 +1,6 @@
 //! `/collections`.
 
+mod calibration;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -16,15 +17,16 @@ use super::images::DeletedReply;
 use crate::collections::Collections;
 use crate::jobs::Jobs;
 
+pub use calibration::{CalibrationReply, CalibrationRequest, FitReply, LabelledQueryRequest};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_collections))
+    OpenApiRouter::new().routes(routes!(list_collections)).merge(calibration::routes())
 }
 
 /// Routes without a timeout: the time depends on the size of the collection.
 pub(super) fn long_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(drop_collection)).merge(verify::routes())
+    OpenApiRouter::new().routes(routes!(drop_collection)).merge(verify::routes()).merge(calibration::long_routes())
 }
 
 /// All collections.
