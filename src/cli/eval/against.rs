@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::answers::KnownQuery;
 use super::bootstrap;
-use super::measure::float;
+use super::measure::{float, sum};
 use super::report::{Means, Values};
 use super::search::Target;
 
@@ -95,7 +95,7 @@ impl Comparison {
         let differences = first.0.iter().zip(&other.0).map(|((measure, first), (_, other))| {
             let each: Vec<f64> = first.iter().zip(other).map(|(first, other)| first - other).collect();
             let (low, high) = bootstrap::interval(&each);
-            let difference = each.iter().sum::<f64>() / float(each.len().max(1));
+            let difference = sum(each.iter().copied()) / float(each.len().max(1));
             Difference { measure: measure.to_string(), difference, low, high }
         });
         let (collection, provider) = name;

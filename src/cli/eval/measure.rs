@@ -47,14 +47,16 @@ impl Measure {
             Self::ReciprocalRank => ranks.clone().next().map_or(0.0, |rank| 1.0 / float(rank)),
             Self::AveragePrecision(k) => {
                 let precisions = within(k).enumerate().map(|(before, rank)| float(before + 1) / float(rank));
-                precisions.sum::<f64>() / float(answers.min(k).max(1))
+                sum(precisions) / float(answers.min(k).max(1))
             }
-            Self::Ndcg(k) => {
-                let ideal: f64 = (1..=answers.min(k).max(1)).map(gain).sum();
-                within(k).map(gain).sum::<f64>() / ideal
-            }
+            Self::Ndcg(k) => sum(within(k).map(gain)) / sum((1..=answers.min(k).max(1)).map(gain)),
         }
     }
+}
+
+/// Returns the sum, which is 0 for no values; `Iterator::sum` returns -0.
+pub(super) fn sum(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |sum, value| sum + value)
 }
 
 /// The gain of a right answer at this rank.

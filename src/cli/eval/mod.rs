@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 
 use super::client::Client;
-use super::out::Output;
+use super::out::{self, Output};
 use super::values::whole_number;
 use super::{CliError, Ending, client_help};
 use crate::config::Settings;
@@ -24,7 +24,7 @@ use against::Comparison;
 use answers::{KnownQuery, Reading};
 use measure::Measure;
 use report::{Report, Values};
-use search::{Target, search_all};
+use search::{Run, Target, search_all};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -116,6 +116,7 @@ impl Eval {
         let client = Client::new(settings)?.with_retries();
         let target = Target { collection: self.collection.clone(), provider: self.provider.clone() };
         let run = search_all(&client, &known, &target, limit).await?;
+        warn_if_nothing_matches(&known, &run);
         let values = Values::new(&measures, &known, &run);
         let groups = self.by.as_ref().map(|field| report::groups(&values, &known, field)).transpose();
         let against = match self.against.clone() {
@@ -138,5 +139,19 @@ impl Eval {
             html::write(page, &client, &known, &run, &values, &report).await?;
         }
         self.output.value(&report, text::describe)
+    }
+}
+
+/// Prints a warning if no result is a right answer: then the answers probably have other paths than the keys.
+fn warn_if_nothing_matches(known: &[KnownQuery], run: &Run) {
+    let hit = run.outcomes.iter().flat_map(|outcome| &outcome.hits).next();
+    let answer = known.iter().flat_map(|known| &known.answers).next();
+    if let (true, Some(hit), Some(answer)) = (run.outcomes.iter().all(|outcome| outcome.right.is_empty()), hit, answer)
+    {
+        out::warnings(&[format!(
+            "no result is a right answer. A key in the bucket is `{}`, and an answer is `{answer}`; --map FROM=TO replaces \
+             the begin of the answers",
+            hit.s3_key
+        )]);
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::against::Comparison;
 use super::answers::KnownQuery;
-use super::measure::{Measure, float};
+use super::measure::{Measure, float, sum};
 use super::search::Run;
 
 /// The group of queries that lack the field.
@@ -60,7 +60,7 @@ impl Values {
             let part: Vec<f64> =
                 values.iter().enumerate().filter(|(at, _)| is_part(*at)).map(|(_, value)| *value).collect();
             means.queries = part.len();
-            let mean = part.iter().sum::<f64>() / float(part.len().max(1));
+            let mean = sum(part.iter().copied()) / float(part.len().max(1));
             match measure {
                 Measure::Recall(k) => means.recall.insert(*k, mean),
                 Measure::AveragePrecision(k) => means.map.insert(*k, mean),
@@ -87,6 +87,17 @@ impl Means {
         rows.push((Measure::ReciprocalRank, self.mrr));
         rows.extend(each(&self.map, Measure::AveragePrecision));
         rows.extend(each(&self.ndcg, Measure::Ndcg));
+        rows
+    }
+
+    /// Returns the rows that are shown of a group: of mAP and nDCG only those with the largest k.
+    pub(super) fn group_rows(&self) -> Vec<(Measure, f64)> {
+        let deepest = self.recall.keys().next_back().copied().unwrap_or_default();
+        let mut rows = self.rows();
+        rows.retain(|(measure, _)| match measure {
+            Measure::AveragePrecision(k) | Measure::Ndcg(k) => *k == deepest,
+            Measure::Recall(_) | Measure::ReciprocalRank => true,
+        });
         rows
     }
 }

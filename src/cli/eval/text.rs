@@ -55,12 +55,11 @@ fn means(means: &Means) -> String {
 }
 
 fn groups(report: &Report) -> String {
-    let rows = report.all.rows();
-    let names: Vec<String> = rows.iter().map(|(measure, _)| measure.to_string()).collect();
+    let names: Vec<String> = report.all.group_rows().iter().map(|(measure, _)| measure.to_string()).collect();
     let header: Vec<&str> = ["group", "queries"].into_iter().chain(names.iter().map(String::as_str)).collect();
     let mut table = out::table(&header);
     for (name, means) in &report.groups {
-        let values = means.rows().into_iter().map(|(measure, mean)| out::number(value(measure, mean)));
+        let values = means.group_rows().into_iter().map(|(measure, mean)| out::number(value(measure, mean)));
         table.add_row([name.into(), out::number(means.queries)].into_iter().chain(values).collect::<Vec<_>>());
     }
     table.to_string()

@@ -13,10 +13,10 @@ async fn send(app: &TestApp, method: Method, body: Option<Value>) -> (StatusCode
     (reply.status(), reply.json().await.unwrap())
 }
 
-/// The known queries of the demo, with words that lower every cosine: the model's own relevance is too low for them.
+/// The known queries of the demo in other words than those that the model was calibrated with.
 fn shifted_queries() -> Vec<Value> {
     let known = glimpse::demo::queries().into_iter();
-    known.map(|(text, answers)| json!({"text": format!("{text} zzzz qqqq"), "answers": answers})).collect()
+    known.map(|(text, answers)| json!({"text": format!("a very old and faded drawing, on yellow paper, of {text}"), "answers": answers})).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -34,8 +34,7 @@ async fn the_relevance_can_be_fitted_to_own_answers_and_back() {
     assert_eq!((status, &reply["source"]), (StatusCode::OK, &json!("answers")), "{reply}");
     let fit = &reply["fit"];
     let number = |name: &str| fit[name].as_f64().unwrap();
-    assert!(number("error_after") < number("error_before"), "on queries that are left out of the fit: {fit}");
-    println!("{fit}");
+    assert!(number("error_after") < 0.7 * number("error_before"), "on queries that are left out of the fit: {fit}");
     assert_eq!(fit["queries"], 49);
     let fitted = relevance("a+panda").await;
     assert!((fitted - before).abs() > 0.001, "{before} {fitted}");

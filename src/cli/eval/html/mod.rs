@@ -104,10 +104,10 @@ fn comparison(collection: &str, against: &Comparison) -> String {
 }
 
 fn groups(report: &Report) -> String {
-    let names = report.all.rows().into_iter().map(|(measure, _)| measure.to_string());
+    let names = report.all.group_rows().into_iter().map(|(measure, _)| measure.to_string());
     let header: Vec<String> = ["group", "queries"].map(str::to_owned).into_iter().chain(names).collect();
     let rows = report.groups.iter().map(|(name, means)| {
-        let values = means.rows().into_iter().map(|(measure, mean)| text::value(measure, mean));
+        let values = means.group_rows().into_iter().map(|(measure, mean)| text::value(measure, mean));
         [escape(name).into_owned(), means.queries.to_string()].into_iter().chain(values).collect()
     });
     format!("<h2>Groups</h2>\n{}", table(&header, rows))
