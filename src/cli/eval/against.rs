@@ -6,7 +6,7 @@ use super::answers::KnownQuery;
 use super::bootstrap;
 use super::measure::{float, sum};
 use super::report::{Means, Values};
-use super::search::Target;
+use super::search::{Searched, Target};
 
 /// At most as many queries with the largest differences are reported.
 const MAX_DIFFERENCES: usize = 10;
@@ -39,10 +39,10 @@ impl Target {
 /// How the first target compares with the other one.
 #[derive(Debug, Serialize)]
 pub(super) struct Comparison {
-    /// The other target: `collection` and `provider`.
-    pub(super) collection: String,
-    pub(super) provider: String,
-    /// The means of the other target.
+    /// The other target.
+    #[serde(flatten)]
+    pub(super) searched: Searched,
+    /// Its means.
     pub(super) means: Means,
     /// The measure by which single queries are compared.
     pub(super) measure: String,
@@ -81,7 +81,7 @@ impl Difference {
 }
 
 impl Comparison {
-    pub(super) fn new(known: &[KnownQuery], first: &Values, other: &Values, name: (String, String)) -> Self {
+    pub(super) fn new(known: &[KnownQuery], first: &Values, other: &Values, searched: Searched) -> Self {
         let (measure, first_quality) = first.quality();
         let (_, other_quality) = other.quality();
         let each: Vec<f64> = first_quality.iter().zip(other_quality).map(|(first, other)| first - other).collect();
@@ -98,10 +98,8 @@ impl Comparison {
             let difference = sum(each.iter().copied()) / float(each.len().max(1));
             Difference { measure: measure.to_string(), difference, low, high }
         });
-        let (collection, provider) = name;
         Self {
-            collection,
-            provider,
+            searched,
             means: other.means(|_| true),
             measure: measure.to_string(),
             wins: each.iter().filter(|difference| **difference > TIE).count(),
@@ -124,7 +122,7 @@ mod tests {
             ["p", "q", "r", "s"].map(|text| KnownQuery { text: text.into(), ..KnownQuery::default() }).into();
         let values = |numbers: [f64; 4]| Values(vec![(Measure::Ndcg(5), numbers.into())]);
         let (first, other) = (values([1.0, 0.5, 0.0, 0.3]), values([0.5, 0.5, 0.8, 0.3]));
-        let compared = Comparison::new(&known, &first, &other, (String::new(), String::new()));
+        let compared = Comparison::new(&known, &first, &other, Searched::default());
         assert_eq!((compared.wins, compared.losses, compared.ties, compared.measure.as_str()), (1, 1, 2, "nDCG@5"));
         assert_eq!(compared.largest.iter().map(|query| query.query.as_str()).collect::<Vec<_>>(), ["r", "p"]);
         let difference = &compared.differences[0];

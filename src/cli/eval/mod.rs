@@ -9,6 +9,7 @@ mod html;
 mod measure;
 mod report;
 mod search;
+mod tables;
 mod text;
 
 use std::path::PathBuf;
@@ -123,12 +124,13 @@ impl Eval {
             Some(other) => {
                 let other = search_all(&client, &known, &other.or(&target), limit).await?;
                 let other_values = Values::new(&measures, &known, &other);
-                Some(Comparison::new(&known, &values, &other_values, (other.collection, other.provider)))
+                Some(Comparison::new(&known, &values, &other_values, other.searched))
             }
             None => None,
         };
         let missed = known.iter().zip(&run.outcomes).filter(|(_, outcome)| outcome.right.is_empty());
         let report = Report {
+            searched: run.searched.clone(),
             all: values.means(|_| true),
             missed: missed.map(|(known, _)| known.text.clone()).collect(),
             without_answers: unanswered.len(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::against::Comparison;
 use super::answers::KnownQuery;
 use super::measure::{Measure, float, sum};
-use super::search::Run;
+use super::search::{Run, Searched};
 
 /// The group of queries that lack the field.
 const NO_GROUP: &str = "(none)";
@@ -15,6 +15,8 @@ const NO_GROUP: &str = "(none)";
 /// What was measured, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    #[serde(flatten)]
+    pub(super) searched: Searched,
     #[serde(flatten)]
     pub(super) all: Means,
     /// Queries without a right answer among the results.
@@ -134,7 +136,7 @@ mod tests {
             ..Outcome::default()
         };
         let outcomes = [Some(1), Some(4), None, Some(2)].map(outcome).into();
-        let run = Run { outcomes, collection: String::new(), provider: String::new(), model: String::new() };
+        let run = Run { outcomes, searched: Searched::default() };
         let values = Values::new(&Measure::all(&[1, 2, 5]), &known, &run);
         let all = values.means(|_| true);
         assert_eq!(all.recall, BTreeMap::from([(1, 0.25), (2, 0.5), (5, 0.75)]));

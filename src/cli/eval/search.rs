@@ -1,8 +1,10 @@
 //! Searches for every query, and finds the right answers among the results.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
+use serde::Serialize;
 
 use super::answers::KnownQuery;
 use crate::api::replies::{ResultReply, SearchReply};
@@ -48,10 +50,21 @@ pub(super) struct Outcome {
 pub(super) struct Run {
     /// For each query, in the order of the queries.
     pub(super) outcomes: Vec<Outcome>,
-    /// The names of the service for what was searched.
+    pub(super) searched: Searched,
+}
+
+/// What was searched, as the service names it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(super) struct Searched {
     pub(super) collection: String,
     pub(super) provider: String,
     pub(super) model: String,
+}
+
+impl fmt::Display for Searched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.collection, self.provider)
+    }
 }
 
 /// Searches for every query, and keeps the first `limit` results.
@@ -70,13 +83,12 @@ pub(super) async fn search_all(
             Ok::<_, CliError>((known, reply))
         })
         .buffered(CONCURRENCY);
-    let mut run =
-        Run { outcomes: Vec::new(), collection: String::new(), provider: String::new(), model: String::new() };
+    let mut run = Run { outcomes: Vec::new(), searched: Searched::default() };
     let mut warnings = BTreeSet::new();
     let mut replies = std::pin::pin!(replies);
     while let Some((known, reply)) = replies.try_next().await? {
         warnings.extend(reply.warnings);
-        (run.collection, run.provider, run.model) = (reply.collection, reply.provider, reply.model);
+        run.searched = Searched { collection: reply.collection, provider: reply.provider, model: reply.model };
         run.outcomes.push(Outcome::new(reply.results, &known.answers));
     }
     bar.finish_and_clear();

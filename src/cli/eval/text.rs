@@ -2,30 +2,22 @@
 
 use std::fmt::Write;
 
-use super::against::{Comparison, QueryDifference};
+use super::against::Comparison;
 use super::bootstrap::RESAMPLES;
-use super::measure::Measure;
-use super::report::{Means, Report};
+use super::report::Report;
+use super::tables::{self, Table};
 use crate::cli::out;
 
 /// At most as many queries without a right answer are printed.
 const MAX_MISSED_SHOWN: usize = 10;
 
-/// Returns a value as it is shown: a share of queries in percent, other measures as a number.
-pub(super) fn value(measure: Measure, value: f64) -> String {
-    match measure {
-        Measure::Recall(_) => format!("{:.2} %", value * 100.0),
-        _ => format!("{value:.4}"),
-    }
-}
-
 pub(super) fn describe(report: &Report) -> String {
-    let mut text = match &report.against {
-        None => means(&report.all),
-        Some(against) => comparison(&report.all, against),
-    };
-    if !report.groups.is_empty() {
-        write!(text, "\n\n{}", groups(report)).ok();
+    let mut text = draw(&tables::measures(report));
+    if let Some(against) = &report.against {
+        write!(text, "\n{}", verdict(against)).ok();
+    }
+    for table in [tables::largest_differences(report), tables::groups(report)].iter().flatten() {
+        write!(text, "\n\n{}", draw(table)).ok();
     }
     write!(text, "\n{}", summary(report)).ok();
     if !report.missed.is_empty() {
@@ -46,55 +38,21 @@ pub(super) fn summary(report: &Report) -> String {
     }
 }
 
-fn means(means: &Means) -> String {
-    let mut table = out::table(&["measure", "value"]);
-    for (measure, mean) in means.rows() {
-        table.add_row([measure.to_string().into(), out::number(value(measure, mean))]);
-    }
-    table.to_string()
-}
-
-fn groups(report: &Report) -> String {
-    let names: Vec<String> = report.all.group_rows().iter().map(|(measure, _)| measure.to_string()).collect();
-    let header: Vec<&str> = ["group", "queries"].into_iter().chain(names.iter().map(String::as_str)).collect();
-    let mut table = out::table(&header);
-    for (name, means) in &report.groups {
-        let values = means.group_rows().into_iter().map(|(measure, mean)| out::number(value(measure, mean)));
-        table.add_row([name.into(), out::number(means.queries)].into_iter().chain(values).collect::<Vec<_>>());
-    }
-    table.to_string()
-}
-
-fn comparison(first: &Means, against: &Comparison) -> String {
-    let other = format!("{} ({})", against.collection, against.provider);
-    let mut table = out::table(&["measure", "value", &other, "difference", "95 % interval"]);
-    for (((measure, first), (_, other)), difference) in
-        first.rows().into_iter().zip(against.means.rows()).zip(&against.differences)
-    {
-        table.add_row([
-            measure.to_string().into(),
-            out::number(value(measure, first)),
-            out::number(value(measure, other)),
-            out::number(format!(
-                "{:+.4}{}",
-                difference.difference,
-                if difference.is_significant() { " *" } else { "" }
-            )),
-            out::number(format!("{:+.4} to {:+.4}", difference.low, difference.high)),
-        ]);
-    }
-    let mut text = format!("{table}\n{}", verdict(against));
-    for QueryDifference { query, first, other } in &against.largest {
-        write!(text, "\n  {:+.3}  {first:.3} / {other:.3}  {query}", first - other).ok();
-    }
-    text
-}
-
 /// Returns the numbers of wins, losses and ties, and how the intervals are made.
 pub(super) fn verdict(against: &Comparison) -> String {
-    let Comparison { wins, losses, ties, measure, .. } = against;
+    let Comparison { searched, wins, losses, ties, measure, .. } = against;
     format!(
-        "by {measure}: {wins} better, {losses} worse, {ties} equal. The intervals are of a paired bootstrap with {RESAMPLES} \
-         samples of the queries; * means that 0 is outside"
+        "By {measure}, {wins} queries are better than in {searched}, {losses} are worse, {ties} are equal. The intervals are of \
+         a paired bootstrap with {RESAMPLES} samples of the queries; * means that 0 is outside of the interval."
     )
+}
+
+fn draw(table: &Table) -> String {
+    let header: Vec<&str> = table.header.iter().map(String::as_str).collect();
+    let mut drawn = out::table(&header);
+    for row in &table.rows {
+        let cells = row.iter().enumerate().map(|(at, cell)| if at == 0 { cell.into() } else { out::number(cell) });
+        drawn.add_row(cells.collect::<Vec<_>>());
+    }
+    drawn.to_string()
 }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::super::tables::Table;
+
 /// Returns the text for HTML elements and quoted attributes.
 pub(super) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(['&', '<', '>', '"', '\'']) {
@@ -21,17 +23,15 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Returns a table of cells that are HTML. All columns but the first are numbers.
-pub(super) fn table(header: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
+/// Returns a table.
+pub(super) fn table(table: &Table) -> String {
     let line = |tag: &str, cells: &[String]| {
-        let cells = cells.iter().map(|cell| format!("<{tag}>{cell}</{tag}>"));
+        let cells = cells.iter().map(|cell| format!("<{tag}>{}</{tag}>", escape(cell)));
         format!("<tr>{}</tr>\n", cells.collect::<String>())
     };
-    let body: String = rows.map(|cells| line("td", &cells)).collect();
-    format!(
-        "<div class=\"scroll\"><table>\n<thead>{}</thead>\n<tbody>{body}</tbody></table></div>\n",
-        line("th", header)
-    )
+    let body: String = table.rows.iter().map(|cells| line("td", cells)).collect();
+    let header = line("th", &table.header);
+    format!("<div class=\"scroll\"><table>\n<thead>{header}</thead>\n<tbody>{body}</tbody></table></div>\n")
 }
 
 #[cfg(test)]

@@ -7,11 +7,10 @@ mod worst;
 
 use std::path::Path;
 
-use super::against::{Comparison, QueryDifference};
 use super::answers::KnownQuery;
-use super::report::{Means, Report, Values};
-use super::search::Run;
-use super::text;
+use super::report::{Report, Values};
+use super::search::{Run, Searched};
+use super::{tables, text};
 use crate::cli::CliError;
 use crate::cli::client::Client;
 use crate::domain::Timestamp;
@@ -31,86 +30,57 @@ pub(super) async fn write(
     report: &Report,
 ) -> Result<(), CliError> {
     let worst = worst::worst_queries(known, run, values);
-    let thumbnails = thumbnails::fetch(client, &run.collection, worst::image_ids(&worst)).await;
+    let thumbnails = thumbnails::fetch(client, &run.searched.collection, worst::image_ids(&worst)).await;
     let page = page(run, &client.url(), report, &worst, &thumbnails);
     let written = tokio::fs::write(path, page).await;
     written.map_err(|source| CliError::Write { path: path.to_owned(), source })
 }
 
 fn page(run: &Run, url: &str, report: &Report, worst: &[WorstQuery<'_>], thumbnails: &Thumbnails) -> String {
-    let title = format!("Evaluation of {}", escape(&run.collection));
+    let Searched { collection, provider, model } = &run.searched;
+    let title = format!("Evaluation of {}", escape(collection));
+    let facts = [text::summary(report), format!("store {provider}"), format!("model {model}"), url.to_owned(), now()]
+        .join(" · ");
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n\
-         <p class=\"muted\">{} · store {} · model {} · {} · {}</p>\n",
-        text::summary(report),
-        escape(&run.provider),
-        escape(&run.model),
-        escape(url),
-        Timestamp::now()
+         <p class=\"muted\">{}</p>\n",
+        escape(&facts)
     );
-    page += &means(&report.all, report.against.as_ref());
-    if let Some(against) = &report.against {
-        page += &comparison(&run.collection, against);
+    match &report.against {
+        None => page += &tiles(report),
+        Some(against) => {
+            page += &table(&tables::measures(report));
+            page += &format!("<p>{}</p>\n", escape(&text::verdict(against)));
+        }
     }
-    if !report.groups.is_empty() {
-        page += &groups(report);
+    for (title, section) in
+        [("Largest differences", tables::largest_differences(report)), ("Groups", tables::groups(report))]
+    {
+        page.extend(section.map(|section| format!("<h2>{title}</h2>\n{}", table(&section))));
     }
-    page += &format!(
-        "<h2>Worst queries</h2>\n{}",
-        if worst.is_empty() { "<p>Every query has all its answers first.</p>\n" } else { "" }
-    );
+    let note = match worst {
+        [] => "Every query has all its answers first.",
+        _ => "Below each result: rank, cosine, relevance.",
+    };
+    page += &format!("<h2>Worst queries</h2>\n<p class=\"muted\">{note}</p>\n");
     page.extend(worst.iter().map(|query| query::section(query, thumbnails)));
     page + "</main>\n</body>\n</html>\n"
 }
 
-/// The measures; beside those of the other target, if there is one.
-fn means(means: &Means, against: Option<&Comparison>) -> String {
-    let Some(against) = against else {
-        let tiles = means
-            .rows()
-            .into_iter()
-            .map(|(measure, mean)| format!("<div><dt>{measure}</dt><dd>{}</dd></div>\n", text::value(measure, mean)));
-        return format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.collect::<String>());
-    };
-    let rows = means.rows().into_iter().zip(against.means.rows()).zip(&against.differences);
-    let cells = rows.map(|(((measure, first), (_, other)), difference)| {
-        [
-            measure.to_string(),
-            text::value(measure, first),
-            text::value(measure, other),
-            format!("{:+.4}{}", difference.difference, if difference.is_significant() { " *" } else { "" }),
-            format!("{:+.4} to {:+.4}", difference.low, difference.high),
-        ]
-    });
-    let other = format!("{} ({})", escape(&against.collection), escape(&against.provider));
-    table(&["measure", "value", &other, "difference", "95 % interval"].map(str::to_owned), cells.map(Vec::from))
+/// Returns the time to the minute.
+fn now() -> String {
+    let now = Timestamp::now().to_string();
+    now.get(..16).map_or_else(|| now.clone(), |minute| format!("{} UTC", minute.replace('T', " ")))
 }
 
-fn comparison(collection: &str, against: &Comparison) -> String {
-    let rows = against.largest.iter().map(|QueryDifference { query, first, other }| {
-        vec![escape(query).into_owned(), format!("{first:.3}"), format!("{other:.3}"), format!("{:+.3}", first - other)]
-    });
-    let header = [
-        "query".to_owned(),
-        escape(collection).into_owned(),
-        format!("{} ({})", escape(&against.collection), escape(&against.provider)),
-        "difference".to_owned(),
-    ];
-    let largest = if against.largest.is_empty() { String::new() } else { table(&header, rows) };
-    format!("<p>{}.</p>\n<h2>Largest differences</h2>\n{largest}", escape(&text::verdict(against)))
-}
-
-fn groups(report: &Report) -> String {
-    let names = report.all.group_rows().into_iter().map(|(measure, _)| measure.to_string());
-    let header: Vec<String> = ["group", "queries"].map(str::to_owned).into_iter().chain(names).collect();
-    let rows = report.groups.iter().map(|(name, means)| {
-        let values = means.group_rows().into_iter().map(|(measure, mean)| text::value(measure, mean));
-        [escape(name).into_owned(), means.queries.to_string()].into_iter().chain(values).collect()
-    });
-    format!("<h2>Groups</h2>\n{}", table(&header, rows))
+/// Returns the measures as large numbers.
+fn tiles(report: &Report) -> String {
+    let rows = tables::measures(report).rows;
+    let tiles = rows.iter().map(|row| format!("<div><dt>{}</dt><dd>{}</dd></div>\n", row[0], row[1]));
+    format!("<dl class=\"tiles\">\n{}</dl>\n", tiles.collect::<String>())
 }
 
 #[cfg(test)]
@@ -119,6 +89,7 @@ mod tests {
 
     use crate::api::replies::ResultReply;
 
+    use super::super::against::Comparison;
     use super::super::measure::Measure;
     use super::super::search::{Outcome, RightAnswer};
     use super::*;
@@ -140,17 +111,19 @@ mod tests {
             right: vec![RightAnswer { rank: 2, answer: 0, hit: 1 }],
             base: Some("s3://b/images/".to_owned()),
         };
-        let run = Run { outcomes: vec![outcome], collection: "c".into(), provider: "p".into(), model: "m".into() };
+        let searched = |name: &str| Searched { collection: name.into(), provider: "<p>".into(), model: "m".into() };
+        let run = Run { outcomes: vec![outcome], searched: searched("c") };
         let values = Values::new(&Measure::all(&[5]), &known, &run);
         let worst = worst::worst_queries(&known, &run, &values);
         let missing = crate::domain::ImageUri::new("b", "images/cat<2>.jpg").id().to_string();
         assert!(worst::image_ids(&worst).contains(&missing), "the image of an answer that was not found");
         let report = Report {
+            searched: run.searched.clone(),
             all: values.means(|_| true),
             missed: Vec::new(),
             without_answers: 0,
             groups: super::super::report::groups(&values, &known, "category").unwrap(),
-            against: Some(Comparison::new(&known, &values, &values, ("c2".into(), "<p>".into()))),
+            against: Some(Comparison::new(&known, &values, &values, searched("c2"))),
         };
         let thumbnails = Thumbnails::from([("cat.jpg".to_owned(), "data:image/jpeg;base64,AA".to_owned())]);
         let page = page(&run, "http://h", &report, &worst, &thumbnails);
