@@ -12,5 +12,7 @@ pub use super::jobs::{
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,
     StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
 };
-pub use super::search::{CompositeQuery, FilterRequest, ResultReply, SearchReply, TermRequest, TookReply};
+pub use super::search::{
+    Base64Bytes, CompositeQuery, FilterRequest, RegionRequest, ResultReply, SearchReply, TermRequest, TookReply,
+};
 pub use super::sign_in::{SessionReply, SessionRequest};

@@ -26,6 +26,7 @@ pub use error::ImageError;
 pub use facts::complete::is_complete;
 pub use facts::header::{Header, read_header, validate_image};
 pub use facts::sniff::{has_known_format, is_html, sniff};
+pub use prepare::region::{InvalidRegion, Region, prepare_region, region_size};
 pub use prepare::thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
 pub use prepare::upright::{UprightImage, decode_upright};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};

@@ -1,10 +1,12 @@
 //! Fits the relevance of a collection to the answers that its users expect.
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{MAX_HITS, QueryInput, Search, SearchError, SearchOptions};
 use crate::calibration::{LabelledHits, Refit};
 use crate::domain::{CollectionName, Filter, is_answer};
+use crate::index::IndexError;
 
 /// A text and the keys of the images that are right answers, or the ends of these keys. A text that fits no image has no
 /// answer.
@@ -23,19 +25,38 @@ const HITS: usize = 10;
 /// Number of concurrent searches.
 const CONCURRENCY: usize = 4;
 
+/// The permit to fit the relevance of a collection.
+#[derive(Debug)]
+#[must_use = "hold it until the fit is stored"]
+pub struct RefitPermit {
+    _one: OwnedSemaphorePermit,
+}
+
 impl Search {
-    /// Searches for each query in the first store, compares the hits with the answers, and stores the fit. One fit runs at
-    /// a time.
+    /// Returns the permit for a fit. One fit runs at a time. Take it before the queries are read, so that waiting requests
+    /// use no memory.
+    ///
+    /// # Errors
+    /// [`SearchError::Busy`] if another fit runs.
+    pub fn admit_refit(&self) -> Result<RefitPermit, SearchError> {
+        let permit = self.refits.clone().try_acquire_owned().map_err(|_| SearchError::Busy)?;
+        Ok(RefitPermit { _one: permit })
+    }
+
+    /// Searches for each query in the first store, compares the hits with the answers, and stores the fit.
     ///
     /// # Errors
     /// [`SearchError::Invalid`] if there are too few answers, and the errors of [`Search::search`].
-    pub async fn refit(&self, collection: &str, queries: Vec<LabelledQuery>) -> Result<Refit, SearchError> {
+    pub async fn refit(
+        &self,
+        _permit: RefitPermit,
+        collection: &str,
+        queries: Vec<LabelledQuery>,
+    ) -> Result<Refit, SearchError> {
         let collection = CollectionName::parse(collection)?;
-        let _permit = self.refits.try_acquire().map_err(|_| SearchError::Busy)?;
         let invalid = |message| SearchError::Invalid { field: "queries", message };
         if queries.len() > MAX_LABELLED_QUERIES {
-            let message = format!("must have at most {MAX_LABELLED_QUERIES} queries, not {}", queries.len());
-            return Err(invalid(message));
+            return Err(invalid(format!("must have at most {MAX_LABELLED_QUERIES} queries")));
         }
         let space = self.provider.space().await?;
         let labelled: Vec<LabelledHits> = stream::iter(queries.into_iter().enumerate())
@@ -114,7 +135,7 @@ impl Search {
                 Err(error) => failure = Some(error),
             }
         }
-        let unknown = || crate::index::IndexError::UnknownCollection(collection.clone());
+        let unknown = || IndexError::UnknownCollection(collection.clone());
         Err(failure.unwrap_or_else(unknown).into())
     }
 }

@@ -1,15 +1,15 @@
 //! `/collections/{name}/calibration`.
 
 use axum::extract::{Request, State};
-use axum::http::header;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::AppState;
+use crate::api::http::bounded_json::first_objects;
 use crate::api::http::{ApiError, ErrorReply, Path, parse_described, read_up_to};
-use crate::search::{LabelledQuery, Refit, Search};
+use crate::search::{LabelledQuery, MAX_LABELLED_QUERIES, Refit, Search};
 
 /// Maximum size of the body: 33,000 answers with long keys.
 const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -28,6 +28,7 @@ pub(super) fn long_routes() -> OpenApiRouter<AppState> {
 #[serde(deny_unknown_fields)]
 pub struct CalibrationRequest {
     /// At least 20 queries. Among their first hits must be at least 10 right answers and 10 other images.
+    #[serde(deserialize_with = "first_queries")]
     #[schema(inline, min_items = 20, max_items = 1000)]
     pub queries: Vec<LabelledQueryRequest>,
 }
@@ -42,6 +43,11 @@ pub struct LabelledQueryRequest {
     /// The keys of the images that are right answers, or the ends of the keys: `b/cat.jpg` means `x/b/cat.jpg`. Empty for
     /// a text that fits no image.
     pub answers: Vec<String>,
+}
+
+/// Reads queries. One more than the maximum is read, so that a longer list is refused.
+fn first_queries<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<LabelledQueryRequest>, D::Error> {
+    first_objects::<{ MAX_LABELLED_QUERIES + 1 }, LabelledQueryRequest, D>(json)
 }
 
 /// How the relevance of a collection is calibrated.
@@ -134,13 +140,12 @@ async fn put_calibration(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<axum::Json<CalibrationReply>, ApiError> {
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let _permit = search.admit_upload(length, 1).await?;
-    let (headers, body) = read_up_to(request, MAX_BODY_BYTES).await?;
+    let permit = search.admit_refit()?;
+    let (headers, body) = read_up_to(request, MAX_BODY_BYTES, &mut ()).await?;
     let request: CalibrationRequest = parse_described(&headers, &body)?;
     drop(body);
     let query = |query: LabelledQueryRequest| LabelledQuery { text: query.text, answers: query.answers };
-    let refit = search.refit(&name, request.queries.into_iter().map(query).collect()).await?;
+    let refit = search.refit(permit, &name, request.queries.into_iter().map(query).collect()).await?;
     Ok(axum::Json(CalibrationReply::new(refit.collection.clone(), Some(refit))))
 }
 
