@@ -66,20 +66,20 @@ pub(super) struct Eval {
     #[arg(long, value_name = "NAME")]
     collection: Option<String>,
     /// The store to search: embedded, qdrant or weaviate, or all [default: the first store of the service]
-    #[arg(long, value_name = "STORE", requires = "queries")]
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["calibrate", "reset_calibration"])]
     provider: Option<String>,
     /// The values of k, comma-separated, each 1 to 100
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "1,5,10",
         allow_negative_numbers = true, value_parser = whole_number::<usize, 1, 100>)]
     at: Vec<usize>,
     /// Also measure each group of queries with the same value of this field, such as category
-    #[arg(long, value_name = "FIELD", requires = "queries")]
+    #[arg(long, value_name = "FIELD", conflicts_with_all = ["calibrate", "reset_calibration"])]
     by: Option<String>,
     /// Compare with another collection or store, query by query: collection=NAME or provider=STORE
-    #[arg(long, value_name = "TARGET", requires = "queries", value_parser = Target::parse)]
+    #[arg(long, value_name = "TARGET", conflicts_with_all = ["calibrate", "reset_calibration"], value_parser = Target::parse)]
     against: Option<Target>,
     /// Write a page with the measures and the worst queries with their images
-    #[arg(long, value_name = "FILE", requires = "queries")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["calibrate", "reset_calibration"])]
     html: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
