@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn the_error_is_that_computed_by_hand() {
-        // Two hits in the range 0.2 to 0.3, one of them right: |0.5 - 0.5 - ...| = |0.2 + 0.3 - 1|; one of 0.9, wrong.
+        // Two hits in the range from 0.2, one of them right: |0.2 - 1 + 0.29| = 0.51. One from 0.9, wrong: 0.9.
         let error = calibration_error([(0.2, true), (0.29, false), (0.9, false)].into_iter());
         assert!((error - (0.51 + 0.9) / 3.0).abs() < 1e-12, "{error}");
     }

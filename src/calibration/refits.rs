@@ -59,10 +59,12 @@ impl Refits {
     /// # Errors
     /// The error of the file system.
     pub(super) fn remove(&self, collection: &CollectionName) -> io::Result<()> {
-        if lock(&self.all).remove(collection).is_none() {
-            return Ok(());
+        match std::fs::remove_file(self.path(collection)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
         }
-        std::fs::remove_file(self.path(collection))
+        lock(&self.all).remove(collection);
+        Ok(())
     }
 
     /// A hash, because some file systems do not distinguish names by case.
