@@ -1,8 +1,8 @@
 //! The bodies of requests and replies, for clients such as the command line.
 
 pub use super::collections::{
-    CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply, FacetValueReply, FacetsReply,
-    VerifyReply, VerifyRequest,
+    CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply,
+    FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, VerifyReply, VerifyRequest,
 };
 pub use super::filter::FilterRequest;
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};

@@ -32,7 +32,12 @@ impl Parameters {
     pub(in crate::api) fn new(document: &OpenApi) -> Self {
         let mut all = HashMap::new();
         for (path, item) in &document.paths.paths {
-            let methods = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::DELETE, &item.delete)];
+            let methods = [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::DELETE, &item.delete),
+            ];
             for (method, operation) in methods {
                 if let Some(operation) = operation {
                     all.insert((method, path.clone()), query_parameters(operation));
