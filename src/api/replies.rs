@@ -1,10 +1,13 @@
 //! The bodies of requests and replies, for clients such as the command line.
 
-pub use super::collections::{CollectionReply, CollectionsReply, DifferenceReply, VerifyReply, VerifyRequest};
+pub use super::collections::{
+    CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply,
+    FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, VerifyReply, VerifyRequest,
+};
 pub use super::filter::{FilterRequest, Values};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};
 pub use super::http::ErrorReply;
-pub use super::images::{DeletedReply, ImageReply};
+pub use super::images::{DeletedReply, ImageReply, ImagesReply};
 pub use super::jobs::{
     CountsReply, ExamplesReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, MoveReply,
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,

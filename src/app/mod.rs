@@ -21,12 +21,13 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::api::{AppState, Defaults, router};
+use crate::browse::Browse;
 use crate::calibration::Calibration;
 use crate::config::Settings;
 use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
-use crate::jobs::{JobParts, Jobs};
+use crate::jobs::{DropListener, JobParts, Jobs};
 use crate::ledger::{Ledger, objects};
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitList;
@@ -117,6 +118,10 @@ impl App {
             exclude: settings.source.s3_exclude.clone(),
             placing: cluster::placing(&settings, addr)?,
             waiting,
+            drop_listener: {
+                let calibration = calibration.clone();
+                DropListener::new(move |collection| calibration.forget_collection(collection))
+            },
             drain: shutdown.drain(),
             tasks: shutdown.tasks().clone(),
         })
@@ -140,6 +145,7 @@ impl App {
             health: Health::new(searches.clone(), stores.searches.clone(), jobs.clone()),
             jobs,
             search: Search::new(searches, stores.searches.clone(), calibration.clone(), limits),
+            browse: Browse::new(stores.searches.clone()),
             images: Images::new(stores.searches, thumbnails, originals),
             defaults: Defaults {
                 collection: settings.index.vector_db_collection.clone(),

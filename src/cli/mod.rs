@@ -106,9 +106,9 @@ enum Command {
     Search(search::Search),
     /// List jobs; show, follow, stop, retry, move or delete them
     Jobs(jobs::Jobs),
-    /// Show one indexed image, save its thumbnail or original, or remove it from the index
+    /// List indexed images; show one, save its thumbnail or original, or remove it from the index
     Images(images::Images),
-    /// List, show or drop collections
+    /// List, show or drop collections, and count their values
     Collections(collections::Collections),
     /// Check the settings and everything that they name, and print what to do about each problem
     Doctor(doctor::Doctor),
@@ -215,6 +215,8 @@ mod tests {
             ("glimpse search a --min-relevance 2", "from 0 to 1"),
             ("glimpse search a --min-width -3", "from 0 to 4294967295"),
             ("glimpse jobs list --limit 101", "from 1 to 100"),
+            ("glimpse images list --limit 0", "from 1 to 100"),
+            ("glimpse collections facets format --limit 1001", "from 1 to 1000"),
             ("glimpse jobs failures 1 --limit -1", "from 1 to 1000"),
             ("glimpse jobs logs 1 --cursor -1", "from 0 to 9007199254740991"),
             ("glimpse jobs prune --keep x", "from 0 to 9007199254740991"),
@@ -247,6 +249,10 @@ mod tests {
             "glimpse eval",
             "glimpse eval --queries q --at 0",
             "glimpse eval --queries q --at 1,101",
+            "glimpse eval --queries q --calibrate c",
+            "glimpse eval --calibrate c --html page.html",
+            "glimpse eval --queries q --against birds",
+            "glimpse eval --queries q --map train/",
             "glimpse seed --from d --count 3",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
@@ -258,6 +264,9 @@ mod tests {
             "glimpse jobs list",
             "glimpse jobs failures 1 --limit 3",
             "glimpse collections drop birds --yes",
+            "glimpse eval --queries q --by category --against collection=birds --html page.html --map train/=",
+            "glimpse eval --calibrate c --collection birds",
+            "glimpse eval --reset-calibration",
         ] {
             parse(line).unwrap();
         }

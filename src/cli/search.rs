@@ -87,7 +87,7 @@ fn inputs() -> ArgGroup {
 /// Conditions that a result must all meet. The service validates them.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
-struct Filter {
+pub(super) struct Filter {
     /// Only images of this format: jpeg, png, webp or gif; !gif excludes a format; repeat it for any of several
     #[arg(long, value_name = "FORMAT")]
     format: Vec<String>,
@@ -126,7 +126,7 @@ fn parse_region(text: &str) -> Result<RegionRequest, String> {
 
 impl Filter {
     /// Returns the conditions as the service reads them.
-    fn request(&self) -> FilterRequest {
+    pub(super) fn request(&self) -> FilterRequest {
         let mut meta = BTreeMap::<String, Values>::new();
         for (key, value) in &self.meta {
             meta.entry(key.clone()).or_default().0.push(value.clone());
@@ -245,9 +245,11 @@ pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
         row.extend(several.then(|| hit.stores.join(", ").into()));
         table.add_row(row);
     }
-    match reply.no_good_match {
-        Some(true) => format!("{table}\nno image of the collection matches well"),
-        Some(false) | None => table.to_string(),
+    // For a search by an image alone it says only that no image is the same one.
+    if reply.query.is_some() && reply.no_good_match == Some(true) {
+        format!("{table}\nno image of the collection matches well")
+    } else {
+        table.to_string()
     }
 }
 

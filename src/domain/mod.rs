@@ -2,6 +2,8 @@
 //!
 //! This module has no I/O and no async code, and imports no other module of the crate. All other modules use its types.
 
+mod answer;
+pub(crate) mod browse;
 pub mod collection;
 pub mod dependency;
 pub mod embedding;
@@ -28,6 +30,9 @@ pub mod timestamp;
 mod typed_value;
 pub mod wire;
 
+pub(crate) use answer::is_answer;
+pub use browse::{BrowsePage, BrowseQuery, CollectionSummary, FacetField, FacetQuery, Facets, PageStart, StoredImage};
+pub(crate) use browse::{FacetCounts, FirstItems};
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
 pub use dependency::{DependencyError, FailureAttribution, FailureKind, OperatorError, with_causes};
 pub use embedding::{Embedding, InvalidEmbedding};

@@ -4,6 +4,7 @@ mod decoder;
 mod error;
 mod observe;
 mod query_input;
+mod refit;
 mod vector;
 
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use crate::calibration::{Calibration, NoRelevance, PreparedScale, QueryKind, REL
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, SearchQuery, Space};
 use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
-use crate::index::several_stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults};
+use crate::index::several_stores::{Merged, StoreResults};
 use crate::index::{IndexError, Stores};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
-pub use crate::calibration::Scale;
+pub use crate::calibration::{Refit, Scale};
 pub use crate::index::several_stores::MergedHit;
 use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
@@ -30,6 +31,7 @@ pub use query_input::{
     MAX_CHARACTERS, MAX_HITS, MAX_IMAGES, MAX_PAGE_END, MAX_TERMS, MAX_WEIGHT, QueryImage, QueryInput, Region,
     SearchOptions, Term, TermInput,
 };
+pub use refit::{LabelledQuery, MAX_LABELLED_QUERIES, RefitPermit};
 use vector::QueryVectors;
 
 /// The search service. Clones share its state.
@@ -41,6 +43,8 @@ pub struct Search {
     decoder: Arc<Decoder>,
     /// One permit for each concurrent search.
     permits: Arc<Semaphore>,
+    /// One permit: fits of collections run one after the other.
+    refits: Arc<Semaphore>,
     max_image_bytes: u64,
     /// The bytes of images that may be uploaded at the same time.
     uploads: Arc<ByteBudget>,
@@ -152,6 +156,7 @@ impl Search {
             calibration,
             decoder: Arc::new(Decoder::new(limits)),
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SEARCHES)),
+            refits: Arc::new(Semaphore::new(1)),
             max_image_bytes: limits.max_bytes,
             uploads: Arc::new(ByteBudget::new(MAX_UPLOADED_BYTES.max(limits.max_bytes))),
         }
@@ -182,7 +187,8 @@ impl Search {
         validate(&query, &options)?;
         let _permit = self.permits.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
-        let stores = self.choose_stores(options.provider.as_deref())?;
+        let stores = self.stores.choose(options.provider.as_deref());
+        let stores = stores.map_err(|message| SearchError::Invalid { field: "provider", message })?;
         let (infos, replies) = self.search_stores(&stores, &collection, query, &options).await?;
         // A sample is taken from the first store that has the collection.
         if let Some(info) = infos.iter().find_map(|(_, info)| info.as_ref().ok()) {
@@ -280,27 +286,6 @@ impl Search {
             self.calibration.prepare(stores, collection, &space, kind)
         );
         Ok(StoreReplies { space, vectors, query, kind, nearest, first, scale, embed, search: start.elapsed() })
-    }
-
-    /// Returns the stores that `provider=` names.
-    fn choose_stores(&self, named: Option<&str>) -> Result<Stores, SearchError> {
-        let name = match named {
-            None => return Ok(Stores::only(self.stores.default_store())),
-            Some(ALL_STORES) => return Ok(self.stores.clone()),
-            Some(name) => name,
-        };
-        let invalid = |message| SearchError::Invalid { field: "provider", message };
-        self.stores.named(name).map(Stores::only).ok_or_else(|| {
-            let configured = self.stores.names();
-            if STORE_NAMES.contains(&name) {
-                invalid(format!("`{name}` is not configured; configured stores: {configured} (VECTOR_DB_PROVIDER)"))
-            } else {
-                invalid(format!(
-                    "`{name}` is not a store; allowed: {}; configured: {configured}",
-                    STORE_NAMES.join(", ")
-                ))
-            }
-        })
     }
 }
 

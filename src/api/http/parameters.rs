@@ -19,7 +19,10 @@ use super::error::ApiError;
 pub(in crate::api) const META_PREFIX: &str = "meta.";
 
 /// The paths whose operations accept `meta.KEY` for any key.
-const META_FILTER_PATHS: [&str; 1] = ["/search/images"];
+const META_FILTER_PATHS: [&str; 3] = ["/search/images", "/images", "/collections/{name}/facets"];
+
+/// The query string as pairs, for parameters with names that are not fixed (`meta.KEY`).
+pub(in crate::api) type Pairs = Vec<(String, String)>;
 
 /// The query parameters of each operation of the OpenAPI document, with their schemas.
 #[derive(Debug)]
@@ -29,7 +32,12 @@ impl Parameters {
     pub(in crate::api) fn new(document: &OpenApi) -> Self {
         let mut all = HashMap::new();
         for (path, item) in &document.paths.paths {
-            let methods = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::DELETE, &item.delete)];
+            let methods = [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::DELETE, &item.delete),
+            ];
             for (method, operation) in methods {
                 if let Some(operation) = operation {
                     all.insert((method, path.clone()), query_parameters(operation));

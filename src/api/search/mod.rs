@@ -18,12 +18,13 @@ use utoipa_axum::routes;
 
 use super::filter::FilterParams;
 use super::http::extract::Memory;
+use super::http::parameters::Pairs;
 use super::http::{ApiError, ErrorReply, Query, is_json, parse_described, read_up_to};
 use super::{AppState, Defaults};
 use crate::images::Images;
 use crate::search::{QueryImage, QueryInput, Search, UploadPermit};
 
-use params::{Pairs, SearchParams};
+use params::SearchParams;
 use region::read_part;
 use reply::SearchInput;
 use upload_form::ImageForm;

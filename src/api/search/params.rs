@@ -6,6 +6,7 @@ use utoipa::IntoParams;
 use crate::api::Defaults;
 use crate::api::filter::FilterRequest;
 use crate::api::http::ApiError;
+use crate::api::http::parameters::Pairs;
 use crate::search::{Region, SearchOptions};
 
 /// The query parameters of a search, without those of its filter.
@@ -45,9 +46,6 @@ pub(super) struct SearchParams {
 pub(super) fn default_limit() -> usize {
     10
 }
-
-/// The query string as pairs, for parameters with names that are not fixed (`meta.KEY`).
-pub(super) type Pairs = Vec<(String, String)>;
 
 impl SearchParams {
     /// Returns the part of the image to search for.

@@ -66,9 +66,9 @@ fn after(moment: Timestamp) -> DatetimeRange {
     DatetimeRange { gt: Some(timestamp(moment)), ..DatetimeRange::default() }
 }
 
-/// Converts a moment. A range of moments is exact, because Qdrant also stores whole microseconds
+/// Returns a moment as a bound of a range. It is exact, because Qdrant also stores whole microseconds
 /// (`DateTimeWrapper::timestamp` in its `lib/segment/src/types.rs`).
-fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
+pub(super) fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
     const MICROS_PER_SECOND: i64 = 1_000_000;
     let micros = moment.unix_micros();
     let nanos = i32::try_from(micros.rem_euclid(MICROS_PER_SECOND) * 1_000).unwrap_or_default();

@@ -16,7 +16,7 @@ pub(super) const META_PAIRS: &str = "glimpse_meta_pairs";
 /// Additional fields with the values of `meta` that are numbers, and with those that are dates.
 const META_NUMBERS: &str = "meta_numbers";
 const META_DATES: &str = "meta_dates";
-const SIZE_BYTES: &str = "size_bytes";
+pub(super) const SIZE_BYTES: &str = "size_bytes";
 
 /// Returns the path of a number of metadata, as filters and indexes name it.
 pub(super) fn number_path(key: &str) -> String {

@@ -1,5 +1,7 @@
 //! Converts a [`Filter`] into filters of Weaviate.
 
+use std::collections::BTreeMap;
+
 use super::range_terms::range_terms;
 use super::record::property;
 use super::wire::{FilterTarget, Filters, Operator, TestValue, TextArray};
@@ -29,12 +31,12 @@ pub(super) fn meta_term(key: &str, value: &str) -> String {
 pub(super) fn filters(filter: &Filter) -> Option<Filters> {
     let Filter { formats, folders, min_width, min_height, indexed_after, meta } = filter;
     let mut conditions = Vec::new();
-    add(&mut conditions, property::FORMAT, formats, |format| vec![format.as_str().to_owned()]);
-    add(&mut conditions, property::TERMS, folders, |folder| vec![folder_term(folder)]);
+    add(&mut conditions, formats, |format| (property::FORMAT, vec![format.as_str().to_owned()]));
+    add(&mut conditions, folders, |folder| (property::TERMS, vec![folder_term(folder)]));
     for (key, condition) in meta {
-        add(&mut conditions, property::TERMS, condition, |value| match value {
-            MetaValue::Text(text) => vec![meta_term(key, text)],
-            MetaValue::Numbers(_) | MetaValue::Dates(_) => range_terms(key, value),
+        add(&mut conditions, condition, |value| match value {
+            MetaValue::Text(text) => (property::TERMS, vec![meta_term(key, text)]),
+            MetaValue::Numbers(_) | MetaValue::Dates(_) => (property::RANGE_TERMS, range_terms(key, value)),
         });
     }
     for (name, minimum) in [(property::WIDTH, min_width), (property::HEIGHT, min_height)] {
@@ -43,6 +45,11 @@ pub(super) fn filters(filter: &Filter) -> Option<Filters> {
     }
     let after = indexed_after.map(|moment| TestValue::Int(micros(moment)));
     conditions.extend(after.map(|after| condition(property::INDEXED_MICROS, Operator::GreaterThan, after)));
+    all_of(conditions)
+}
+
+/// Returns the conjunction of conditions, or `None` if there are none.
+pub(super) fn all_of(mut conditions: Vec<Filters>) -> Option<Filters> {
     match conditions.len() {
         0 => None,
         1 => conditions.pop(),
@@ -50,18 +57,30 @@ pub(super) fn filters(filter: &Filter) -> Option<Filters> {
     }
 }
 
-/// Adds the filters of a condition on a property whose values, or those of its list, are the texts of `texts`.
-fn add<T>(conditions: &mut Vec<Filters>, property: &str, wanted: &Condition<T>, texts: impl Fn(&T) -> Vec<String>) {
-    let any: Vec<String> = wanted.any_of.iter().flat_map(&texts).collect();
-    let none: Vec<String> = wanted.none_of.iter().flat_map(&texts).collect();
-    match &any[..] {
-        [] => {}
-        // On a list, `Equal` matches any element.
-        [text] => conditions.push(condition(property, Operator::Equal, TestValue::Text(text.clone()))),
-        _ => conditions.push(condition(property, Operator::ContainsAny, text_array(any))),
+/// Adds the filters of a condition. `terms` returns the property of a value, and the texts of which the property or its
+/// list has one if the record has the value.
+fn add<T>(conditions: &mut Vec<Filters>, wanted: &Condition<T>, terms: impl Fn(&T) -> (&'static str, Vec<String>)) {
+    let by_property = |values: &[T]| {
+        let mut all = BTreeMap::<&str, Vec<String>>::new();
+        for (property, mut texts) in values.iter().map(&terms) {
+            all.entry(property).or_default().append(&mut texts);
+        }
+        all.into_iter()
+    };
+    let mut any: Vec<Filters> = by_property(&wanted.any_of).map(|(property, texts)| one_of(property, texts)).collect();
+    match any.len() {
+        0 | 1 => conditions.extend(any.pop()),
+        _ => conditions.push(combined(Operator::Or, any)),
     }
-    if !none.is_empty() {
-        conditions.push(condition(property, Operator::ContainsNone, text_array(none)));
+    let none = by_property(&wanted.none_of);
+    conditions.extend(none.map(|(property, texts)| condition(property, Operator::ContainsNone, text_array(texts))));
+}
+
+/// Returns a filter for objects that have one of these texts, in the property or in its list.
+fn one_of(property: &str, texts: Vec<String>) -> Filters {
+    match &texts[..] {
+        [text] => condition(property, Operator::Equal, TestValue::Text(text.clone())),
+        _ => condition(property, Operator::ContainsAny, text_array(texts)),
     }
 }
 
@@ -69,6 +88,20 @@ fn add<T>(conditions: &mut Vec<Filters>, property: &str, wanted: &Condition<T>, 
 pub(super) fn without_typed_metadata() -> Filters {
     let typed = condition(property::VERSION, Operator::GreaterThanEqual, TestValue::Int(0));
     combined(Operator::Not, vec![typed])
+}
+
+/// Returns the conditions for the records after `last` in the order of the latest first.
+pub(super) fn older_than((moment, id): (Timestamp, ImageId)) -> Filters {
+    let moment = TestValue::Int(micros(moment));
+    let same_moment = condition(property::INDEXED_MICROS, Operator::Equal, moment.clone());
+    let earlier = condition(property::INDEXED_MICROS, Operator::LessThan, moment);
+    let operands = vec![earlier, combined(Operator::And, vec![same_moment, after_id(id)])];
+    combined(Operator::Or, operands)
+}
+
+/// Returns a filter that matches the ids after `id`.
+pub(super) fn after_id(id: ImageId) -> Filters {
+    condition(property::ID, Operator::GreaterThan, TestValue::Text(id.to_string()))
 }
 
 /// Returns a filter that matches these ids.

@@ -9,7 +9,7 @@ use super::error::failed;
 use super::filter::{folder_term, meta_term, micros};
 use super::range_terms::value_terms;
 use super::wire::{BatchObject, EmptyObject, ObjectProperties, ObjectProperty, SearchResult, TextArrayProperty};
-use crate::domain::{Embedding, FailureKind, Hit, ImageId, ImageRecord, Payload};
+use crate::domain::{Embedding, FailureKind, Hit, ImageId, ImageRecord, Payload, StoredImage};
 use crate::index::IndexError;
 use crate::index::shared::shown_score;
 
@@ -35,9 +35,12 @@ pub(super) mod property {
 
     /// `indexed_at` in microseconds. Range filters on it are exact, and fast for any number of records.
     pub(in super::super) const INDEXED_MICROS: &str = "indexed_micros";
-    /// Folders, metadata pairs, and the numbers and dates of metadata as terms that filters compare as a whole. A term does not begin or end with a space,
+    /// Folders and metadata pairs as terms that filters compare as a whole. A term does not begin or end with a space,
     /// because the server trims terms, and it is different for `a=b` with the value `c` and `a` with the value `b=c`.
     pub(in super::super) const TERMS: &str = "terms";
+    /// The terms of the numbers and dates of metadata, see `range_terms.rs`. They are not among [`TERMS`], whose values are
+    /// counted.
+    pub(in super::super) const RANGE_TERMS: &str = "range_terms";
     /// The whole payload as JSON. It is read back instead of the properties, because Weaviate stores numbers as doubles
     /// and an empty list as a missing one.
     pub(in super::super) const PAYLOAD: &str = "payload";
@@ -101,6 +104,7 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
         (property::S3_FOLDERS, payload.s3_folders.clone()),
         (property::META_KV, payload.meta_kv.clone()),
         (property::TERMS, terms(payload)),
+        (property::RANGE_TERMS, payload.meta.iter().flat_map(|(key, value)| value_terms(key, value)).collect()),
     ] {
         if list.is_empty() {
             properties.empty_list_props.push(name.to_owned());
@@ -123,12 +127,7 @@ const MAX_EXACT_NUMBER: f64 = 9_007_199_254_740_992.0;
 
 fn terms(payload: &Payload) -> Vec<String> {
     let folders = payload.s3_folders.iter().map(|folder| folder_term(folder));
-    let meta = payload.meta.iter().flat_map(|(key, value)| {
-        let mut terms = value_terms(key, value);
-        terms.push(meta_term(key, value));
-        terms
-    });
-    folders.chain(meta).collect()
+    folders.chain(payload.meta.iter().map(|(key, value)| meta_term(key, value))).collect()
 }
 
 /// Returns a vector as little-endian bytes, as requests and replies contain it.
@@ -181,6 +180,12 @@ pub(super) fn record(found: &SearchResult, dimension: usize) -> Result<ImageReco
     Ok(ImageRecord { id, uri: payload.s3_uri.clone(), embedding: vector(id, found, dimension)?, payload })
 }
 
+/// Converts a found object, whose vector was not requested.
+pub(super) fn stored_image(found: &SearchResult) -> Result<StoredImage, IndexError> {
+    let id = id(found)?;
+    Ok(StoredImage { id, payload: payload(id, found)? })
+}
+
 fn vector(id: ImageId, found: &SearchResult, dimension: usize) -> Result<Embedding, IndexError> {
     let raw = found.metadata.as_ref().map_or(&[][..], |metadata| &metadata.vector_bytes);
     let (numbers, _) = raw.as_chunks::<4>();
@@ -189,10 +194,14 @@ fn vector(id: ImageId, found: &SearchResult, dimension: usize) -> Result<Embeddi
         .map_err(|error| failed(FailureKind::Failed, format!("the object {id}: {error}")))
 }
 
+/// Returns a text property of a found object.
+pub(super) fn text<'f>(found: &'f SearchResult, property: &str) -> Option<&'f str> {
+    found.properties.as_ref()?.non_ref_props.as_ref()?.fields.get(property)?.text_value.as_deref()
+}
+
 fn payload(id: ImageId, found: &SearchResult) -> Result<Payload, IndexError> {
-    let properties = found.properties.as_ref().and_then(|properties| properties.non_ref_props.as_ref());
-    let text = properties.and_then(|properties| properties.fields.get(property::PAYLOAD)?.text_value.as_deref());
-    let text = text.ok_or_else(|| failed(FailureKind::Failed, format!("the object {id} has no payload")))?;
+    let text = text(found, property::PAYLOAD)
+        .ok_or_else(|| failed(FailureKind::Failed, format!("the object {id} has no payload")))?;
     serde_json::from_str(text)
         .map_err(|error| failed(FailureKind::Failed, format!("the payload of the object {id}: {error}")))
 }

@@ -15,7 +15,7 @@ use crate::index::shared::{check_query, sort_hits};
 /// The maximum number of records that one search ranks: the default of the server (`QUERY_MAXIMUM_RESULTS`).
 const MAX_RANKED: usize = 10_000;
 /// Records in one reply: about two megabytes for vectors of 512 numbers.
-const RECORDS_PER_PAGE: usize = 256;
+pub(super) const RECORDS_PER_PAGE: usize = 256;
 /// Hits that are converted before other tasks can run on this thread: one or two milliseconds.
 const HITS_PER_YIELD: usize = 500;
 /// The maximum bytes of vectors that a search requests with its hits.
@@ -56,7 +56,11 @@ pub(super) async fn search(
 }
 
 /// Fails if the filter has ranges and the class has objects without terms for numbers and dates.
-async fn check_ranges(index: &WeaviateIndex, collection: &CollectionName, filter: &Filter) -> Result<(), IndexError> {
+pub(super) async fn check_ranges(
+    index: &WeaviateIndex,
+    collection: &CollectionName,
+    filter: &Filter,
+) -> Result<(), IndexError> {
     if !filter.has_ranges() {
         return Ok(());
     }

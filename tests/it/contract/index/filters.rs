@@ -8,7 +8,7 @@ use glimpse::index::ImageIndex;
 use super::support::{fresh, query, record};
 
 /// A small xorshift: the same numbers in every run.
-struct Rng(u64);
+pub(super) struct Rng(pub(super) u64);
 
 impl Rng {
     fn next(&mut self, sides: usize) -> usize {
@@ -60,7 +60,7 @@ fn random_meta(rng: &mut Rng) -> BTreeMap<String, String> {
     texts.into_iter().chain(typed).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-fn any_record(rng: &mut Rng, n: usize) -> ImageRecord {
+pub(super) fn any_record(rng: &mut Rng, n: usize) -> ImageRecord {
     let mut record = record(&format!("{}{n}.jpg", rng.pick(&FOLDERS)), [1.0, 0.0, 0.0, 0.0]);
     record.payload.format = rng.pick(&FORMATS);
     record.payload.width = rng.pick(&SIZES);
@@ -92,7 +92,7 @@ fn any_typed(rng: &mut Rng) -> MetaValue {
     Condition::parse_meta([rng.pick(&RANGES)]).unwrap().any_of.remove(0)
 }
 
-fn any_filter(rng: &mut Rng) -> Filter {
+pub(super) fn any_filter(rng: &mut Rng) -> Filter {
     let mut filter = Filter::default();
     if rng.next(4) == 0 {
         filter.formats = any_condition(rng, |rng| rng.pick(&FORMATS));
