@@ -1,6 +1,9 @@
 //! The bodies of requests and replies, for clients such as the command line.
 
-pub use super::collections::{CollectionReply, CollectionsReply, DifferenceReply, VerifyReply, VerifyRequest};
+pub use super::collections::{
+    CollectionReply, CollectionsReply, DifferenceReply, DuplicateImageReply, DuplicatesReply, VerifyReply,
+    VerifyRequest,
+};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};
 pub use super::http::ErrorReply;
 pub use super::images::{DeletedReply, ImageReply};
@@ -9,5 +12,7 @@ pub use super::jobs::{
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,
     StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
 };
-pub use super::search::{CompositeQuery, FilterRequest, ResultReply, SearchReply, TermRequest, TookReply};
+pub use super::search::{
+    CompositeQuery, DuplicateReply, FilterRequest, ResultReply, SearchReply, TermRequest, TookReply,
+};
 pub use super::sign_in::{SessionReply, SessionRequest};

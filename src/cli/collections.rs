@@ -1,8 +1,9 @@
-//! `glimpse collections`: lists, shows and drops collections.
+//! `glimpse collections`: lists, shows and drops collections, and finds duplicates in them.
 
 use clap::{Args, Subcommand};
 
 use super::client::Client;
+use super::duplicates::Duplicates;
 use super::out::{self, Output};
 use super::{CliError, Ending, client_help, subcommand_help};
 use crate::api::replies::{CollectionReply, CollectionsReply, DeletedReply, StatusReply};
@@ -12,6 +13,8 @@ const EXAMPLES: &str = "\
 Examples:
   glimpse collections list
   glimpse collections show birds
+  glimpse collections duplicates birds
+  glimpse collections duplicates birds --kind similar --json | jq .total
   glimpse collections drop birds         asks first
   glimpse collections drop birds --yes   for scripts
 
@@ -38,6 +41,8 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Find images that a collection has several times; nothing is changed
+    Duplicates(Duplicates),
     /// Drop a collection with all its records from every store; the objects stay in their bucket
     Drop {
         /// The name of the collection
@@ -64,6 +69,7 @@ impl Collections {
                 let name = name_or_default(&client, name).await?;
                 output.value(&find(&client, &name).await?, details)?;
             }
+            Command::Duplicates(command) => command.run(&client).await?,
             Command::Drop { name, yes, output } => {
                 if !yes {
                     let CollectionReply { count, stores, .. } = find(&client, &name).await?;

@@ -243,10 +243,11 @@ impl Steps {
     fn record(&self, ready: Ready, embedding: Embedding) -> Pending {
         let Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
         let uri = task.image.uri;
-        let (format, width, height, frames) = match image {
-            Content::New(Prepared { meta, .. }) => (meta.format, meta.width, meta.height, meta.frames),
+        let (format, width, height, frames, hashes) = match image {
+            Content::New(Prepared { meta, hashes, .. }) => (meta.format, meta.width, meta.height, meta.frames, hashes),
             Content::Known(record) => {
-                (record.payload.format, record.payload.width, record.payload.height, record.payload.frames)
+                let Payload { format, width, height, frames, hashes, .. } = record.payload;
+                (format, width, height, frames, hashes)
             }
         };
         let payload = Payload {
@@ -267,6 +268,7 @@ impl Steps {
             meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
             meta,
             version: PAYLOAD_VERSION,
+            hashes,
         };
         let record = ImageRecord { id: uri.id(), uri, embedding, payload };
         let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: false };

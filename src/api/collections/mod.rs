@@ -1,5 +1,6 @@
 //! `/collections`.
 
+mod duplicates;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use super::images::DeletedReply;
 use crate::collections::Collections;
 use crate::jobs::Jobs;
 
+pub use duplicates::{DuplicateImageReply, DuplicatesReply};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -24,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Routes without a timeout: the time depends on the size of the collection.
 pub(super) fn long_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(drop_collection)).merge(verify::routes())
+    OpenApiRouter::new().routes(routes!(drop_collection)).merge(verify::routes()).merge(duplicates::routes())
 }
 
 /// All collections.

@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::params::{default_limit, filter};
+use super::params::{default_limit, filter, parse_collapse};
 use crate::api::Defaults;
 use crate::api::http::ApiError;
 use crate::domain::ImageFormat;
-use crate::search::{MAX_IMAGES, QueryImage, QueryInput, SearchOptions, Term, TermInput, UploadPermit};
+use crate::search::{Collapse, MAX_IMAGES, QueryImage, QueryInput, SearchOptions, Term, TermInput, UploadPermit};
 
 /// A search by several texts and images. `positive` and `negative` have at most 16 terms and 8 uploaded images together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -52,6 +52,10 @@ pub struct CompositeQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1)]
     pub min_relevance: Option<f32>,
+    /// Which images are one result: `identical`, `similar` or `none`; see the query parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Collapse>, default = "none")]
+    pub collapse: Option<String>,
 }
 
 /// A text or an image: exactly one of `text`, `id` and `image`.
@@ -164,6 +168,7 @@ impl CompositeQuery {
             filter: filter(format.as_deref(), s3_prefix, min_width, min_height, indexed_after.as_deref(), meta)?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,
+            collapse: parse_collapse(self.collapse.as_deref())?,
         };
         Ok((QueryInput { terms }, options))
     }

@@ -24,7 +24,7 @@ use reply::SearchInput;
 use upload_form::ImageForm;
 
 pub use composite::{CompositeQuery, FilterRequest, TermRequest};
-pub use reply::{ResultReply, SearchReply, TookReply};
+pub use reply::{DuplicateReply, ResultReply, SearchReply, TookReply};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     // The handler limits the size of each field of the form itself.

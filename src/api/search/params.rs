@@ -9,7 +9,7 @@ use crate::api::Defaults;
 use crate::api::http::ApiError;
 use crate::api::http::parameters::META_PREFIX;
 use crate::domain::{Filter, ImageFormat, Timestamp};
-use crate::search::SearchOptions;
+use crate::search::{Collapse, SearchOptions};
 
 /// The query parameters of a search. In addition, `meta.KEY=value` finds only images with that metadata.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -27,6 +27,11 @@ pub(super) struct SearchParams {
     /// Only results with at least this relevance, 0 to 1; 0.5 and more is relevant.
     #[param(minimum = 0, maximum = 1)]
     min_relevance: Option<f32>,
+    /// Which images are one result: `identical` (the same bytes), `similar` (copies of the same photograph), or `none`. The
+    /// others are the `duplicates` of the result. `limit` and `offset` count results; a page can be shorter than `limit` if
+    /// the first 10,000 images have fewer results (`similar`: the first 400; `offset` + `limit` is then at most 200).
+    #[param(value_type = Option<Collapse>, default = "none")]
+    collapse: Option<String>,
     /// Number of results, 1 to 100.
     #[serde(default = "default_limit")]
     #[param(default = 10, minimum = 1, maximum = 100)]
@@ -89,6 +94,7 @@ impl SearchParams {
             )?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,
+            collapse: parse_collapse(self.collapse.as_deref())?,
         })
     }
 }
@@ -106,6 +112,13 @@ pub(super) fn filter(
     let indexed_after = indexed_after.map(Timestamp::parse).transpose();
     let indexed_after = indexed_after.map_err(|error| ApiError::invalid("indexed_after", error.to_string()))?;
     Ok(Filter { format, s3_prefix, min_width, min_height, indexed_after, meta })
+}
+
+/// Returns which images are one result.
+pub(super) fn parse_collapse(name: Option<&str>) -> Result<Collapse, ApiError> {
+    let Some(name) = name else { return Ok(Collapse::None) };
+    Collapse::from_name(name)
+        .ok_or_else(|| ApiError::invalid("collapse", format!("must be identical, similar or none, not `{name}`")))
 }
 
 fn parse_format(name: &str) -> Result<ImageFormat, ApiError> {

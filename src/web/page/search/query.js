@@ -7,7 +7,7 @@ export const FILTERS = /** @type {const} */ (["s3_prefix", "format", "min_width"
 const LISTS = /** @type {const} */ (["like", "not_like", "not"]);
 
 /** Parameters with one value each that the page sends to the API as they are. */
-const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", ...FILTERS]);
+const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", "collapse", ...FILTERS]);
 
 const OPTIONS = /** @type {const} */ ([...API_PARAMETERS, "provider", "compare", "limit", "file"]);
 
@@ -56,12 +56,21 @@ export function queryAddress(query) {
 }
 
 /**
+ * Which images are one result. If two stores are compared, each image is a result of its own.
+ * @param {Query} query
+ */
+export function collapseKind({ collapse, compare }) {
+  return collapse ?? (compare ? "none" : "identical");
+}
+
+/**
  * The parameters of a search by one term.
  * @param {Query} query
  * @param {{ provider: string | undefined, limit: number, offset: number }} page
  */
 export function searchParams(query, { provider, limit, offset }) {
   const params = toParams(query, ["q", "like", ...API_PARAMETERS]);
+  params.set("collapse", collapseKind(query));
   if (provider) params.set("provider", provider);
   params.set("limit", String(limit));
   if (offset) params.set("offset", String(offset));

@@ -5,6 +5,7 @@ import { announce, button, copyButton, el } from "../dom.js";
 import { formatBytes, formatDateTime } from "../format.js";
 import { isTyping } from "../shortcuts.js";
 import { termLabel } from "./chips.js";
+import { duplicatesList } from "./duplicates.js";
 import { focusFirstImage, TERM_KEYS } from "./grid.js";
 import { queryAddress } from "./query.js";
 import { formatRelevance, RELEVANCE_EXPLANATION, SCORE_EXPLANATION } from "./relevance.js";
@@ -91,7 +92,15 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
     const { collection, provider } = query;
     dialog.close();
     await navigate(
-      queryAddress({ meta: [], collection, provider, like: [grid.results[index].id], min_score: minScore }),
+      queryAddress({
+        meta: [],
+        collection,
+        provider,
+        like: [grid.results[index].id],
+        min_score: minScore,
+        // Each copy is shown on its own if the user looks for copies.
+        collapse: minScore ? "none" : undefined,
+      }),
     );
     focusFirstImage();
   }
@@ -140,6 +149,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
         button("Similar images", () => searchSimilar(), { title: "Starts a search by this image alone (m)" }),
         button("Find duplicates", () => searchSimilar(DUPLICATE_MIN_SCORE)),
       ),
+      ...duplicatesList(result),
       ...termScores(result, query),
       facts,
     );
