@@ -85,3 +85,6 @@ fn rows(differences: &Cells, stands_out: impl Fn(f32) -> bool) -> [u32; SIGNATUR
         (0..SIGNATURE_SIDE).fold(0, |bits, column| bits | u32::from(stands_out(differences[row][column])) << column)
     })
 }
+
+#[cfg(test)]
+mod tests;

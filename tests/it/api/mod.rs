@@ -2,6 +2,7 @@
 
 mod auth_matrix;
 mod composite;
+mod duplicates;
 mod errors;
 mod journey;
 mod metrics;
