@@ -13,6 +13,7 @@ pub use super::jobs::{
     StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
 };
 pub use super::search::{
-    CompositeQuery, DuplicateReply, FilterRequest, ResultReply, SearchReply, TermRequest, TookReply,
+    Base64Bytes, CompositeQuery, DuplicateReply, FilterRequest, RegionRequest, ResultReply, SearchReply, TermRequest,
+    TookReply,
 };
 pub use super::sign_in::{SessionReply, SessionRequest};

@@ -69,6 +69,18 @@ impl Calibrated {
         provider: &dyn ImageEmbeddingProvider,
         space: &Space,
     ) -> Result<Self, CalibrationError> {
+        let mut unrelated = Vectors::new(space.dimension);
+        let texts =
+            match embed_texts(provider, UNRELATED.map(|text| (text.to_owned(), ())).into(), &mut unrelated).await {
+                Ok(_) => {
+                    let known = inputs::known_queries().into_iter().map(|query| (query.text, query.answers)).collect();
+                    let mut queries = Vectors::new(space.dimension);
+                    let answers = embed_texts(provider, known, &mut queries).await?;
+                    Some((queries, answers))
+                }
+                Err(CalibrationError::Embed(EmbedError::Unsupported)) => None,
+                Err(error) => return Err(error),
+            };
         let preprocessing = provider.preprocessing();
         let inputs = tokio::task::spawn_blocking(move || inputs::images(preprocessing));
         let inputs = inputs.await.map_err(|_| CalibrationError::Panicked)??;
@@ -86,18 +98,7 @@ impl Calibrated {
                 }
             }
         }
-        let mut unrelated = Vectors::new(space.dimension);
-        let text = match embed_texts(provider, UNRELATED.map(|text| (text.to_owned(), ())).into(), &mut unrelated).await
-        {
-            Ok(_) => {
-                let known = inputs::known_queries().into_iter().map(|query| (query.text, query.answers)).collect();
-                let mut queries = Vectors::new(space.dimension);
-                let answers = embed_texts(provider, known, &mut queries).await?;
-                Some(TextFit::new(&images, &queries, &answers, &unrelated))
-            }
-            Err(CalibrationError::Embed(EmbedError::Unsupported)) => None,
-            Err(error) => return Err(error),
-        };
+        let text = texts.map(|(queries, answers)| TextFit::new(&images, &queries, &answers, &unrelated));
         let now = provider.space().await?;
         space.admits(&now).map_err(|_| CalibrationError::Changed)?;
         let image = ImageFit::new(&images, &copies, &originals);
@@ -107,7 +108,7 @@ impl Calibrated {
     /// Returns the stored calibration of a space: that of the built-in model, or a file in `folder`.
     pub(super) fn load(folder: &Path, space: &Space) -> Option<Self> {
         let fits = |stored: &Self| stored.is_valid() && stored.space.admits(space).is_ok();
-        let built_in = || serde_json::from_slice(BUILT_IN).ok().filter(fits);
+        let built_in = || Self::built_in().filter(fits);
         let path = file(folder, space);
         let is_small = path.metadata().is_ok_and(|file| file.len() <= MAX_FILE_BYTES);
         let stored = || serde_json::from_slice(&std::fs::read(path).ok().filter(|_| is_small)?).ok().filter(fits);
@@ -129,8 +130,13 @@ impl Calibrated {
         written
     }
 
+    /// Returns the calibration of the built-in model.
+    pub(super) fn built_in() -> Option<Self> {
+        serde_json::from_slice(BUILT_IN).ok()
+    }
+
     /// Whether a file can be what [`Calibrated::store`] wrote.
-    fn is_valid(&self) -> bool {
+    pub(super) fn is_valid(&self) -> bool {
         let is_whole = |vectors: &Vectors, min| {
             vectors.dimension == self.space.dimension
                 && vectors.len() >= min
@@ -157,7 +163,7 @@ fn file(folder: &Path, space: &Space) -> PathBuf {
 
 /// Embeds texts, and returns what belongs to each embedded one. Texts that the provider refuses are left out: some
 /// tokenizers have no words for `!!!???`.
-async fn embed_texts<T>(
+pub(super) async fn embed_texts<T>(
     provider: &dyn ImageEmbeddingProvider,
     texts: Vec<(String, T)>,
     vectors: &mut Vectors,

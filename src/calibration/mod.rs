@@ -237,3 +237,6 @@ pub async fn measured_file(provider: &dyn ImageEmbeddingProvider) -> Result<Stri
     let measured = Calibrated::measure(provider, &space).await.map_err(|error| error.to_string())?;
     Ok(measured.to_json())
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ use crate::api::replies::{DuplicatesReply, ErrorReply};
 pub(super) struct Duplicates {
     /// The name of the collection [default: VECTOR_DB_COLLECTION of the service]
     name: Option<String>,
-    /// What is the same: the bytes (identical), or the photograph (similar: resized, recompressed, mirrored, or cropped by at
+    /// What is the same: the bytes (identical), or the image (similar: resized, recompressed, mirrored, or cropped by at
     /// most 20 % of each side)
     #[arg(long, value_name = "KIND", default_value = "identical", value_parser = ["identical", "similar"])]
     kind: String,

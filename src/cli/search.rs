@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::{ArgGroup, Args};
 use serde::Serialize;
@@ -12,7 +10,7 @@ use super::client::{Client, Reply};
 use super::out::{self, Output};
 use super::values::{ImageName, pixels, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
-use crate::api::replies::{CompositeQuery, FilterRequest, SearchReply, TermRequest};
+use crate::api::replies::{Base64Bytes, CompositeQuery, FilterRequest, RegionRequest, SearchReply, TermRequest};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -22,6 +20,7 @@ Examples:
   glimpse search --file cat.jpg \"at night\"                similar to both
   glimpse search --like s3://photos/cat.jpg               similar to an indexed image
   glimpse search \"a bird\" --not \"a nest\" --like ID      like the image, a bird, and no nest
+  glimpse search --like ID --region 0.5,0,0.5,1           similar to the right half of an indexed image
   glimpse search --like ID --min-score 0.99               copies of it
   glimpse search \"a cat\" --min-relevance 0.5            only images that match
   glimpse search \"a cat\" --collapse similar              copies of an image are one result
@@ -50,6 +49,9 @@ pub(super) struct Search {
     /// An indexed image that the results are not similar to; repeat it for more images
     #[arg(long, value_name = "URI_OR_ID", value_parser = ImageName::parse)]
     not_like: Vec<ImageName>,
+    /// The part of the image of --file, or else of the first --like, to search for: four shares of the upright image, 0 to 1
+    #[arg(long, value_name = "X,Y,WIDTH,HEIGHT", value_parser = parse_region)]
+    region: Option<RegionRequest>,
     /// The store to search: embedded, qdrant or weaviate, or all [default: the first store of the service]
     #[arg(long, value_name = "STORE")]
     provider: Option<String>,
@@ -68,7 +70,7 @@ pub(super) struct Search {
     /// Only results with at least this relevance, 0 to 1 [default: all]
     #[arg(long, value_name = "RELEVANCE", allow_negative_numbers = true, value_parser = relevance)]
     min_relevance: Option<f32>,
-    /// Which images are one result: those with the same bytes (identical), copies of the same photograph (similar), or none
+    /// Which images are one result: those with the same bytes (identical), copies of the same image (similar), or none
     #[arg(long, value_name = "KIND", value_parser = ["none", "identical", "similar"])]
     collapse: Option<String>,
     #[command(flatten)]
@@ -111,6 +113,14 @@ fn parse_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it must be KEY=VALUE".to_owned()),
+    }
+}
+
+fn parse_region(text: &str) -> Result<RegionRequest, String> {
+    let numbers: Result<Vec<f64>, _> = text.split(',').map(|number| number.trim().parse()).collect();
+    match numbers.as_deref() {
+        Ok(&[x, y, width, height]) => Ok(RegionRequest { x, y, width, height }),
+        _ => Err("it must be four numbers, X,Y,WIDTH,HEIGHT".to_owned()),
     }
 }
 
@@ -174,6 +184,7 @@ impl Search {
         let given = [
             ("q", self.text.clone()),
             ("like", self.like.first().map(|like| like.id.to_string())),
+            ("region", self.region.map(|region| region.to_string())),
             ("provider", self.provider.clone()),
             ("collection", self.collection.clone()),
             ("limit", Some(self.limit.to_string())),
@@ -192,10 +203,14 @@ impl Search {
     async fn body(&self) -> Result<CompositeQuery, CliError> {
         let text = |text: &String| TermRequest { text: Some(text.clone()), ..TermRequest::default() };
         let like = |like: &ImageName| TermRequest { id: Some(like.id.to_string()), ..TermRequest::default() };
-        let image = self.image().await?.map(|bytes| STANDARD.encode(bytes));
+        let image = self.image().await?.map(|bytes| Base64Bytes(Some(bytes)));
         let image = image.map(|image| TermRequest { image: Some(image), ..TermRequest::default() });
+        let mut images: Vec<TermRequest> = image.into_iter().chain(self.like.iter().map(like)).collect();
+        if let Some(first) = images.first_mut() {
+            first.region = self.region;
+        }
         Ok(CompositeQuery {
-            positive: self.text.iter().map(text).chain(self.like.iter().map(like)).chain(image).collect(),
+            positive: self.text.iter().map(text).chain(images).collect(),
             negative: self.not.iter().map(text).chain(self.not_like.iter().map(like)).collect(),
             filter: self.filter.body(),
             limit: self.limit,

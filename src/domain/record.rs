@@ -61,7 +61,7 @@ pub struct Payload {
     /// The version of the payload: [`PAYLOAD_VERSION`] when the record was created; 0 if glimpse 0.1 created it.
     #[serde(default)]
     pub version: u32,
-    /// The signature of the pixels, by which copies of a photograph are recognised; `None` if the image shows too little
+    /// The signature of the pixels, by which copies of an image are recognised; `None` if the image shows too little
     /// detail, or if an earlier version created the record.
     #[serde(default, deserialize_with = "Signature::read_known", skip_serializing_if = "Option::is_none")]
     pub hashes: Option<Signature>,

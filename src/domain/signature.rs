@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// The number of rows and of columns of a signature.
 pub const SIGNATURE_SIDE: usize = 28;
 
-/// The signatures of two images are compared if the cosine of their vectors is at least this: copies of a photograph have
+/// The signatures of two images are compared if the cosine of their vectors is at least this: copies of an image have
 /// similar vectors.
 pub const MIN_COPY_COSINE: f32 = 0.5;
 

@@ -10,6 +10,7 @@ mod stream;
 mod thumbnail_cache;
 mod thumbnails;
 
+use bytes::Bytes;
 use futures::future::join_all;
 
 use crate::domain::{
@@ -123,6 +124,14 @@ impl Images {
     /// Fails if the object cannot be read or is not an image, or if too many originals are being sent.
     pub async fn original(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
         self.originals.open(record).await
+    }
+
+    /// Returns the current bytes of an indexed image; `None` if there are more than `limit`.
+    ///
+    /// # Errors
+    /// Fails if the object cannot be read.
+    pub async fn read(&self, record: &ImageRecord, limit: u64) -> Result<Option<Bytes>, ImagesError> {
+        self.originals.read(record, limit).await
     }
 
     /// Removes the record of one image from every store.

@@ -90,6 +90,11 @@ impl Originals {
         Ok(Original { format, etag, size_bytes, content: Content::Streamed(Box::new(reader)), permit })
     }
 
+    /// Returns the bytes of an object, decompressed, or `None` if there are more than `limit`. The caller bounds the memory.
+    pub(super) async fn read(&self, record: &ImageRecord, limit: u64) -> Result<Option<Bytes>, ImagesError> {
+        self.objects.fetch(&record.uri, limit).await
+    }
+
     /// Reads an object that must be decompressed.
     async fn read_decompressed(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
         let mut permit = self.acquire_permit(self.limits.max_bytes).await?;

@@ -27,12 +27,13 @@ pub use error::ImageError;
 pub use facts::complete::is_complete;
 pub use facts::header::{Header, read_header, validate_image};
 pub use facts::sniff::{has_known_format, is_html, sniff};
+pub use prepare::region::{InvalidRegion, Region, prepare_region, region_size};
 pub use prepare::thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
 pub use prepare::upright::{UprightImage, decode_upright};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
 
 pub use settings::{ImagingSettings, SIDES};
-pub use signature::{is_same_photograph, signature};
+pub use signature::{is_copy, signature};
 
 /// The limits that are checked before a decoder may allocate memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -96,6 +96,20 @@ impl ByteBudget {
         BudgetPermit { permit: self.permits.clone().acquire_many_owned(blocks).await.ok(), beyond: None }
     }
 
+    /// Waits until `permit` can be increased to `bytes`, at most to the whole budget, and increases it.
+    pub async fn grow(&self, permit: &mut BudgetPermit, bytes: u64) {
+        let held = permit.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let held = u32::try_from(held).unwrap_or(u32::MAX);
+        let wanted = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX).min(self.whole);
+        // The semaphore is never closed.
+        if let Ok(more) = self.permits.clone().acquire_many_owned(wanted.saturating_sub(held)).await {
+            match &mut permit.permit {
+                Some(permit) => permit.merge(more),
+                None => permit.permit = Some(more),
+            }
+        }
+    }
+
     /// Takes more bytes without waiting. Returns whether there were enough.
     fn try_grow(&self, permit: &mut BudgetPermit, bytes: u64) -> bool {
         let wanted = usize::try_from(bytes.div_ceil(BLOCK)).unwrap_or(usize::MAX);

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::MergedHit;
 use crate::domain::{Embedding, ImageId, MIN_COPY_COSINE};
-use crate::imaging::is_same_photograph;
+use crate::imaging::is_copy;
 
 /// Which images are shown as one hit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ToSchema)]
@@ -17,7 +17,7 @@ pub enum Collapse {
     None,
     /// Images with the same bytes.
     Identical,
-    /// Copies of the same photograph: resized, recompressed, mirrored, or cropped by at most 20 % of each side.
+    /// Copies of the same image: resized, recompressed, mirrored, or cropped by at most 20 % of each side.
     Similar,
 }
 
@@ -66,8 +66,8 @@ pub(super) fn by_content(hits: Vec<MergedHit>) -> Vec<CollapsedHit> {
     groups
 }
 
-/// Groups hits that are copies of the same photograph.
-pub(super) fn by_photograph(hits: Vec<MergedHit>, vectors: &HashMap<ImageId, Embedding>) -> Vec<CollapsedHit> {
+/// Groups hits that are copies of each other.
+pub(super) fn by_copy(hits: Vec<MergedHit>, vectors: &HashMap<ImageId, Embedding>) -> Vec<CollapsedHit> {
     let mut groups: Vec<CollapsedHit> = Vec::new();
     for next in by_content(hits) {
         match copy_position(&groups, &next.found, vectors) {
@@ -78,7 +78,7 @@ pub(super) fn by_photograph(hits: Vec<MergedHit>, vectors: &HashMap<ImageId, Emb
     groups
 }
 
-/// Returns the position of the group whose image is the same photograph as `found`.
+/// Returns the position of the group whose image is a copy of `found`.
 fn copy_position(groups: &[CollapsedHit], found: &MergedHit, vectors: &HashMap<ImageId, Embedding>) -> Option<usize> {
     let (own, signature) = (vectors.get(&found.hit.id)?, found.hit.payload.hashes.as_ref()?);
     let cosine = |group: &CollapsedHit| Some(vectors.get(&group.found.hit.id)?.cosine(own));
@@ -89,6 +89,6 @@ fn copy_position(groups: &[CollapsedHit], found: &MergedHit, vectors: &HashMap<I
     let mut candidates = near.into_iter().take(MAX_COMPARED).map(|(_, at)| at);
     candidates.find(|at| {
         let other = groups[*at].found.hit.payload.hashes.as_ref();
-        other.is_some_and(|other| is_same_photograph(signature, other))
+        other.is_some_and(|other| is_copy(signature, other))
     })
 }

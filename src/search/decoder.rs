@@ -34,20 +34,25 @@ impl Decoder {
         preprocessing: Preprocessing,
     ) -> Result<PreparedImage, SearchError> {
         let limits = self.limits;
-        let QueryImage { bytes, permit } = image;
-        let size = imaging::prepared_size(&bytes, &limits, &preprocessing, Extras::default())?;
+        let QueryImage { bytes, region, permit, .. } = image;
+        let size = match region {
+            None => imaging::prepared_size(&bytes, &limits, &preprocessing, Extras::default())?,
+            Some(_) => imaging::region_size(&bytes, &limits)?,
+        };
         let memory = self.memory.take(size).await;
         let core = self.cores.clone().acquire_owned().await;
         let prepared = tokio::task::spawn_blocking(move || {
             // A decoder cannot be interrupted: it keeps its permits until it ends, even if the client disconnects.
             let _permits = (core, memory, permit);
-            imaging::prepare(&bytes, &limits, &preprocessing)
+            match region {
+                None => imaging::prepare(&bytes, &limits, &preprocessing).map(|prepared| prepared.image),
+                Some(region) => imaging::prepare_region(&bytes, &limits, &preprocessing, region),
+            }
         });
-        let prepared = prepared.await.map_err(|panic| {
+        Ok(prepared.await.map_err(|panic| {
             tracing::error!(%panic, "the decoder panicked while it read the image of a search");
             SearchError::Panicked
-        })??;
-        Ok(prepared.image)
+        })??)
     }
 }
 
@@ -82,7 +87,7 @@ mod tests {
         assert!(size >= 2000 * 1500 * 3, "{size}");
         // Two images fit, and a part of a third one. There is a core for each image.
         let decoder = Decoder { limits, memory: ByteBudget::new(size * 5 / 2), cores: Arc::new(Semaphore::new(CORES)) };
-        let upload = || QueryImage { bytes: bytes.clone(), permit: None };
+        let upload = || QueryImage { bytes: bytes.clone(), ..QueryImage::default() };
         let mut all = pin!(join_all((0..CORES).map(|_| decoder.prepare(upload(), PREPROCESSING))));
         let mut max_parallel = 0;
         loop {

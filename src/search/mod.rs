@@ -30,8 +30,8 @@ use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;
 pub use query_input::{
-    MAX_CHARACTERS, MAX_HITS, MAX_IMAGES, MAX_PAGE_END, MAX_TERMS, MAX_WEIGHT, QueryImage, QueryInput, SearchOptions,
-    Term, TermInput,
+    MAX_CHARACTERS, MAX_HITS, MAX_IMAGES, MAX_PAGE_END, MAX_TERMS, MAX_WEIGHT, QueryImage, QueryInput, Region,
+    SearchOptions, Term, TermInput,
 };
 use vector::QueryVectors;
 
@@ -49,11 +49,38 @@ pub struct Search {
     uploads: Arc<ByteBudget>,
 }
 
-/// A permit to upload an image. Dropping it releases the permit.
+/// A permit to hold bytes of an upload in memory. Dropping it releases the permit.
 #[derive(Debug)]
-#[must_use = "hold it until the image is no longer needed"]
+#[must_use = "hold it until the images are no longer needed"]
 pub struct UploadPermit {
-    _bytes: BudgetPermit,
+    budget: Arc<ByteBudget>,
+    permit: BudgetPermit,
+    bytes: u64,
+}
+
+impl UploadPermit {
+    /// Increases the permit to `bytes`, before they are kept. An upload of more bytes than the whole budget takes all of
+    /// it.
+    ///
+    /// # Errors
+    /// Returns [`SearchError::Busy`] if other uploads do not release enough within 2 seconds.
+    pub async fn grow(&mut self, bytes: u64) -> Result<(), SearchError> {
+        if bytes > self.bytes {
+            let bytes = bytes.next_multiple_of(MIN_UPLOAD_BYTES);
+            let more = tokio::time::timeout(UPLOAD_TIMEOUT, self.budget.grow(&mut self.permit, bytes)).await;
+            more.map_err(|_| SearchError::Busy)?;
+            self.bytes = bytes;
+        }
+        Ok(())
+    }
+
+    /// Increases the permit by `bytes`.
+    ///
+    /// # Errors
+    /// Fails under the same conditions as [`UploadPermit::grow`].
+    pub async fn add(&mut self, bytes: u64) -> Result<(), SearchError> {
+        self.grow(self.bytes.saturating_add(bytes)).await
+    }
 }
 
 impl std::fmt::Debug for Search {
@@ -133,16 +160,20 @@ impl Search {
         }
     }
 
-    /// Reserves `bytes` for an upload of at most `images` images before its body is read. If the size is unknown, reserves
-    /// their maximum size.
+    /// Returns a permit for an upload before its body is read. It has to grow as the bytes arrive, so a client that sends
+    /// slowly takes only what it has sent.
     ///
     /// # Errors
     /// Returns [`SearchError::Busy`] if no permit becomes free within 2 seconds.
-    pub async fn admit_upload(&self, bytes: Option<u64>, images: u64) -> Result<UploadPermit, SearchError> {
-        let max_bytes = self.max_image_bytes.saturating_mul(images);
-        let share = bytes.map_or(max_bytes, |bytes| bytes.min(max_bytes)).max(MIN_UPLOAD_BYTES);
-        let permit = tokio::time::timeout(UPLOAD_TIMEOUT, self.uploads.take(share)).await;
-        permit.map(|bytes| UploadPermit { _bytes: bytes }).map_err(|_| SearchError::Busy)
+    pub async fn admit_upload(&self) -> Result<UploadPermit, SearchError> {
+        let permit = tokio::time::timeout(UPLOAD_TIMEOUT, self.uploads.take(MIN_UPLOAD_BYTES)).await;
+        let permit = permit.map_err(|_| SearchError::Busy)?;
+        Ok(UploadPermit { budget: self.uploads.clone(), permit, bytes: MIN_UPLOAD_BYTES })
+    }
+
+    /// Returns the bytes that all uploads together may hold.
+    pub fn upload_budget(&self) -> u64 {
+        MAX_UPLOADED_BYTES.max(self.max_image_bytes)
     }
 
     /// Returns the nearest images to a query. Each store is asked for the space of its collection while the query is

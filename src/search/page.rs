@@ -78,7 +78,7 @@ impl Search {
             Collapse::Similar => {
                 let ids: Vec<ImageId> = hits.iter().map(|found| found.hit.id).collect();
                 let vectors = Self::vectors_of(stores, collection, &ids).await;
-                let groups = tokio::task::spawn_blocking(move || collapse::by_photograph(hits, &vectors)).await;
+                let groups = tokio::task::spawn_blocking(move || collapse::by_copy(hits, &vectors)).await;
                 groups.map_err(|panic| {
                     tracing::error!(%panic, "comparing the hits of a search panicked");
                     SearchError::Panicked

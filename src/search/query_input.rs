@@ -6,7 +6,8 @@ use bytes::Bytes;
 
 use super::{Collapse, SearchError, UploadPermit};
 use crate::calibration::QueryKind;
-use crate::domain::Filter;
+use crate::domain::{Filter, ImageRecord};
+pub use crate::imaging::Region;
 
 /// What to search for: images that are similar to the terms with a positive weight, and not to the others.
 #[derive(Debug, Default)]
@@ -37,11 +38,15 @@ pub enum TermInput {
     Like(String),
 }
 
-/// An uploaded image.
-#[derive(Debug)]
+/// An uploaded image, or a part of an indexed image.
+#[derive(Debug, Default)]
 pub struct QueryImage {
     /// The bytes of the file.
     pub bytes: Bytes,
+    /// The part of the image to search for; `None` for all of it.
+    pub region: Option<Region>,
+    /// The record of the indexed image. It is left out of the hits.
+    pub record: Option<ImageRecord>,
     /// The permit to hold the bytes in memory. Images of one request share it.
     pub permit: Option<Arc<UploadPermit>>,
 }
@@ -122,10 +127,7 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
         return invalid("positive", "is empty: a query needs at least one term to search for".to_owned());
     }
     if terms.len() > MAX_TERMS {
-        return invalid(
-            "positive",
-            format!("and `negative` must have at most {MAX_TERMS} terms together, not {}", terms.len()),
-        );
+        return invalid("positive", format!("and `negative` must have at most {MAX_TERMS} terms together"));
     }
     let images = terms.iter().filter(|term| matches!(term.input, TermInput::Image(_))).count();
     if images > MAX_IMAGES {

@@ -58,7 +58,10 @@ impl Search {
             weights.push(weight * factor);
             parts.push(match input {
                 TermInput::Text(text) => Part::Text(text),
-                TermInput::Image(image) => Part::Image(self.prepare(image).await?),
+                TermInput::Image(mut image) => {
+                    likes.extend(image.record.take().map(|record| (record, weight)));
+                    Part::Image(self.prepare(image).await?)
+                }
                 TermInput::Like(id) => {
                     let record = self.find_image(collection, &id).await?;
                     let vector = record.embedding.clone();

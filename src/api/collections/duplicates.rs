@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct DuplicatesParams {
-    /// What is the same: `identical` (the bytes) or `similar` (the photograph).
+    /// What is the same: `identical` (the bytes) or `similar` (the image).
     #[param(value_type = Option<DuplicateKind>, default = "identical")]
     kind: Option<String>,
     /// The store to search; the first store that has the collection by default.

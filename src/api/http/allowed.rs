@@ -4,6 +4,7 @@ use axum::http::StatusCode;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::bounded_json::outline;
 use super::error::ApiError;
 use crate::domain::nearest;
 
@@ -22,7 +23,7 @@ pub(super) fn check_parameter(name: &str, text: &str, schema: &Value) -> Result<
 
 /// 422 for a body that its type refused with `error`. The schema of the type shows which field is wrong.
 pub(super) fn wrong_body(schema: &Value, body: &[u8], error: &serde_json::Error) -> ApiError {
-    let Ok(body) = serde_json::from_slice(body) else { return ApiError::malformed("the body is not valid JSON") };
+    let Ok(body) = outline(body) else { return ApiError::malformed("the body is not valid JSON") };
     invalid_body(problem(schema, &body, "").unwrap_or_else(|| match error.to_string().split('`').nth(1) {
         // The schema does not show this: a parsed object has each field once.
         Some(name) if error.to_string().starts_with("duplicate") => {

@@ -1,7 +1,7 @@
 //! Extractors whose errors have the error body of this API.
 
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
@@ -23,8 +23,21 @@ pub(in crate::api) struct BodyLimit(pub(in crate::api) usize);
 /// if the connection is closed earlier.
 pub(in crate::api) const MAX_DISCARDED_BYTES: usize = 8 * MAX_JSON_BYTES;
 
-/// Reads the whole body of a request. Fails if it is larger than `limit` bytes.
-async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+/// Memory for a body.
+pub(in crate::api) trait Memory: Send {
+    /// Reserves memory for a body of `bytes` bytes, in place of what was reserved before.
+    fn reserve(&mut self, bytes: usize) -> impl Future<Output = Result<(), ApiError>> + Send;
+}
+
+/// Memory for bodies that are small.
+impl Memory for () {
+    async fn reserve(&mut self, _: usize) -> Result<(), ApiError> {
+        Ok(())
+    }
+}
+
+/// Reads the whole body of a request into `memory`. Fails if it is larger than `limit` bytes.
+async fn read(body: Body, limit: usize, memory: &mut impl Memory) -> Result<Bytes, ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = BytesMut::new();
     let mut size = 0;
@@ -32,6 +45,7 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
         let chunk = chunk.map_err(|_| incomplete_body())?;
         size += chunk.len();
         if size <= limit {
+            memory.reserve(size).await?;
             bytes.extend_from_slice(&chunk);
         } else if size > limit + MAX_DISCARDED_BYTES {
             break;
@@ -56,13 +70,21 @@ pub(in crate::api) async fn read_body(request: Request) -> Result<(HeaderMap, By
     let (mut parts, body) = request.into_parts();
     let limit = Extension::<BodyLimit>::from_request_parts(&mut parts, &()).await;
     let limit = limit.map_or(MAX_JSON_BYTES, |Extension(BodyLimit(limit))| limit);
-    Ok((parts.headers, read(body, limit).await?))
+    Ok((parts.headers, read(body, limit, &mut ()).await?))
 }
 
-/// Reads the body of a request of at most `limit` bytes. Returns the headers and the body.
-pub(in crate::api) async fn read_up_to(request: Request, limit: usize) -> Result<(HeaderMap, Bytes), ApiError> {
+/// Reads the body of a request of at most `limit` bytes into `memory`. Returns the headers and the body.
+pub(in crate::api) async fn read_up_to(
+    request: Request,
+    limit: usize,
+    memory: &mut impl Memory,
+) -> Result<(HeaderMap, Bytes), ApiError> {
     let (parts, body) = request.into_parts();
-    Ok((parts.headers, read(body, limit).await?))
+    // Without reading what would be discarded, so that it does not take part of the budget first.
+    if body.size_hint().lower() > limit.saturating_add(MAX_DISCARDED_BYTES) as u64 {
+        return Err(body_too_large(limit));
+    }
+    Ok((parts.headers, read(body, limit, memory).await?))
 }
 
 /// Whether a request has a JSON body.

@@ -1,6 +1,7 @@
 //! What every route uses: extractors, errors, and the middleware that is not about authentication.
 
 pub(in crate::api) mod allowed;
+pub(in crate::api) mod bounded_json;
 pub(in crate::api) mod caching;
 pub(in crate::api) mod cors;
 pub(in crate::api) mod disposition;

@@ -3,38 +3,44 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
+use super::base64_bytes::Base64Bytes;
 use super::params::{default_limit, filter, parse_collapse};
+use super::region::{RegionRequest, read_part};
 use crate::api::Defaults;
-use crate::api::http::ApiError;
+use crate::api::http::bounded_json::{first_objects, object, optional_object};
+use crate::api::http::whole_number::whole_number;
+use crate::api::http::{ApiError, MAX_JSON_BYTES};
 use crate::domain::ImageFormat;
-use crate::search::{Collapse, MAX_IMAGES, QueryImage, QueryInput, SearchOptions, Term, TermInput, UploadPermit};
+use crate::images::Images;
+use crate::search::{
+    Collapse, MAX_IMAGES, MAX_TERMS, QueryImage, QueryInput, Region, SearchOptions, Term, TermInput, UploadPermit,
+};
 
 /// A search by several texts and images. `positive` and `negative` have at most 16 terms and 8 uploaded images together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompositeQuery {
     /// What the results are similar to.
+    #[serde(deserialize_with = "first_terms")]
     #[schema(inline, min_items = 1, max_items = 16)]
     pub positive: Vec<TermRequest>,
     /// What the results are not similar to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "first_terms", skip_serializing_if = "Vec::is_empty")]
     #[schema(inline, max_items = 15)]
     pub negative: Vec<TermRequest>,
     /// Conditions that a result must all meet.
-    #[serde(default, skip_serializing_if = "FilterRequest::is_empty")]
+    #[serde(default, deserialize_with = "object", skip_serializing_if = "FilterRequest::is_empty")]
     #[schema(inline)]
     pub filter: FilterRequest,
     /// Number of results, 1 to 100.
-    #[serde(default = "default_limit")]
+    #[serde(default = "default_limit", deserialize_with = "whole_number")]
     #[schema(default = 10, minimum = 1, maximum = 100)]
     pub limit: usize,
     /// Number of results to skip; `offset` + `limit` is at most 10,000.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "whole_number")]
     #[schema(default = 0, maximum = 9999)]
     pub offset: usize,
     /// The store to search, or `all`; the first configured store by default.
@@ -72,8 +78,12 @@ pub struct TermRequest {
     pub id: Option<String>,
     /// An image (JPEG, PNG, WebP or GIF, at most `IMAGE_MAX_SIZE_MB`) in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(content_encoding = "base64")]
-    pub image: Option<String>,
+    #[schema(value_type = Option<String>, content_encoding = "base64")]
+    pub image: Option<Base64Bytes>,
+    /// The part of the image to search for; all of it by default.
+    #[serde(default, deserialize_with = "optional_object", skip_serializing_if = "Option::is_none")]
+    #[schema(inline)]
+    pub region: Option<RegionRequest>,
     /// How much the term counts, above 0, at most 10.
     #[serde(default = "default_weight")]
     #[schema(default = 1, exclusive_minimum = 0, maximum = 10)]
@@ -117,7 +127,7 @@ impl FilterRequest {
 
 impl Default for TermRequest {
     fn default() -> Self {
-        Self { text: None, id: None, image: None, weight: default_weight() }
+        Self { text: None, id: None, image: None, region: None, weight: default_weight() }
     }
 }
 
@@ -125,20 +135,32 @@ fn default_weight() -> f32 {
     1.0
 }
 
-/// Returns the maximum size of the body, for images of at most `max_image_bytes`.
-pub(super) fn max_body_bytes(max_image_bytes: usize) -> usize {
+/// Reads terms. One more than the maximum is read, so that a longer list is refused.
+fn first_terms<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<TermRequest>, D::Error> {
+    first_objects::<{ MAX_TERMS + 1 }, TermRequest, D>(json)
+}
+
+/// Returns the maximum size of the body, for images of at most `max_image_bytes`: that of 8 images, but not more than the
+/// uploads together may hold, unless one image needs more.
+pub(super) fn max_body_bytes(max_image_bytes: usize, upload_budget: u64) -> usize {
     // Base64 has four characters for three bytes.
-    max_image_bytes.saturating_mul(MAX_IMAGES).saturating_mul(4) / 3 + crate::api::http::MAX_JSON_BYTES
+    let base64 = |images: usize| max_image_bytes.saturating_mul(images).div_ceil(3).saturating_mul(4);
+    let budget = usize::try_from(upload_budget).unwrap_or(usize::MAX);
+    base64(MAX_IMAGES).min(budget).max(base64(1)).saturating_add(MAX_JSON_BYTES)
 }
 
 impl CompositeQuery {
-    /// Converts the body. The images share the permit.
-    pub(super) fn into_query(
+    /// Converts the body, and reads indexed images whose parts are searched for. The images share the permit.
+    pub(super) async fn into_query(
         self,
-        permit: UploadPermit,
+        mut permit: UploadPermit,
+        images: &Images,
         defaults: &Defaults,
     ) -> Result<(QueryInput, SearchOptions), ApiError> {
-        let permit = Arc::new(permit);
+        if self.positive.is_empty() {
+            return Err(ApiError::invalid("positive", "is empty: a query needs at least one term to search for"));
+        }
+        let collection = self.collection.unwrap_or_else(|| defaults.collection.to_string());
         let mut terms = Vec::new();
         for (field, sign, requests) in [("positive", 1.0, self.positive), ("negative", -1.0, self.negative)] {
             for (number, term) in requests.into_iter().enumerate() {
@@ -147,16 +169,32 @@ impl CompositeQuery {
                 if term.weight.is_nan() || term.weight <= 0.0 {
                     return Err(wrong(&format!(".weight must be a number above 0, at most 10, not {}", term.weight)));
                 }
+                let region = term.region.map(|RegionRequest { x, y, width, height }| Region::new(x, y, width, height));
+                let region = region.transpose().map_err(|error| wrong(&format!(".region {error}")))?;
                 let input = match (term.text, term.id, term.image) {
+                    (Some(_), None, None) if region.is_some() => {
+                        return Err(wrong(".region needs an image, not a text"));
+                    }
                     (Some(text), None, None) => TermInput::Text(text),
-                    (None, Some(id), None) => TermInput::Like(id),
+                    (None, Some(id), None) => match region {
+                        None => TermInput::Like(id),
+                        Some(region) => {
+                            TermInput::Image(read_part(images, &collection, &id, region, &mut permit).await?)
+                        }
+                    },
                     (None, None, Some(image)) => {
-                        let bytes = STANDARD.decode(image).map_err(|_| wrong(".image is not valid base64"))?;
-                        TermInput::Image(QueryImage { bytes: bytes.into(), permit: Some(permit.clone()) })
+                        let bytes = image.0.ok_or_else(|| wrong(".image is not valid base64"))?;
+                        TermInput::Image(QueryImage { bytes, region, ..QueryImage::default() })
                     }
                     _ => return Err(wrong(" must have exactly one of `text`, `id` and `image`")),
                 };
                 terms.push(Term { input, weight: sign * term.weight, field });
+            }
+        }
+        let permit = Arc::new(permit);
+        for term in &mut terms {
+            if let TermInput::Image(image) = &mut term.input {
+                image.permit = Some(permit.clone());
             }
         }
         let FilterRequest { format, s3_prefix, min_width, min_height, indexed_after, meta } = self.filter;
@@ -164,7 +202,7 @@ impl CompositeQuery {
             limit: self.limit,
             offset: self.offset,
             provider: self.provider,
-            collection: self.collection.unwrap_or_else(|| defaults.collection.to_string()),
+            collection,
             filter: filter(format.as_deref(), s3_prefix, min_width, min_height, indexed_after.as_deref(), meta)?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,

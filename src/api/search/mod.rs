@@ -1,29 +1,35 @@
 //! `/search/images`.
 
+mod base64_bytes;
 mod composite;
 mod error;
 mod params;
+mod region;
 mod reply;
 mod upload_form;
 
 use std::sync::Arc;
 
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::header;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::http::extract::Memory;
 use super::http::{ApiError, ErrorReply, Query, is_json, parse_described, read_up_to};
 use super::{AppState, Defaults};
-use crate::search::{MAX_IMAGES, QueryImage, QueryInput, Search};
+use crate::images::Images;
+use crate::search::{QueryImage, QueryInput, Search, UploadPermit};
 
 use params::{Pairs, SearchParams};
+use region::read_part;
 use reply::SearchInput;
 use upload_form::ImageForm;
 
+pub use base64_bytes::Base64Bytes;
 pub use composite::{CompositeQuery, FilterRequest, TermRequest};
+pub use region::RegionRequest;
 pub use reply::{DuplicateReply, ResultReply, SearchReply, TookReply};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -50,13 +56,24 @@ struct ImageQuery {
         (status = 503, body = ErrorReply)))]
 async fn search_by_text(
     State(search): State<Search>,
+    State(images): State<Images>,
     State(defaults): State<Defaults>,
     Query(params): Query<SearchParams>,
     Query(pairs): Query<Pairs>,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
-    let query = QueryInput::new(params.q.clone(), None, params.like.clone());
     let input = SearchInput { query: params.q.clone(), file: None, like: params.like.clone() };
+    let region = params.region()?;
     let options = params.into_options(&pairs, &defaults)?;
+    let query = match (&input.like, region) {
+        (like, None) => QueryInput::new(input.query.clone(), None, like.clone()),
+        (None, Some(_)) => return Err(ApiError::invalid("region", "is a part of an image, so it needs `like`")),
+        (Some(id), Some(region)) => {
+            let mut permit = search.admit_upload().await?;
+            let part = read_part(&images, &options.collection, id, region, &mut permit).await?;
+            let part = QueryImage { permit: Some(Arc::new(permit)), ..part };
+            QueryInput::new(input.query.clone(), Some(part), None)
+        }
+    };
     let answer = search.search(query, options).await?;
     Ok(axum::Json(SearchReply::new(answer, input)))
 }
@@ -72,25 +89,26 @@ async fn search_by_text(
         (status = 503, body = ErrorReply)))]
 async fn search_by_image(
     State(search): State<Search>,
+    State(images): State<Images>,
     State(defaults): State<Defaults>,
     Query(params): Query<SearchParams>,
     Query(pairs): Query<Pairs>,
     request: Request,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
-    // Before the body is read, so that waiting uploads use no memory.
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if is_json(request.headers()) {
         if let Some((name, _)) = pairs.first() {
             return Err(ApiError::invalid(name, "must be in the JSON body, and not in the query string"));
         }
-        return search_by_terms(&search, &defaults, length, request).await;
+        return search_by_terms(&search, &images, &defaults, request).await;
     }
     upload_form::check_content_type(request.headers())?;
-    let permit = search.admit_upload(length, 1).await?;
+    let region = params.region()?;
+    // Before the body is read, so that waiting uploads use no memory.
+    let mut permit = search.admit_upload().await?;
     let ImageForm { image, file_name, text } =
-        upload_form::read(request, defaults.max_image_bytes, params.q.is_some()).await?;
+        upload_form::read(request, defaults.max_image_bytes, params.q.is_some(), &mut permit).await?;
     let text = text.or_else(|| params.q.clone());
-    let image = QueryImage { bytes: image, permit: Some(Arc::new(permit)) };
+    let image = QueryImage { bytes: image, region, record: None, permit: Some(Arc::new(permit)) };
     let query = QueryInput::new(text.clone(), Some(image), params.like.clone());
     let input = SearchInput { query: text, file: file_name, like: params.like.clone() };
     let options = params.into_options(&pairs, &defaults)?;
@@ -98,20 +116,26 @@ async fn search_by_image(
     Ok(axum::Json(SearchReply::new(answer, input)))
 }
 
-/// Searches with a JSON body of `length` bytes.
+impl Memory for UploadPermit {
+    async fn reserve(&mut self, bytes: usize) -> Result<(), ApiError> {
+        // The body and its decoded images are in memory at the same time.
+        Ok(self.grow((bytes as u64).saturating_mul(7) / 4).await?)
+    }
+}
+
+/// Searches with a JSON body.
 async fn search_by_terms(
     search: &Search,
+    images: &Images,
     defaults: &Defaults,
-    length: Option<u64>,
     request: Request,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
-    // The body and its decoded images are in memory at the same time.
-    let bytes = length.map(|length| length.saturating_mul(7) / 4);
-    let permit = search.admit_upload(bytes, MAX_IMAGES as u64).await?;
-    let (headers, body) = read_up_to(request, composite::max_body_bytes(defaults.max_image_bytes)).await?;
+    let mut permit = search.admit_upload().await?;
+    let limit = composite::max_body_bytes(defaults.max_image_bytes, search.upload_budget());
+    let (headers, body) = read_up_to(request, limit, &mut permit).await?;
     let query: CompositeQuery = parse_described(&headers, &body)?;
     drop(body);
-    let (query, options) = query.into_query(permit, defaults)?;
+    let (query, options) = query.into_query(permit, images, defaults).await?;
     let answer = search.search(query, options).await?;
     Ok(axum::Json(SearchReply::new(answer, SearchInput { query: None, file: None, like: None })))
 }

@@ -9,7 +9,7 @@ use crate::api::Defaults;
 use crate::api::http::ApiError;
 use crate::api::http::parameters::META_PREFIX;
 use crate::domain::{Filter, ImageFormat, Timestamp};
-use crate::search::{Collapse, SearchOptions};
+use crate::search::{Collapse, Region, SearchOptions};
 
 /// The query parameters of a search. In addition, `meta.KEY=value` finds only images with that metadata.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -21,13 +21,16 @@ pub(super) struct SearchParams {
     /// Id of an image of the collection; finds other images that are similar to it.
     #[param(format = Uuid)]
     pub(super) like: Option<String>,
+    /// A part of the uploaded image, or else of the image `like`: `x,y,width,height`, each 0 to 1 of the upright image.
+    #[param(example = "0.25,0,0.5,1", pattern = "^[^,]+(,[^,]+){3}$")]
+    region: Option<String>,
     /// Only results with at least this score, -1 to 1.
     #[param(minimum = -1, maximum = 1)]
     min_score: Option<f32>,
     /// Only results with at least this relevance, 0 to 1; 0.5 and more is relevant.
     #[param(minimum = 0, maximum = 1)]
     min_relevance: Option<f32>,
-    /// Which images are one result: `identical` (the same bytes), `similar` (copies of the same photograph), or `none`. The
+    /// Which images are one result: `identical` (the same bytes), `similar` (copies of the same image), or `none`. The
     /// others are the `duplicates` of the result. `limit` and `offset` count results; a page can be shorter than `limit` if
     /// the first 10,000 images have fewer results (`similar`: the first 400; `offset` + `limit` is then at most 200).
     #[param(value_type = Option<Collapse>, default = "none")]
@@ -70,6 +73,15 @@ pub(super) fn default_limit() -> usize {
 pub(super) type Pairs = Vec<(String, String)>;
 
 impl SearchParams {
+    /// Returns the part of the image to search for.
+    pub(super) fn region(&self) -> Result<Option<Region>, ApiError> {
+        let parse = |text: &String| {
+            text.parse()
+                .map_err(|error| ApiError::invalid("region", format!("{error}, as `x,y,width,height`, not `{text}`")))
+        };
+        self.region.as_ref().map(parse).transpose()
+    }
+
     /// Returns the options of the search. `pairs` are all parameters of the query string.
     pub(super) fn into_options(self, pairs: &Pairs, defaults: &Defaults) -> Result<SearchOptions, ApiError> {
         let meta: BTreeMap<String, String> = pairs

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::api::http::ApiError;
 use crate::api::http::allowed::{invalid_body, unknown_name};
+use crate::search::UploadPermit;
 
 /// The connection is closed if a field is larger than this many times its limit.
 const DISCARD_FACTOR: usize = 8;
@@ -33,7 +34,12 @@ pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
 
 /// Reads a form with an image of at most `max_image_bytes`. `has_text` says whether the query string has the text, so
 /// that the form must not have it too.
-pub(super) async fn read(request: Request, max_image_bytes: usize, has_text: bool) -> Result<ImageForm, ApiError> {
+pub(super) async fn read(
+    request: Request,
+    max_image_bytes: usize,
+    has_text: bool,
+    permit: &mut UploadPermit,
+) -> Result<ImageForm, ApiError> {
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|_| ApiError::malformed("the content type has no `boundary`; send a form as multipart/form-data"))?;
@@ -46,14 +52,15 @@ pub(super) async fn read(request: Request, max_image_bytes: usize, has_text: boo
             }
             Some("file") => {
                 file_name = field.file_name().map(str::to_owned);
-                image = Some(read_field(field, max_image_bytes).await?.ok_or_else(|| file_too_large(max_image_bytes))?);
+                let file = read_field(field, max_image_bytes, permit).await?;
+                image = Some(file.ok_or_else(|| file_too_large(max_image_bytes))?);
             }
             Some("q") if has_text => {
                 let message = "is given more than once; send it either in the form or in the query string";
                 return Err(ApiError::invalid("q", message));
             }
             Some("q") => {
-                text = read_text(field).await?;
+                text = read_text(field, permit).await?;
                 has_text = text.is_some();
             }
             other => {
@@ -67,8 +74,8 @@ pub(super) async fn read(request: Request, max_image_bytes: usize, has_text: boo
 }
 
 /// Reads the field `q`. A blank text is the same as no text.
-async fn read_text(field: Field<'_>) -> Result<Option<String>, ApiError> {
-    let bytes = read_field(field, MAX_TEXT_BYTES).await?.ok_or_else(|| {
+async fn read_text(field: Field<'_>, permit: &mut UploadPermit) -> Result<Option<String>, ApiError> {
+    let bytes = read_field(field, MAX_TEXT_BYTES, permit).await?.ok_or_else(|| {
         let message = format!("the field `q` is too large; at most {MAX_TEXT_BYTES} bytes are allowed");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     })?;
@@ -79,12 +86,13 @@ async fn read_text(field: Field<'_>) -> Result<Option<String>, ApiError> {
 /// Reads a field of at most `limit` bytes. Returns `None` if it is larger: then the rest is read and discarded, up to
 /// [`DISCARD_FACTOR`] times the limit, because a client that is still sending does not see the reply if the connection
 /// is closed.
-async fn read_field(mut field: Field<'_>, limit: usize) -> Result<Option<Bytes>, ApiError> {
+async fn read_field(mut field: Field<'_>, limit: usize, permit: &mut UploadPermit) -> Result<Option<Bytes>, ApiError> {
     let mut bytes = BytesMut::new();
     let mut size = 0;
     while let Some(chunk) = field.chunk().await.map_err(|error| malformed_form(&error))? {
         size += chunk.len();
         if size <= limit {
+            permit.grow(size as u64).await?;
             bytes.extend_from_slice(&chunk);
         } else if size > limit.saturating_mul(DISCARD_FACTOR) {
             break;

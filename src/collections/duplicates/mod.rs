@@ -1,4 +1,4 @@
-//! Finds images that a collection has several times: objects with the same bytes, or copies of the same photograph.
+//! Finds images that a collection has several times: objects with the same bytes, or copies of the same image.
 
 mod facts;
 mod groups;
@@ -24,7 +24,7 @@ pub enum DuplicateKind {
     /// The bytes.
     #[default]
     Identical,
-    /// The photograph: one image is a resized, recompressed or mirrored copy of the other, or is cropped by at most 20 % of
+    /// The image: one file is a resized, recompressed or mirrored copy of the other, or is cropped by at most 20 % of
     /// each side. Identical images are included.
     Similar,
 }

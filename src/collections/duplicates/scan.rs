@@ -11,7 +11,7 @@ use super::groups::read_group;
 use super::sets::Sets;
 use super::{DuplicateGroup, DuplicateKind};
 use crate::domain::{CollectionName, FailureKind, MIN_COPY_COSINE};
-use crate::imaging::is_same_photograph;
+use crate::imaging::is_copy;
 use crate::index::{ImageIndex, IndexError, NearPairs};
 use crate::jobs::error::JobsError;
 use crate::resilience::cores;
@@ -49,7 +49,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Joins the images that are identical or the same photograph.
+    /// Joins the images that are identical or copies of each other.
     async fn similar(&self, facts: &Arc<Facts>, by_content: &[u32]) -> Result<Sets, IndexError> {
         let mut sets = Sets::new(facts.ids.len());
         // Of identical images, only the first is compared: the nearest images of the others would be their copies.
@@ -72,7 +72,7 @@ impl Scan<'_> {
             let compare = move || {
                 let positions = pairs.iter().filter_map(|(a, b)| Some((facts.position(*a)?, facts.position(*b)?)));
                 let same = positions.filter(|(a, b)| match (facts.signature(*a), facts.signature(*b)) {
-                    (Some(a), Some(b)) => is_same_photograph(a, b),
+                    (Some(a), Some(b)) => is_copy(a, b),
                     _ => false,
                 });
                 same.collect::<Vec<_>>()

@@ -1,6 +1,7 @@
 //! Converts the bytes of a file to the input of the model.
 
 pub(crate) mod decoded_image;
+pub(crate) mod region;
 pub(crate) mod thumbnail;
 pub(crate) mod upright;
 

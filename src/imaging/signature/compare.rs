@@ -4,7 +4,7 @@
 use super::grid::{Grid, Overlap};
 use crate::domain::{SIGNATURE_SIDE as SIDE, Signature};
 
-/// The minimum correlation of two signatures of the same photograph. Different photographs rarely reach 0.45.
+/// The minimum correlation of the signatures of two copies. Different images rarely reach 0.45.
 const MIN_CORRELATION: f32 = 0.5;
 /// Places with less than this correlation are not the beginning of a search.
 const MIN_ROUGH_CORRELATION: f32 = 0.2;
@@ -15,7 +15,7 @@ const MIN_SIZE: usize = SIDE * 4 / 5;
 const MIN_OVERLAP: f32 = 0.8;
 /// The distance of the sizes and places that are tried first, in cells.
 const ROUGH_STEP: usize = 2;
-/// The common part is divided into this many blocks per side. In a second photograph of the same scene, some blocks
+/// The common part is divided into this many blocks per side. In another image of the same scene, some blocks
 /// differ although the whole correlates.
 const BLOCKS: usize = 4;
 /// Blocks with less than this correlation differ.
@@ -23,9 +23,9 @@ const MIN_BLOCK_CORRELATION: f32 = 0.2;
 /// A text or a logo that was added covers at most this many blocks.
 const MAX_DIFFERENT_BLOCKS: usize = 2;
 
-/// Whether two images are the same photograph, except that one was resized, recompressed, mirrored, or cropped by at most
-/// 20 % of each side. Two photographs of the same scene are not.
-pub fn is_same_photograph(a: &Signature, b: &Signature) -> bool {
+/// Whether one image is a copy of the other that was resized, recompressed, mirrored, or cropped by at most
+/// 20 % of each side. Two images of the same scene are not copies.
+pub fn is_copy(a: &Signature, b: &Signature) -> bool {
     let (a, b) = (Grid::new(a), Grid::new(b));
     let mirrored = b.mirrored();
     [(&a, &b), (&b, &a), (&a, &mirrored), (&mirrored, &a)].into_iter().any(|(whole, part)| {

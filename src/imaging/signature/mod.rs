@@ -1,5 +1,5 @@
-//! The signature of an image, and whether two signatures are of the same photograph. The measurements are in
-//! `zarf/adr/0017-same-photograph.md`.
+//! The signature of an image, and whether two signatures are of the same image. The measurements are in
+//! `zarf/adr/0017-copies-of-an-image.md`.
 
 mod compare;
 mod grid;
@@ -7,7 +7,7 @@ mod grid;
 use crate::domain::{SIGNATURE_SIDE, Signature};
 use crate::imaging::PreparedImage;
 
-pub use compare::is_same_photograph;
+pub use compare::is_copy;
 
 /// A cell is compared with the mean of the square that reaches this many cells to each side.
 const RADIUS: usize = 3;

@@ -11,7 +11,7 @@ use crate::index::NearPairs;
 /// one core, and the other vectors are read from memory once for each block.
 const BLOCK: usize = 128;
 /// The other vectors that are compared at the same time.
-const TILE: usize = 32;
+const TILE: usize = 40;
 
 /// The vectors of one moment.
 #[derive(Debug)]

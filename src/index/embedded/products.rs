@@ -10,7 +10,7 @@ const LANES: usize = 8;
 #[cfg(target_arch = "x86_64")]
 const ROWS: usize = 2;
 #[cfg(target_arch = "x86_64")]
-const COLUMNS: usize = 4;
+const COLUMNS: usize = 5;
 
 /// Sets `out[r * columns.len() + c]` to the dot product of `rows[r]` and `columns[c]`. All vectors have the same length,
 /// which is a multiple of 8.
@@ -57,19 +57,18 @@ fn products_avx2(rows: &[&[f32]], columns: &[&[f32]], out: &mut [f32]) {
 fn dots(rows: [&[f32]; ROWS], columns: [&[f32]; COLUMNS]) -> [[f32; COLUMNS]; ROWS] {
     use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_loadu_ps, _mm256_setzero_ps, _mm256_storeu_ps};
 
-    let count = rows[0].len() / LANES;
-    let rows = rows.map(|row| &row.as_chunks::<LANES>().0[..count]);
-    let columns = columns.map(|column| &column.as_chunks::<LANES>().0[..count]);
+    let rows = rows.map(|row| row.as_chunks::<LANES>().0);
+    let columns = columns.map(|column| column.as_chunks::<LANES>().0);
+    let count = rows[0].len();
+    // With this, the compiler removes the checks in the loop.
+    assert!(rows.iter().chain(&columns).all(|vector| vector.len() == count), "vectors of different lengths");
+    // SAFETY: the pointer is to an array of eight numbers.
+    let load = |numbers: &[f32; LANES]| unsafe { _mm256_loadu_ps(numbers.as_ptr()) };
     let mut sums = [[_mm256_setzero_ps(); COLUMNS]; ROWS];
     for at in 0..count {
-        // SAFETY: the pointers are to arrays of eight numbers.
-        let (rows, columns) = unsafe {
-            (
-                rows.map(|row| _mm256_loadu_ps(row[at].as_ptr())),
-                columns.map(|column| _mm256_loadu_ps(column[at].as_ptr())),
-            )
-        };
+        let columns = columns.map(|column| load(&column[at]));
         for (sums, row) in sums.iter_mut().zip(rows) {
+            let row = load(&row[at]);
             for (sum, column) in sums.iter_mut().zip(columns) {
                 *sum = _mm256_fmadd_ps(row, column, *sum);
             }

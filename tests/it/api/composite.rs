@@ -2,11 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use image::RgbImage;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::demo::demo_service;
-use crate::support::{TestApp, demo_image, image_id};
+use crate::support::{TestApp, demo_image, encode_png, image_id};
 
 async fn find(app: &TestApp, body: Value) -> Value {
     let (status, reply) = app.post("/search/images", body.clone()).await;
@@ -34,7 +35,7 @@ async fn one_term_is_the_same_search_as_without_json() {
         assert_eq!(json, other);
     };
     let (_, by_text) = app.get("/search/images?q=a+cat&limit=5&min_width=300").await;
-    let body = json!({"positive": [{"text": "a cat"}], "limit": 5, "filter": {"min_width": 300}});
+    let body = json!({"positive": [{"text": "a cat"}], "limit": 5.0, "filter": {"min_width": 300}});
     same(find(&app, body).await, by_text);
     let id = image_id("images/cat.jpg");
     let (_, by_id) = app.get(&format!("/search/images?like={id}")).await;
@@ -93,10 +94,29 @@ async fn a_wrong_body_is_refused_with_the_place_and_what_is_allowed() {
     let nine = vec![json!({"image": "AAAA"}); 9];
     for (body, status, expected) in [
         (json!({}), 422, "positive: is missing"),
-        (json!({"positive": []}), 422, "is missing: search by a text"),
+        (json!({"positive": []}), 422, "positive: is empty: a query needs at least one term"),
         (json!({"negative": [{"text": "a"}], "positive": []}), 422, "at least one term to search for"),
         (json!({"positive": "a"}), 422, "positive: must be a list of objects, not `a`"),
         (json!({"positive": ["a"]}), 422, "positive[0]: must be a JSON object, not `a`"),
+        (json!({"positive": [[]]}), 422, "positive[0]: must be a JSON object, not []"),
+        (json!({"positive": [{"text": "a"}], "filter": []}), 422, "filter: must be a JSON object, not []"),
+        (json!({"positive": vec![json!({"a": []}); 100]}), 422, "positive[0]: the field `a` is not known"),
+        (json!({"positive": [{"id": "x".repeat(10_000)}]}), 404, "xxx…"),
+        (
+            json!({"positive": [{"id": image_id("x"), "region": {"x": 0.5, "y": 0, "width": 0.6, "height": 1}}]}),
+            422,
+            "positive: [0].region must have x, y, width and height from 0 to 1",
+        ),
+        (
+            json!({"positive": [{"id": image_id("x"), "region": [0, 0, 1, 1]}]}),
+            422,
+            "positive[0].region: must be a JSON object",
+        ),
+        (
+            json!({"positive": [{"text": "a", "region": {"x": 0, "y": 0, "width": 1, "height": 1}}]}),
+            422,
+            "[0].region needs an image, not a text",
+        ),
         (json!({"positive": [{}]}), 422, "positive: [0] must have exactly one of `text`, `id` and `image`"),
         (json!({"positive": [{"text": "a", "id": image_id("x")}]}), 422, "exactly one of"),
         (json!({"positive": [{"txt": "a"}]}), 422, "positive[0]: the field `txt` is not known; did you mean `text`?"),
@@ -107,7 +127,7 @@ async fn a_wrong_body_is_refused_with_the_place_and_what_is_allowed() {
         (json!({"positive": [{"image": "AAAA"}]}), 415, ""),
         (json!({"positive": [{"text": "a", "weight": 0}]}), 422, "a number above 0, at most 10, not 0"),
         (json!({"positive": [{"text": "a", "weight": 11}]}), 422, "at most 10, not 11"),
-        (json!({"positive": seventeen}), 422, "at most 16 terms together, not 17"),
+        (json!({"positive": seventeen}), 422, "at most 16 terms together"),
         (json!({"positive": nine}), 422, "at most 8 images together, not 9"),
         (
             json!({"positive": [{"text": "a"}], "filter": {"formt": "png"}}),
@@ -130,4 +150,54 @@ async fn a_wrong_body_is_refused_with_the_place_and_what_is_allowed() {
     let (status, reply) = app.post("/search/images?limit=3", json!({"positive": [{"text": "a"}]})).await;
     assert_eq!(status, 422, "{reply}");
     assert!(reply["message"].as_str().unwrap().contains("must be in the JSON body"), "{reply}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_an_image_is_searched_for_in_each_form_of_a_search() {
+    let app = TestApp::start().await;
+    let (cat, panda) = (load(&demo_image("cat.jpg")), load(&demo_image("panda.jpg")));
+    // The cat on the left, the panda on the right.
+    let mut both = RgbImage::new(cat.width() + panda.width(), cat.height().max(panda.height()));
+    image::imageops::replace(&mut both, &cat, 0, 0);
+    image::imageops::replace(&mut both, &panda, cat.width().into(), 0);
+    let both_png = encode_png(both.clone());
+    app.put("images/both.png", both_png.clone()).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    app.put("images/panda.jpg", demo_image("panda.jpg")).await;
+    app.ingest().await;
+    let (width, height) = (f64::from(both.width()), f64::from(both.height()));
+    let share = |from: u32, image: &RgbImage| {
+        (f64::from(from) / width, f64::from(image.width()) / width, f64::from(image.height()) / height)
+    };
+    let id = image_id("images/both.png");
+    for (from, image, key) in [(0, &cat, "images/cat.jpg"), (cat.width(), &panda, "images/panda.jpg")] {
+        let (x, width, height) = share(from, image);
+        let region = json!({"x": x, "y": 0, "width": width, "height": height});
+        let text = format!("region={x},0,{width},{height}");
+        let by_file: Value = app.search_file(both_png.clone(), &format!("?{text}")).await.json().await.unwrap();
+        let by_json = find(&app, json!({"positive": [{"image": STANDARD.encode(&both_png), "region": region}]})).await;
+        for reply in [by_file, by_json] {
+            assert!(reply["results"][0]["s3_key"] == key && keys(&reply).len() == 3, "{reply}");
+            assert!(reply["results"][0]["score"].as_f64().unwrap() > 0.98, "{reply}");
+        }
+        let (_, by_like) = app.get(&format!("/search/images?like={id}&{text}")).await;
+        let by_id = find(&app, json!({"positive": [{"id": id, "region": region}]})).await;
+        for reply in [by_like, by_id] {
+            assert!(
+                reply["results"][0]["s3_key"] == key && keys(&reply).len() == 2,
+                "without the image itself: {reply}"
+            );
+        }
+    }
+    for (query, expected) in [
+        ("q=a&region=0,0,1,1", "region: is a part of an image, so it needs `like`"),
+        (&format!("like={id}&region=0,0,1"), "as `x,y,width,height`, not `0,0,1`"),
+    ] {
+        let (status, reply) = app.get(&format!("/search/images?{query}")).await;
+        assert!(status == 422 && reply["message"].as_str().unwrap().contains(expected), "{reply}");
+    }
+}
+
+fn load(file: &[u8]) -> RgbImage {
+    image::load_from_memory(file).unwrap().into_rgb8()
 }

@@ -1,5 +1,6 @@
 //! Wrong requests get an error with the right status, code and message.
 
+use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -208,9 +209,13 @@ async fn uploads_above_the_shared_limit_get_429_with_retry_after() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
-    // Two uploads without a length that never end: each counts as an image of the largest size.
-    let endless = || futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
-    let started = [(); 2].map(|()| tokio::spawn(of_unknown_size(&app, endless()).send()));
+    // Uploads that never end, after 128 MB together.
+    let megabyte = bytes::Bytes::from(vec![0; 1024 * 1024]);
+    let endless = |megabytes| {
+        let sent = vec![megabyte.clone(); megabytes].into_iter().map(Ok);
+        futures::stream::iter(sent).chain(futures::stream::pending())
+    };
+    let started = [49, 49, 30].map(|megabytes| tokio::spawn(of_unknown_size(&app, endless(megabytes)).send()));
     let late = search_until(&app, StatusCode::TOO_MANY_REQUESTS).await;
     assert!(late.headers().contains_key("retry-after"));
     for request in started {

@@ -18,14 +18,13 @@ async fn concurrent_uploads_share_a_limit_of_bytes() {
     let provider = Arc::new(MeanProvider::default());
     let calibration = Calibration::new(provider.clone(), PathBuf::new(), false);
     let search = Search::new(provider, stores, calibration, ImagingSettings::default().limits());
-    // 50 MB is the limit of one image; an image of unknown size counts as that.
-    let (one, unknown) =
-        (search.admit_upload(Some(50 * MEGABYTE), 1).await.unwrap(), search.admit_upload(None, 1).await.unwrap());
-    let small: Vec<_> = futures::future::join_all((0..28).map(|_| search.admit_upload(Some(1), 1))).await;
-    assert!(small.iter().all(Result::is_ok), "128 MB are taken");
-    assert!(matches!(search.admit_upload(Some(1), 1).await, Err(SearchError::Busy)));
-    drop(one);
-    // One that claims more than the limit is refused later, when its bytes arrive.
-    drop(search.admit_upload(Some(u64::MAX), 1).await.unwrap());
-    drop((unknown, small));
+    let (mut one, mut other) = (search.admit_upload().await.unwrap(), search.admit_upload().await.unwrap());
+    one.grow(100 * MEGABYTE).await.unwrap();
+    assert!(matches!(other.grow(29 * MEGABYTE).await, Err(SearchError::Busy)), "128 MB are the limit");
+    let slow: Vec<_> = futures::future::join_all((0..27).map(|_| search.admit_upload())).await;
+    assert!(slow.iter().all(Result::is_ok), "a client that has sent little takes 1 MB");
+    assert!(matches!(search.admit_upload().await, Err(SearchError::Busy)));
+    drop((one, slow));
+    other.grow(u64::MAX / 2).await.unwrap();
+    assert!(matches!(search.admit_upload().await, Err(SearchError::Busy)), "it takes the whole budget");
 }

@@ -15,6 +15,9 @@ use utoipa::ToSchema;
 
 use super::request_id::current_request_id;
 
+/// Maximum number of characters of a message: it may contain a long value of the client.
+const MAX_MESSAGE_CHARACTERS: usize = 2_000;
+
 /// The body of every error reply.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorReply {
@@ -99,7 +102,11 @@ impl ApiError {
     /// Returns the body of the reply to the current request.
     pub(in crate::api) fn into_body(self) -> ErrorReply {
         let error = self.status.canonical_reason().unwrap_or("Error").to_owned();
-        ErrorReply { error, message: self.message, code: self.code, request_id: current_request_id() }
+        let message = match self.message.char_indices().nth(MAX_MESSAGE_CHARACTERS) {
+            Some((end, _)) => format!("{}…", &self.message[..end]),
+            None => self.message,
+        };
+        ErrorReply { error, message, code: self.code, request_id: current_request_id() }
     }
 }
 

@@ -6,6 +6,7 @@ import { formatNumber } from "../format.js";
 import * as compare from "./compare.js";
 import { focusFirstImage, Grid } from "./grid.js";
 import { queryAddress } from "./query.js";
+import { isDividedByRelevance } from "./relevance.js";
 import { fetchResults, PAGE_SIZE } from "./request.js";
 import { withImage } from "./terms.js";
 import { openViewer } from "./viewer.js";
@@ -33,7 +34,8 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   const marks = otherStore && otherReply ? marksFor(results, otherReply.results, otherStore, pageSize) : [];
   let hasMore = results.length === pageSize && !query.limit && !otherStore;
   let loading = false;
-  if (reply?.no_good_match && results.length) grid.showNoGoodMatch();
+  const divided = isDividedByRelevance(query);
+  if (divided && reply?.no_good_match && results.length) grid.showNoGoodMatch();
   append(results, marks);
 
   const observer = new IntersectionObserver(
@@ -62,7 +64,7 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
    * @param {import("./compare.js").Mark[]} [rankMarks]
    */
   function append(next, rankMarks) {
-    grid.append(next, { complete: !hasMore, rankMarks });
+    grid.append(divided ? next : next.map(withoutRelevance), { complete: !hasMore, rankMarks });
     hideEndIfFolded();
   }
 
@@ -102,6 +104,14 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   }
 
   return { grid, element };
+}
+
+/**
+ * @param {ResultReply} result
+ * @returns {ResultReply}
+ */
+function withoutRelevance(result) {
+  return { ...result, relevance: null };
 }
 
 /**

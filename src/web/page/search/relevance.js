@@ -20,6 +20,15 @@ export function isLessRelevant({ relevance }) {
 }
 
 /**
+ * Whether results are divided by their relevance. In a search by an image alone, relevance says only which results show
+ * the same image; all others may still be what the user looks for.
+ * @param {import("./query.js").Query} query
+ */
+export function isDividedByRelevance(query) {
+  return Boolean(query.q);
+}
+
+/**
  * 0.876 → "87 %"; null if the relevance is not known.
  * @param {ResultReply} result
  */

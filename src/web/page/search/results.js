@@ -5,7 +5,7 @@ import { announce, button, el, notice } from "../dom.js";
 import { createColumn } from "./column.js";
 import { describeOverlap } from "./compare.js";
 import { queryAddress } from "./query.js";
-import { NO_GOOD_MATCH } from "./relevance.js";
+import { isDividedByRelevance, NO_GOOD_MATCH } from "./relevance.js";
 import { fetchResults } from "./request.js";
 
 /** Error codes of a store for which another store may answer. */
@@ -88,7 +88,7 @@ export class Results {
       this.columns.append(element);
       grid.layout();
     }
-    this.#showSummary(replies, names);
+    this.#showSummary(query, replies, names);
   }
 
   /**
@@ -129,10 +129,11 @@ export class Results {
 
   /**
    * Shows how long the search took and which stores are missing.
+   * @param {import("./query.js").Query} query
    * @param {Array<SearchReply | null>} outcomes
    * @param {Array<string | undefined>} names
    */
-  #showSummary(outcomes, names) {
+  #showSummary(query, outcomes, names) {
     const replies = outcomes.filter((reply) => reply !== null);
     const found = replies.some((reply) => reply.results.length);
     const text = !found ? null : replies.length === 2 ? describeComparison(replies, names) : describeTiming(replies[0]);
@@ -145,7 +146,7 @@ export class Results {
         el("p", { class: "warning" }, `${warning}. These results are from the other stores.`),
       ),
     );
-    const noGoodMatch = found && replies.every((reply) => reply.no_good_match);
+    const noGoodMatch = found && isDividedByRelevance(query) && replies.every((reply) => reply.no_good_match);
     announce(noGoodMatch ? `${NO_GOOD_MATCH} ${text}` : (text ?? NOTHING_FOUND));
   }
 }

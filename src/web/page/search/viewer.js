@@ -8,6 +8,7 @@ import { termLabel } from "./chips.js";
 import { duplicatesList } from "./duplicates.js";
 import { focusFirstImage, TERM_KEYS } from "./grid.js";
 import { queryAddress } from "./query.js";
+import { chooseRegion } from "./region.js";
 import { formatRelevance, RELEVANCE_EXPLANATION, SCORE_EXPLANATION } from "./relevance.js";
 import { queryTerms } from "./terms.js";
 import { LESS_EXPLANATION, MORE_EXPLANATION } from "./tile.js";
@@ -88,20 +89,26 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
   }
 
   /** @param {string} [minScore] */
-  async function searchSimilar(minScore = "") {
+  function searchSimilar(minScore) {
+    return searchByImage(grid.results[index].id, minScore);
+  }
+
+  function searchPart() {
+    const { id, s3_key: name, original: source, thumbnail: fallback } = grid.results[index];
+    const onChoose = (/** @type {string} */ region) => searchByImage(`${id}~${region}`);
+    chooseRegion({ source, fallback: fallback ?? undefined, name, onChoose });
+  }
+
+  /**
+   * @param {string} image
+   * @param {string} [minScore]
+   */
+  async function searchByImage(image, minScore = "") {
     const { collection, provider } = query;
     dialog.close();
-    await navigate(
-      queryAddress({
-        meta: [],
-        collection,
-        provider,
-        like: [grid.results[index].id],
-        min_score: minScore,
-        // Each copy is shown on its own if the user looks for copies.
-        collapse: minScore ? "none" : undefined,
-      }),
-    );
+    // Each copy is shown on its own if the user looks for copies.
+    const collapse = minScore ? "none" : undefined;
+    await navigate(queryAddress({ meta: [], collection, provider, like: [image], min_score: minScore, collapse }));
     focusFirstImage();
   }
 
@@ -147,6 +154,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
         button("More like this", () => addToSearch("like"), { title: MORE_EXPLANATION }),
         button("Less like this", () => addToSearch("not_like"), { title: LESS_EXPLANATION }),
         button("Similar images", () => searchSimilar(), { title: "Starts a search by this image alone (m)" }),
+        button("Search a part…", searchPart, { title: "Starts a search by a part of this image" }),
         button("Find duplicates", () => searchSimilar(DUPLICATE_MIN_SCORE)),
       ),
       ...duplicatesList(result),

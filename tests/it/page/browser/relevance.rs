@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Browser;
 use super::accessibility::assert_accessible;
 use crate::support::demo::demo_service;
-use crate::support::{TestApp, encode_png};
+use crate::support::{TestApp, encode_png, image_id};
 
 const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
@@ -91,6 +91,12 @@ async fn a_line_separates_the_relevant_results_and_the_keyboard_opens_the_others
     assert_accessible(&browser, "relevance").await;
     browser.click(".fold button").await;
     browser.wait_until(&format!("{SHOWN}.length === {shown}")).await;
+
+    // Relevance says only which images are the same one.
+    browser.goto(&format!("/?like={}", image_id("images/cat.jpg"))).await;
+    browser.wait_until(&format!("{SHOWN}.length === 25")).await;
+    assert_eq!(browser.run("return document.querySelector('.fold').checkVisibility()").await, json!(false));
+    assert!(!browser.text("#announcer").await.contains("No image matches"));
     browser.close().await;
 }
 
