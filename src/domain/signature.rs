@@ -77,8 +77,13 @@ mod tests {
 
     #[test]
     fn a_signature_is_a_text_of_264_characters_and_back() {
-        let row = |seed: u32| std::array::from_fn(|i| seed.wrapping_mul(i as u32 + 1) & 0x0fff_ffff);
-        let signature = Signature { bright: row(0x9e37_79b1), dark: row(0x85eb_ca6b) };
+        let rows = |mut row: u32| {
+            std::array::from_fn(|_| {
+                row = row.wrapping_mul(0x9e37_79b1) & 0x0fff_ffff;
+                row
+            })
+        };
+        let signature = Signature { bright: rows(5), dark: rows(7) };
         let text = signature.to_text();
         assert_eq!(text.len(), 264);
         assert_eq!(Signature::from_text(&text), Some(signature));

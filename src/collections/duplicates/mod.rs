@@ -7,7 +7,7 @@ mod sets;
 
 use std::sync::Arc;
 
-use futures::stream::{Stream, StreamExt};
+use futures::stream::Stream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -101,7 +101,7 @@ impl Jobs {
                 drop(groups.send(Err(error)).await);
             }
         });
-        Ok(ReceiverStream::new(received).fuse())
+        Ok(ReceiverStream::new(received))
     }
 }
 

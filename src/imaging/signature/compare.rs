@@ -10,9 +10,9 @@ const MIN_CORRELATION: f32 = 0.5;
 const MIN_ROUGH_CORRELATION: f32 = 0.2;
 /// The smallest size at which a signature is laid over the other: a crop keeps 80 % of each side.
 const MIN_SIZE: usize = SIDE * 4 / 5;
-/// The share of the smaller signature that must lie on the other. It is not always the whole one, because the input of the
-/// model is a centred square, and a crop moves the centre.
-const MIN_OVERLAP: f32 = 0.8;
+/// A part may lie outside the whole with one in this many of its cells, because the input of the model is a centred square,
+/// and a crop moves the centre.
+const MAX_OUTSIDE: usize = 5;
 /// The distance of the sizes and places that are tried first, in cells.
 const ROUGH_STEP: usize = 2;
 /// The common part is divided into this many blocks per side. In another image of the same scene, some blocks
@@ -71,8 +71,9 @@ fn better(best: Option<Fit>, whole: &Grid, part: &Grid, places: impl IntoIterato
     let size = part.size();
     places.into_iter().fold(best, |best, (x, y)| {
         let (columns, rows) = (Overlap::new(x, size), Overlap::new(y, size));
-        let is_large = (columns.length * rows.length) as f32 >= MIN_OVERLAP * (size * size) as f32;
-        let correlation = if is_large { whole.correlation(part, columns, rows) } else { None };
+        let outside = size * size - columns.length * rows.length;
+        let correlation =
+            if outside * MAX_OUTSIDE <= size * size { whole.correlation(part, columns, rows) } else { None };
         match correlation {
             Some(correlation) if best.is_none_or(|best| correlation > best.correlation) => {
                 Some(Fit { correlation, size, x, y })
@@ -83,10 +84,10 @@ fn better(best: Option<Fit>, whole: &Grid, part: &Grid, places: impl IntoIterato
 }
 
 /// Returns the possible first columns or rows of a part of this size. 0 is one of every [`ROUGH_STEP`].
-#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "at most 28")]
 fn offsets(size: usize) -> std::ops::RangeInclusive<i32> {
-    let outside = (size as f32 * (1.0 - MIN_OVERLAP)) as usize / ROUGH_STEP * ROUGH_STEP;
-    -(outside as i32)..=(SIDE - size + outside) as i32
+    let outside = size / MAX_OUTSIDE / ROUGH_STEP * ROUGH_STEP;
+    let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+    -number(outside)..=number(SIDE - size + outside)
 }
 
 /// Whether the common part agrees in nearly every block.

@@ -52,15 +52,17 @@ impl Grid {
         let own = &self.rows[rows.whole..rows.whole + rows.length];
         let others = &part.rows[rows.part..rows.part + rows.length];
         let (mut same, mut opposite, mut own_cells, mut other_cells) = (0, 0, 0, 0);
+        let count = |cells: u64| cells.count_ones() as usize;
         for (own, other) in own.iter().zip(others) {
             let (own, other) = (own >> columns.whole & kept, other >> columns.part & kept);
-            same += (own & other).count_ones();
-            opposite += (own & other.rotate_left(32)).count_ones();
-            own_cells += own.count_ones();
-            other_cells += other.count_ones();
+            same += count(own & other);
+            opposite += count(own & other.rotate_left(32));
+            own_cells += count(own);
+            other_cells += count(other);
         }
-        let [same, opposite, own, other] = [same, opposite, own_cells, other_cells].map(|count| count as f32);
-        let area = (columns.length * rows.length) as f32;
+        #[expect(clippy::cast_precision_loss, reason = "at most 1,568")]
+        let [same, opposite, own, other, area] =
+            [same, opposite, own_cells, other_cells, columns.length * rows.length].map(|count| count as f32);
         (own.min(other) > 0.0 && own.min(other) >= MIN_DETAIL * area).then(|| (same - opposite) / (own * other).sqrt())
     }
 }
@@ -81,9 +83,8 @@ pub(super) struct Overlap {
 
 impl Overlap {
     /// A part of `size` cells begins at the cell `offset` of the whole, or before its first cell if it is negative.
-    #[expect(clippy::cast_sign_loss, reason = "both are at least 0")]
     pub(super) fn new(offset: i32, size: usize) -> Self {
-        let (whole, part) = (offset.max(0) as usize, (-offset).max(0) as usize);
+        let [whole, part] = [offset, -offset].map(|cells| usize::try_from(cells).unwrap_or(0));
         Self { whole, part, length: SIDE.saturating_sub(whole).min(size.saturating_sub(part)) }
     }
 

@@ -25,7 +25,7 @@ pub fn signature(image: &PreparedImage) -> Option<Signature> {
     let cells = cell_means(image)?;
     let differences = differences(&cells);
     let squares: f32 = differences.as_flattened().iter().map(|difference| difference * difference).sum();
-    let deviation = (squares / differences.as_flattened().len() as f32).sqrt();
+    let deviation = (squares / number(SIGNATURE_SIDE * SIGNATURE_SIDE)).sqrt();
     let limit = (MIN_DIFFERENCE_RATIO * deviation).max(MIN_DIFFERENCE);
     let bright = rows(&differences, |difference| difference > limit);
     let dark = rows(&differences, |difference| difference < -limit);
@@ -44,26 +44,28 @@ fn cell_means(image: &PreparedImage) -> Option<Cells> {
         let from = cell * size / SIGNATURE_SIDE;
         from..((cell + 1) * size / SIGNATURE_SIDE).max(from + 1)
     };
-    let mut sums = [[0_u64; SIGNATURE_SIDE]; SIGNATURE_SIDE];
+    let mut sums = [[0_usize; SIGNATURE_SIDE]; SIGNATURE_SIDE];
     for (row, sums) in sums.iter_mut().enumerate() {
         for y in range(row) {
             let line = &pixels[y * size..(y + 1) * size];
             for (column, sum) in sums.iter_mut().enumerate() {
-                *sum += line[range(column)].iter().map(|pixel| u64::from(brightness(*pixel))).sum::<u64>();
+                *sum += line[range(column)].iter().map(|pixel| brightness(*pixel)).sum::<usize>();
             }
         }
     }
     Some(std::array::from_fn(|row| {
-        std::array::from_fn(|column| {
-            let count = range(row).len() * range(column).len();
-            sums[row][column] as f32 / (1000 * count) as f32
-        })
+        std::array::from_fn(|column| number(sums[row][column] / (range(row).len() * range(column).len())) / 1000.0)
     }))
 }
 
 /// Returns the brightness of a pixel, 0 to 255,000.
-fn brightness([red, green, blue]: [u8; 3]) -> u32 {
-    299 * u32::from(red) + 587 * u32::from(green) + 114 * u32::from(blue)
+fn brightness([red, green, blue]: [u8; 3]) -> usize {
+    299 * usize::from(red) + 587 * usize::from(green) + 114 * usize::from(blue)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "at most 255,000")]
+fn number(count: usize) -> f32 {
+    count as f32
 }
 
 /// Returns the difference of each cell from the mean of the cells around it.
@@ -72,7 +74,7 @@ fn differences(cells: &Cells) -> Cells {
     std::array::from_fn(|row| {
         std::array::from_fn(|column| {
             let (rows, columns) = (around(row), around(column));
-            let count = (rows.len() * columns.len()) as f32;
+            let count = number(rows.len() * columns.len());
             let sum: f32 = cells[rows].iter().map(|line| line[columns.clone()].iter().sum::<f32>()).sum();
             cells[row][column] - sum / count
         })
