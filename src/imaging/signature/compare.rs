@@ -15,6 +15,8 @@ const MIN_SIZE: usize = SIDE * 4 / 5;
 const MAX_OUTSIDE: usize = 5;
 /// The distance of the sizes and places that are tried first, in cells.
 const ROUGH_STEP: usize = 2;
+/// The minimum correlation of the middle half. If two different images have the same frame, only the frame correlates.
+const MIN_MIDDLE_CORRELATION: f32 = 0.45;
 /// The common part is divided into this many blocks per side. In another image of the same scene, some blocks
 /// differ although the whole correlates.
 const BLOCKS: usize = 4;
@@ -90,7 +92,7 @@ fn offsets(size: usize) -> std::ops::RangeInclusive<i32> {
     -number(outside)..=number(SIDE - size + outside)
 }
 
-/// Whether the common part agrees in nearly every block.
+/// Whether the common part agrees in its middle and in nearly every block.
 fn agree_everywhere(whole: &Grid, part: &Grid, x: i32, y: i32) -> bool {
     let (columns, rows) = (Overlap::new(x, part.size()), Overlap::new(y, part.size()));
     let blocks = (0..BLOCKS).flat_map(|row| (0..BLOCKS).map(move |column| (row, column)));
@@ -98,5 +100,6 @@ fn agree_everywhere(whole: &Grid, part: &Grid, x: i32, y: i32) -> bool {
         let correlation = whole.correlation(part, columns.split(*column, BLOCKS), rows.split(*row, BLOCKS));
         correlation.is_some_and(|correlation| correlation < MIN_BLOCK_CORRELATION)
     });
-    different.count() <= MAX_DIFFERENT_BLOCKS
+    let middle = whole.correlation(part, columns.middle(), rows.middle());
+    middle.is_none_or(|correlation| correlation >= MIN_MIDDLE_CORRELATION) && different.count() <= MAX_DIFFERENT_BLOCKS
 }

@@ -88,6 +88,12 @@ impl Overlap {
         Self { whole, part, length: SIDE.saturating_sub(whole).min(size.saturating_sub(part)) }
     }
 
+    /// Returns the middle half.
+    pub(super) fn middle(self) -> Self {
+        let skipped = self.length / 4;
+        Self { whole: self.whole + skipped, part: self.part + skipped, length: self.length - 2 * skipped }
+    }
+
     /// Returns one of several pieces of about the same length.
     pub(super) fn split(self, piece: usize, pieces: usize) -> Self {
         let from = self.length * piece / pieces;

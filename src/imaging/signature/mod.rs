@@ -11,8 +11,9 @@ pub use compare::is_copy;
 
 /// A cell is compared with the mean of the square that reaches this many cells to each side.
 const RADIUS: usize = 3;
-/// A cell stands out if it differs by more than this share of the root mean square of all differences.
-const MIN_DIFFERENCE_RATIO: f32 = 0.35;
+/// The cells that differ least do not stand out. Their number is fixed, so that a frame with much contrast does not hide the
+/// rest of the image.
+const HIDDEN_CELLS: usize = SIGNATURE_SIDE * SIGNATURE_SIDE * 2 / 5;
 /// A cell also has to differ by this much, of 255: smaller differences are noise of the compression.
 const MIN_DIFFERENCE: f32 = 1.0;
 /// Images with fewer cells that stand out have no signature: almost every image would be similar to them.
@@ -24,9 +25,10 @@ type Cells = [[f32; SIGNATURE_SIDE]; SIGNATURE_SIDE];
 pub fn signature(image: &PreparedImage) -> Option<Signature> {
     let cells = cell_means(image)?;
     let differences = differences(&cells);
-    let squares: f32 = differences.as_flattened().iter().map(|difference| difference * difference).sum();
-    let deviation = (squares / number(SIGNATURE_SIDE * SIGNATURE_SIDE)).sqrt();
-    let limit = (MIN_DIFFERENCE_RATIO * deviation).max(MIN_DIFFERENCE);
+    let mut sizes = differences.as_flattened().to_vec();
+    sizes.iter_mut().for_each(|difference| *difference = difference.abs());
+    sizes.sort_unstable_by(f32::total_cmp);
+    let limit = sizes[HIDDEN_CELLS].max(MIN_DIFFERENCE);
     let bright = rows(&differences, |difference| difference > limit);
     let dark = rows(&differences, |difference| difference < -limit);
     let count: u32 = bright.iter().chain(&dark).map(|row| row.count_ones()).sum();
