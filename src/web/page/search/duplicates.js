@@ -1,10 +1,10 @@
-// Other images that are the same as a result.
+// Other images that are the same as a result of a search.
 
 import { el } from "../dom.js";
 
 /**
  * A mark on a result that stands for several images; null if it stands for one.
- * @param {ResultReply} result
+ * @param {import("./tile.js").GridImage} result
  * @returns {import("./compare.js").Mark | null}
  */
 export function duplicatesMark({ duplicates_total: total = 0, duplicates = [] }) {
@@ -15,7 +15,7 @@ export function duplicatesMark({ duplicates_total: total = 0, duplicates = [] })
 
 /**
  * The keys of the other images, for an open image.
- * @param {ResultReply} result
+ * @param {import("./tile.js").GridImage} result
  */
 export function duplicatesList({ duplicates_total: total = 0, duplicates = [] }) {
   if (!total) return [];

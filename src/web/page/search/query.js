@@ -83,6 +83,14 @@ export function searchParams(query, { provider, limit, offset }) {
 }
 
 /**
+ * The filters of a query and its store, for lists of images without a search.
+ * @param {Query} query
+ */
+export function browseParams(query) {
+  return toParams(query, ["provider", ...FILTERS]);
+}
+
+/**
  * @param {Query} query
  * @param {ReadonlyArray<(typeof SINGLE)[number] | (typeof LISTS)[number]>} names
  */

@@ -22,6 +22,7 @@ const MAX_TRUE_RATIO = 200;
 const TERMS_EXPLANATION = "The cosine similarity of the image and each part of the search, from −1 to 1.";
 const FORMATS_WITH_TRANSPARENCY = ["png", "webp", "gif"];
 
+/** @typedef {import("./tile.js").GridImage} GridImage */
 /** @typedef {[name: string, value: string | number | null | undefined, explanation?: string]} Fact */
 
 /** @type {HTMLDialogElement | null} */
@@ -138,7 +139,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
       "dl",
       {},
       factElements([
-        ["Score", result.score.toFixed(4), SCORE_EXPLANATION],
+        ["Score", result.score?.toFixed(4), SCORE_EXPLANATION],
         ["Relevance", formatRelevance(result), RELEVANCE_EXPLANATION],
         ["Size", `${result.width} × ${result.height}`],
         ["Format", result.format],
@@ -195,7 +196,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
 }
 
 /**
- * @param {ResultReply} result
+ * @param {GridImage} result
  * @returns {Promise<ImageReply>}
  */
 function fetchRecord(result) {
@@ -220,7 +221,7 @@ function recordFacts(record) {
 
 /**
  * For a search by several terms: the cosine of the image and each of them.
- * @param {ResultReply & { terms?: number[] }} result
+ * @param {GridImage} result
  * @param {import("./query.js").Query} query
  */
 function termScores({ terms: cosines = [] }, query) {
@@ -243,7 +244,7 @@ function factElements(facts) {
 /**
  * Shows the image at its own size, or smaller if it does not fit.
  * @param {HTMLImageElement} image
- * @param {ResultReply} result
+ * @param {GridImage} result
  */
 function fitImage(image, { width, height, format }) {
   const scale = Math.max(1, Math.floor(MIN_SHOWN_SIZE / Math.max(width, height)));
@@ -258,7 +259,7 @@ function fitImage(image, { width, height, format }) {
 
 /**
  * Why the browser does not show an original: the service cannot send it, or the browser cannot decode it.
- * @param {ResultReply} result
+ * @param {GridImage} result
  * @returns {Promise<string>}
  */
 async function explainImageError(result) {

@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::CliError;
-use super::client::Client;
-use super::collections::name_or_default;
-use super::out::{self, Output};
+use super::name_or_default;
 use crate::api::replies::{DuplicatesReply, ErrorReply};
+use crate::cli::CliError;
+use crate::cli::client::Client;
+use crate::cli::out::{self, Output};
 
 #[derive(Debug, Args)]
 pub(super) struct Duplicates {
