@@ -65,6 +65,7 @@ fn record(n: usize, rng: &mut Rng) -> ImageRecord {
         meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         meta,
         version: PAYLOAD_VERSION,
+        hashes: None,
     };
     ImageRecord { id: uri.id(), uri, embedding: rng.embedding(), payload }
 }

@@ -133,6 +133,7 @@ fn payload(image: &ImageRef, space: &Space) -> Payload {
         meta: BTreeMap::new(),
         meta_kv: Vec::new(),
         version: PAYLOAD_VERSION,
+        hashes: None,
     }
 }
 

@@ -188,6 +188,7 @@ fn records() -> Vec<ImageRecord> {
             meta: BTreeMap::new(),
             meta_kv: Vec::new(),
             version: PAYLOAD_VERSION,
+            hashes: None,
         };
         ImageRecord { id: uri.id(), uri, embedding: Embedding::normalised(raw, SIZE).unwrap(), payload }
     };

@@ -26,6 +26,7 @@ Examples:
   glimpse search --like ID --region 0.5,0,0.5,1           similar to the right half of an indexed image
   glimpse search --like ID --min-score 0.99               copies of it
   glimpse search \"a cat\" --min-relevance 0.5            only images that match
+  glimpse search \"a cat\" --collapse similar              copies of an image are one result
   glimpse search \"a cat\" --limit 100 --offset 100         the second hundred results
   glimpse search \"a cat\" --s3-prefix images/2026/ --min-width 1024 --meta place=CH
   glimpse search \"a cat\" --meta month=4..6 --meta 'place=!CH'    April to June, not in CH
@@ -73,6 +74,9 @@ pub(super) struct Search {
     /// Only results with at least this relevance, 0 to 1 [default: all]
     #[arg(long, value_name = "RELEVANCE", allow_negative_numbers = true, value_parser = relevance)]
     min_relevance: Option<f32>,
+    /// Which images are one result: those with the same bytes (identical), copies of the same image (similar), or none
+    #[arg(long, value_name = "KIND", value_parser = ["none", "identical", "similar"])]
+    collapse: Option<String>,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -182,6 +186,7 @@ impl Search {
             ("offset", Some(self.offset.to_string())),
             ("min_score", self.min_score.map(|score| score.to_string())),
             ("min_relevance", self.min_relevance.map(|relevance| relevance.to_string())),
+            ("collapse", self.collapse.clone()),
         ];
         query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         match (&self.file, self.image().await?) {
@@ -209,6 +214,7 @@ impl Search {
             collection: self.collection.clone(),
             min_score: self.min_score,
             min_relevance: self.min_relevance,
+            collapse: self.collapse.clone(),
         })
     }
 }
@@ -230,11 +236,13 @@ pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
     let has_relevance = reply.results.iter().any(|hit| hit.relevance.is_some());
     let like = reply.like.is_some();
     let several = reply.results.iter().any(|hit| !hit.stores.is_empty());
+    let collapsed = reply.results.iter().any(|hit| hit.duplicates_total > 0);
     let mut headers = vec!["rank", "score"];
     headers.extend(has_relevance.then_some("relevance"));
     headers.extend(["image", "size"]);
     headers.extend(like.then_some("identical"));
     headers.extend(several.then_some("stores"));
+    headers.extend(collapsed.then_some("duplicates"));
     let mut table = out::table(&headers);
     for (rank, hit) in (offset + 1..).zip(&reply.results) {
         let mut row = vec![out::number(rank), out::number(format!("{:.4}", hit.score))];
@@ -243,6 +251,7 @@ pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
         row.extend([hit.s3_uri.clone().into(), out::number(format!("{}x{}", hit.width, hit.height))]);
         row.extend(like.then(|| if hit.identical == Some(true) { "yes" } else { "no" }.into()));
         row.extend(several.then(|| hit.stores.join(", ").into()));
+        row.extend(collapsed.then(|| out::number(hit.duplicates_total)));
         table.add_row(row);
     }
     // For a search by an image alone it says only that no image is the same one.

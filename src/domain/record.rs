@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embedding, Filter, ImageFormat, ImageId, ImageUri, Timestamp};
+use super::{Embedding, Filter, ImageFormat, ImageId, ImageUri, Signature, Timestamp};
 
 /// One image in a store: id, vector, payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,10 +61,14 @@ pub struct Payload {
     /// The version of the payload: [`PAYLOAD_VERSION`] when the record was created; 0 if glimpse 0.1 created it.
     #[serde(default)]
     pub version: u32,
+    /// The signature of the pixels, by which copies of an image are recognised; `None` if the image shows too little
+    /// detail, or if an earlier version created the record.
+    #[serde(default, deserialize_with = "Signature::read_known", skip_serializing_if = "Option::is_none")]
+    pub hashes: Option<Signature>,
 }
 
-/// The version of the payloads that this version of the service writes. Version 1 added the numbers and dates of
-/// `meta`, which the stores derive from it.
+/// The version of the payloads that this version of the service writes. Version 1 added `hashes`, and the numbers and dates
+/// of `meta`, which the stores derive from it.
 pub const PAYLOAD_VERSION: u32 = 1;
 
 /// A query to a store: the records nearest to `embedding` that match `filter`.

@@ -2,6 +2,7 @@
 //! HTTP replies.
 
 pub mod embedded;
+mod near_pairs;
 pub mod qdrant;
 pub mod remote;
 mod resilient;
@@ -23,6 +24,7 @@ use crate::domain::{
 use crate::http::HttpError;
 use crate::resilience::Retryable;
 
+pub use near_pairs::NearPairs;
 pub use resilient::Resilient;
 pub use settings::{IndexSettings, StoreKind, StoreKinds};
 pub use several_stores::Stores;
@@ -79,6 +81,16 @@ pub trait ImageIndex: Send + Sync + 'static {
 
     /// Returns every id in ascending order.
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>>;
+
+    /// Returns pairs of records with similar vectors, in any order. The pair of two records can occur twice, also in the
+    /// other order. Costs one search per record, unless the store has a faster way.
+    fn near_pairs<'a>(
+        &'a self,
+        collection: &'a CollectionName,
+        options: NearPairs,
+    ) -> BoxStream<'a, Result<(ImageId, ImageId), IndexError>> {
+        near_pairs::by_search(self, collection, options)
+    }
 
     /// Removes a collection and its content.
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError>;

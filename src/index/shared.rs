@@ -154,6 +154,7 @@ pub(super) fn example_record(key: &str, vector: Vec<f32>) -> ImageRecord {
         meta: std::collections::BTreeMap::new(),
         meta_kv: vec![],
         version: PAYLOAD_VERSION,
+        hashes: None,
     };
     let dimension = vector.len();
     let embedding = Embedding::normalised(vector, dimension).unwrap();

@@ -168,6 +168,7 @@ mod tests {
             meta: [("a.b[0]".to_owned(), "c=d".to_owned()), (String::new(), "\u{1F426}".to_owned())].into(),
             meta_kv: vec!["a.b[0]=c=d".to_owned(), String::new()],
             version: 1,
+            hashes: None,
         }
     }
 

@@ -9,7 +9,7 @@ const SINGLE_FILTERS = /** @type {const} */ (["format", "min_width", "min_height
 const LISTS = /** @type {const} */ (["like", "not_like", "not", "s3_prefix"]);
 
 /** Parameters with one value each that the page sends to the API as they are. */
-const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", ...SINGLE_FILTERS]);
+const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", "collapse", ...SINGLE_FILTERS]);
 
 const OPTIONS = /** @type {const} */ ([...API_PARAMETERS, "provider", "compare", "limit", "file"]);
 
@@ -58,6 +58,14 @@ export function queryAddress(query) {
 }
 
 /**
+ * Which images are one result. If two stores are compared, each image is a result of its own.
+ * @param {Query} query
+ */
+export function collapseKind({ collapse, compare }) {
+  return collapse ?? (compare ? "none" : "identical");
+}
+
+/**
  * The parameters of a search by one term.
  * @param {Query} query
  * @param {{ provider: string | undefined, limit: number, offset: number }} page
@@ -67,6 +75,7 @@ export function searchParams(query, { provider, limit, offset }) {
   const { id, region } = parseImage(query.file || query.like?.[0] || "");
   if (id && !query.file) params.set("like", id);
   if (region) params.set("region", region);
+  params.set("collapse", collapseKind(query));
   if (provider) params.set("provider", provider);
   params.set("limit", String(limit));
   if (offset) params.set("offset", String(offset));
@@ -78,7 +87,7 @@ export function searchParams(query, { provider, limit, offset }) {
  * @param {Query} query
  */
 export function browseParams(query) {
-  return toParams(query, ["provider", ...FILTERS]);
+  return toParams(query, ["provider", "s3_prefix", ...SINGLE_FILTERS]);
 }
 
 /**

@@ -1,7 +1,7 @@
 // Sends searches to the API, one page of results at a time.
 
 import { ApiError, fetchJson, sendJson } from "../api.js";
-import { recallFile, searchParams } from "./query.js";
+import { collapseKind, recallFile, searchParams } from "./query.js";
 import { isNegative, parseImage, queryTerms } from "./terms.js";
 
 export const PAGE_SIZE = 50;
@@ -53,6 +53,7 @@ async function toBody(query, page) {
     },
     collection,
     min_score: toNumber(min_score),
+    collapse: collapseKind(query),
     ...page,
   };
 }

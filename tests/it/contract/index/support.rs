@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use futures::TryStreamExt;
 use glimpse::domain::{
     CollectionName, Embedding, Filter, ImageFormat, ImageId, ImageRecord, ImageUri, PAYLOAD_VERSION, Payload, Probe,
-    SearchQuery, Space, Timestamp,
+    SIGNATURE_SIDE, SearchQuery, Signature, Space, Timestamp,
 };
 use glimpse::index::{EnsureOutcome, ImageIndex};
 use uuid::Uuid;
@@ -60,6 +60,7 @@ pub(crate) fn record(key: &str, raw: [f32; SIZE]) -> ImageRecord {
         meta: std::collections::BTreeMap::new(),
         meta_kv: vec![],
         version: PAYLOAD_VERSION,
+        hashes: Some(Signature { bright: [5; SIGNATURE_SIDE], dark: [1 << 27; SIGNATURE_SIDE] }),
     };
     ImageRecord { id: uri.id(), uri, embedding: unit(raw), payload }
 }
