@@ -135,7 +135,7 @@ impl Steps {
         }
         // Only the header is read here, so that the decoder's memory is taken from the budget before it is allocated.
         let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
-        let extras = imaging::Extras { thumbnail, ..imaging::Extras::default() };
+        let extras = imaging::Extras { thumbnail, hashes: true, ..imaging::Extras::default() };
         let cost = match imaging::prepared_size(&bytes, &limits, &preprocessing, extras) {
             Ok(cost) => cost,
             Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
