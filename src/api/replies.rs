@@ -1,10 +1,11 @@
 //! The bodies of requests and replies, for clients such as the command line.
 
 pub use super::collections::{
-    CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply, DuplicateImageReply, DuplicatesReply,
-    FacetValueReply, FacetsReply, VerifyReply, VerifyRequest,
+    CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply,
+    DuplicateImageReply, DuplicatesReply, FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, VerifyReply,
+    VerifyRequest,
 };
-pub use super::filter::FilterRequest;
+pub use super::filter::{FilterRequest, Values};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};
 pub use super::http::ErrorReply;
 pub use super::images::{DeletedReply, ImageReply, ImagesReply};

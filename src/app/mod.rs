@@ -27,7 +27,7 @@ use crate::config::Settings;
 use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
-use crate::jobs::{JobParts, Jobs};
+use crate::jobs::{DropListener, JobParts, Jobs};
 use crate::ledger::{Ledger, objects};
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitList;
@@ -118,6 +118,10 @@ impl App {
             exclude: settings.source.s3_exclude.clone(),
             placing: cluster::placing(&settings, addr)?,
             waiting,
+            drop_listener: {
+                let calibration = calibration.clone();
+                DropListener::new(move |collection| calibration.forget_collection(collection))
+            },
             drain: shutdown.drain(),
             tasks: shutdown.tasks().clone(),
         })

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::file;
 use super::fit::{ImageFit, TextFit};
 use super::inputs::{self, UNRELATED};
 use super::vectors::Vectors;
@@ -109,9 +110,7 @@ impl Calibrated {
     pub(super) fn load(folder: &Path, space: &Space) -> Option<Self> {
         let fits = |stored: &Self| stored.is_valid() && stored.space.admits(space).is_ok();
         let built_in = || Self::built_in().filter(fits);
-        let path = file(folder, space);
-        let is_small = path.metadata().is_ok_and(|file| file.len() <= MAX_FILE_BYTES);
-        let stored = || serde_json::from_slice(&std::fs::read(path).ok().filter(|_| is_small)?).ok().filter(fits);
+        let stored = || file::read(&path(folder, space), MAX_FILE_BYTES).filter(fits);
         built_in().or_else(stored)
     }
 
@@ -120,14 +119,7 @@ impl Calibrated {
     /// # Errors
     /// The error of the file system.
     pub(super) fn store(&self, folder: &Path) -> std::io::Result<()> {
-        std::fs::create_dir_all(folder)?;
-        let path = file(folder, &self.space);
-        let incomplete = path.with_extension("incomplete");
-        let written = std::fs::write(&incomplete, self.to_json()).and_then(|()| std::fs::rename(&incomplete, path));
-        if written.is_err() {
-            std::fs::remove_file(incomplete).ok();
-        }
-        written
+        file::write(&path(folder, &self.space), &self.to_json())
     }
 
     /// Returns the calibration of the built-in model.
@@ -156,7 +148,7 @@ impl Calibrated {
 }
 
 /// The file of a space. Spaces of the same name replace each other's file.
-fn file(folder: &Path, space: &Space) -> PathBuf {
+fn path(folder: &Path, space: &Space) -> PathBuf {
     let name = hex::encode(&Sha256::digest(space.name())[..8]);
     folder.join(format!("{name}.json"))
 }

@@ -3,16 +3,21 @@
 //! where 0.5 and more is relevant.
 //!
 //! [`Calibration`] measures each space once with the built-in images and texts (`fit`), takes a sample of each
-//! collection (`backgrounds`), and gives each query its [`Scale`].
+//! collection (`backgrounds`), and gives each query its [`Scale`]. Users can fit the relevance of a collection to their
+//! own answers ([`Refit`]).
 
 mod backgrounds;
 mod calibrated;
+mod file;
 mod fit;
 mod inputs;
 mod logistic;
+mod refit;
+mod refits;
 mod scale;
 mod vectors;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,13 +26,16 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionName, Embedding, Space};
+use crate::domain::{CollectionName, Embedding, Space, Timestamp};
 use crate::embed::ImageEmbeddingProvider;
 use crate::index::Stores;
 use crate::lock::lock;
 
 use backgrounds::Backgrounds;
 use calibrated::Calibrated;
+pub(crate) use refit::LabelledHits;
+pub use refit::{Platt, Refit, RefitError};
+use refits::Refits;
 pub use scale::{RELEVANT, Scale};
 
 /// How long the calibration waits before it tries again after a failure.
@@ -82,6 +90,7 @@ struct Shared {
     /// Notified if a search finds that the space of the provider is another one.
     changed: Notify,
     backgrounds: Backgrounds,
+    refits: Refits,
 }
 
 /// The space that was calibrated last, and the result.
@@ -102,6 +111,7 @@ impl Calibration {
     pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, folder: PathBuf, is_on: bool) -> Self {
         Self(Arc::new(Shared {
             provider,
+            refits: Refits::load(&folder),
             folder,
             is_on,
             state: Mutex::new(State { space: None, outcome: Err(NoRelevance::Running) }),
@@ -188,7 +198,7 @@ impl Calibration {
         let calibrated = self.current(space)?;
         match kind {
             QueryKind::Several => Err(NoRelevance::SeveralParts),
-            QueryKind::Image => Ok(PreparedScale { calibrated, background: None }),
+            QueryKind::Image => Ok(PreparedScale { calibrated, background: None, fit: None }),
             QueryKind::Text => {
                 let fit = calibrated.text.as_ref().ok_or(NoRelevance::NoTexts)?;
                 let background = if fit.usable {
@@ -196,7 +206,7 @@ impl Calibration {
                 } else {
                     None
                 };
-                Ok(PreparedScale { calibrated, background })
+                Ok(PreparedScale { calibrated, background, fit: self.0.refits.platt(collection, space) })
             }
         }
     }
@@ -206,6 +216,53 @@ impl Calibration {
     pub fn report_size(&self, stores: &Stores, collection: &CollectionName, records: u64) {
         self.0.backgrounds.report_size(stores, collection, records);
     }
+
+    /// Fits the relevance of a collection to the hits of labelled queries, and stores the fit.
+    ///
+    /// # Errors
+    /// [`RefitError`] if there are not enough answers, and the error of the file system if the fit cannot be stored.
+    pub(crate) fn refit(
+        &self,
+        collection: CollectionName,
+        space: Space,
+        queries: &[LabelledHits],
+    ) -> Result<io::Result<Refit>, RefitError> {
+        let platt = refit::fit(queries)?;
+        let (error_before, error_after) = refit::errors(queries, platt);
+        let hits = || queries.iter().flatten();
+        let refit = Refit {
+            collection,
+            space,
+            platt,
+            queries: queries.len(),
+            hits: hits().count(),
+            right: hits().filter(|(_, is_right)| *is_right).count(),
+            error_before,
+            error_after,
+            measured_at: Timestamp::now(),
+        };
+        Ok(self.0.refits.put(refit.clone()).map(|()| refit))
+    }
+
+    /// Returns the fit of a collection to the answers of its users, if there is one.
+    pub fn stored_refit(&self, collection: &CollectionName) -> Option<Refit> {
+        self.0.refits.get(collection)
+    }
+
+    /// Removes the fit of a collection: the model's own relevance is used again.
+    ///
+    /// # Errors
+    /// The error of the file system.
+    pub fn remove_refit(&self, collection: &CollectionName) -> io::Result<()> {
+        self.0.refits.remove(collection)
+    }
+
+    /// Removes what is stored about a dropped collection.
+    pub fn forget_collection(&self, collection: &CollectionName) {
+        if let Err(error) = self.remove_refit(collection) {
+            tracing::warn!(%collection, %error, "the calibration of a dropped collection cannot be removed");
+        }
+    }
 }
 
 /// A scale that needs the cosine of the best hit.
@@ -213,6 +270,7 @@ impl Calibration {
 pub struct PreparedScale {
     calibrated: Arc<Calibrated>,
     background: Option<Arc<scale::Background>>,
+    fit: Option<Platt>,
 }
 
 impl PreparedScale {
@@ -220,7 +278,7 @@ impl PreparedScale {
     pub fn with_best(&self, kind: QueryKind, query: &Embedding, best: f32) -> Scale {
         match (kind, &self.calibrated.text, &self.background) {
             (QueryKind::Text, Some(fit), Some(background)) => {
-                Scale::for_text(fit, background, query.as_slice(), f64::from(best))
+                Scale::for_text(fit, background, query.as_slice(), f64::from(best)).with_fit(self.fit)
             }
             (QueryKind::Text, _, _) => Scale::Constant(fit::TEXT_PRIOR),
             (QueryKind::Image | QueryKind::Several, _, _) => Scale::for_image(&self.calibrated.image),

@@ -8,6 +8,7 @@
 
 use super::fit::{IMAGE_PRIOR, ImageFit, LINE_DEVIATIONS, TEXT_PRIOR, TextFit};
 use super::logistic::{count, sigmoid};
+use super::refit::Platt;
 use super::vectors::{Spread, Vectors, dot};
 
 /// A hit with at least this relevance is relevant.
@@ -71,8 +72,10 @@ pub enum Scale {
         gate: f64,
         /// How fast the relevance rises.
         slope: f64,
-        /// The cosine with relevance 0.5.
+        /// The cosine with relevance 0.5, if the collection has no fit.
         line: f64,
+        /// The fit of the collection.
+        fit: Option<Platt>,
     },
     /// The model cannot tell images apart: every hit has this relevance.
     Constant(f64),
@@ -94,7 +97,7 @@ impl Scale {
             + (spread.mean - fit.mismatch_mean)
             + LINE_DEVIATIONS * spread.deviation
             + fit.line_offset;
-        Self::Curve { gate, slope: fit.line_slope, line: line.min(background.gate_limit + MAX_LINE * unit) }
+        Self::Curve { gate, slope: fit.line_slope, line: line.min(background.gate_limit + MAX_LINE * unit), fit: None }
     }
 
     /// Returns the scale of a query by image.
@@ -102,14 +105,34 @@ impl Scale {
         if !fit.usable {
             return Self::Constant(IMAGE_PRIOR);
         }
-        Self::Curve { gate: f64::INFINITY, slope: fit.slope, line: -fit.intercept / fit.slope }
+        Self::Curve { gate: f64::INFINITY, slope: fit.slope, line: -fit.intercept / fit.slope, fit: None }
+    }
+
+    /// Returns the scale with the fit of a collection.
+    pub(super) fn with_fit(self, platt: Option<Platt>) -> Self {
+        match self {
+            Self::Curve { gate, slope, line, .. } => Self::Curve { gate, slope, line, fit: platt },
+            Self::Constant(_) => self,
+        }
+    }
+
+    /// Returns the logit of the model's own relevance, without the fit of the collection. Returns `None` if the model
+    /// cannot tell images apart.
+    pub(crate) fn model_logit(&self, cosine: f32) -> Option<f64> {
+        match *self {
+            Self::Curve { gate, slope, line, .. } => Some(gate.min(slope * (f64::from(cosine) - line))),
+            Self::Constant(_) => None,
+        }
     }
 
     /// Returns the relevance of a hit with this cosine, 0 to 1.
     #[expect(clippy::cast_possible_truncation, reason = "a number from 0 to 1")]
     pub fn relevance(&self, cosine: f32) -> f32 {
         match *self {
-            Self::Curve { gate, slope, line } => sigmoid(gate.min(slope * (f64::from(cosine) - line))) as f32,
+            Self::Curve { gate, slope, line, fit } => {
+                let logit = gate.min(slope * (f64::from(cosine) - line));
+                sigmoid(fit.map_or(logit, |fit| fit.convert(logit))) as f32
+            }
             Self::Constant(relevance) => relevance as f32,
         }
     }
@@ -129,13 +152,16 @@ mod tests {
 
     #[test]
     fn relevance_rises_with_the_cosine_up_to_the_gate() {
-        let scale = Scale::Curve { gate: 1.0, slope: 40.0, line: 0.1 };
+        let scale = Scale::Curve { gate: 1.0, slope: 40.0, line: 0.1, fit: None };
         assert!((scale.relevance(0.1) - 0.5).abs() < 1e-6);
         assert!(scale.relevance(0.09) < 0.5 && scale.relevance(0.11) > 0.5);
         assert!((scale.relevance(0.9) - 0.731).abs() < 1e-3);
-        let closed = Scale::Curve { gate: -0.1, slope: 40.0, line: 0.1 };
+        let closed = Scale::Curve { gate: -0.1, slope: 40.0, line: 0.1, fit: None };
         assert!(closed.relevance(1.0) < 0.5);
         assert!((Scale::Constant(0.2).relevance(1.0) - 0.2).abs() < 1e-6);
+        let fitted = scale.with_fit(Some(Platt { slope: 2.0, intercept: 1.0 }));
+        assert!((fitted.relevance(0.1) - 0.731).abs() < 1e-3, "the logit 0 becomes 1");
+        assert_eq!(fitted.model_logit(0.9), Some(1.0));
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl Client {
         }
     }
 
+    /// Returns the address of the service.
+    pub(super) fn url(&self) -> String {
+        self.address()
+    }
+
     /// `GET path?query`, if the reply is a file.
     pub(super) async fn download(&self, path: &[&str], query: &impl Serialize) -> Result<Bytes, CliError> {
         let response = self.send(self.request(Method::GET, path).query(query)).await?;
@@ -127,6 +132,11 @@ impl Client {
     /// `POST path` with a JSON body.
     pub(super) async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Reply, CliError> {
         self.read(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// `PUT path` with a JSON body.
+    pub(super) async fn put(&self, path: &[&str], body: &impl Serialize) -> Result<Reply, CliError> {
+        self.read(self.request(Method::PUT, path).json(body)).await
     }
 
     /// `POST path?query` with a file.

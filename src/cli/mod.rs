@@ -250,6 +250,10 @@ mod tests {
             "glimpse eval",
             "glimpse eval --queries q --at 0",
             "glimpse eval --queries q --at 1,101",
+            "glimpse eval --queries q --calibrate c",
+            "glimpse eval --calibrate c --html page.html",
+            "glimpse eval --queries q --against birds",
+            "glimpse eval --queries q --map train/",
             "glimpse seed --from d --count 3",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
@@ -261,6 +265,9 @@ mod tests {
             "glimpse jobs list",
             "glimpse jobs failures 1 --limit 3",
             "glimpse collections drop birds --yes",
+            "glimpse eval --queries q --by category --against collection=birds --html page.html --map train/=",
+            "glimpse eval --calibrate c --collection birds",
+            "glimpse eval --reset-calibration",
         ] {
             parse(line).unwrap();
         }

@@ -68,6 +68,8 @@ impl JobService {
                 Err(error) => return Err(error.into()),
             }
         }
+        // Before the end is recorded, so that a crash in between repeats it.
+        self.drop_listener.report(collection);
         let name = collection.clone();
         self.ledger.write(move |tx| forget::end_drop(tx, &name)).await?;
         Ok(dropped_any)

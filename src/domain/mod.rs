@@ -2,6 +2,7 @@
 //!
 //! This module has no I/O and no async code, and imports no other module of the crate. All other modules use its types.
 
+mod answer;
 pub(crate) mod browse;
 pub mod collection;
 pub mod dependency;
@@ -10,6 +11,8 @@ pub mod endpoint;
 pub mod exclude;
 pub mod failure;
 pub mod failure_limit;
+pub mod filter;
+pub mod filter_value;
 pub mod image;
 pub mod job;
 pub mod job_plan;
@@ -25,8 +28,10 @@ pub mod space;
 pub mod store_set;
 pub mod task;
 pub mod timestamp;
+mod typed_value;
 pub mod wire;
 
+pub(crate) use answer::is_answer;
 pub use browse::{BrowsePage, BrowseQuery, CollectionSummary, FacetField, FacetQuery, Facets, PageStart, StoredImage};
 pub(crate) use browse::{FacetCounts, FirstItems};
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
@@ -36,12 +41,14 @@ pub use endpoint::Endpoint;
 pub use exclude::{Excludes, InvalidExclude};
 pub use failure::{FailureClass, ItemFailure};
 pub use failure_limit::{FailureLimit, InvalidFailureLimit};
+pub use filter::{Condition, Filter, MetaValue, ValueRange};
+pub use filter_value::{InvalidFilterValue, MAX_FILTER_VALUES};
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
-pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState};
+pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, Refresh};
 pub use job_plan::{JobPlan, PlanExamples};
 pub(crate) use metadata_row::MetadataRow;
 pub use nearest::nearest;
-pub use record::{Filter, Hit, ImageRecord, PAYLOAD_VERSION, Payload, SearchQuery};
+pub use record::{Hit, ImageRecord, PAYLOAD_VERSION, Payload, SearchQuery};
 pub use secret::Secret;
 pub use setting::{ByteSize, InvalidSetting, Seconds};
 pub use signature::{MIN_COPY_COSINE, SIGNATURE_SIDE, Signature};
@@ -49,6 +56,7 @@ pub use space::{Probe, Space, SpaceMismatch};
 pub use store_set::StoreSet;
 pub use task::{Indexed, ItemOutcome, Task, TaskOutcome};
 pub use timestamp::Timestamp;
+pub(crate) use typed_value::{parse_date, parse_number};
 
 /// Splits a comma-separated list, as settings contain it, into its items. The items are trimmed, and empty ones are
 /// dropped.

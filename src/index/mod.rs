@@ -127,6 +127,12 @@ pub enum IndexError {
         /// The existing collection.
         existing: CollectionName,
     },
+    /// The filter has a range of numbers or dates, and records of an earlier version have none.
+    #[error(
+        "the collection `{0}` has records of an earlier version, whose numbers and dates cannot be searched; run \
+         `glimpse ingest --refresh facts` once"
+    )]
+    OutdatedRecords(CollectionName),
     /// The store refuses this record; it may accept others.
     #[error("the store refused the record {id}: {reason}")]
     Rejected {
@@ -149,7 +155,11 @@ impl From<HttpError> for IndexError {
 impl Retryable for IndexError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => false,
+            Self::UnknownCollection(_)
+            | Self::Space(_)
+            | Self::NameTaken { .. }
+            | Self::OutdatedRecords(_)
+            | Self::Rejected { .. } => false,
             Self::Dependency(down) => down.failure.is_temporary(),
         }
     }
@@ -177,7 +187,11 @@ impl IndexError {
     fn dependency(&self) -> Option<&DependencyError> {
         match self {
             Self::Dependency(down) => Some(down),
-            Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => None,
+            Self::UnknownCollection(_)
+            | Self::Space(_)
+            | Self::NameTaken { .. }
+            | Self::OutdatedRecords(_)
+            | Self::Rejected { .. } => None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! batches and runs the pipeline, `remote` serves pools of other processes, and `placing` lets a cluster start those.
 //! Each step is recorded in the ledger, so that a job continues after a restart from its last step.
 
+mod drop_listener;
 pub(crate) mod error;
 pub(crate) mod job_failure;
 pub mod placing;
@@ -32,6 +33,7 @@ use crate::ledger::Ledger;
 use remote::clock::Clock;
 use run::progress::RunningJob;
 
+pub use drop_listener::DropListener;
 pub use error::JobsError;
 pub use placing::Placing;
 pub use pool::{Ended, Pool, PoolError};
@@ -71,6 +73,8 @@ pub struct JobParts {
     pub placing: Option<Placing>,
     /// The dependencies that the process waits for.
     pub waiting: WaitList,
+    /// Called after a collection was dropped.
+    pub drop_listener: DropListener,
     /// Cancelled when the process is asked to stop.
     pub drain: CancellationToken,
     /// Tracks every task of the job service.
@@ -89,6 +93,7 @@ pub(crate) struct JobService {
     pub(crate) exclude: Excludes,
     pub(crate) placing: Option<Placing>,
     pub(crate) waiting: WaitList,
+    pub(crate) drop_listener: DropListener,
     pub(crate) drain: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) clock: Clock,

@@ -4,8 +4,8 @@
 
 use super::Task;
 use super::steps::Steps;
-use super::store::as_dependency;
-use crate::domain::{DependencyError, ImageRecord};
+use super::store::{Pending, as_dependency};
+use crate::domain::{DependencyError, ImageRecord, Indexed, PAYLOAD_VERSION, Payload, StoreSet};
 
 impl Steps {
     /// Returns the record of the image of which a task is possibly a copy, if the record is in the same space and has
@@ -30,4 +30,11 @@ impl Steps {
 /// there.
 pub(super) fn thumbnail_of(record: &ImageRecord, bucket: &str) -> Option<String> {
     record.payload.thumbnail_key.clone().filter(|_| record.uri.bucket() == bucket)
+}
+
+/// Returns the record of a task that completes it: with the version of this service, and otherwise unchanged.
+pub(super) fn completed(ticket: i64, record: ImageRecord, etag: Option<String>, size_bytes: u64) -> Pending {
+    let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: true };
+    let payload = Payload { version: PAYLOAD_VERSION, ..record.payload };
+    Pending { ticket, indexed, record: ImageRecord { payload, ..record } }
 }

@@ -125,13 +125,19 @@ impl Steps {
         };
         let mut meta = fetched.metadata;
         meta.append(&mut task.metadata);
+        let mut outdated = None;
         if let Some(possible_copy) = possible_copy
             && let Some(sha256) = self.same_bytes(&bytes, &possible_copy).await
         {
             pipeline.reused.increment(1);
-            let thumbnail_key = possible_copy::thumbnail_of(&possible_copy, task.image.uri.bucket());
-            let image = Content::Known(Box::new(possible_copy));
-            return Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta });
+            // Only the pixels show the signature that an earlier version did not write.
+            if task.refresh && possible_copy.payload.hashes.is_none() {
+                outdated = Some(possible_copy);
+            } else {
+                let thumbnail_key = possible_copy::thumbnail_of(&possible_copy, task.image.uri.bucket());
+                let image = Content::Known(Box::new(possible_copy));
+                return Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta });
+            }
         }
         // Only the header is read here, so that the decoder's memory is taken from the budget before it is allocated.
         let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
@@ -151,7 +157,13 @@ impl Steps {
         drop((core, pixels, permit));
         match decoded {
             Ok((Ok(prepared), sha256)) => {
-                let image = Content::New(prepared);
+                let image = match outdated {
+                    Some(mut record) => {
+                        record.payload.hashes = prepared.hashes;
+                        Content::Known(Box::new(record))
+                    }
+                    None => Content::New(prepared),
+                };
                 Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key: None, meta })
             }
             Ok((Err(error), _)) => self.failed(&task, error.class(), error.to_string()).await,
@@ -245,6 +257,9 @@ impl Steps {
         let uri = task.image.uri;
         let (format, width, height, frames, hashes) = match image {
             Content::New(Prepared { meta, hashes, .. }) => (meta.format, meta.width, meta.height, meta.frames, hashes),
+            Content::Known(record) if task.refresh => {
+                return possible_copy::completed(task.ticket, *record, etag, size_bytes);
+            }
             Content::Known(record) => {
                 let Payload { format, width, height, frames, hashes, .. } = record.payload;
                 (format, width, height, frames, hashes)

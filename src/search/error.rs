@@ -46,6 +46,12 @@ pub enum SearchError {
     /// `min_relevance` is set, but the relevance of hits is not known.
     #[error("min_relevance cannot be used: {0}")]
     NoRelevance(NoRelevance),
+    /// The relevance of a collection cannot be fitted to the answers of its users.
+    #[error("the relevance cannot be fitted: {0}")]
+    CannotFit(String),
+    /// The fit of a collection cannot be stored or removed.
+    #[error("the calibration of the collection cannot be stored")]
+    Files(#[source] std::io::Error),
     /// A decoder panicked while it read the image.
     #[error("the image could not be decoded")]
     Panicked,
@@ -98,8 +104,9 @@ impl SearchError {
             ) => SearchErrorKind::BadImage(bad.class()),
             Self::Busy => SearchErrorKind::Busy,
             Self::Space(_) | Self::Index(IndexError::Space(_)) => SearchErrorKind::Conflict("space_mismatch"),
-            Self::NoRelevance(_) => SearchErrorKind::Conflict("relevance_unknown"),
+            Self::NoRelevance(_) | Self::CannotFit(_) => SearchErrorKind::Conflict("relevance_unknown"),
             Self::Index(IndexError::NameTaken { .. }) => SearchErrorKind::Conflict("name_taken"),
+            Self::Index(IndexError::OutdatedRecords(_)) => SearchErrorKind::Conflict("outdated_records"),
             Self::Index(IndexError::UnknownCollection(_)) => SearchErrorKind::UnknownCollection,
             Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {
                 SearchErrorKind::RejectedInput
@@ -110,7 +117,7 @@ impl SearchError {
             Self::Embed(EmbedError::Dependency(down)) | Self::Index(IndexError::Dependency(down)) => {
                 SearchErrorKind::Dependency(down)
             }
-            Self::Index(IndexError::Rejected { .. }) | Self::Panicked => SearchErrorKind::Internal,
+            Self::Index(IndexError::Rejected { .. }) | Self::Files(_) | Self::Panicked => SearchErrorKind::Internal,
         }
     }
 }

@@ -6,6 +6,7 @@ mod error;
 mod observe;
 mod page;
 mod query_input;
+mod refit;
 mod vector;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::index::several_stores::{Merged, StoreResults};
 use crate::index::{IndexError, Stores};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
-pub use crate::calibration::Scale;
+pub use crate::calibration::{Refit, Scale};
 pub use crate::index::several_stores::MergedHit;
 pub use collapse::{Collapse, CollapsedHit};
 use decoder::Decoder;
@@ -33,6 +34,7 @@ pub use query_input::{
     MAX_CHARACTERS, MAX_HITS, MAX_IMAGES, MAX_PAGE_END, MAX_TERMS, MAX_WEIGHT, QueryImage, QueryInput, Region,
     SearchOptions, Term, TermInput,
 };
+pub use refit::{LabelledQuery, MAX_LABELLED_QUERIES, RefitPermit};
 use vector::QueryVectors;
 
 /// The search service. Clones share its state.
@@ -44,6 +46,8 @@ pub struct Search {
     decoder: Arc<Decoder>,
     /// One permit for each concurrent search.
     permits: Arc<Semaphore>,
+    /// One permit: fits of collections run one after the other.
+    refits: Arc<Semaphore>,
     max_image_bytes: u64,
     /// The bytes of images that may be uploaded at the same time.
     uploads: Arc<ByteBudget>,
@@ -155,6 +159,7 @@ impl Search {
             calibration,
             decoder: Arc::new(Decoder::new(limits)),
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SEARCHES)),
+            refits: Arc::new(Semaphore::new(1)),
             max_image_bytes: limits.max_bytes,
             uploads: Arc::new(ByteBudget::new(MAX_UPLOADED_BYTES.max(limits.max_bytes))),
         }

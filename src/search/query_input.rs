@@ -169,10 +169,7 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
     if let Some(relevance) = options.min_relevance.filter(|relevance| !(0.0..=1.0).contains(relevance)) {
         return invalid("min_relevance", format!("must be a number from 0 to 1, not {relevance}"));
     }
-    match &options.filter.s3_prefix {
-        Some(prefix) if !prefix.ends_with('/') => invalid("s3_prefix", format!("must end in `/`, not `{prefix}`")),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -221,7 +218,5 @@ mod tests {
         assert!(weighted(&[1.0, 0.0]).contains("above 0") && weighted(&[1.0, -10.5]).contains("not 10.5"));
         assert!(weighted(&[1.0, f32::NAN]).contains("not NaN"));
         assert!(weighted(&[1.0; 17]).contains("at most 16 terms"));
-        let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
-        assert!(error_message(&text_query("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
     }
 }

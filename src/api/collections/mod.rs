@@ -1,5 +1,6 @@
 //! `/collections`.
 
+mod calibration;
 mod details;
 mod duplicates;
 mod facets;
@@ -20,18 +21,27 @@ use crate::collections::Collections;
 use crate::domain::CollectionInfo;
 use crate::jobs::Jobs;
 
+pub use calibration::{CalibrationReply, CalibrationRequest, FitReply, LabelledQueryRequest};
 pub use details::CollectionDetailsReply;
 pub use duplicates::{DuplicateImageReply, DuplicatesReply};
 pub use facets::{FacetValueReply, FacetsReply};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_collections)).merge(details::routes()).merge(facets::routes())
+    OpenApiRouter::new()
+        .routes(routes!(list_collections))
+        .merge(details::routes())
+        .merge(facets::routes())
+        .merge(calibration::routes())
 }
 
 /// Routes without a timeout: the time depends on the size of the collection.
 pub(super) fn long_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(drop_collection)).merge(verify::routes()).merge(duplicates::routes())
+    OpenApiRouter::new()
+        .routes(routes!(drop_collection))
+        .merge(verify::routes())
+        .merge(calibration::long_routes())
+        .merge(duplicates::routes())
 }
 
 /// All collections.

@@ -12,7 +12,7 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterIn};
 
-use super::allowed::{check_parameter, unknown_name};
+use super::allowed::{check_parameter, is_list, unknown_name};
 use super::error::ApiError;
 
 /// Parameters with this prefix are filters by metadata, on the paths [`META_FILTER_PATHS`].
@@ -32,7 +32,12 @@ impl Parameters {
     pub(in crate::api) fn new(document: &OpenApi) -> Self {
         let mut all = HashMap::new();
         for (path, item) in &document.paths.paths {
-            let methods = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::DELETE, &item.delete)];
+            let methods = [
+                (Method::GET, &item.get),
+                (Method::POST, &item.post),
+                (Method::PUT, &item.put),
+                (Method::DELETE, &item.delete),
+            ];
             for (method, operation) in methods {
                 if let Some(operation) = operation {
                     all.insert((method, path.clone()), query_parameters(operation));
@@ -48,8 +53,12 @@ impl Parameters {
         let mut given = HashSet::new();
         for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
             match parameters.iter().find(|(known, _)| *known == name) {
+                Some((_, schema)) if is_list(schema) => {
+                    check_parameter(&name, &text, &schema["items"])?;
+                    continue;
+                }
                 Some((_, schema)) => check_parameter(&name, &text, schema)?,
-                None if META_FILTER_PATHS.contains(&path) && name.starts_with(META_PREFIX) => {}
+                None if META_FILTER_PATHS.contains(&path) && name.starts_with(META_PREFIX) => continue,
                 None => {
                     let known = parameters.iter().map(|(known, _)| known.as_str());
                     return Err(refused("unknown_parameter", unknown_name("query parameter", &name, known)));

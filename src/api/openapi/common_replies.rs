@@ -9,7 +9,8 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBui
 /// Adds the common replies and their headers.
 pub(super) fn add_common_replies(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
-        let operations = [(&mut item.get, true), (&mut item.post, false), (&mut item.delete, false)];
+        let operations =
+            [(&mut item.get, true), (&mut item.post, false), (&mut item.put, false), (&mut item.delete, false)];
         for (operation, safe) in operations {
             if let Some(operation) = operation {
                 add_errors(operation, path, safe);

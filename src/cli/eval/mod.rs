@@ -1,126 +1,159 @@
-//! `glimpse eval`: measures the quality of search results with known answers. Use it to choose a model.
+//! `glimpse eval`: measures the quality of search results with known answers, compares collections or stores, and fits the
+//! relevance of a collection to the answers.
 
+mod against;
 mod answers;
-mod metric;
+mod bootstrap;
+mod calibrate;
+mod html;
+mod measure;
+mod report;
+mod search;
+mod tables;
+mod text;
 
-use std::fmt::Write;
 use std::path::PathBuf;
 
-use clap::Args;
-use futures::stream::{self, StreamExt, TryStreamExt};
+use clap::{ArgGroup, Args};
 
 use super::client::Client;
 use super::out::{self, Output};
 use super::values::whole_number;
 use super::{CliError, Ending, client_help};
-use crate::api::replies::SearchReply;
 use crate::config::Settings;
-use answers::KnownAnswer;
-use metric::{Report, rank_of_first_answer};
+use against::Comparison;
+use answers::{KnownQuery, Reading};
+use measure::Measure;
+use report::{Report, Values};
+use search::{Run, Target, search_all};
 
 const EXAMPLES: &str = "\
 Examples:
   glimpse eval --queries demo/queries.json
-  glimpse eval --queries demo/queries.json --group hard --at 1,5
-  glimpse eval --queries demo/captions.json --json
+  glimpse eval --queries demo/queries.json --group hard --at 1,5 --html report.html
+  glimpse eval --queries birds.json --by category           measures of each category
+  glimpse eval --queries birds.json --against collection=birds-2
+  glimpse eval --queries birds.json --provider embedded --against provider=qdrant
+  glimpse eval --queries inquire_queries_val.csv --at 50 --by category --map train/=inat24/
+  glimpse eval --calibrate birds.json                       fit the relevance to these answers
+  glimpse eval --reset-calibration                          use the model's own relevance again
 
 demo/queries.json and demo/captions.json are in the source code of Glimpse.
 
-The file has one of three forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}}, {\"cat.jpg\": [\"a cat\", …], …} or
-[{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}, …]. An answer matches a key that ends with its path: `b/cat.jpg` matches
-`x/b/cat.jpg` but not `x/bb/cat.jpg`. recall@k is the share of queries with a right answer among the first k results;
-MRR is the mean of 1/rank of the first right answer.";
+The JSON file has one of four forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}}, {\"cat.jpg\": [\"a cat\", …], …},
+[{\"query\": \"a cat\", \"answers\": [\"cat.jpg\"], \"category\": \"animals\"}, …] or [{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}, …].
+A CSV file has the columns query_id and query_text, and the file of its answers query_id and image_path, as those of
+INQUIRE. An answer matches a key that ends with its path: `b/cat.jpg` matches `x/b/cat.jpg` but not `x/bb/cat.jpg`.
 
-/// Number of concurrent searches.
-const CONCURRENCY: usize = 4;
-/// At most this many queries without a right answer are printed.
-const MAX_MISSED_SHOWN: usize = 10;
+recall@k is the share of queries with a right answer among the first k results; MRR is the mean of 1/rank of the first right
+answer; mAP@k and nDCG@k also count all other right answers. docs/evaluation.md has the formulas.";
 
 #[derive(Debug, Args)]
-#[command(after_help = client_help(EXAMPLES))]
+#[command(after_help = client_help(EXAMPLES), group = inputs())]
 pub(super) struct Eval {
-    /// The JSON file of queries and right answers
+    /// The file of queries and right answers: JSON, or CSV as that of INQUIRE
     #[arg(long, value_name = "FILE")]
-    queries: PathBuf,
-    /// The collection [default: VECTOR_DB_COLLECTION of the service]
+    queries: Option<PathBuf>,
+    /// Fit the relevance of the collection to the answers in this file, and store the fit with the collection
+    #[arg(long, value_name = "FILE")]
+    calibrate: Option<PathBuf>,
+    /// Delete the fit of the collection: the model's own relevance is used again
     #[arg(long)]
+    reset_calibration: bool,
+    #[command(flatten)]
+    reading: Reading,
+    /// The collection [default: VECTOR_DB_COLLECTION of the service]
+    #[arg(long, value_name = "NAME")]
     collection: Option<String>,
-    /// The values of k for recall@k, comma-separated, each 1 to 100
+    /// The store to search: embedded, qdrant or weaviate, or all [default: the first store of the service]
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["calibrate", "reset_calibration"])]
+    provider: Option<String>,
+    /// The values of k, comma-separated, each 1 to 100
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "1,5,10",
-        allow_negative_numbers = true, value_parser = whole_number::<u8, 1, 100>)]
-    at: Vec<u8>,
-    /// The group of queries in the file
-    #[arg(long, default_value = "queries")]
-    group: String,
+        allow_negative_numbers = true, value_parser = whole_number::<usize, 1, 100>)]
+    at: Vec<usize>,
+    /// Also measure each group of queries with the same value of this field, such as category
+    #[arg(long, value_name = "FIELD", conflicts_with_all = ["calibrate", "reset_calibration"])]
+    by: Option<String>,
+    /// Compare with another collection or store, query by query: collection=NAME or provider=STORE
+    #[arg(long, value_name = "TARGET", conflicts_with_all = ["calibrate", "reset_calibration"], value_parser = Target::parse)]
+    against: Option<Target>,
+    /// Write a page with the measures and the worst queries with their images
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["calibrate", "reset_calibration"])]
+    html: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
 
+/// The options of which exactly one is required.
+fn inputs() -> ArgGroup {
+    ArgGroup::new("input").required(true).args(["queries", "calibrate", "reset_calibration"])
+}
+
 impl Eval {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
-        let text = tokio::fs::read_to_string(&self.queries).await;
-        let text = text.map_err(|source| CliError::File { path: self.queries.clone(), source })?;
-        let known = answers::read(&text, &self.group)
-            .map_err(|problem| CliError::Content { path: self.queries.clone(), problem })?;
-        let client = Client::new(settings)?.with_retries();
-        let mut cuts: Vec<usize> = self.at.iter().map(|k| usize::from(*k)).collect();
-        cuts.sort_unstable();
-        cuts.dedup();
-        let limit = cuts.last().copied().unwrap_or(1);
-        let ranks = self.ranks(&client, &known, limit).await?;
-        let report = Report::from_ranks(&known, &ranks, &cuts);
-        self.output.value(&report, table)?;
+        match (&self.queries, &self.calibrate) {
+            (Some(path), _) => self.measure(path, settings).await?,
+            (None, Some(path)) => {
+                let known = self.reading.read(path)?;
+                calibrate::calibrate(settings, self.collection, known, self.output).await?;
+            }
+            (None, None) => calibrate::reset(settings, self.collection, self.output).await?,
+        }
         Ok(Ending::Done)
     }
 
-    /// Returns the rank of the first right answer of each query.
-    async fn ranks(
-        &self,
-        client: &Client,
-        known: &[KnownAnswer],
-        limit: usize,
-    ) -> Result<Vec<Option<usize>>, CliError> {
-        let bar = out::bar("searching", known.len() as u64);
-        let ranks = stream::iter(known)
-            .map(|known| async {
-                let rank = self.rank(client, known, limit).await;
-                bar.inc(1);
-                rank
-            })
-            .buffered(CONCURRENCY)
-            .try_collect()
-            .await;
-        bar.finish_and_clear();
-        ranks
-    }
-
-    async fn rank(&self, client: &Client, known: &KnownAnswer, limit: usize) -> Result<Option<usize>, CliError> {
-        let mut query = vec![("q", known.query.clone()), ("limit", limit.to_string())];
-        query.extend(self.collection.clone().map(|collection| ("collection", collection)));
-        let reply = client.get(&["search", "images"], &query).await;
-        let reply = reply.and_then(|reply| reply.read::<SearchReply>()).map_err(|error| match error {
-            // Only a refusal by the service is about this query; other errors are about the connection.
-            error @ CliError::Refused { .. } => CliError::Query { query: known.query.clone(), source: Box::new(error) },
-            other => other,
-        })?;
-        let keys: Vec<&str> = reply.results.iter().map(|hit| hit.s3_key.as_str()).collect();
-        Ok(rank_of_first_answer(&keys, &known.answers))
+    async fn measure(&self, path: &std::path::Path, settings: &Settings) -> Result<(), CliError> {
+        let wrong = |problem| CliError::Content { path: path.to_owned(), problem };
+        let (known, unanswered): (Vec<KnownQuery>, Vec<_>) =
+            self.reading.read(path)?.into_iter().partition(|known| !known.answers.is_empty());
+        if known.is_empty() {
+            return Err(wrong("no query has an answer".to_owned()));
+        }
+        let mut cuts = self.at.clone();
+        cuts.sort_unstable();
+        cuts.dedup();
+        let (measures, limit) = (Measure::all(&cuts), cuts.last().copied().unwrap_or(1));
+        let client = Client::new(settings)?.with_retries();
+        let target = Target { collection: self.collection.clone(), provider: self.provider.clone() };
+        let run = search_all(&client, &known, &target, limit).await?;
+        warn_if_nothing_matches(&known, &run);
+        let values = Values::new(&measures, &known, &run);
+        let groups = self.by.as_ref().map(|field| report::groups(&values, &known, field)).transpose();
+        let against = match self.against.clone() {
+            Some(other) => {
+                let other = search_all(&client, &known, &other.or(&target), limit).await?;
+                let other_values = Values::new(&measures, &known, &other);
+                Some(Comparison::new(&known, &values, &other_values, other.searched))
+            }
+            None => None,
+        };
+        let missed = known.iter().zip(&run.outcomes).filter(|(_, outcome)| outcome.right.is_empty());
+        let report = Report {
+            searched: run.searched.clone(),
+            all: values.means(|_| true),
+            missed: missed.map(|(known, _)| known.text.clone()).collect(),
+            without_answers: unanswered.len(),
+            groups: groups.map_err(wrong)?.unwrap_or_default(),
+            against,
+        };
+        if let Some(page) = &self.html {
+            html::write(page, &client, &known, &run, &values, &report).await?;
+        }
+        self.output.value(&report, text::describe)
     }
 }
 
-fn table(report: &Report) -> String {
-    let mut table = out::table(&["measure", "value"]);
-    for (k, share) in &report.recall {
-        table.add_row([format!("recall@{k}").into(), out::number(format!("{:.2} %", share * 100.0))]);
+/// Prints a warning if no result is a right answer: then the answers probably have other paths than the keys.
+fn warn_if_nothing_matches(known: &[KnownQuery], run: &Run) {
+    let hit = run.outcomes.iter().flat_map(|outcome| &outcome.hits).next();
+    let answer = known.iter().flat_map(|known| &known.answers).next();
+    if let (true, Some(hit), Some(answer)) = (run.outcomes.iter().all(|outcome| outcome.right.is_empty()), hit, answer)
+    {
+        out::warnings(&[format!(
+            "no result is a right answer. A key in the bucket is `{}`, and an answer is `{answer}`; --map FROM=TO replaces \
+             the begin of the answers",
+            hit.s3_key
+        )]);
     }
-    table.add_row(["MRR".into(), out::number(format!("{:.4}", report.mrr))]);
-    let deepest = report.recall.keys().next_back().copied().unwrap_or_default();
-    let mut text = format!("{table}\n{} queries", report.queries);
-    if !report.missed.is_empty() {
-        let missed: Vec<_> = report.missed.iter().take(MAX_MISSED_SHOWN).map(|query| format!("\n  {query}")).collect();
-        let such_as = if report.missed.len() > MAX_MISSED_SHOWN { ", such as" } else { "" };
-        write!(text, "; {} without a right answer among the first {deepest}{such_as}", report.missed.len()).ok();
-        text.extend(missed);
-    }
-    text
 }

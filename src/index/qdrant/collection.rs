@@ -71,7 +71,7 @@ pub(super) struct FoundCollection {
     /// Whether its creation was completed and reported.
     pub(super) complete: bool,
     /// The fields with an index.
-    indexed: BTreeSet<String>,
+    pub(super) indexed: BTreeSet<String>,
     /// The approximate number of points.
     pub(super) points: u64,
 }

@@ -73,7 +73,7 @@ enum Index {
 
 /// All properties of a class that Glimpse creates, with their types. Auto-schema adds none. A class of an earlier version
 /// of Glimpse may lack some; `ensure` adds them.
-const PROPERTIES: [(&str, &str, Index); 21] = [
+const PROPERTIES: [(&str, &str, Index); 22] = [
     (property::S3_KEY, "text", Index::None),
     (property::S3_URI, "text", Index::None),
     (property::S3_BUCKET, "text", Index::None),
@@ -92,6 +92,7 @@ const PROPERTIES: [(&str, &str, Index); 21] = [
     (property::META, "text", Index::None),
     (property::META_KV, "text[]", Index::None),
     (property::TERMS, "text[]", Index::Exact),
+    (property::RANGE_TERMS, "text[]", Index::Exact),
     (property::PAYLOAD, "text", Index::None),
     (property::VERSION, "int", Index::Range),
     (property::GUARD, "object", Index::None),

@@ -20,6 +20,7 @@ mod facets;
 mod filter;
 mod limit;
 mod queue;
+mod range_terms;
 mod record;
 mod refusal;
 mod schema;
@@ -143,10 +144,12 @@ impl ImageIndex for WeaviateIndex {
     }
 
     async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        search::check_ranges(self, collection, &query.filter).await?;
         browse::browse(self, collection, query).await
     }
 
     async fn facets(&self, collection: &CollectionName, query: &FacetQuery) -> Result<Facets, IndexError> {
+        search::check_ranges(self, collection, &query.filter).await?;
         facets::facets(self, collection, query).await
     }
 

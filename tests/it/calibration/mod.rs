@@ -1,5 +1,7 @@
 //! The relevance of search results: how good it is, and when it is known.
 
+mod refit;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

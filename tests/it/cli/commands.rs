@@ -71,6 +71,17 @@ async fn client_commands_report_their_result_by_exit_code() {
     let measured = glimpse(&at, &["eval", "--queries", queries.to_str().unwrap(), "--json"]).await;
     let measured: Value = serde_json::from_str(&stdout(&measured)).unwrap();
     assert_eq!((measured["queries"].as_u64(), measured["recall"]["1"].as_f64()), (Some(32), Some(1.0)));
+    let page = app.data().join("report.html");
+    let compare = ["eval", "--queries", queries.to_str().unwrap(), "--against", "provider=embedded", "--json"];
+    let compared = glimpse(&at, &[&compare[..], &["--html", page.to_str().unwrap()]].concat()).await;
+    let compared: Value = serde_json::from_str(&stdout(&compared)).unwrap();
+    assert_eq!((compared["against"]["ties"].as_u64(), compared["ndcg"]["1"].as_f64()), (Some(32), Some(1.0)));
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("data:image/jpeg;base64,") && page.contains("Worst queries"), "{page}");
+    let fitted = glimpse(&at, &["eval", "--calibrate", queries.to_str().unwrap()]).await;
+    assert!(stdout(&fitted).contains("is fitted to 32 queries"), "{}", stderr(&fitted));
+    let reset = glimpse(&at, &["eval", "--reset-calibration"]).await;
+    assert!(stdout(&reset).contains("is that of the model"), "{}", stderr(&reset));
 
     let found = glimpse(&at, &["search", "a cat", "--limit", "1"]).await;
     assert!(found.status.success() && stdout(&found).contains("images/cat.jpg"), "{}", stdout(&found));

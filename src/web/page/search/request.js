@@ -49,13 +49,24 @@ async function toBody(query, page) {
       min_width: toNumber(min_width),
       min_height: toNumber(min_height),
       indexed_after,
-      meta: Object.fromEntries(meta),
+      meta: groupValues(meta),
     },
     collection,
     min_score: toNumber(min_score),
     collapse: collapseKind(query),
     ...page,
   };
+}
+
+/**
+ * The values of each name.
+ * @param {Array<[string, string]>} pairs
+ * @returns {Record<string, string[]>}
+ */
+function groupValues(pairs) {
+  const values = new Map();
+  for (const [name, value] of pairs) values.set(name, [...(values.get(name) ?? []), value]);
+  return Object.fromEntries(values);
 }
 
 /** @param {import("./terms.js").Term} term */

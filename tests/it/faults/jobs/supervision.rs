@@ -11,7 +11,7 @@ use glimpse::domain::{Embedding, JobId, JobState, Space};
 use glimpse::embed::{Busy, EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
-use glimpse::jobs::{JobParts, JobSettings, Jobs, Submission};
+use glimpse::jobs::{DropListener, JobParts, JobSettings, Jobs, Submission};
 use glimpse::ledger::Ledger;
 use glimpse::pipeline::{Pipeline, PipelineSettings};
 use glimpse::resilience::WaitList;
@@ -67,6 +67,7 @@ async fn service(folder: &std::path::Path, panics_at: usize) -> (Jobs, Ledger, S
         exclude: glimpse::domain::Excludes::default(),
         placing: None,
         waiting: WaitList::default(),
+        drop_listener: DropListener::default(),
         drain: shutdown.drain(),
         tasks: shutdown.tasks().clone(),
     })

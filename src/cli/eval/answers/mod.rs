@@ -1,0 +1,89 @@
+//! Queries with known answers: a JSON file in one of four forms, or the two CSV files of INQUIRE.
+
+mod csv;
+mod json;
+mod mapping;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::CliError;
+pub(super) use mapping::Mapping;
+
+/// The largest file that is read.
+const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
+/// The name of the file of answers in INQUIRE's folder.
+const ANNOTATIONS: &str = "inquire_annotations.csv";
+
+/// A query and the images that are right answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct KnownQuery {
+    pub(super) text: String,
+    /// The keys of the images, or the ends of these keys.
+    pub(super) answers: Vec<String>,
+    /// Other columns of the file, such as `category`.
+    pub(super) fields: BTreeMap<String, String>,
+}
+
+/// How a file of queries is read.
+#[derive(Debug, Args)]
+pub(super) struct Reading {
+    /// The set of queries in a JSON file that has several
+    #[arg(long, default_value = "queries")]
+    group: String,
+    /// The CSV file of the right answers, if the queries are a CSV file [default: inquire_annotations.csv beside it]
+    #[arg(long, value_name = "FILE")]
+    annotations: Option<PathBuf>,
+    /// The begin of the answers' paths, and what the keys in the bucket have in its place: `train/=inat24/`
+    #[arg(long, value_name = "FROM=TO", value_parser = Mapping::parse)]
+    map: Option<Mapping>,
+}
+
+impl Reading {
+    /// Reads the queries of a file, and their answers.
+    pub(super) fn read(&self, path: &Path) -> Result<Vec<KnownQuery>, CliError> {
+        let text = text(path)?;
+        let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+        let known = if is_csv {
+            let annotations = self.annotations.clone().unwrap_or_else(|| path.with_file_name(ANNOTATIONS));
+            let answers = csv::read_answers(&text_of_annotations(&annotations)?).map_err(content(&annotations))?;
+            csv::read_queries(&text, answers)
+        } else {
+            json::read(&text, &self.group)
+        };
+        let mut known = known.map_err(content(path))?;
+        if known.is_empty() {
+            return Err(content(path)("it contains no query".to_owned()));
+        }
+        if let Some(map) = &self.map {
+            map.apply(&mut known).map_err(content(path))?;
+        }
+        Ok(known)
+    }
+}
+
+fn content(path: &Path) -> impl Fn(String) -> CliError {
+    move |problem| CliError::Content { path: path.to_owned(), problem }
+}
+
+fn text(path: &Path) -> Result<String, CliError> {
+    let wrong = |source| CliError::File { path: path.to_owned(), source };
+    let bytes = path.metadata().map_err(wrong)?.len();
+    if bytes > MAX_FILE_BYTES {
+        return Err(content(path)(format!("it has {bytes} bytes; at most {MAX_FILE_BYTES} are read")));
+    }
+    std::fs::read_to_string(path).map_err(wrong)
+}
+
+fn text_of_annotations(path: &Path) -> Result<String, CliError> {
+    text(path).map_err(|error| match error {
+        CliError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            let problem = "there is no such file; name the CSV file of the right answers with --annotations";
+            content(path)(problem.to_owned())
+        }
+        other => other,
+    })
+}
