@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use glimpse::domain::{
-    CollectionName, Embedding, Filter, ImageFormat, ImageRecord, ImageUri, Payload, Probe, SearchQuery, Space,
-    Timestamp,
+    BrowseQuery, CollectionName, Embedding, FacetField, FacetQuery, Filter, ImageFormat, ImageRecord, ImageUri,
+    PageStart, Payload, Probe, SearchQuery, Space, Timestamp,
 };
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
@@ -191,9 +191,24 @@ fn benchmark(criterion: &mut Criterion) {
         ("the wider half", Filter { min_width: Some(2_640), ..Filter::default() }),
     ];
     for (name, filter) in filters {
-        let query = SearchQuery { filter, ..query.clone() };
+        let query = SearchQuery { filter: filter.clone(), ..query.clone() };
         group.bench_function(format!("search, {name}"), |bencher| bencher.iter(|| search(&query)));
+        for field in ["format", "folder", "meta.camera"] {
+            let field = FacetField::parse(field).unwrap();
+            let query = FacetQuery { field: field.clone(), filter: filter.clone(), limit: 20 };
+            let facets = || runtime.block_on(index.facets(&collection, &query)).unwrap();
+            group.bench_function(format!("facet of {field:?}, {name}"), |bencher| bencher.iter(facets));
+        }
     }
+    let first = ImageUri::new("pipeline", "any").id();
+    for start in
+        [PageStart::Newest { after: None }, PageStart::Key { after: None }, PageStart::Random { first, after: None }]
+    {
+        let query = BrowseQuery { filter: Filter::default(), start, limit: 60 };
+        let page = || runtime.block_on(index.browse(&collection, &query)).unwrap();
+        group.bench_function(format!("page, {}", query.start.order()), |bencher| bencher.iter(page));
+    }
+    group.bench_function("summary", |bencher| bencher.iter(|| runtime.block_on(index.summary(&collection)).unwrap()));
     group.bench_function("a plain sum", |bencher| bencher.iter(|| sum(black_box(&numbers))));
     group.finish();
 }

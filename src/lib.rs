@@ -11,6 +11,7 @@ pub mod embed;
 pub mod index;
 pub mod source;
 
+pub mod browse;
 pub mod calibration;
 pub mod collections;
 pub mod health;

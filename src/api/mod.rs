@@ -2,7 +2,9 @@
 //! never a provider, a store or a bucket directly.
 
 mod auth;
+mod browse_error;
 mod collections;
+mod filter;
 mod health;
 mod http;
 mod images;
@@ -28,6 +30,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
+use crate::browse::Browse;
 use crate::domain::CollectionName;
 use crate::health::Health;
 use crate::images::Images;
@@ -52,6 +55,8 @@ pub struct AppState {
     pub search: Search,
     /// The indexed images.
     pub images: Images,
+    /// Lists and counts of images.
+    pub browse: Browse,
     /// The state of the service.
     pub health: Health,
     /// Defaults of requests.

@@ -1,18 +1,17 @@
 //! The bodies of requests and replies, for clients such as the command line.
 
 pub use super::collections::{
-    CalibrationReply, CalibrationRequest, CollectionReply, CollectionsReply, DifferenceReply, FitReply,
-    LabelledQueryRequest, VerifyReply, VerifyRequest,
+    CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply,
+    FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, VerifyReply, VerifyRequest,
 };
+pub use super::filter::FilterRequest;
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};
 pub use super::http::ErrorReply;
-pub use super::images::{DeletedReply, ImageReply};
+pub use super::images::{DeletedReply, ImageReply, ImagesReply};
 pub use super::jobs::{
     CountsReply, ExamplesReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, MoveReply,
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,
     StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
 };
-pub use super::search::{
-    Base64Bytes, CompositeQuery, FilterRequest, RegionRequest, ResultReply, SearchReply, TermRequest, TookReply,
-};
+pub use super::search::{Base64Bytes, CompositeQuery, RegionRequest, ResultReply, SearchReply, TermRequest, TookReply};
 pub use super::sign_in::{SessionReply, SessionRequest};

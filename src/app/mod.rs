@@ -21,6 +21,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::api::{AppState, Defaults, router};
+use crate::browse::Browse;
 use crate::calibration::Calibration;
 use crate::config::Settings;
 use crate::health::Health;
@@ -144,6 +145,7 @@ impl App {
             health: Health::new(searches.clone(), stores.searches.clone(), jobs.clone()),
             jobs,
             search: Search::new(searches, stores.searches.clone(), calibration.clone(), limits),
+            browse: Browse::new(stores.searches.clone()),
             images: Images::new(stores.searches, thumbnails, originals),
             defaults: Defaults {
                 collection: settings.index.vector_db_collection.clone(),

@@ -106,9 +106,9 @@ enum Command {
     Search(search::Search),
     /// List jobs; show, follow, stop, retry, move or delete them
     Jobs(jobs::Jobs),
-    /// Show one indexed image, save its thumbnail or original, or remove it from the index
+    /// List indexed images; show one, save its thumbnail or original, or remove it from the index
     Images(images::Images),
-    /// List, show or drop collections
+    /// List, show or drop collections, and count their values
     Collections(collections::Collections),
     /// Check the settings and everything that they name, and print what to do about each problem
     Doctor(doctor::Doctor),
@@ -215,6 +215,8 @@ mod tests {
             ("glimpse search a --min-relevance 2", "from 0 to 1"),
             ("glimpse search a --min-width -3", "from 0 to 4294967295"),
             ("glimpse jobs list --limit 101", "from 1 to 100"),
+            ("glimpse images list --limit 0", "from 1 to 100"),
+            ("glimpse collections facets format --limit 1001", "from 1 to 1000"),
             ("glimpse jobs failures 1 --limit -1", "from 1 to 1000"),
             ("glimpse jobs logs 1 --cursor -1", "from 0 to 9007199254740991"),
             ("glimpse jobs prune --keep x", "from 0 to 9007199254740991"),

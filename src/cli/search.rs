@@ -83,7 +83,7 @@ fn inputs() -> ArgGroup {
 /// Conditions that a result must all meet. The service validates them.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
-struct Filter {
+pub(super) struct Filter {
     /// Only images of this format: jpeg, png, webp or gif
     #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
@@ -121,21 +121,8 @@ fn parse_region(text: &str) -> Result<RegionRequest, String> {
 }
 
 impl Filter {
-    /// Returns the parameters of the query string.
-    fn query(&self) -> Vec<(String, String)> {
-        let given = [
-            ("format", self.format.clone()),
-            ("s3_prefix", self.s3_prefix.clone()),
-            ("min_width", self.min_width.map(|pixels| pixels.to_string())),
-            ("min_height", self.min_height.map(|pixels| pixels.to_string())),
-            ("indexed_after", self.indexed_after.clone()),
-        ];
-        let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        given.chain(self.meta.iter().map(|(key, value)| (format!("meta.{key}"), value.clone()))).collect()
-    }
-
-    /// Returns the same conditions for the JSON body.
-    fn body(&self) -> FilterRequest {
+    /// Returns the conditions as the service reads them.
+    pub(super) fn request(&self) -> FilterRequest {
         FilterRequest {
             format: self.format.clone(),
             s3_prefix: self.s3_prefix.clone(),
@@ -176,7 +163,7 @@ impl Search {
 
     /// Searches with the query string and, for a file, a form.
     async fn find_one(&self, client: &Client) -> Result<Reply, CliError> {
-        let mut query = self.filter.query();
+        let mut query = self.filter.request().to_pairs();
         let given = [
             ("q", self.text.clone()),
             ("like", self.like.first().map(|like| like.id.to_string())),
@@ -207,7 +194,7 @@ impl Search {
         Ok(CompositeQuery {
             positive: self.text.iter().map(text).chain(images).collect(),
             negative: self.not.iter().map(text).chain(self.not_like.iter().map(like)).collect(),
-            filter: self.filter.body(),
+            filter: self.filter.request(),
             limit: self.limit,
             offset: self.offset,
             provider: self.provider.clone(),
@@ -250,9 +237,11 @@ pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
         row.extend(several.then(|| hit.stores.join(", ").into()));
         table.add_row(row);
     }
-    match reply.no_good_match {
-        Some(true) => format!("{table}\nno image of the collection matches well"),
-        Some(false) | None => table.to_string(),
+    // For a search by an image alone it says only that no image is the same one.
+    if reply.query.is_some() && reply.no_good_match == Some(true) {
+        format!("{table}\nno image of the collection matches well")
+    } else {
+        table.to_string()
     }
 }
 
@@ -276,7 +265,8 @@ mod tests {
             ],
             ..Filter::default()
         };
-        let parameters: Vec<_> = filter.query().into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
+        let parameters: Vec<_> =
+            filter.request().to_pairs().into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
         assert_eq!(parameters, ["format:png", "min_height:7", "meta.taxon:Felis catus", "meta.a:b=c", "meta.empty:"]);
         assert!(parse_pair("taxon").is_err() && parse_pair("=x").is_err());
     }

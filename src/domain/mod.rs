@@ -3,6 +3,7 @@
 //! This module has no I/O and no async code, and imports no other module of the crate. All other modules use its types.
 
 mod answer;
+pub(crate) mod browse;
 pub mod collection;
 pub mod dependency;
 pub mod embedding;
@@ -27,6 +28,8 @@ pub mod timestamp;
 pub mod wire;
 
 pub(crate) use answer::is_answer;
+pub use browse::{BrowsePage, BrowseQuery, CollectionSummary, FacetField, FacetQuery, Facets, PageStart, StoredImage};
+pub(crate) use browse::{FacetCounts, FirstItems};
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
 pub use dependency::{DependencyError, FailureAttribution, FailureKind, OperatorError, with_causes};
 pub use embedding::{Embedding, InvalidEmbedding};

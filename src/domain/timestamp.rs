@@ -26,6 +26,11 @@ impl Timestamp {
         OffsetDateTime::from_unix_timestamp(seconds).ok().map(Self::from_utc)
     }
 
+    /// Converts microseconds since 1970. Returns `None` for years that RFC 3339 cannot express.
+    pub fn from_unix_micros(micros: i64) -> Option<Self> {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(micros) * 1_000).ok().map(Self::from_utc)
+    }
+
     /// Parses an RFC 3339 date and time with any offset.
     ///
     /// # Errors
@@ -108,7 +113,9 @@ mod tests {
     #[test]
     fn microseconds_are_counted_on_both_sides_of_1970() {
         assert_eq!(Timestamp::parse("2026-01-31T12:00:00.000001Z").unwrap().unix_micros(), 1_769_860_800_000_001);
-        assert_eq!(Timestamp::parse("1969-12-31T23:59:59.999999Z").unwrap().unix_micros(), -1);
+        let before = Timestamp::parse("1969-12-31T23:59:59.999999Z").unwrap();
+        assert_eq!(before.unix_micros(), -1);
+        assert_eq!(Timestamp::from_unix_micros(-1), Some(before));
     }
 
     #[test]

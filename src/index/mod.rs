@@ -17,8 +17,8 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::domain::{
-    CollectionInfo, CollectionName, DependencyError, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space,
-    SpaceMismatch,
+    BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, DependencyError, FacetQuery, Facets,
+    FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch,
 };
 use crate::http::HttpError;
 use crate::resilience::Retryable;
@@ -66,6 +66,16 @@ pub trait ImageIndex: Send + Sync + 'static {
 
     /// Returns the records with these ids that exist, in any order.
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError>;
+
+    /// Returns a page of the records that match the filter, without vectors.
+    async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError>;
+
+    /// Counts the records with each value of a field, among those that match the filter. Records that are written at the
+    /// same time may be counted or not.
+    async fn facets(&self, collection: &CollectionName, query: &FacetQuery) -> Result<Facets, IndexError>;
+
+    /// Returns what the records of a collection have together.
+    async fn summary(&self, collection: &CollectionName) -> Result<CollectionSummary, IndexError>;
 
     /// Returns every id in ascending order.
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>>;

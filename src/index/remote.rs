@@ -11,7 +11,8 @@ use futures::stream::{self, BoxStream, StreamExt};
 use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{
-    CollectionInfo, CollectionName, DependencyError, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space,
+    BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, DependencyError, FacetQuery, Facets,
+    FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space,
 };
 
 /// The connection to the service: one request, one reply. Waits while the service is not reachable.
@@ -100,6 +101,18 @@ impl ImageIndex for RemoteIndex {
             }
         }
         Ok(found)
+    }
+
+    async fn browse(&self, _: &CollectionName, _: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        unsupported("listing records")
+    }
+
+    async fn facets(&self, _: &CollectionName, _: &FacetQuery) -> Result<Facets, IndexError> {
+        unsupported("counting values")
+    }
+
+    async fn summary(&self, _: &CollectionName) -> Result<CollectionSummary, IndexError> {
+        unsupported("summing up a collection")
     }
 
     fn scan(&self, _: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {

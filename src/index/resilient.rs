@@ -8,7 +8,10 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use super::{EnsureOutcome, ImageIndex, IndexError};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
+use crate::domain::{
+    BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
+    ImageRecord, SearchQuery, Space,
+};
 use crate::resilience::Guard;
 
 /// A store whose calls are retried by the policy of its guard. Jobs and searches each have one, over the same adapter
@@ -61,6 +64,18 @@ impl ImageIndex for Resilient {
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         self.guard.call(|| self.inner.get(collection, ids)).await
+    }
+
+    async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        self.guard.call(|| self.inner.browse(collection, query)).await
+    }
+
+    async fn facets(&self, collection: &CollectionName, query: &FacetQuery) -> Result<Facets, IndexError> {
+        self.guard.call(|| self.inner.facets(collection, query)).await
+    }
+
+    async fn summary(&self, collection: &CollectionName) -> Result<CollectionSummary, IndexError> {
+        self.guard.call(|| self.inner.summary(collection)).await
     }
 
     /// Not guarded: the adapter requests the pages, and the caller restarts a scan that fails.

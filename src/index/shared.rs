@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use uuid::Uuid;
 
 use super::IndexError;
-use crate::domain::{Embedding, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch};
+use crate::domain::{Embedding, FirstItems, Hit, ImageId, ImageRecord, PageStart, SearchQuery, Space, SpaceMismatch};
 
 /// Returns the records in their order; of several with the same id, only the last.
 pub(super) fn last_of_each_id(records: &[ImageRecord]) -> impl Iterator<Item = &ImageRecord> {
@@ -75,6 +76,58 @@ where
         }
     });
     pages.try_flatten().boxed()
+}
+
+/// The ids after one id and before another. `None` does not bound them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct IdRange {
+    pub(super) after: Option<ImageId>,
+    pub(super) before: Option<ImageId>,
+}
+
+/// Returns the ranges of ids that follow `after` in the order of [`PageStart::Random`], each in ascending order.
+///
+/// [`PageStart::Random`]: crate::domain::PageStart::Random
+pub(super) fn random_ranges(first: ImageId, after: Option<ImageId>) -> Vec<IdRange> {
+    let wrapped = IdRange { after: None, before: Some(first) };
+    match after {
+        None => {
+            let before_first = first.0.as_u128().checked_sub(1).map(|id| ImageId(Uuid::from_u128(id)));
+            vec![IdRange { after: before_first, before: None }, wrapped]
+        }
+        Some(after) if after >= first => vec![IdRange { after: Some(after), before: None }, wrapped],
+        Some(after) => vec![IdRange { after: Some(after), ..wrapped }],
+    }
+}
+
+/// Collects the records of a page in the order of their keys, from all records.
+pub(super) struct FirstKeys {
+    after: Option<(String, ImageId)>,
+    limit: usize,
+    first: FirstItems<(String, ImageId)>,
+}
+
+impl FirstKeys {
+    /// Collects the first `limit` records after `after`.
+    pub(super) fn new(after: Option<(String, ImageId)>, limit: usize) -> Self {
+        // One more shows whether there is a next page.
+        Self { after, limit, first: FirstItems::new(limit.saturating_add(1)) }
+    }
+
+    pub(super) fn offer(&mut self, key: &str, id: ImageId) {
+        if self.after.as_ref().is_none_or(|(last, last_id)| (key, id) > (last.as_str(), *last_id)) {
+            self.first.offer((key.to_owned(), id));
+        }
+    }
+
+    /// Returns the ids in order, and the start of the next page.
+    pub(super) fn into_page(self) -> (Vec<ImageId>, Option<PageStart>) {
+        let mut keys = self.first.into_sorted();
+        let has_more = keys.len() > self.limit;
+        keys.truncate(self.limit);
+        let ids = keys.iter().map(|(_, id)| *id).collect();
+        (ids, keys.pop().filter(|_| has_more).map(|last| PageStart::Key { after: Some(last) }))
+    }
 }
 
 /// Returns a record of the object `s3://bucket/{key}` for tests.

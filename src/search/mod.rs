@@ -18,7 +18,7 @@ use crate::calibration::{Calibration, NoRelevance, PreparedScale, QueryKind, REL
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, SearchQuery, Space};
 use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
-use crate::index::several_stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults};
+use crate::index::several_stores::{Merged, StoreResults};
 use crate::index::{IndexError, Stores};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
@@ -187,7 +187,8 @@ impl Search {
         validate(&query, &options)?;
         let _permit = self.permits.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
-        let stores = self.choose_stores(options.provider.as_deref())?;
+        let stores = self.stores.choose(options.provider.as_deref());
+        let stores = stores.map_err(|message| SearchError::Invalid { field: "provider", message })?;
         let (infos, replies) = self.search_stores(&stores, &collection, query, &options).await?;
         // A sample is taken from the first store that has the collection.
         if let Some(info) = infos.iter().find_map(|(_, info)| info.as_ref().ok()) {
@@ -285,27 +286,6 @@ impl Search {
             self.calibration.prepare(stores, collection, &space, kind)
         );
         Ok(StoreReplies { space, vectors, query, kind, nearest, first, scale, embed, search: start.elapsed() })
-    }
-
-    /// Returns the stores that `provider=` names.
-    fn choose_stores(&self, named: Option<&str>) -> Result<Stores, SearchError> {
-        let name = match named {
-            None => return Ok(Stores::only(self.stores.default_store())),
-            Some(ALL_STORES) => return Ok(self.stores.clone()),
-            Some(name) => name,
-        };
-        let invalid = |message| SearchError::Invalid { field: "provider", message };
-        self.stores.named(name).map(Stores::only).ok_or_else(|| {
-            let configured = self.stores.names();
-            if STORE_NAMES.contains(&name) {
-                invalid(format!("`{name}` is not configured; configured stores: {configured} (VECTOR_DB_PROVIDER)"))
-            } else {
-                invalid(format!(
-                    "`{name}` is not a store; allowed: {}; configured: {configured}",
-                    STORE_NAMES.join(", ")
-                ))
-            }
-        })
     }
 }
 

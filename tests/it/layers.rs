@@ -52,10 +52,22 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "worker" => ports(&["domain", "http", "imaging", "resilience", "pipeline", "ledger", "jobs", "index::remote"]),
         "calibration" => ports(&["domain", "imaging", "demo"]),
         "search" => ports(&["domain", "imaging", "resilience", "pipeline", "calibration"]),
+        "browse" => ports(&["domain"]),
         "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
         "health" => ports(&["domain", "jobs"]),
         "api" => {
-            vec!["domain", "ledger", "jobs", "collections", "search", "images", "health", "web", "server::BodyProgress"]
+            vec![
+                "domain",
+                "ledger",
+                "jobs",
+                "collections",
+                "browse",
+                "search",
+                "images",
+                "health",
+                "web",
+                "server::BodyProgress",
+            ]
         }
         "clip_server" => vec![
             "domain",
@@ -80,6 +92,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "ledger",
             "jobs",
             "collections",
+            "browse",
             "calibration",
             "search",
             "images",

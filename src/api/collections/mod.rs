@@ -1,6 +1,8 @@
 //! `/collections`.
 
 mod calibration;
+mod details;
+mod facets;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -15,13 +17,17 @@ use super::AppState;
 use super::http::{ApiError, ErrorReply, Path};
 use super::images::DeletedReply;
 use crate::collections::Collections;
+use crate::domain::CollectionInfo;
 use crate::jobs::Jobs;
 
 pub use calibration::{CalibrationReply, CalibrationRequest, FitReply, LabelledQueryRequest};
+pub use details::CollectionDetailsReply;
+pub use facets::{FacetValueReply, FacetsReply};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_collections)).merge(calibration::routes())
+    let list = OpenApiRouter::new().routes(routes!(list_collections));
+    list.merge(details::routes()).merge(facets::routes()).merge(calibration::routes())
 }
 
 /// Routes without a timeout: the time depends on the size of the collection.
@@ -60,15 +66,21 @@ pub struct CollectionReply {
 
 impl CollectionsReply {
     fn new(all: Collections) -> Self {
-        let collections = all.collections.into_iter().map(|(info, stores)| CollectionReply {
+        let collections = all.collections.into_iter().map(|(info, stores)| CollectionReply::new(info, stores));
+        Self { provider: all.provider.to_owned(), collections: collections.collect(), warnings: all.warnings }
+    }
+}
+
+impl CollectionReply {
+    fn new(info: CollectionInfo, stores: Vec<(&'static str, u64)>) -> Self {
+        Self {
             name: info.name.to_string(),
             count: info.count,
             stores: stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
             space: info.space.name(),
             model: info.space.model,
             dimension: info.space.dimension,
-        });
-        Self { provider: all.provider.to_owned(), collections: collections.collect(), warnings: all.warnings }
+        }
     }
 }
 

@@ -15,11 +15,14 @@ use utoipa::openapi::path::{Operation, ParameterIn};
 use super::allowed::{check_parameter, unknown_name};
 use super::error::ApiError;
 
-/// Parameters with this prefix are filters by metadata, on the path [`META_FILTER_PATH`].
+/// Parameters with this prefix are filters by metadata, on the paths [`META_FILTER_PATHS`].
 pub(in crate::api) const META_PREFIX: &str = "meta.";
 
-/// The path whose operations accept `meta.KEY` for any key.
-const META_FILTER_PATH: &str = "/search/images";
+/// The paths whose operations accept `meta.KEY` for any key.
+const META_FILTER_PATHS: [&str; 3] = ["/search/images", "/images", "/collections/{name}/facets"];
+
+/// The query string as pairs, for parameters with names that are not fixed (`meta.KEY`).
+pub(in crate::api) type Pairs = Vec<(String, String)>;
 
 /// The query parameters of each operation of the OpenAPI document, with their schemas.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl Parameters {
         for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
             match parameters.iter().find(|(known, _)| *known == name) {
                 Some((_, schema)) => check_parameter(&name, &text, schema)?,
-                None if path == META_FILTER_PATH && name.starts_with(META_PREFIX) => {}
+                None if META_FILTER_PATHS.contains(&path) && name.starts_with(META_PREFIX) => {}
                 None => {
                     let known = parameters.iter().map(|(known, _)| known.as_str());
                     return Err(refused("unknown_parameter", unknown_name("query parameter", &name, known)));

@@ -1,6 +1,7 @@
 //! `/images`.
 
 mod error;
+mod list;
 mod original;
 mod reply;
 mod thumbnail;
@@ -16,11 +17,16 @@ use super::{AppState, Defaults};
 use crate::images::Images;
 use crate::jobs::Jobs;
 
+pub use list::ImagesReply;
 pub(super) use reply::image_path;
 pub use reply::{DeletedReply, ImageReply};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(get_image, delete_image)).merge(thumbnail::routes()).merge(original::routes())
+    OpenApiRouter::new()
+        .routes(routes!(get_image, delete_image))
+        .merge(list::routes())
+        .merge(thumbnail::routes())
+        .merge(original::routes())
 }
 
 /// The query parameter of the routes of one image.
@@ -48,7 +54,7 @@ async fn get_image(
     Query(params): Query<CollectionParam>,
 ) -> Result<axum::Json<ImageReply>, ApiError> {
     let (collection, record) = images.get(&id, &params.or_default(&defaults)).await?;
-    Ok(axum::Json(ImageReply::new(&collection, record)))
+    Ok(axum::Json(ImageReply::new(&collection, record.id, record.payload)))
 }
 
 /// Remove the record of one image. The object stays in the bucket, and the next job indexes it again.

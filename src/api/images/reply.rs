@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{CollectionName, ImageFormat, ImageId, ImageRecord};
+use crate::domain::{CollectionName, ImageFormat, ImageId, Payload};
 
 /// One indexed image.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -62,10 +62,9 @@ pub struct DeletedReply {
 }
 
 impl ImageReply {
-    pub(super) fn new(collection: &CollectionName, record: ImageRecord) -> Self {
-        let payload = record.payload;
+    pub(super) fn new(collection: &CollectionName, id: ImageId, payload: Payload) -> Self {
         Self {
-            id: record.id.to_string(),
+            id: id.to_string(),
             collection: collection.to_string(),
             s3_key: payload.s3_key,
             s3_uri: payload.s3_uri.to_string(),
@@ -75,8 +74,8 @@ impl ImageReply {
             height: payload.height,
             frames: payload.frames,
             thumbnail_key: payload.thumbnail_key,
-            thumbnail: Some(image_path(&record.id, "thumbnail", collection)),
-            original: image_path(&record.id, "original", collection),
+            thumbnail: Some(image_path(&id, "thumbnail", collection)),
+            original: image_path(&id, "original", collection),
             etag: payload.etag,
             size_bytes: payload.size_bytes,
             content_sha256: payload.content_sha256,

@@ -1,19 +1,18 @@
 //! The JSON body of a search by several texts and images.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::base64_bytes::Base64Bytes;
-use super::params::{default_limit, filter};
+use super::params::default_limit;
 use super::region::{RegionRequest, read_part};
 use crate::api::Defaults;
+use crate::api::filter::FilterRequest;
 use crate::api::http::bounded_json::{first_objects, object, optional_object};
 use crate::api::http::whole_number::whole_number;
 use crate::api::http::{ApiError, MAX_JSON_BYTES};
-use crate::domain::ImageFormat;
 use crate::images::Images;
 use crate::search::{
     MAX_IMAGES, MAX_TERMS, QueryImage, QueryInput, Region, SearchOptions, Term, TermInput, UploadPermit,
@@ -84,41 +83,6 @@ pub struct TermRequest {
     #[serde(default = "default_weight")]
     #[schema(default = 1, exclusive_minimum = 0, maximum = 10)]
     pub weight: f32,
-}
-
-/// Conditions that a result must all meet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FilterRequest {
-    /// Only images of this format: `jpeg`, `png`, `webp` or `gif`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<ImageFormat>)]
-    pub format: Option<String>,
-    /// Only keys in this folder; it must end with `/`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(pattern = "/$")]
-    pub s3_prefix: Option<String>,
-    /// Only images whose original is at least this wide, in pixels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = Int64, maximum = 4_294_967_295_i64)]
-    pub min_width: Option<u32>,
-    /// Only images whose original is at least this high, in pixels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = Int64, maximum = 4_294_967_295_i64)]
-    pub min_height: Option<u32>,
-    /// Only images indexed after this time, in RFC 3339 format.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
-    pub indexed_after: Option<String>,
-    /// Only images with these metadata values.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub meta: BTreeMap<String, String>,
-}
-
-impl FilterRequest {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 impl Default for TermRequest {
@@ -193,13 +157,12 @@ impl CompositeQuery {
                 image.permit = Some(permit.clone());
             }
         }
-        let FilterRequest { format, s3_prefix, min_width, min_height, indexed_after, meta } = self.filter;
         let options = SearchOptions {
             limit: self.limit,
             offset: self.offset,
             provider: self.provider,
             collection,
-            filter: filter(format.as_deref(), s3_prefix, min_width, min_height, indexed_after.as_deref(), meta)?,
+            filter: self.filter.into_filter()?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,
         };

@@ -16,19 +16,21 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::filter::FilterParams;
 use super::http::extract::Memory;
+use super::http::parameters::Pairs;
 use super::http::{ApiError, ErrorReply, Query, is_json, parse_described, read_up_to};
 use super::{AppState, Defaults};
 use crate::images::Images;
 use crate::search::{QueryImage, QueryInput, Search, UploadPermit};
 
-use params::{Pairs, SearchParams};
+use params::SearchParams;
 use region::read_part;
 use reply::SearchInput;
 use upload_form::ImageForm;
 
 pub use base64_bytes::Base64Bytes;
-pub use composite::{CompositeQuery, FilterRequest, TermRequest};
+pub use composite::{CompositeQuery, TermRequest};
 pub use region::RegionRequest;
 pub use reply::{ResultReply, SearchReply, TookReply};
 
@@ -50,7 +52,7 @@ struct ImageQuery {
 }
 
 /// Find images by a text, by an indexed image, or by both.
-#[utoipa::path(get, path = "/search/images", tag = "search", params(SearchParams),
+#[utoipa::path(get, path = "/search/images", tag = "search", params(SearchParams, FilterParams),
     responses((status = 200, body = SearchReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
         (status = 503, body = ErrorReply)))]
@@ -81,7 +83,7 @@ async fn search_by_text(
 /// Find images by an uploaded image, or by several texts and images.
 ///
 /// With a form, the query parameters are the same as those of the search by text. With JSON, everything is in the body.
-#[utoipa::path(post, path = "/search/images", tag = "search", params(SearchParams),
+#[utoipa::path(post, path = "/search/images", tag = "search", params(SearchParams, FilterParams),
     request_body(content((ImageQuery = "multipart/form-data"), (CompositeQuery = "application/json"))),
     responses((status = 200, body = SearchReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 413, body = ErrorReply), (status = 415, body = ErrorReply),

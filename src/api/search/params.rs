@@ -1,17 +1,15 @@
 //! The query parameters of a search.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::api::Defaults;
+use crate::api::filter::FilterRequest;
 use crate::api::http::ApiError;
-use crate::api::http::parameters::META_PREFIX;
-use crate::domain::{Filter, ImageFormat, Timestamp};
+use crate::api::http::parameters::Pairs;
 use crate::search::{Region, SearchOptions};
 
-/// The query parameters of a search. In addition, `meta.KEY=value` finds only images with that metadata.
+/// The query parameters of a search, without those of its filter.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SearchParams {
@@ -43,29 +41,11 @@ pub(super) struct SearchParams {
     /// The collection; `VECTOR_DB_COLLECTION` by default.
     #[param(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     collection: Option<String>,
-    /// Only images of this format: `jpeg`, `png`, `webp` or `gif`.
-    #[param(value_type = Option<ImageFormat>)]
-    format: Option<String>,
-    /// Only keys in this folder; it must end with `/`.
-    #[param(pattern = "/$")]
-    s3_prefix: Option<String>,
-    /// Only images whose original is at least this wide, in pixels.
-    #[param(format = Int64, maximum = 4_294_967_295_i64)]
-    min_width: Option<u32>,
-    /// Only images whose original is at least this high, in pixels.
-    #[param(format = Int64, maximum = 4_294_967_295_i64)]
-    min_height: Option<u32>,
-    /// Only images indexed after this time, in RFC 3339 format.
-    #[param(format = DateTime)]
-    indexed_after: Option<String>,
 }
 
 pub(super) fn default_limit() -> usize {
     10
 }
-
-/// The query string as pairs, for parameters with names that are not fixed (`meta.KEY`).
-pub(super) type Pairs = Vec<(String, String)>;
 
 impl SearchParams {
     /// Returns the part of the image to search for.
@@ -79,48 +59,14 @@ impl SearchParams {
 
     /// Returns the options of the search. `pairs` are all parameters of the query string.
     pub(super) fn into_options(self, pairs: &Pairs, defaults: &Defaults) -> Result<SearchOptions, ApiError> {
-        let meta: BTreeMap<String, String> = pairs
-            .iter()
-            .filter_map(|(name, value)| name.strip_prefix(META_PREFIX).map(|key| (key.to_owned(), value.clone())))
-            .collect();
-        if meta.contains_key("") {
-            return Err(ApiError::invalid("meta", "the parameter `meta.` has no name; write `meta.NAME=value`"));
-        }
         Ok(SearchOptions {
             limit: self.limit,
             offset: self.offset,
             provider: self.provider,
             collection: self.collection.unwrap_or_else(|| defaults.collection.to_string()),
-            filter: filter(
-                self.format.as_deref(),
-                self.s3_prefix,
-                self.min_width,
-                self.min_height,
-                self.indexed_after.as_deref(),
-                meta,
-            )?,
+            filter: FilterRequest::from_pairs(pairs)?.into_filter()?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,
         })
     }
-}
-
-/// Returns the filter of a search.
-pub(super) fn filter(
-    format: Option<&str>,
-    s3_prefix: Option<String>,
-    min_width: Option<u32>,
-    min_height: Option<u32>,
-    indexed_after: Option<&str>,
-    meta: BTreeMap<String, String>,
-) -> Result<Filter, ApiError> {
-    let format = format.map(parse_format).transpose()?;
-    let indexed_after = indexed_after.map(Timestamp::parse).transpose();
-    let indexed_after = indexed_after.map_err(|error| ApiError::invalid("indexed_after", error.to_string()))?;
-    Ok(Filter { format, s3_prefix, min_width, min_height, indexed_after, meta })
-}
-
-fn parse_format(name: &str) -> Result<ImageFormat, ApiError> {
-    ImageFormat::from_name(name)
-        .ok_or_else(|| ApiError::invalid("format", format!("must be jpeg, png, webp or gif, not `{name}`")))
 }

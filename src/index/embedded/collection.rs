@@ -86,6 +86,11 @@ impl Collection {
         &self.space
     }
 
+    /// Returns the number in the names of its tables.
+    pub(super) fn number(&self) -> i64 {
+        self.number
+    }
+
     /// Returns the path of the vectors file.
     pub(super) fn path(&self) -> &std::path::Path {
         &self.path
@@ -123,7 +128,7 @@ impl Collection {
     }
 
     /// Returns the payload in a slot; `None` if it is damaged, so that the other records are still returned.
-    fn payload(&self, snapshot: &Snapshot, id: ImageId, slot: u32) -> Result<Option<Payload>, Fault> {
+    pub(super) fn payload(&self, snapshot: &Snapshot, id: ImageId, slot: u32) -> Result<Option<Payload>, Fault> {
         match rows::payload(snapshot.rows()?, self.number, slot) {
             Err(Fault::Damaged(why)) => {
                 if self.damage_logged.fetch_add(1, Ordering::Relaxed) < MAX_DAMAGE_LOGGED {

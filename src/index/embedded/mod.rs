@@ -8,8 +8,10 @@
 //! FOLDER/7.vectors       the vectors of collection number 7, one row for each slot
 //! ```
 
+mod browse;
 mod collection;
 mod error;
+mod facets;
 mod filter;
 mod folder;
 mod reclaim;
@@ -38,7 +40,10 @@ use self::folder::Folder;
 use self::rows::Row;
 use super::shared::{last_of_each_id, paged_ids};
 use super::{EnsureOutcome, ImageIndex, IndexError};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
+use crate::domain::{
+    BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
+    ImageRecord, SearchQuery, Space,
+};
 use crate::lock::lock;
 
 /// The name in `provider=`.
@@ -175,6 +180,20 @@ impl ImageIndex for EmbeddedIndex {
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         let ids = ids.to_vec();
         self.read(collection, move |collection| collection.get(&ids)).await
+    }
+
+    async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        let query = query.clone();
+        self.read(collection, move |collection| collection.browse(&query)).await
+    }
+
+    async fn facets(&self, collection: &CollectionName, query: &FacetQuery) -> Result<Facets, IndexError> {
+        let query = query.clone();
+        self.read(collection, move |collection| collection.facets(&query)).await
+    }
+
+    async fn summary(&self, collection: &CollectionName) -> Result<CollectionSummary, IndexError> {
+        self.read(collection, Collection::summary).await
     }
 
     /// Reads in pages: an id that is written during the scan may be included or not.

@@ -197,15 +197,34 @@ pub(super) fn payload(connection: &Connection, n: i64, slot: u32) -> Result<Payl
     parse_payload(slot, &text.ok_or_else(|| Fault::Damaged(format!("slot {slot} has no payload")))?)
 }
 
-/// Returns the bytes of the first column, of any type: a damaged value may not be a text.
+/// Calls `each` with every row that a query without parameters returns.
+pub(super) fn each(
+    connection: &Connection,
+    sql: &str,
+    mut each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut select = connection.prepare_cached(sql)?;
+    let mut rows = select.query(())?;
+    while let Some(row) = rows.next()? {
+        each(row)?;
+    }
+    Ok(())
+}
+
+/// Returns the bytes of the first column.
 fn bytes(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
-    Ok(match row.get_ref(0)? {
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
-        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
+    raw(row, 0).map(<[u8]>::to_vec)
+}
+
+/// Returns the bytes of a column of any type: a damaged value may not be a text.
+pub(super) fn raw<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> rusqlite::Result<&'r [u8]> {
+    Ok(match row.get_ref(column)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => &[],
     })
 }
 
-fn parse_payload<'t, T: Deserialize<'t>>(slot: u32, text: &'t [u8]) -> Result<T, Fault> {
+pub(super) fn parse_payload<'t, T: Deserialize<'t>>(slot: u32, text: &'t [u8]) -> Result<T, Fault> {
     serde_json::from_slice(text).map_err(|error| Fault::Damaged(format!("the payload of slot {slot}: {error}")))
 }
 
@@ -228,6 +247,6 @@ pub(super) fn ids(
     select.query_map((after, limit), |row| id(row, 0))?.collect()
 }
 
-fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ImageId> {
+pub(super) fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ImageId> {
     Ok(ImageId(Uuid::from_bytes(row.get(column)?)))
 }

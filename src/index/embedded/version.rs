@@ -50,6 +50,11 @@ impl Version {
         self.count = self.count + usize::from(occupant.is_some()) - usize::from(old.is_some());
     }
 
+    /// Returns the id of the record in a slot.
+    pub(super) fn occupant(&self, slot: u32) -> Option<ImageId> {
+        self.blocks.get(slot as usize / BLOCK).and_then(|block| block[slot as usize % BLOCK])
+    }
+
     /// Iterates over the blocks: for each, its first slot and the ids in its slots.
     pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &[Option<ImageId>])> {
         (0..).step_by(BLOCK).zip(self.blocks.iter().map(|block| block.as_slice()))

@@ -37,14 +37,18 @@ fn at_least(number: u32) -> Range {
     Range { gte: Some(number.into()), ..Range::default() }
 }
 
-/// Returns the range strictly after `moment`. It is exact, because Qdrant also stores whole microseconds
-/// (`DateTimeWrapper::timestamp` in its `lib/segment/src/types.rs`).
+/// Returns the range strictly after `moment`.
 fn after(moment: Timestamp) -> DatetimeRange {
+    DatetimeRange { gt: Some(timestamp(moment)), ..DatetimeRange::default() }
+}
+
+/// Returns a moment as a bound of a range. It is exact, because Qdrant also stores whole microseconds
+/// (`DateTimeWrapper::timestamp` in its `lib/segment/src/types.rs`).
+pub(super) fn timestamp(moment: Timestamp) -> prost_types::Timestamp {
     const MICROS_PER_SECOND: i64 = 1_000_000;
     let micros = moment.unix_micros();
     let nanos = i32::try_from(micros.rem_euclid(MICROS_PER_SECOND) * 1_000).unwrap_or_default();
-    let moment = prost_types::Timestamp { seconds: micros.div_euclid(MICROS_PER_SECOND), nanos };
-    DatetimeRange { gt: Some(moment), ..DatetimeRange::default() }
+    prost_types::Timestamp { seconds: micros.div_euclid(MICROS_PER_SECOND), nanos }
 }
 
 #[cfg(test)]

@@ -10,10 +10,12 @@
 //!
 //! Collections of other applications on the same server are neither listed nor changed.
 
+mod browse;
 mod client;
 mod collection;
 mod config;
 mod error;
+mod facets;
 mod filter;
 mod limit;
 mod record;
@@ -36,7 +38,10 @@ use self::limit::{Bound, Limit};
 use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
 use super::{EnsureOutcome, ImageIndex, IndexError};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, InvalidSetting, SearchQuery, Space};
+use crate::domain::{
+    BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
+    ImageRecord, InvalidSetting, SearchQuery, Space,
+};
 use crate::lock::lock;
 
 /// The name in `provider=`.
@@ -168,6 +173,22 @@ impl ImageIndex for QdrantIndex {
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         search::get(self, collection, ids).await
+    }
+
+    async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        let page = browse::browse(self, collection, query).await;
+        page.map_err(|fault| self.index_error(collection, fault))
+    }
+
+    async fn facets(&self, collection: &CollectionName, query: &FacetQuery) -> Result<Facets, IndexError> {
+        let facets = facets::facets(self, collection, query).await;
+        facets.map_err(|fault| self.index_error(collection, fault))
+    }
+
+    async fn summary(&self, collection: &CollectionName) -> Result<CollectionSummary, IndexError> {
+        let count = search::count(self, collection).await?;
+        let summary = facets::summary(self, collection, count).await;
+        summary.map_err(|fault| self.index_error(collection, fault))
     }
 
     /// Reads in pages: an id that is written during the scan may be included or not.

@@ -13,7 +13,7 @@ use crate::domain::{Embedding, ImageId, ImageRecord, Payload, with_causes};
 /// An additional field with an unambiguous text for each metadata pair that is ambiguous in `meta_kv`, such as `a` =
 /// `b=c` and `a=b` = `c`.
 pub(super) const META_PAIRS: &str = "glimpse_meta_pairs";
-const SIZE_BYTES: &str = "size_bytes";
+pub(super) const SIZE_BYTES: &str = "size_bytes";
 
 /// Returns whether `key=value` could also be the text of another pair.
 pub(super) fn is_ambiguous(key: &str, value: &str) -> bool {

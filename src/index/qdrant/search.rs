@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use qdrant_client::qdrant::{
-    CountPointsBuilder, GetPointsBuilder, PointId, QueryPointsBuilder, ScoredPoint, ScrollPointsBuilder,
+    CountPointsBuilder, GetPointsBuilder, PointId, QueryPointsBuilder, ScoredPoint, ScrollPointsBuilder, ScrollResponse,
 };
 
 use super::collection::server_name;
@@ -23,7 +23,7 @@ const MAX_VECTOR_BYTES: usize = 32 << 20;
 /// Ids in one page of `scan`.
 const IDS_PER_PAGE: usize = 1_000;
 /// Records in one request of `get`: a few megabytes.
-const RECORDS_PER_PAGE: usize = 500;
+pub(super) const RECORDS_PER_PAGE: usize = 500;
 
 /// A point that was found, with its payload not yet parsed.
 struct Candidate {
@@ -198,21 +198,30 @@ pub(super) async fn ids(
     collection: &CollectionName,
     from: Option<PointId>,
 ) -> Result<(Vec<ImageId>, Option<PointId>), IndexError> {
-    let page = loop {
-        let size = index.limits.page.cap(IDS_PER_PAGE);
-        let mut request = ScrollPointsBuilder::new(server_name(collection))
-            .limit(u32::try_from(size).unwrap_or(u32::MAX))
-            .with_payload(false)
-            .with_vectors(false);
-        if let Some(from) = &from {
-            request = request.offset(from.clone());
-        }
-        match index.client.call(index.client.qdrant.scroll(request)).await {
-            Ok(page) => break page,
-            Err(Fault::Limit(limit)) if lower_limit(&index.limits.page, &limit, size) => {}
-            Err(fault) => return Err(index.index_error(collection, fault)),
-        }
-    };
+    let page = scroll(index, IDS_PER_PAGE, |size| {
+        let request =
+            ScrollPointsBuilder::new(server_name(collection)).limit(size).with_payload(false).with_vectors(false);
+        if let Some(from) = &from { request.offset(from.clone()) } else { request }
+    });
+    let (page, _) = page.await.map_err(|fault| index.index_error(collection, fault))?;
     let ids: Result<_, Fault> = page.result.into_iter().map(|point| record::image_id(point.id)).collect();
     Ok((ids.map_err(|fault| fault.into_index_error(collection))?, page.next_page_offset))
+}
+
+/// Requests a page of `usual` points, or of fewer if the server limits the size of a reply. Returns also the number of points
+/// that was requested.
+pub(super) async fn scroll(
+    index: &QdrantIndex,
+    usual: usize,
+    request: impl Fn(u32) -> ScrollPointsBuilder,
+) -> Result<(ScrollResponse, usize), Fault> {
+    loop {
+        let size = index.limits.page.cap(usual);
+        let request = request(u32::try_from(size).unwrap_or(u32::MAX));
+        match index.client.call(index.client.qdrant.scroll(request)).await {
+            Ok(page) => return Ok((page, size)),
+            Err(Fault::Limit(limit)) if lower_limit(&index.limits.page, &limit, size) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
 }

@@ -152,17 +152,22 @@ impl Stores {
     }
 }
 
-/// Fails if every store failed. Prefers the error of a store that is down: that store may have what the others lack.
-fn unless_all_failed<T>(results: StoreResults<T>) -> Result<StoreResults<T>, IndexError> {
+/// Fails if every store failed.
+pub(super) fn unless_all_failed<T>(results: StoreResults<T>) -> Result<StoreResults<T>, IndexError> {
     if results.iter().any(|(_, value)| value.is_ok()) {
         return Ok(results);
     }
-    let mut errors: Vec<IndexError> = results.into_iter().filter_map(|(_, value)| value.err()).collect();
-    let preferred = errors.iter().position(|error| matches!(error, IndexError::Dependency(_))).unwrap_or(0);
-    Err(errors.swap_remove(preferred))
+    Err(preferred(results.into_iter().filter_map(|(_, value)| value.err()).collect()))
 }
 
-fn merged<T>(results: StoreResults<T>) -> Merged<Vec<(&'static str, T)>> {
+/// Returns the error of a store that is down, if there is one: that store may have what the others lack. There must be at
+/// least one error.
+pub(super) fn preferred(mut errors: Vec<IndexError>) -> IndexError {
+    let preferred = errors.iter().position(|error| matches!(error, IndexError::Dependency(_))).unwrap_or(0);
+    errors.swap_remove(preferred)
+}
+
+pub(super) fn merged<T>(results: StoreResults<T>) -> Merged<Vec<(&'static str, T)>> {
     let (mut value, mut warnings) = (Vec::new(), Vec::new());
     for (store, outcome) in results {
         match outcome {

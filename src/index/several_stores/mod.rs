@@ -1,5 +1,6 @@
 //! The configured stores, by name. They are written and searched in parallel.
 
+mod browse;
 mod get;
 mod merge;
 

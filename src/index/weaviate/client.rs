@@ -13,9 +13,10 @@ use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
 use super::NAME;
+use super::aggregate_wire::{AggregateReply, AggregateRequest};
 use super::wire::{
-    AggregateReply, AggregateRequest, BatchDeleteReply, BatchDeleteRequest, BatchObjectsReply, BatchObjectsRequest,
-    HealthCheckRequest, HealthCheckResponse, SearchReply, SearchRequest,
+    BatchDeleteReply, BatchDeleteRequest, BatchObjectsReply, BatchObjectsRequest, HealthCheckRequest,
+    HealthCheckResponse, SearchReply, SearchRequest,
 };
 use crate::domain::{InvalidSetting, with_causes};
 use crate::http::{RestClient, client_builder, join};

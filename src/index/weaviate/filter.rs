@@ -41,11 +41,33 @@ pub(super) fn filters(filter: &Filter) -> Option<Filters> {
     }
     let after = indexed_after.map(|moment| TestValue::Int(micros(moment)));
     conditions.extend(after.map(|after| condition(property::INDEXED_MICROS, Operator::GreaterThan, after)));
+    all_of(conditions)
+}
+
+/// Returns the conjunction of conditions, or `None` if there are none.
+pub(super) fn all_of(mut conditions: Vec<Filters>) -> Option<Filters> {
     match conditions.len() {
         0 => None,
         1 => conditions.pop(),
         _ => Some(Filters { operator: Operator::And.into(), operands: conditions, ..Filters::default() }),
     }
+}
+
+/// Returns the conditions for the records after `last` in the order of the latest first.
+pub(super) fn older_than((moment, id): (Timestamp, ImageId)) -> Filters {
+    let moment = TestValue::Int(micros(moment));
+    let same_moment = condition(property::INDEXED_MICROS, Operator::Equal, moment.clone());
+    let earlier = condition(property::INDEXED_MICROS, Operator::LessThan, moment);
+    let operands = vec![
+        earlier,
+        Filters { operator: Operator::And.into(), operands: vec![same_moment, after_id(id)], ..Filters::default() },
+    ];
+    Filters { operator: Operator::Or.into(), operands, ..Filters::default() }
+}
+
+/// Returns a filter that matches the ids after `id`.
+pub(super) fn after_id(id: ImageId) -> Filters {
+    condition(property::ID, Operator::GreaterThan, TestValue::Text(id.to_string()))
 }
 
 /// Returns a filter that matches these ids.

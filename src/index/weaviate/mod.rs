@@ -10,10 +10,13 @@
 //! With `ASYNC_INDEXING=true` a server confirms writes before a search can find them. A job waits for that at its end,
 //! for a limited time (`wait_until_indexed`).
 
+mod aggregate_wire;
+mod browse;
 mod client;
 mod collection;
 mod config;
 mod error;
+mod facets;
 mod filter;
 mod limit;
 mod queue;
@@ -29,17 +32,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+use self::aggregate_wire::AggregateRequest;
 use self::client::{Rpc, rest_client};
 use self::collection::StoredCollection;
 pub use self::config::WeaviateSettings;
 use self::error::{describe, failed, failure_kind, from_status};
 use self::schema::FoundClass;
-use self::wire::AggregateRequest;
 use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
 use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::{
-    CollectionInfo, CollectionName, FailureKind, Hit, ImageId, ImageRecord, InvalidSetting, SearchQuery, Space,
+    BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, FailureKind, Hit,
+    ImageId, ImageRecord, InvalidSetting, SearchQuery, Space,
 };
 use crate::http::RestClient;
 
@@ -82,7 +86,8 @@ impl WeaviateIndex {
 
     async fn info(&self, stored: StoredCollection) -> Result<CollectionInfo, IndexError> {
         let StoredCollection { collection: name, space } = stored;
-        let request = AggregateRequest { collection: name.weaviate_class(), objects_count: true };
+        let collection = name.weaviate_class();
+        let request = AggregateRequest { collection, objects_count: true, ..AggregateRequest::default() };
         let reply = self.rpc.aggregate(request).await.map_err(|status| from_status(&status, &name))?;
         let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
         let count = count.ok_or_else(|| failed(FailureKind::Failed, "the server returned no object count"))?;
@@ -135,6 +140,18 @@ impl ImageIndex for WeaviateIndex {
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         search::get(self, collection, ids).await
+    }
+
+    async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        browse::browse(self, collection, query).await
+    }
+
+    async fn facets(&self, collection: &CollectionName, query: &FacetQuery) -> Result<Facets, IndexError> {
+        facets::facets(self, collection, query).await
+    }
+
+    async fn summary(&self, collection: &CollectionName) -> Result<CollectionSummary, IndexError> {
+        facets::summary(self, collection).await
     }
 
     /// Reads in pages: an id that is written during the scan may be included or not.

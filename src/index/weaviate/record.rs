@@ -8,7 +8,7 @@ use prost_types::{Struct, Value};
 use super::error::failed;
 use super::filter::{folder_term, meta_term, micros};
 use super::wire::{BatchObject, EmptyObject, ObjectProperties, ObjectProperty, SearchResult, TextArrayProperty};
-use crate::domain::{Embedding, FailureKind, Hit, ImageId, ImageRecord, Payload};
+use crate::domain::{Embedding, FailureKind, Hit, ImageId, ImageRecord, Payload, StoredImage};
 use crate::index::IndexError;
 use crate::index::shared::shown_score;
 
@@ -172,6 +172,12 @@ pub(super) fn record(found: &SearchResult, dimension: usize) -> Result<ImageReco
     Ok(ImageRecord { id, uri: payload.s3_uri.clone(), embedding: vector(id, found, dimension)?, payload })
 }
 
+/// Converts a found object, whose vector was not requested.
+pub(super) fn stored_image(found: &SearchResult) -> Result<StoredImage, IndexError> {
+    let id = id(found)?;
+    Ok(StoredImage { id, payload: payload(id, found)? })
+}
+
 fn vector(id: ImageId, found: &SearchResult, dimension: usize) -> Result<Embedding, IndexError> {
     let raw = found.metadata.as_ref().map_or(&[][..], |metadata| &metadata.vector_bytes);
     let (numbers, _) = raw.as_chunks::<4>();
@@ -180,10 +186,14 @@ fn vector(id: ImageId, found: &SearchResult, dimension: usize) -> Result<Embeddi
         .map_err(|error| failed(FailureKind::Failed, format!("the object {id}: {error}")))
 }
 
+/// Returns a text property of a found object.
+pub(super) fn text<'f>(found: &'f SearchResult, property: &str) -> Option<&'f str> {
+    found.properties.as_ref()?.non_ref_props.as_ref()?.fields.get(property)?.text_value.as_deref()
+}
+
 fn payload(id: ImageId, found: &SearchResult) -> Result<Payload, IndexError> {
-    let properties = found.properties.as_ref().and_then(|properties| properties.non_ref_props.as_ref());
-    let text = properties.and_then(|properties| properties.fields.get(property::PAYLOAD)?.text_value.as_deref());
-    let text = text.ok_or_else(|| failed(FailureKind::Failed, format!("the object {id} has no payload")))?;
+    let text = text(found, property::PAYLOAD)
+        .ok_or_else(|| failed(FailureKind::Failed, format!("the object {id} has no payload")))?;
     serde_json::from_str(text)
         .map_err(|error| failed(FailureKind::Failed, format!("the payload of the object {id}: {error}")))
 }

@@ -20,6 +20,9 @@ pub(super) struct SearchRequest {
     /// A cursor: the objects after this id, in the order of ids. Allowed only without `near_vector` and `filters`.
     #[prost(string, tag = "33")]
     pub(super) after: String,
+    /// Allowed together with `filters`, but not with `after`.
+    #[prost(message, repeated, tag = "34")]
+    pub(super) sort_by: Vec<SortBy>,
     #[prost(message, optional, tag = "40")]
     pub(super) filters: Option<Filters>,
     #[prost(message, optional, tag = "43")]
@@ -27,6 +30,16 @@ pub(super) struct SearchRequest {
     /// Selects the form of the reply; always true.
     #[prost(bool, tag = "102")]
     pub(super) uses_127_api: bool,
+}
+
+/// `SortBy` of `search_get.proto`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct SortBy {
+    #[prost(bool, tag = "1")]
+    pub(super) ascending: bool,
+    /// The name of one property.
+    #[prost(string, repeated, tag = "2")]
+    pub(super) path: Vec<String>,
 }
 
 /// `PropertiesRequest` of `search_get.proto`.
@@ -110,7 +123,7 @@ pub(super) struct MetadataResult {
 pub(super) struct Filters {
     #[prost(enumeration = "Operator", tag = "1")]
     pub(super) operator: i32,
-    /// The operands of `AND`.
+    /// The operands of `AND` and `OR`.
     #[prost(message, repeated, tag = "3")]
     pub(super) operands: Vec<Filters>,
     #[prost(oneof = "TestValue", tags = "4, 5, 9")]
@@ -152,7 +165,9 @@ pub(super) enum Operator {
     Equal = 1,
     GreaterThan = 3,
     GreaterThanEqual = 4,
+    LessThan = 5,
     And = 7,
+    Or = 8,
     ContainsAny = 12,
 }
 
@@ -251,29 +266,6 @@ pub(super) struct BatchDeleteReply {
     pub(super) matches: i64,
     #[prost(int64, tag = "4")]
     pub(super) successful: i64,
-}
-
-/// `AggregateRequest` of `aggregate.proto`.
-#[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct AggregateRequest {
-    #[prost(string, tag = "1")]
-    pub(super) collection: String,
-    #[prost(bool, tag = "20")]
-    pub(super) objects_count: bool,
-}
-
-/// `AggregateReply` of `aggregate.proto`.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-pub(super) struct AggregateReply {
-    #[prost(message, optional, tag = "2")]
-    pub(super) single_result: Option<AggregateSingle>,
-}
-
-/// `AggregateReply.Single` of `aggregate.proto`.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
-pub(super) struct AggregateSingle {
-    #[prost(int64, optional, tag = "1")]
-    pub(super) objects_count: Option<i64>,
 }
 
 /// `HealthCheckRequest` of `grpc.health.v1`, for the whole server.

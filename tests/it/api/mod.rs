@@ -1,6 +1,7 @@
 //! The HTTP API.
 
 mod auth_matrix;
+mod browse;
 mod composite;
 mod errors;
 mod journey;

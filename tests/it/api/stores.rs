@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use glimpse::domain::{CollectionName, SearchQuery, Space};
+use glimpse::domain::{BrowseQuery, CollectionName, Filter, PageStart, SearchQuery, Space};
 use glimpse::index::several_stores::{Merged, Stores};
 use glimpse::index::{ImageIndex, IndexError};
 
@@ -124,4 +124,30 @@ async fn a_store_of_another_space_never_answers() {
     assert!(half.warnings.len() == 1 && half.warnings[0].starts_with("b is left out: "), "{:?}", half.warnings);
     let third = Space { preprocessing: "third".into(), ..space() };
     assert!(matches!(two.search_in(&query(EAST, 5), &third).await, Err(IndexError::Space(_))));
+}
+
+#[tokio::test]
+async fn pages_of_several_stores_have_each_image_once() {
+    let two = two_stores().await;
+    let records: Vec<_> = (0..9).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
+    // 0 to 5 in one store, 3 to 8 in the other.
+    two.a.upsert(&two.collection, &records[..6]).await.unwrap();
+    two.b.upsert(&two.collection, &records[3..]).await.unwrap();
+    let first = records[4].id;
+    for start in
+        [PageStart::Newest { after: None }, PageStart::Key { after: None }, PageStart::Random { first, after: None }]
+    {
+        let (mut found, mut next) = (Vec::new(), Some(start.clone()));
+        while let Some(start) = next {
+            let query = BrowseQuery { filter: Filter::default(), start, limit: 4 };
+            let page = two.stores.browse(&two.collection, &query).await.unwrap().value;
+            found.extend(page.images);
+            next = page.next;
+        }
+        assert!(found.is_sorted_by(|a, b| start.compare(a, b).is_lt()) && found.len() == 9, "{start:?}: {found:?}");
+    }
+    two.a.switch(false);
+    let query = BrowseQuery { filter: Filter::default(), start: PageStart::Key { after: None }, limit: 4 };
+    let page = two.stores.browse(&two.collection, &query).await.unwrap();
+    assert_eq!((page.value.images[0].payload.s3_key.as_str(), page.warnings.len()), ("3.jpg", 1));
 }

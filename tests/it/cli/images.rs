@@ -55,10 +55,20 @@ async fn images_and_collections_are_found_saved_and_removed() {
         assert!(refused.contains(&missing) && !refused.contains(&id), "{refused}");
     }
 
+    let page = cli.json(&["images", "list", "--order", "key", "--limit", "1"]).await;
+    assert_eq!((&page["count"], &page["images"][0]["s3_key"]), (&json!(1), &json!("images/a copy+1.jpg")));
+    let rest = cli.run(0, &["images", "list", "--cursor", page["next_cursor"].as_str().unwrap()]).await;
+    assert!(rest.contains("panda.jpg") && !rest.contains("copy") && !rest.contains("more:"), "{rest}");
+    let folders = cli.json(&["collections", "facets", "folder", "--format", "jpeg"]).await;
+    assert_eq!(folders["values"], json!([{"value": "images/", "count": 2}]));
+    assert!(cli.run(1, &["collections", "facets", "width"]).await.contains("format, folder or meta.KEY"));
+
     let listed = cli.run(0, &["collections", "list"]).await;
     assert!(listed.contains("documents") && listed.contains("glimpse-mini-1"), "{listed}");
     let shown = cli.json(&["collections", "show"]).await;
     assert_eq!((&shown["count"], &shown["stores"]), (&json!(2), &json!({"embedded": 2})));
+    assert_eq!(shown["formats"], json!({"jpeg": 2}));
+    assert!(shown["total_bytes"].as_u64().unwrap() > cat.len() as u64 && shown["oldest_indexed_at"].is_string());
     assert!(cli.run(0, &["collections", "show", "documents"]).await.contains("glimpse-mini-1/512"));
     assert!(cli.run(1, &["collections", "show", "birds"]).await.contains("there is no collection `birds`"));
     let unconfirmed = cli.run(1, &["collections", "drop", "documents"]).await;

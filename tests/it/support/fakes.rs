@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use glimpse::domain::{
-    CollectionInfo, CollectionName, DependencyError, Embedding, FailureKind, Hit, ImageId, ImageRecord, ImageRef,
-    ImageUri, Probe, SearchQuery, Space,
+    BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, DependencyError, Embedding, FacetQuery,
+    Facets, FailureKind, Hit, ImageId, ImageRecord, ImageRef, ImageUri, Probe, SearchQuery, Space,
 };
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{PreparedImage, Preprocessing};
@@ -209,6 +209,18 @@ impl ImageIndex for MemoryIndex {
     async fn get(&self, _: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         let records = locked(&self.records);
         Ok(ids.iter().filter_map(|id| records.get(id).cloned()).collect())
+    }
+
+    async fn browse(&self, _: &CollectionName, _: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        Ok(BrowsePage::default())
+    }
+
+    async fn facets(&self, _: &CollectionName, _: &FacetQuery) -> Result<Facets, IndexError> {
+        Ok(Facets::default())
+    }
+
+    async fn summary(&self, _: &CollectionName) -> Result<CollectionSummary, IndexError> {
+        Ok(CollectionSummary::default())
     }
 
     fn scan(&self, _: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {

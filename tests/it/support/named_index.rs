@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
-use glimpse::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
+use glimpse::domain::{
+    BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
+    ImageRecord, SearchQuery, Space,
+};
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use tempfile::TempDir;
@@ -72,6 +75,18 @@ impl ImageIndex for NamedIndex {
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         self.up()?.get(collection, ids).await
+    }
+
+    async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        self.up()?.browse(collection, query).await
+    }
+
+    async fn facets(&self, collection: &CollectionName, query: &FacetQuery) -> Result<Facets, IndexError> {
+        self.up()?.facets(collection, query).await
+    }
+
+    async fn summary(&self, collection: &CollectionName) -> Result<CollectionSummary, IndexError> {
+        self.up()?.summary(collection).await
     }
 
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {

@@ -2,14 +2,17 @@
 
 import { button, el } from "../dom.js";
 import { recallFile } from "./query.js";
-import { isNegative, queryTerms } from "./terms.js";
+import { chooseRegion } from "./region.js";
+import { isNegative, parseImage, queryTerms } from "./terms.js";
 
 /** @typedef {import("./terms.js").Term} Term */
 
 /**
- * @param {(term: Term) => Promise<unknown>} onRemove Called if the user removes a term from the search.
+ * @param {object} handlers
+ * @param {(term: Term) => Promise<unknown>} handlers.onRemove Called if the user removes a term from the search.
+ * @param {(term: Term, region: string) => unknown} handlers.onRegion Called if the user chooses a part of an image.
  */
-export function createChips(onRemove) {
+export function createChips({ onRemove, onRegion }) {
   const element = el("ul", { class: "chips", "aria-label": "Images and exclusions of the search" });
 
   /** @param {import("./query.js").Query} query */
@@ -21,7 +24,8 @@ export function createChips(onRemove) {
           "li",
           { class: "chip" },
           termLabel(term, query.collection),
-          button("×", () => remove(term, index), { "aria-label": `Remove: ${nameOf(term)}` }),
+          isText(term) ? null : regionButton(term, query.collection),
+          button("×", () => remove(term, index), { class: "remove", "aria-label": `Remove: ${nameOf(term)}` }),
         ),
       ),
     );
@@ -35,9 +39,22 @@ export function createChips(onRemove) {
     await onRemove(term);
     // The button that had the focus was removed.
     if (document.activeElement !== document.body) return;
-    const buttons = element.querySelectorAll("button");
+    const buttons = element.querySelectorAll(".remove");
     const next = buttons[index] ?? buttons[index - 1] ?? document.querySelector("#query-text");
     if (next instanceof HTMLElement) next.focus();
+  }
+
+  /**
+   * @param {Term} term
+   * @param {string | undefined} collection
+   */
+  function regionButton(term, collection) {
+    const choose = () => {
+      const source = imageUrl(term, collection, "original");
+      const fallback = term.field === "file" ? undefined : imageUrl(term, collection, "thumbnail");
+      if (source) chooseRegion({ source, fallback, name: nameOf(term), onChoose: (region) => onRegion(term, region) });
+    };
+    return button("Part…", choose, { title: "Searches for a part of this image" });
   }
 
   return { element, show };
@@ -68,7 +85,8 @@ function isText({ field }) {
 /** @param {Term} term */
 function signName(term) {
   const name = isNegative(term) ? "not like" : "like";
-  return isText(term) ? name : `${name} this image`;
+  if (isText(term)) return name;
+  return parseImage(term.value).region ? `${name} a part of this image` : `${name} this image`;
 }
 
 /** @param {Term} term */
@@ -79,7 +97,9 @@ function nameOf(term) {
 /** @param {Term} term */
 function textOf(term) {
   if (isText(term)) return `“${term.value}”`;
-  return term.field === "file" ? recallFile(term.value)?.name : null;
+  const { region } = parseImage(term.value);
+  const name = term.field === "file" ? recallFile(term.value)?.name : null;
+  return [name, region ? "(a part)" : null].filter(Boolean).join(" ") || null;
 }
 
 /**
@@ -87,7 +107,7 @@ function textOf(term) {
  * @param {string | undefined} collection
  */
 function thumbnail(term, collection) {
-  const url = thumbnailUrl(term, collection);
+  const url = imageUrl(term, collection, "thumbnail");
   if (!url) return null;
   const image = el("img", {
     src: url,
@@ -101,13 +121,14 @@ function thumbnail(term, collection) {
 /**
  * @param {Term} term
  * @param {string | undefined} collection
+ * @param {"original" | "thumbnail"} kind
  */
-function thumbnailUrl(term, collection) {
-  if (isText(term)) return null;
+function imageUrl(term, collection, kind) {
+  if (isText(term)) return undefined;
   if (term.field !== "file") {
     const params = new URLSearchParams(collection ? { collection } : {});
-    return `/images/${encodeURIComponent(term.value)}/thumbnail?${params}`;
+    return `/images/${encodeURIComponent(parseImage(term.value).id)}/${kind}?${params}`;
   }
   const file = recallFile(term.value);
-  return file ? URL.createObjectURL(file) : null;
+  return file && URL.createObjectURL(file);
 }

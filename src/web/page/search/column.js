@@ -1,10 +1,10 @@
 // The results of one store. More results load as the user scrolls.
 
-import { ApiError } from "../api.js";
-import { button, el, notice } from "../dom.js";
+import { el } from "../dom.js";
 import { formatNumber } from "../format.js";
 import * as compare from "./compare.js";
 import { focusFirstImage, Grid } from "./grid.js";
+import { createPaging } from "./paging.js";
 import { queryAddress } from "./query.js";
 import { isDividedByRelevance } from "./relevance.js";
 import { fetchResults, PAGE_SIZE } from "./request.js";
@@ -27,26 +27,26 @@ const MAX_RESULTS = 10_000;
 export function createColumn({ query, store, otherStore, reply, otherReply, signal, navigate }) {
   const label = otherStore ? `Results of ${store}` : "Results";
   const grid = new Grid({ open: (index) => openViewer(grid, index, { query, navigate, add }), add }, label);
-  const end = el("div", { class: "end" });
-  const element = el("section", {}, otherStore ? el("h2", {}, store) : null, grid.element, end);
   const pageSize = Math.min(PAGE_SIZE, Number(query.limit) || PAGE_SIZE);
   const results = reply?.results ?? [];
   const marks = otherStore && otherReply ? marksFor(results, otherReply.results, otherStore, pageSize) : [];
   let hasMore = results.length === pageSize && !query.limit && !otherStore;
-  let loading = false;
   const divided = isDividedByRelevance(query);
+  const paging = createPaging({
+    hasMore,
+    loadPage,
+    // Less relevant results load only after the user has opened the fold.
+    isPaused: () => grid.folded,
+    endText: () =>
+      grid.results.length > pageSize ? `End of the results: ${formatNumber(grid.results.length)} images.` : null,
+    signal,
+  });
+  const { end } = paging;
+  const element = el("section", {}, otherStore ? el("h2", {}, store) : null, grid.element, end);
   if (divided && reply?.no_good_match && results.length) grid.showNoGoodMatch();
   append(results, marks);
 
-  const observer = new IntersectionObserver(
-    (entries) => {
-      if (entries.at(-1)?.isIntersecting) loadMore();
-    },
-    { rootMargin: "800px" },
-  );
-  observer.observe(end);
-  signal.addEventListener("abort", () => observer.disconnect());
-  grid.loadMore = loadMore;
+  grid.loadMore = paging.loadMore;
   grid.onToggle = hideEndIfFolded;
 
   /**
@@ -73,34 +73,11 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
     end.hidden = grid.folded;
   }
 
-  async function loadMore() {
-    if (!hasMore || loading || grid.folded) return false;
-    loading = true;
-    try {
-      const next = await fetchResults(query, store, grid.results.length, signal);
-      hasMore = next.results.length === pageSize && grid.results.length + next.results.length + pageSize <= MAX_RESULTS;
-      append(next.results);
-      return next.results.length > 0;
-    } catch (error) {
-      hasMore = false;
-      if (error instanceof ApiError) end.replaceChildren(notice(error.message, button("Load more", resume)));
-      else if (!signal.aborted) throw error;
-      return false;
-    } finally {
-      loading = false;
-      // An observer reports changes only: if the end is still in view after the new rows, it must be observed again.
-      observer.unobserve(end);
-      if (hasMore && !signal.aborted) observer.observe(end);
-      if (!hasMore && !end.firstChild && grid.results.length > pageSize) {
-        end.append(el("p", { class: "muted" }, `End of the results: ${formatNumber(grid.results.length)} images.`));
-      }
-    }
-  }
-
-  function resume() {
-    hasMore = true;
-    end.replaceChildren();
-    loadMore();
+  async function loadPage() {
+    const next = await fetchResults(query, store, grid.results.length, signal);
+    hasMore = next.results.length === pageSize && grid.results.length + next.results.length + pageSize <= MAX_RESULTS;
+    append(next.results);
+    return { loaded: next.results.length, hasMore };
   }
 
   return { grid, element };

@@ -4,7 +4,7 @@ import { button, el, field } from "../dom.js";
 import { formatNumber } from "../format.js";
 import { createChips } from "./chips.js";
 import { createFilters } from "./filters.js";
-import { hasSearchTerm, isNegative, withoutTerm } from "./terms.js";
+import { hasSearchTerm, isNegative, withoutTerm, withRegion } from "./terms.js";
 
 const COMPARE_PREFIX = "compare:";
 
@@ -52,7 +52,10 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
       fileInput.value = "";
     },
   });
-  const chips = createChips(removeTerm);
+  const chips = createChips({
+    onRemove: removeTerm,
+    onRegion: (term, region) => onSubmit(withRegion(read(), term, region)),
+  });
   const exclude = el("input", { id: "exclude-text", placeholder: "snow", autocomplete: "off", maxLength: 1000 });
   const collection = el("select", { name: "collection", onchange: submitIfSearching });
   const store = el("select", { name: "provider", onchange: submitIfSearching });

@@ -8,6 +8,7 @@ import { createFold, isLessRelevant, NO_GOOD_MATCH } from "./relevance.js";
 import { createTile, resizeTile } from "./tile.js";
 
 /** @typedef {import("./tile.js").Tile} Tile */
+/** @typedef {import("./tile.js").GridImage} GridImage */
 
 const GAP = 8;
 /** The number of images that load at once; the others load when they are near the viewport. */
@@ -27,7 +28,7 @@ function targetRowHeight(width) {
 
 export class Grid {
   element;
-  /** @type {ResultReply[]} */
+  /** @type {GridImage[]} */
   results = [];
   /**
    * Loads the next page of results; resolves to whether there was one.
@@ -90,7 +91,7 @@ export class Grid {
   }
 
   /**
-   * @param {ResultReply[]} results
+   * @param {GridImage[]} results
    * @param {object} options
    * @param {boolean} options.complete Whether these are the last results.
    * @param {import("./compare.js").Mark[]} [options.rankMarks] One for each result, if two stores are compared.
@@ -108,7 +109,7 @@ export class Grid {
   }
 
   /**
-   * @param {ResultReply} result
+   * @param {GridImage} result
    * @param {import("./compare.js").Mark[]} marks
    */
   #appendTile(result, marks) {
@@ -146,10 +147,12 @@ export class Grid {
 
   /** Scales the bars to the range of the scores: cosines of good and bad results differ by little. */
   #scaleBars() {
-    const scores = this.results.map((result) => result.score);
+    // Images of a list have no score.
+    const scores = this.results.map(({ score }) => score ?? 0);
     const min = Math.min(...scores);
     const max = Math.max(...scores);
     for (const [index, { bar }] of this.#tiles.entries()) {
+      if (!bar) continue;
       const share = max > min ? (scores[index] - min) / (max - min) : 1;
       bar.style.width = `${Math.round(6 + 94 * share)}%`;
     }

@@ -1,5 +1,7 @@
 // The search query as the address bar holds it, so that a link or the back button restores it.
 
+import { parseImage } from "./terms.js";
+
 /** Filters with one value each, named as in the API. */
 export const FILTERS = /** @type {const} */ (["s3_prefix", "format", "min_width", "min_height", "indexed_after"]);
 
@@ -61,11 +63,22 @@ export function queryAddress(query) {
  * @param {{ provider: string | undefined, limit: number, offset: number }} page
  */
 export function searchParams(query, { provider, limit, offset }) {
-  const params = toParams(query, ["q", "like", ...API_PARAMETERS]);
+  const params = toParams(query, ["q", ...API_PARAMETERS]);
+  const { id, region } = parseImage(query.file || query.like?.[0] || "");
+  if (id && !query.file) params.set("like", id);
+  if (region) params.set("region", region);
   if (provider) params.set("provider", provider);
   params.set("limit", String(limit));
   if (offset) params.set("offset", String(offset));
   return params;
+}
+
+/**
+ * The filters of a query and its store, for lists of images without a search.
+ * @param {Query} query
+ */
+export function browseParams(query) {
+  return toParams(query, ["provider", ...FILTERS]);
 }
 
 /**
@@ -99,5 +112,5 @@ export function rememberFile(file) {
 
 /** @param {string} id */
 export function recallFile(id) {
-  return files.get(id);
+  return files.get(parseImage(id).id);
 }

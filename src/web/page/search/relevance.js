@@ -13,7 +13,7 @@ export const NO_GOOD_MATCH = "No image matches this search well.";
 
 /**
  * Whether a result is known not to be relevant.
- * @param {ResultReply} result
+ * @param {import("./tile.js").GridImage} result
  */
 export function isLessRelevant({ relevance }) {
   return typeof relevance === "number" && relevance < MIN_RELEVANCE;
@@ -30,7 +30,7 @@ export function isDividedByRelevance(query) {
 
 /**
  * 0.876 → "87 %"; null if the relevance is not known.
- * @param {ResultReply} result
+ * @param {import("./tile.js").GridImage} result
  */
 export function formatRelevance({ relevance }) {
   // Rounded down: a result that is not relevant never shows 50 %.

@@ -2,7 +2,7 @@
 
 import { ApiError, fetchJson, sendJson } from "../api.js";
 import { recallFile, searchParams } from "./query.js";
-import { isNegative, queryTerms } from "./terms.js";
+import { isNegative, parseImage, queryTerms } from "./terms.js";
 
 export const PAGE_SIZE = 50;
 /** The API refuses a search by more texts and images. */
@@ -59,8 +59,16 @@ async function toBody(query, page) {
 
 /** @param {import("./terms.js").Term} term */
 async function toInput({ field, value }) {
-  if (field === "file") return { image: await readBase64(findFile(value)) };
-  return field === "like" || field === "not_like" ? { id: value } : { text: value };
+  if (field === "q" || field === "not") return { text: value };
+  const { id, region } = parseImage(value);
+  const part = region ? { region: toRegion(region) } : {};
+  return field === "file" ? { image: await readBase64(findFile(value)), ...part } : { id, ...part };
+}
+
+/** @param {string} text `x,y,width,height` */
+function toRegion(text) {
+  const [x, y, width, height] = text.split(",").map(Number);
+  return { x, y, width, height };
 }
 
 /**

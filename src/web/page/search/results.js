@@ -4,6 +4,7 @@ import { ApiError } from "../api.js";
 import { announce, button, el, notice } from "../dom.js";
 import { createColumn } from "./column.js";
 import { describeOverlap } from "./compare.js";
+import { createImageList } from "./image-list.js";
 import { queryAddress } from "./query.js";
 import { isDividedByRelevance, NO_GOOD_MATCH } from "./relevance.js";
 import { fetchResults } from "./request.js";
@@ -18,6 +19,7 @@ const STORE_ERRORS = [
   "dependency_full",
 ];
 
+const NOTHING_MATCHES = "No image of the collection matches the filters. Remove one of them.";
 const NOTHING_FOUND = "No image matches. Remove a filter, or choose another collection.";
 
 export class Results {
@@ -58,8 +60,7 @@ export class Results {
    * @param {StoreReply[]} stores
    */
   async search(query, stores) {
-    const search = new AbortController();
-    this.#search = search;
+    const search = this.#start();
     const names = query.compare?.split(",").slice(0, 2) ?? [query.provider];
     this.columns.classList.toggle("side-by-side", names.length === 2);
     this.columns.setAttribute("aria-busy", "true");
@@ -89,6 +90,34 @@ export class Results {
       grid.layout();
     }
     this.#showSummary(query, replies, names);
+  }
+
+  /**
+   * Shows the images of the collection, without a search.
+   * @param {import("./query.js").Query} query
+   */
+  async browse(query) {
+    const { signal } = this.#start();
+    this.columns.classList.remove("side-by-side");
+    try {
+      const { grid, element, warnings } = await createImageList({ query, signal, navigate: this.#navigate });
+      if (signal.aborted) return grid.disconnect();
+      this.#grids.push(grid);
+      this.columns.append(element);
+      grid.layout();
+      this.summary.append(...warnings.map((text) => el("p", { class: "warning" }, `${text}. Its images are missing.`)));
+      if (!grid.results.length) this.columns.replaceChildren(notice(NOTHING_MATCHES));
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof ApiError)) throw error;
+      this.columns.append(notice(error.message, this.#retryButton()));
+      announce(error.message);
+    }
+  }
+
+  #start() {
+    this.#search = new AbortController();
+    return this.#search;
   }
 
   /**

@@ -2,7 +2,10 @@
 
 /** @typedef {"q" | "file" | "like" | "not_like" | "not"} TermField */
 
-/** @typedef {{ field: TermField, value: string }} Term A text, the id of an image, or the id of a file. */
+/**
+ * @typedef {{ field: TermField, value: string }} Term A text, the id of an image, or the id of a file. Behind an id, the part
+ * of the image that is searched for can follow: `ID~x,y,width,height`.
+ */
 
 /** @typedef {import("./query.js").Query} Query */
 
@@ -19,6 +22,30 @@ export function queryTerms(query) {
       .filter(Boolean)
       .map((value) => ({ field, value })),
   );
+}
+
+/**
+ * The id of an image or a file, and the part of it that is searched for.
+ * @param {string} value
+ * @returns {{ id: string, region: string | undefined }}
+ */
+export function parseImage(value) {
+  const [id, region] = value.split("~");
+  return { id, region };
+}
+
+/**
+ * The query with a part of one image in place of the image.
+ * @param {Query} query
+ * @param {Term} term
+ * @param {string} region
+ * @returns {Query}
+ */
+export function withRegion(query, { field, value }, region) {
+  const image = `${parseImage(value).id}~${region}`;
+  if (field === "file") return { ...query, file: image };
+  const images = /** @type {"like" | "not_like"} */ (field);
+  return { ...query, [images]: query[images]?.map((other) => (other === value ? image : other)) };
 }
 
 /** @param {Term} term */

@@ -1,4 +1,4 @@
-// One image of the grid, with its score.
+// One image of the grid, with its score, or with its name if it is not the result of a search.
 
 import { button, el } from "../dom.js";
 import { formatRelevance, RELEVANCE_EXPLANATION, SCORE_EXPLANATION } from "./relevance.js";
@@ -11,22 +11,28 @@ const MAX_RATIO = 3.2;
 export const MORE_EXPLANATION = "More like this: adds the image to the search (+)";
 export const LESS_EXPLANATION = "Less like this: excludes such images from the search (−)";
 
-/** @param {ResultReply} result */
+/** @param {GridImage} result */
 function tileRatio({ width, height }) {
   return Math.min(MAX_RATIO, Math.max(MIN_RATIO, (width || 1) / (height || 1)));
 }
+
+/**
+ * A result of a search, or an image of a list.
+ * @typedef {Pick<ResultReply, "id" | "s3_key" | "s3_uri" | "format" | "width" | "height" | "thumbnail" | "original">
+ *   & Partial<Pick<ResultReply, "score" | "relevance" | "identical" | "terms">>} GridImage
+ */
 
 /**
  * @typedef {object} Tile
  * @property {HTMLLIElement} item
  * @property {HTMLButtonElement} button
  * @property {HTMLElement} media The image, or the text in its place.
- * @property {HTMLElement} bar
+ * @property {HTMLElement | null} bar Null without a score.
  * @property {number} ratio
  */
 
 /**
- * @param {ResultReply} result
+ * @param {GridImage} result
  * @param {object} options
  * @param {number} options.index
  * @param {import("./compare.js").Mark[]} options.marks
@@ -44,36 +50,21 @@ export function createTile(result, { index, marks, eager, onOpen, onFocus, onAdd
     decoding: "async",
     draggable: false,
   });
-  const barFill = el("span");
-  const score = result.score.toFixed(3);
-  const relevance = formatRelevance(result);
-  // The accessible name contains the visible label, so that users of speech input can say what they see.
-  const visible = [score, relevance, ...marks.map(({ label }) => label)].filter(Boolean).join(" ");
+  const { bar, name, children } = result.score === undefined ? nameLabel(result) : scoreLabel(result, marks);
   const explanations = marks.flatMap(({ explanation }) => explanation ?? []);
-  const scoreName = relevance ? "score and relevance" : "score";
   const element = el(
     "button",
     {
       type: "button",
       class: "hit",
       title: result.s3_key,
-      "aria-label": [result.s3_key, `${scoreName} ${visible}`, `result ${index + 1}`, ...explanations].join(", "),
+      "aria-label": [result.s3_key, ...name, `result ${index + 1}`, ...explanations].join(", "),
       tabIndex: -1,
       onclick: onOpen,
       onfocus: onFocus,
     },
     image,
-    el(
-      "span",
-      { class: "score" },
-      el("span", { class: "bar" }, barFill),
-      el("span", { class: "cosine", title: SCORE_EXPLANATION }, score),
-      relevance && [" ", el("span", { class: "relevance", title: RELEVANCE_EXPLANATION }, relevance)],
-      marks.map(({ kind, label, explanation }) => [
-        " ",
-        el("span", { class: `mark ${kind}`, title: explanation }, label),
-      ]),
-    ),
+    el("span", { class: "score" }, children),
   );
   const actions = el(
     "div",
@@ -86,11 +77,45 @@ export function createTile(result, { index, marks, eager, onOpen, onFocus, onAdd
     item: el("li", {}, element, actions),
     button: element,
     media: image,
-    bar: barFill,
+    bar,
     ratio: tileRatio(result),
   };
   image.addEventListener("error", () => replaceMissingImage(tile, result), { once: true });
   return tile;
+}
+
+/**
+ * The label of an image of a list. Its accessible name is the key, which contains the label.
+ * @param {GridImage} result
+ */
+function nameLabel({ s3_key: key }) {
+  return { bar: null, name: [], children: [el("span", { class: "name" }, key.split("/").at(-1))] };
+}
+
+/**
+ * The label of a result.
+ * @param {GridImage} result
+ * @param {import("./compare.js").Mark[]} marks
+ */
+function scoreLabel(result, marks) {
+  const bar = el("span");
+  const score = result.score?.toFixed(3);
+  const relevance = formatRelevance(result);
+  // The accessible name contains the visible label, so that users of speech input can say what they see.
+  const visible = [score, relevance, ...marks.map(({ label }) => label)].filter(Boolean).join(" ");
+  return {
+    bar,
+    name: [`${relevance ? "score and relevance" : "score"} ${visible}`],
+    children: [
+      el("span", { class: "bar" }, bar),
+      el("span", { class: "cosine", title: SCORE_EXPLANATION }, score),
+      relevance && [" ", el("span", { class: "relevance", title: RELEVANCE_EXPLANATION }, relevance)],
+      marks.map(({ kind, label, explanation }) => [
+        " ",
+        el("span", { class: `mark ${kind}`, title: explanation }, label),
+      ]),
+    ],
+  };
 }
 
 /**
@@ -106,7 +131,7 @@ export function resizeTile({ item, media, ratio }, height) {
 /**
  * Shows a text in place of an image that cannot be loaded.
  * @param {Tile} tile
- * @param {ResultReply} result
+ * @param {GridImage} result
  */
 function replaceMissingImage(tile, result) {
   const name = result.s3_key.split("/").at(-1);

@@ -4,6 +4,7 @@ import { ApiError, fetchJson } from "../api.js";
 import { announce, button, el, notice } from "../dom.js";
 import { formatBytes, formatCount } from "../format.js";
 import { acceptFiles } from "./drop-target.js";
+import { createFacets } from "./facets.js";
 import { createSearchForm } from "./form.js";
 import { parseQuery, queryAddress, rememberFile } from "./query.js";
 import { Results } from "./results.js";
@@ -26,7 +27,14 @@ export function mount(root, navigate) {
     onFile: searchByFile,
     focusResults: () => results.focusFirst(),
   });
-  root.append(el("h1", { class: "visually-hidden" }, "Search"), form.element, results.summary, results.columns);
+  const facets = createFacets((query) => navigate(queryAddress(query)));
+  root.append(
+    el("h1", { class: "visually-hidden" }, "Search"),
+    form.element,
+    results.summary,
+    facets.element,
+    results.columns,
+  );
   const removeDropTarget = acceptFiles(root, searchByFile);
 
   async function loadAndUpdate() {
@@ -47,25 +55,31 @@ export function mount(root, navigate) {
     form.fill(query);
     document.title = query.q ? `${query.q} · Glimpse` : "Glimpse";
     results.clear();
+    const collection = query.collection ?? choices.defaultCollection;
+    const count = choices.collections.find(({ name }) => name === collection)?.count;
+    if (queryTerms(query).length || !count) facets.clear();
     if (hasSearchTerm(query)) return results.search(query, choices.stores);
     if (queryTerms(query).length) {
       announce(NOTHING_WANTED);
       return results.summary.replaceChildren(notice(NOTHING_WANTED));
     }
-    return results.summary.replaceChildren(...introduction(query.collection));
+    results.summary.replaceChildren(...introduction(collection, count));
+    return count ? Promise.all([results.browse(query), facets.show(query, collection)]) : undefined;
   }
 
-  /** @param {string | undefined} collection */
-  function introduction(collection) {
+  /**
+   * @param {string} collection
+   * @param {number | undefined} count Undefined if the collection does not exist.
+   */
+  function introduction(collection, count) {
     if (choices.error) return [notice(choices.error.message, button("Try again", update))];
     if (!choices.stores.length) return [];
-    const name = collection ?? choices.defaultCollection;
-    const known = choices.collections.find((one) => one.name === name);
-    if (known?.count) {
-      const text = `${formatCount(known.count, "image")} in “${name}”. Describe an image, or drop one here.`;
+    if (count) {
+      const text = `${formatCount(count, "image")} in “${collection}”. Describe an image, or drop one here.`;
       return [el("p", { class: "muted" }, text)];
     }
-    const text = known ? `The collection “${name}” is empty.` : `The collection “${name}” has no images yet.`;
+    const text =
+      count === 0 ? `The collection “${collection}” is empty.` : `The collection “${collection}” has no images yet.`;
     return [notice(text, el("a", { class: "button primary", href: "/?view=jobs" }, "Index a bucket"))];
   }
 

@@ -7,6 +7,7 @@ import { isTyping } from "../shortcuts.js";
 import { termLabel } from "./chips.js";
 import { focusFirstImage, TERM_KEYS } from "./grid.js";
 import { queryAddress } from "./query.js";
+import { chooseRegion } from "./region.js";
 import { formatRelevance, RELEVANCE_EXPLANATION, SCORE_EXPLANATION } from "./relevance.js";
 import { queryTerms } from "./terms.js";
 import { LESS_EXPLANATION, MORE_EXPLANATION } from "./tile.js";
@@ -20,6 +21,7 @@ const MAX_TRUE_RATIO = 200;
 const TERMS_EXPLANATION = "The cosine similarity of the image and each part of the search, from −1 to 1.";
 const FORMATS_WITH_TRANSPARENCY = ["png", "webp", "gif"];
 
+/** @typedef {import("./tile.js").GridImage} GridImage */
 /** @typedef {[name: string, value: string | number | null | undefined, explanation?: string]} Fact */
 
 /** @type {HTMLDialogElement | null} */
@@ -87,12 +89,24 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
   }
 
   /** @param {string} [minScore] */
-  async function searchSimilar(minScore = "") {
+  function searchSimilar(minScore) {
+    return searchByImage(grid.results[index].id, minScore);
+  }
+
+  function searchPart() {
+    const { id, s3_key: name, original: source, thumbnail: fallback } = grid.results[index];
+    const onChoose = (/** @type {string} */ region) => searchByImage(`${id}~${region}`);
+    chooseRegion({ source, fallback: fallback ?? undefined, name, onChoose });
+  }
+
+  /**
+   * @param {string} image
+   * @param {string} [minScore]
+   */
+  async function searchByImage(image, minScore = "") {
     const { collection, provider } = query;
     dialog.close();
-    await navigate(
-      queryAddress({ meta: [], collection, provider, like: [grid.results[index].id], min_score: minScore }),
-    );
+    await navigate(queryAddress({ meta: [], collection, provider, like: [image], min_score: minScore }));
     focusFirstImage();
   }
 
@@ -122,7 +136,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
       "dl",
       {},
       factElements([
-        ["Score", result.score.toFixed(4), SCORE_EXPLANATION],
+        ["Score", result.score?.toFixed(4), SCORE_EXPLANATION],
         ["Relevance", formatRelevance(result), RELEVANCE_EXPLANATION],
         ["Size", `${result.width} × ${result.height}`],
         ["Format", result.format],
@@ -138,6 +152,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
         button("More like this", () => addToSearch("like"), { title: MORE_EXPLANATION }),
         button("Less like this", () => addToSearch("not_like"), { title: LESS_EXPLANATION }),
         button("Similar images", () => searchSimilar(), { title: "Starts a search by this image alone (m)" }),
+        button("Search a part…", searchPart, { title: "Starts a search by a part of this image" }),
         button("Find duplicates", () => searchSimilar(DUPLICATE_MIN_SCORE)),
       ),
       ...termScores(result, query),
@@ -177,7 +192,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
 }
 
 /**
- * @param {ResultReply} result
+ * @param {GridImage} result
  * @returns {Promise<ImageReply>}
  */
 function fetchRecord(result) {
@@ -202,7 +217,7 @@ function recordFacts(record) {
 
 /**
  * For a search by several terms: the cosine of the image and each of them.
- * @param {ResultReply & { terms?: number[] }} result
+ * @param {GridImage} result
  * @param {import("./query.js").Query} query
  */
 function termScores({ terms: cosines = [] }, query) {
@@ -225,7 +240,7 @@ function factElements(facts) {
 /**
  * Shows the image at its own size, or smaller if it does not fit.
  * @param {HTMLImageElement} image
- * @param {ResultReply} result
+ * @param {GridImage} result
  */
 function fitImage(image, { width, height, format }) {
   const scale = Math.max(1, Math.floor(MIN_SHOWN_SIZE / Math.max(width, height)));
@@ -240,7 +255,7 @@ function fitImage(image, { width, height, format }) {
 
 /**
  * Why the browser does not show an original: the service cannot send it, or the browser cannot decode it.
- * @param {ResultReply} result
+ * @param {GridImage} result
  * @returns {Promise<string>}
  */
 async function explainImageError(result) {

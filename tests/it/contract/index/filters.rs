@@ -8,7 +8,7 @@ use glimpse::index::ImageIndex;
 use super::support::{fresh, query, record};
 
 /// A small xorshift: the same numbers in every run.
-struct Rng(u64);
+pub(super) struct Rng(pub(super) u64);
 
 impl Rng {
     fn next(&mut self, sides: usize) -> usize {
@@ -39,7 +39,7 @@ fn random_texts(rng: &mut Rng, most: usize) -> BTreeMap<String, String> {
     (0..rng.next(most + 1)).map(|_| (rng.pick(&WORDS).to_owned(), rng.pick(&WORDS).to_owned())).collect()
 }
 
-fn any_record(rng: &mut Rng, n: usize) -> ImageRecord {
+pub(super) fn any_record(rng: &mut Rng, n: usize) -> ImageRecord {
     let mut record = record(&format!("{}{n}.jpg", rng.pick(&FOLDERS)), [1.0, 0.0, 0.0, 0.0]);
     record.payload.format = rng.pick(&FORMATS);
     record.payload.width = rng.pick(&SIZES);
@@ -50,7 +50,7 @@ fn any_record(rng: &mut Rng, n: usize) -> ImageRecord {
     record
 }
 
-fn any_filter(rng: &mut Rng) -> Filter {
+pub(super) fn any_filter(rng: &mut Rng) -> Filter {
     let (format, prefix, moment) = (rng.pick(&FORMATS), rng.pick(&PREFIXES), rng.pick(&MOMENTS));
     let (width, height) = (rng.pick(&SIZES), rng.pick(&SIZES));
     Filter {

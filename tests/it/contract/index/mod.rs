@@ -1,6 +1,7 @@
 //! The contract of the port [`ImageIndex`], one suite for every store. An index may hold other collections, so each
 //! test uses collections with names of its own and drops them.
 
+mod browse;
 mod collections;
 mod concurrency;
 mod embedded;
@@ -27,5 +28,6 @@ pub(crate) async fn run_contract(index: &dyn ImageIndex) {
     search::the_nearest_come_first_and_scores_are_cosines(index).await;
     search::ties_are_in_order_of_ids_on_every_page(index).await;
     filters::each_filter_gives_what_matches_gives(index).await;
+    browse::pages_facets_and_sums_agree_with_the_records(index).await;
     concurrency::readers_get_whole_records_while_writers_replace_them(index).await;
 }

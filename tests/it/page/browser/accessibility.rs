@@ -8,7 +8,7 @@ use crate::support::demo::demo_service;
 use crate::support::environment::{skip, variable};
 
 const VIEWS: [(&str, &str, &str); 5] = [
-    ("home", "/", ".summary p"),
+    ("home", "/", ".hit"),
     ("results", "/?q=an+animal", ".hit"),
     ("jobs", "/?view=jobs", ".job-list table"),
     ("status", "/?view=status", ".status table"),

@@ -1,6 +1,7 @@
 //! Tests of the page in Chromium.
 
 mod accessibility;
+mod browse;
 mod driver;
 mod jobs;
 mod relevance;

@@ -79,7 +79,7 @@ async fn an_image_is_chosen_dropped_or_pasted_and_another_file_is_refused() {
     browser.type_into("input[type=file]", root().join("demo/moose.jpg").to_str().unwrap()).await;
     browser.wait_until(&first_is("moose.jpg")).await;
     browser.wait_until("document.querySelector('.chip').innerText.includes('moose.jpg')").await;
-    browser.click(".chip button").await;
+    browser.click(".chip .remove").await;
     browser.wait_until("!document.querySelector('.chip')").await;
 
     let id = |name: &str| glimpse::domain::ImageUri::new("pipeline", &format!("images/{name}")).id();

@@ -40,7 +40,7 @@ async fn less_like_this_removes_an_image_and_its_chip_brings_it_back() {
         json!("not like this image")
     );
 
-    browser.click(".chip button").await;
+    browser.click(".chip .remove").await;
     wait_for_counts(&browser, 0, 26).await;
     browser.wait_until(CAT).await;
     assert_eq!(browser.address().await, "/?q=an+animal");
@@ -89,7 +89,54 @@ async fn a_file_is_searched_together_with_an_excluded_image() {
     wait_for_counts(&browser, 2, 25).await;
     browser.wait_until(&format!("!{CAT} && document.querySelector('.hit').title.endsWith('/moose.jpg')")).await;
     // Without the file nothing is left to search for.
-    browser.click(".chip button").await;
+    browser.click(".chip .remove").await;
     browser.wait_until("document.querySelector('.summary').innerText.includes('only excludes images')").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_an_image_is_drawn_or_selected_with_the_keyboard() {
+    const FRAME: &str = "document.querySelector('dialog.region .frame')";
+    let app = demo_service().await;
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    let cat = image_id("images/cat.jpg");
+    browser.goto(&format!("/?like={cat}")).await;
+    wait_for_counts(&browser, 1, 25).await;
+    browser.press("Part…").await;
+    browser.wait_until(&format!("document.activeElement === {FRAME}")).await;
+    assert_accessible(&browser, "region").await;
+    // Two steps to the left, one lower, and one step wider.
+    browser.keys("\u{e012}\u{e012}\u{e015}").await;
+    browser.keys("\u{e008}\u{e014}").await;
+    browser.wait_until(&format!("{FRAME}.ariaLabel.endsWith('21.0% to 73.0% across, 27.0% to 77.0% down')")).await;
+    browser.keys(ENTER).await;
+    browser.wait_until("document.querySelector('.chip .text')?.innerText === '(a part)'").await;
+    wait_for_counts(&browser, 1, 25).await;
+    assert_eq!(browser.address().await, format!("/?like={cat}%7E0.21%2C0.27%2C0.52%2C0.5"));
+
+    browser.click(".hit").await;
+    browser.press("Search a part…").await;
+    browser.wait_until("document.querySelector('.region-area img').complete").await;
+    // Draws from the lower right corner to the middle.
+    let draw = "const area = document.querySelector('.region-area');
+        const { left, top, width, height } = area.querySelector('img').getBoundingClientRect();
+        const at = (type, x, y) => area.dispatchEvent(new PointerEvent(type, { bubbles: true, cancelable: true, button: 0,
+            pointerId: 1, clientX: left + x * width, clientY: top + y * height }));
+        area.setPointerCapture = () => {};
+        at('pointerdown', 1, 1); at('pointermove', 0.7, 0.6); at('pointermove', 0.5, 0.5); at('pointerup', 0.5, 0.5);";
+    browser.run(draw).await;
+    browser.screenshot("region").await;
+    browser.press("Search this part").await;
+    browser.wait_until("location.search.endsWith('%7E0.5%2C0.5%2C0.5%2C0.5')").await;
+    wait_for_counts(&browser, 1, 25).await;
+
+    // A file, together with a text.
+    browser.type_into("input[type=file]", root().join("demo/moose.jpg").to_str().unwrap()).await;
+    browser.wait_until("document.querySelector('.chip .text')?.innerText === 'moose.jpg'").await;
+    browser.press("Part…").await;
+    browser.press("Search this part").await;
+    browser.wait_until("document.querySelector('.chip .text')?.innerText === 'moose.jpg (a part)'").await;
+    browser.type_into("#query-text", &format!("snow{ENTER}")).await;
+    browser.wait_until("location.search.includes('q=snow') && document.querySelector('.hit')").await;
     browser.close().await;
 }

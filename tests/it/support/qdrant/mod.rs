@@ -13,6 +13,7 @@
 mod collection;
 mod collections;
 mod filter;
+mod lists;
 mod points;
 mod state;
 

@@ -15,8 +15,8 @@ use qdrant_client::qdrant::{
 use tonic::{Request, Response, Status};
 
 use super::collection::{Collection, Key};
-use super::filter;
 use super::state::State;
+use super::{filter, lists};
 
 type Answer<T> = Result<Response<T>, Status>;
 
@@ -50,6 +50,11 @@ fn read(collection: &Collection, point: &mut PointStruct) -> Result<(Key, Vec<f3
 fn payload_of(collection: &Collection, row: usize, wanted: Option<&WithPayloadSelector>) -> HashMap<String, Value> {
     match wanted.and_then(|wanted| wanted.selector_options.as_ref()) {
         Some(with_payload_selector::SelectorOptions::Enable(true)) => collection.payload(row).clone(),
+        Some(with_payload_selector::SelectorOptions::Include(selected)) => {
+            let mut payload = collection.payload(row).clone();
+            payload.retain(|field, _| selected.fields.contains(field));
+            payload
+        }
         _ => HashMap::new(),
     }
 }
@@ -175,13 +180,36 @@ impl Points for State {
         let limit = request.limit.unwrap_or(10) as usize;
         let most = self.limits.lock().unwrap_or_else(PoisonError::into_inner).query;
         self.within("limit", limit, most)?;
-        let mut rest = collection.ascending_from(from);
-        let mut result = Vec::new();
-        for point in rest.by_ref().take(limit) {
-            result.push(retrieved(&collection, point, request.with_payload.as_ref(), request.with_vectors.as_ref()));
-        }
-        let next_page_offset = rest.next().map(|(key, _)| key.into());
+        let filter = request.filter.as_ref();
+        filter.map_or(Ok(()), filter::check)?;
+        let (points, next_page_offset) = match &request.order_by {
+            Some(_) if request.offset.is_some() => {
+                return Err(Status::invalid_argument("Wrong input: Cannot use an `offset` when using `order_by`"));
+            }
+            Some(order) => (lists::in_order(&collection, order, filter)?.into_iter().take(limit).collect(), None),
+            None => {
+                let mut rest =
+                    collection.ascending_from(from).filter(|(_, row)| lists::matches(&collection, *row, filter));
+                let points: Vec<_> = rest.by_ref().take(limit).collect();
+                (points, rest.next().map(|(key, _)| key.into()))
+            }
+        };
+        let (payload, vectors) = (request.with_payload.as_ref(), request.with_vectors.as_ref());
+        let result = points.into_iter().map(|point| retrieved(&collection, point, payload, vectors)).collect();
         Ok(Response::new(q::ScrollResponse { next_page_offset, result, time: 0.0, usage: None }))
+    }
+
+    async fn facet(&self, request: Request<q::FacetCounts>) -> Answer<q::FacetResponse> {
+        self.enter("facet", request.metadata()).await?;
+        let q::FacetCounts { collection_name, key, filter, limit, .. } = request.into_inner();
+        let collection = self.collection(&collection_name)?;
+        let collection = collection.read().unwrap_or_else(PoisonError::into_inner);
+        let limit = usize::try_from(limit.unwrap_or(10)).unwrap();
+        let most = self.limits.lock().unwrap_or_else(PoisonError::into_inner).query;
+        self.within("limit", limit, most)?;
+        filter.as_ref().map_or(Ok(()), filter::check)?;
+        let hits = lists::facet(&collection, &key, filter.as_ref(), limit)?;
+        Ok(Response::new(q::FacetResponse { hits, time: 0.0, usage: None }))
     }
 
     async fn count(&self, request: Request<q::CountPoints>) -> Answer<q::CountResponse> {
@@ -248,7 +276,6 @@ impl Points for State {
         update_batch(UpdateBatchPoints) -> UpdateBatchResponse;
         query_batch(QueryBatchPoints) -> QueryBatchResponse;
         query_groups(QueryPointGroups) -> QueryGroupsResponse;
-        facet(FacetCounts) -> FacetResponse;
         search_matrix_pairs(SearchMatrixPoints) -> SearchMatrixPairsResponse;
         search_matrix_offsets(SearchMatrixPoints) -> SearchMatrixOffsetsResponse;
     }

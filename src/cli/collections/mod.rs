@@ -1,17 +1,21 @@
-//! `glimpse collections`: lists, shows and drops collections.
+//! `glimpse collections`: lists, shows and drops collections, and counts their values.
+
+mod facets;
 
 use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::out::{self, Output};
 use super::{CliError, Ending, client_help, subcommand_help};
-use crate::api::replies::{CollectionReply, CollectionsReply, DeletedReply, StatusReply};
+use crate::api::replies::{CollectionDetailsReply, CollectionReply, CollectionsReply, DeletedReply, StatusReply};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
 Examples:
   glimpse collections list
   glimpse collections show birds
+  glimpse collections facets meta.taxon --collection birds
+  glimpse collections facets folder --limit 5 --format png
   glimpse collections drop birds         asks first
   glimpse collections drop birds --yes   for scripts
 
@@ -31,13 +35,15 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Show one collection: its images in each store, its model and its vector space
+    /// Show one collection: its images in each store, sizes, formats, time range, model and vector space
     Show {
         /// The name of the collection [default: VECTOR_DB_COLLECTION of the service]
         name: Option<String>,
         #[command(flatten)]
         output: Output,
     },
+    /// Count the images for each value of a field
+    Facets(facets::Facets),
     /// Drop a collection with all its records from every store; the objects stay in their bucket
     Drop {
         /// The name of the collection
@@ -62,8 +68,10 @@ impl Collections {
             }
             Command::Show { name, output } => {
                 let name = name_or_default(&client, name).await?;
-                output.value(&find(&client, &name).await?, details)?;
+                let shown = output.reply(&client.get(&["collections", &name], &()).await?, details)?;
+                out::warnings(&shown.warnings);
             }
+            Command::Facets(command) => command.run(&client).await?,
             Command::Drop { name, yes, output } => {
                 if !yes {
                     let CollectionReply { count, stores, .. } = find(&client, &name).await?;
@@ -114,12 +122,20 @@ fn list(reply: &CollectionsReply) -> String {
     table.to_string()
 }
 
-fn details(collection: &CollectionReply) -> String {
+fn details(reply: &CollectionDetailsReply) -> String {
+    let collection = &reply.collection;
+    let formats: Vec<_> = reply.formats.iter().map(|(format, count)| format!("{format} {count}")).collect();
+    let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let mut table = out::table(&["property", "value"]);
     for (name, value) in [
         ("collection", collection.name.clone()),
         ("images", collection.count.to_string()),
         ("stores", counts(collection)),
+        ("bytes", or_unknown(reply.total_bytes.map(|bytes| bytes.to_string()))),
+        ("formats", formats.join(", ")),
+        ("first indexed", or_unknown(reply.oldest_indexed_at.clone())),
+        ("last indexed", or_unknown(reply.newest_indexed_at.clone())),
+        ("metadata keys", reply.meta_keys.join(", ")),
         ("model", collection.model.clone()),
         ("dimension", collection.dimension.to_string()),
         ("space", collection.space.clone()),

@@ -1,4 +1,6 @@
-//! `glimpse images`: one indexed image.
+//! `glimpse images`: lists indexed images, and shows, saves or removes one of them.
+
+mod list;
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,8 @@ use crate::config::Settings;
 
 const EXAMPLES: &str = "\
 Examples:
+  glimpse images list                                           the newest images
+  glimpse images list --order random --meta place=CH --limit 10
   glimpse images show s3://photos/cat.jpg                       its record, with metadata
   glimpse images thumbnail s3://photos/cat.jpg --output t.jpg   an upright JPEG of at most 256 x 256 pixels
   glimpse images original ID --output cat.jpg                   the file as it is in the bucket
@@ -30,6 +34,8 @@ pub(super) struct Images {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// List the images of a collection, page by page
+    List(list::List),
     /// Show the record of an image: format, size in pixels and bytes, metadata and more
     Show {
         #[command(flatten)]
@@ -81,6 +87,7 @@ impl Images {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let client = Client::new(settings)?;
         match self.command {
+            Command::List(command) => command.run(&client).await?,
             Command::Show { image, output } => {
                 let reply = client.get(&["images", &image.id()], &image.query()).await;
                 let reply = reply.map_err(|error| image.name.in_error(error))?;

@@ -1,0 +1,70 @@
+//! `glimpse images list`.
+
+use clap::Args;
+
+use crate::api::replies::ImagesReply;
+use crate::cli::CliError;
+use crate::cli::client::Client;
+use crate::cli::out::{self, Output};
+use crate::cli::search::Filter;
+use crate::cli::values::whole_number;
+
+#[derive(Debug, Args)]
+pub(super) struct List {
+    /// The order: newest (by the time of indexing), key, or random [default: that of the cursor, or newest]
+    #[arg(long, value_name = "ORDER")]
+    order: Option<String>,
+    /// Number of images, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true, value_parser = whole_number::<usize, 1, 100>)]
+    limit: usize,
+    /// Continue after the page that printed this cursor
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+    /// The store: embedded, qdrant or weaviate, or all [default: the first store of the service]
+    #[arg(long, value_name = "STORE")]
+    provider: Option<String>,
+    /// The collection [default: VECTOR_DB_COLLECTION of the service]
+    #[arg(long, value_name = "NAME")]
+    collection: Option<String>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+impl List {
+    pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
+        let mut query = self.filter.request().to_pairs();
+        let given = [
+            ("order", self.order),
+            ("limit", Some(self.limit.to_string())),
+            ("cursor", self.cursor),
+            ("provider", self.provider),
+            ("collection", self.collection),
+        ];
+        query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        let reply = self.output.reply(&client.get(&["images"], &query).await?, page)?;
+        out::warnings(&reply.warnings);
+        Ok(())
+    }
+}
+
+fn page(reply: &ImagesReply) -> String {
+    if reply.images.is_empty() {
+        return "there are no images".to_owned();
+    }
+    let mut table = out::table(&["image", "format", "pixels", "bytes", "indexed"]);
+    for image in &reply.images {
+        table.add_row([
+            image.s3_uri.clone().into(),
+            image.format.clone().into(),
+            format!("{}x{}", image.width, image.height).into(),
+            out::number(image.size_bytes),
+            image.indexed_at.clone().into(),
+        ]);
+    }
+    match &reply.next_cursor {
+        Some(cursor) => format!("{table}\nmore: --cursor {cursor}"),
+        None => table.to_string(),
+    }
+}

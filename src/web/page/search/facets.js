@@ -1,0 +1,153 @@
+// What the images of a collection can be filtered by: formats, folders and metadata values, with their numbers of images.
+// A chip sets a filter of the form, or removes it.
+
+import { ApiError, fetchJson } from "../api.js";
+import { button, el } from "../dom.js";
+import { formatNumber } from "../format.js";
+import { browseParams } from "./query.js";
+
+/** @typedef {import("./query.js").Query} Query */
+
+const MAX_VALUES = 12;
+const MAX_META_KEYS = 4;
+/** The names of the fields that are not metadata. @type {Record<string, string>} */
+const NAMES = { format: "Format", folder: "Folder" };
+
+/**
+ * @param {(query: Query) => Promise<unknown>} onSelect Called if the user adds or removes a filter.
+ */
+export function createFacets(onSelect) {
+  const element = el("div", { class: "facets", role: "group", "aria-label": "Filters of the collection" });
+  /** The chip that the user pressed last. @type {string | null} */
+  let pressed = null;
+  /** Counts what is to be shown: an answer that came too late is not shown. */
+  let turn = 0;
+
+  /**
+   * @param {Query} query
+   * @param {string} collection
+   */
+  async function show(query, collection) {
+    turn += 1;
+    const own = turn;
+    const groups = await fetchGroups(query, collection);
+    if (own !== turn) return;
+    element.replaceChildren(...groups.map((group) => renderGroup(group, query)));
+    // The chip that had the focus was replaced.
+    const again = [...element.querySelectorAll("button")].find((chip) => chip.dataset.key === pressed);
+    if (pressed && document.activeElement === document.body) (again ?? element.querySelector("button"))?.focus();
+    pressed = null;
+  }
+
+  /**
+   * @param {FacetsReply} group
+   * @param {Query} query
+   */
+  function renderGroup({ field, values }, query) {
+    const name = NAMES[field] ?? field.slice("meta.".length);
+    const chips = values.map(({ value, count }) => {
+      const selected = isSelected(query, field, value);
+      const key = `${field}=${value}`;
+      const chip = button(
+        "",
+        () => {
+          pressed = key;
+          onSelect(toggled(query, field, value));
+        },
+        { class: "facet", "aria-pressed": String(selected), title: value },
+      );
+      chip.dataset.key = key;
+      chip.append(
+        el("span", { class: "text" }, value || "(empty)"),
+        el("span", { class: "count" }, ` ${formatNumber(count)}`),
+      );
+      return el("li", {}, chip);
+    });
+    return el(
+      "div",
+      { class: "facet-row" },
+      el("span", { class: "facet-name", title: name }, name),
+      el("ul", { "aria-label": name }, ...chips),
+    );
+  }
+
+  function clear() {
+    turn += 1;
+    element.replaceChildren();
+  }
+
+  return { element, show, clear };
+}
+
+/**
+ * The fields whose values tell the images apart. Without an answer there are none: the images are shown nevertheless.
+ * @param {Query} query
+ * @param {string} collection
+ * @returns {Promise<FacetsReply[]>}
+ */
+async function fetchGroups(query, collection) {
+  const path = `/collections/${encodeURIComponent(collection)}`;
+  try {
+    /** @type {CollectionDetailsReply} */
+    const { meta_keys: keys } = await fetchJson(path);
+    const fields = ["format", "folder", ...keys.slice(0, MAX_META_KEYS).map((key) => `meta.${key}`)];
+    const groups = await Promise.all(fields.map((field) => fetchFacets(path, query, field)));
+    // Each image has one format.
+    const total = groups[0].values.reduce((sum, { count }) => sum + count, 0);
+    return groups.map((group) => withUsefulValues(group, query, total)).filter(({ values }) => values.length);
+  } catch (error) {
+    if (error instanceof ApiError) return [];
+    throw error;
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {Query} query
+ * @param {string} field
+ * @returns {Promise<FacetsReply>}
+ */
+function fetchFacets(path, query, field) {
+  const params = browseParams(query);
+  params.set("field", field);
+  params.set("limit", String(MAX_VALUES));
+  return fetchJson(`${path}/facets?${params}`);
+}
+
+/**
+ * Leaves out the values that all images have, and fields whose values are different for each image.
+ * @param {FacetsReply} group
+ * @param {Query} query
+ * @param {number} total
+ */
+function withUsefulValues(group, query, total) {
+  const useful = group.values.filter(({ value, count }) => count < total || isSelected(query, group.field, value));
+  const distinct = group.has_more && group.values[0].count === 1;
+  return { ...group, values: distinct ? [] : useful };
+}
+
+/**
+ * @param {Query} query
+ * @param {string} field
+ * @param {string} value
+ */
+function isSelected(query, field, value) {
+  if (field === "format") return query.format === value;
+  if (field === "folder") return query.s3_prefix === value;
+  return query.meta.some(([name, other]) => `meta.${name}` === field && other === value);
+}
+
+/**
+ * The query with a filter by this value, or without it if it has the filter.
+ * @param {Query} query
+ * @param {string} field
+ * @param {string} value
+ * @returns {Query}
+ */
+function toggled(query, field, value) {
+  const selected = isSelected(query, field, value);
+  if (field === "format") return { ...query, format: selected ? "" : value };
+  if (field === "folder") return { ...query, s3_prefix: selected ? "" : value };
+  const others = query.meta.filter(([name]) => `meta.${name}` !== field);
+  return { ...query, meta: selected ? others : [...others, [field.slice("meta.".length), value]] };
+}

@@ -1,0 +1,68 @@
+//! The start page: the newest images of a collection, and chips that filter them.
+
+use serde_json::json;
+
+use super::Browser;
+use super::accessibility::assert_accessible;
+use crate::support::{TestApp, demo_image};
+
+/// Two folders; two taxa, one of them of three images.
+const IMAGES: [(&str, &str, &str); 5] = [
+    ("images/cats/1.jpg", "cat.jpg", "Felis catus"),
+    ("images/cats/2.jpg", "cat.jpg", "Felis catus"),
+    ("images/cats/3.jpg", "panda.jpg", "Felis catus"),
+    ("images/others/4.jpg", "panda.jpg", "Ailuropoda melanoleuca"),
+    ("images/others/5.jpg", "rocket.jpg", ""),
+];
+
+fn press(chip: &str) -> String {
+    format!("document.querySelector('.facet[data-key=\"{chip}\"]').click()")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
+    let app = TestApp::start().await;
+    for (key, image, taxon) in IMAGES {
+        let metadata = if taxon.is_empty() { [].into() } else { [("taxon".to_owned(), taxon.to_owned())].into() };
+        let object =
+            glimpse::source::NewObject { bytes: demo_image(image).into(), content_type: "image/jpeg".into(), metadata };
+        app.put_object(key, object).await;
+    }
+    app.ingest().await;
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    let images = |count: usize| format!("document.querySelectorAll('.hit').length === {count}");
+    browser.goto("/").await;
+    browser.wait_until(&images(5)).await;
+    browser.wait_for(".facet").await;
+    let chips = "return [...document.querySelectorAll('.facet')].map((chip) => chip.dataset.key)";
+    let expected = json!([
+        "folder=images/cats/",
+        "folder=images/others/",
+        "meta.taxon=Felis catus",
+        "meta.taxon=Ailuropoda melanoleuca"
+    ]);
+    assert_eq!(browser.run(chips).await, expected);
+    assert_accessible(&browser, "browse").await;
+
+    browser.run("document.querySelector('.facet').focus()").await;
+    browser.keys("\u{e007}").await;
+    browser.wait_until(&images(3)).await;
+    browser.wait_until("document.activeElement.getAttribute('aria-pressed') === 'true'").await;
+    assert_eq!(browser.address().await, "/?s3_prefix=images%2Fcats%2F");
+    assert_eq!(browser.run("return document.querySelector('.filters input').value").await, json!("images/cats/"));
+    browser.run(&press("folder=images/cats/")).await;
+    browser.wait_until(&images(5)).await;
+    browser.wait_until("document.querySelectorAll('.facet').length === 4").await;
+    browser.run(&press("meta.taxon=Ailuropoda melanoleuca")).await;
+    browser.wait_until(&images(1)).await;
+    assert_eq!(browser.address().await, "/?meta.taxon=Ailuropoda+melanoleuca");
+
+    // An image of the list opens, and starts a search.
+    browser.click(".hit").await;
+    browser.wait_until("document.querySelector('.viewer .facts')?.innerText.includes('SHA-256')").await;
+    assert!(!browser.text(".viewer .facts").await.contains("Score"));
+    browser.press("More like this").await;
+    browser.wait_for(".chip").await;
+    browser.wait_until("!document.querySelector('.facet')").await;
+    browser.close().await;
+}
