@@ -42,8 +42,7 @@ fn decode(cursor: &str) -> Result<PageStart, BrowseError> {
 }
 
 fn unknown_order(order: &str) -> BrowseError {
-    let advice =
-        nearest(order, ORDERS.into_iter()).map(|order| format!("; did you mean `{order}`?")).unwrap_or_default();
+    let advice = nearest(order, ORDERS).map(|order| format!("; did you mean `{order}`?")).unwrap_or_default();
     BrowseError::invalid("order", format!("must be newest, key or random, not `{order}`{advice}"))
 }
 

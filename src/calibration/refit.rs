@@ -90,17 +90,17 @@ pub(super) fn fit(queries: &[LabelledHits]) -> Result<Platt, RefitError> {
     if queries.len() < MIN_QUERIES {
         return Err(RefitError::Queries(queries.len()));
     }
-    fit_hits(queries.iter().flatten().copied().collect())
+    fit_hits(&queries.iter().flatten().copied().collect::<Vec<_>>())
 }
 
-fn fit_hits(hits: LabelledHits) -> Result<Platt, RefitError> {
+fn fit_hits(hits: &[(f64, bool)]) -> Result<Platt, RefitError> {
     let right = hits.iter().filter(|(_, is_right)| *is_right).count();
     let wrong = hits.len() - right;
     if right < MIN_HITS || wrong < MIN_HITS {
         return Err(RefitError::Hits { right, wrong });
     }
     // The weights are those of the hits as they are, so the relevance is the share of right answers.
-    let curve = logistic::fit(&hits, count(right) / count(hits.len()), RIDGE).filter(|curve| curve.slope > 0.0);
+    let curve = logistic::fit(hits, count(right) / count(hits.len()), RIDGE).filter(|curve| curve.slope > 0.0);
     let curve = curve.ok_or(RefitError::NotRising)?;
     Ok(Platt { slope: curve.slope, intercept: curve.intercept })
 }
@@ -111,7 +111,7 @@ pub(super) fn errors(queries: &[LabelledHits], whole: Platt) -> (f64, f64) {
     let folds: Vec<Platt> = (0..FOLDS)
         .map(|fold| {
             let others = queries.iter().enumerate().filter(|(at, _)| at % FOLDS != fold);
-            fit_hits(others.flat_map(|(_, hits)| hits).copied().collect()).unwrap_or(whole)
+            fit_hits(&others.flat_map(|(_, hits)| hits).copied().collect::<Vec<_>>()).unwrap_or(whole)
         })
         .collect();
     let before = queries.iter().flatten().map(|(logit, right)| (sigmoid(*logit), *right));

@@ -66,6 +66,7 @@ async fn another_model_and_a_failure_are_calibrated_again() {
     let folder = tempfile::tempdir().unwrap();
     let calibration = Calibration::new(provider.clone(), folder.path().to_owned(), true);
     let end = CancellationToken::new();
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let keep = tokio::spawn({
         let (calibration, end) = (calibration.clone(), end.clone());
         async move { calibration.keep(end).await }

@@ -270,9 +270,13 @@ mod tests {
     #[test]
     fn the_lowest_items_are_kept_in_order() {
         let mut first = FirstItems::new(3);
-        [5, 1, 4].into_iter().for_each(|item| first.offer(item));
+        for item in [5, 1, 4] {
+            first.offer(item);
+        }
         assert!(!first.has_more);
-        [2, 9, 3].into_iter().for_each(|item| first.offer(item));
+        for item in [2, 9, 3] {
+            first.offer(item);
+        }
         assert!(first.has_more);
         assert_eq!(first.into_sorted(), [1, 2, 3]);
     }

@@ -107,14 +107,14 @@ impl MetaValue {
     pub fn matches(&self, text: &str) -> bool {
         match self {
             Self::Text(wanted) => text == wanted,
-            Self::Numbers(range) => parse_number(text).is_some_and(|number| range.contains(number)),
-            Self::Dates(range) => parse_date(text).is_some_and(|(moment, _)| range.contains(moment)),
+            Self::Numbers(range) => parse_number(text).is_some_and(|number| range.contains(&number)),
+            Self::Dates(range) => parse_date(text).is_some_and(|(moment, _)| range.contains(&moment)),
         }
     }
 }
 
 impl<T: PartialOrd> ValueRange<T> {
-    fn contains(&self, value: T) -> bool {
-        self.min.as_ref().is_none_or(|min| value >= *min) && self.max.as_ref().is_none_or(|max| value <= *max)
+    fn contains(&self, value: &T) -> bool {
+        self.min.as_ref().is_none_or(|min| value >= min) && self.max.as_ref().is_none_or(|max| value <= max)
     }
 }

@@ -45,7 +45,7 @@ pub(super) struct Loaded {
 /// Where the vector of an image comes from.
 enum Content {
     /// From the model.
-    New(Prepared),
+    New(Box<Prepared>),
     /// From a record with the same bytes.
     Known(Box<ImageRecord>),
 }
@@ -159,7 +159,7 @@ impl Steps {
             Ok((Ok(prepared), sha256)) => {
                 let image = match outdated {
                     Some(record) => Content::Known(Box::new(possible_copy::completed(record, prepared))),
-                    None => Content::New(prepared),
+                    None => Content::New(Box::new(prepared)),
                 };
                 Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key: None, meta })
             }
@@ -253,7 +253,8 @@ impl Steps {
         let Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
         let uri = task.image.uri;
         let (version, format, width, height, frames, hashes) = match image {
-            Content::New(Prepared { meta, hashes, .. }) => {
+            Content::New(prepared) => {
+                let Prepared { meta, hashes, .. } = *prepared;
                 (PAYLOAD_VERSION, meta.format, meta.width, meta.height, meta.frames, hashes)
             }
             Content::Known(record) if task.refresh => {

@@ -46,7 +46,7 @@ pub struct QueryImage {
     /// The part of the image to search for; `None` for all of it.
     pub region: Option<Region>,
     /// The record of the indexed image. It is left out of the hits.
-    pub record: Option<ImageRecord>,
+    pub record: Option<Box<ImageRecord>>,
     /// The permit to hold the bytes in memory. Images of one request share it.
     pub permit: Option<Arc<UploadPermit>>,
 }

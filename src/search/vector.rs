@@ -59,7 +59,7 @@ impl Search {
             parts.push(match input {
                 TermInput::Text(text) => Part::Text(text),
                 TermInput::Image(mut image) => {
-                    likes.extend(image.record.take().map(|record| (record, weight)));
+                    likes.extend(image.record.take().map(|record| (*record, weight)));
                     Part::Image(self.prepare(image).await?)
                 }
                 TermInput::Like(id) => {

@@ -99,7 +99,7 @@ pub struct FitReply {
 }
 
 impl CalibrationReply {
-    fn new(collection: impl ToString, refit: Option<Refit>) -> Self {
+    fn new(collection: &impl ToString, refit: Option<Refit>) -> Self {
         let source = if refit.is_some() { "answers" } else { "model" };
         let fit = refit.map(|refit| FitReply {
             space: refit.space.name(),
@@ -124,7 +124,7 @@ async fn get_calibration(
     Path(name): Path<String>,
 ) -> Result<axum::Json<CalibrationReply>, ApiError> {
     let (collection, refit) = search.stored_refit(&name).await?;
-    Ok(axum::Json(CalibrationReply::new(collection, refit)))
+    Ok(axum::Json(CalibrationReply::new(&collection, refit)))
 }
 
 /// Fit the relevance of a collection to your own answers.
@@ -146,7 +146,7 @@ async fn put_calibration(
     drop(body);
     let query = |query: LabelledQueryRequest| LabelledQuery { text: query.text, answers: query.answers };
     let refit = search.refit(permit, &name, request.queries.into_iter().map(query).collect()).await?;
-    Ok(axum::Json(CalibrationReply::new(refit.collection.clone(), Some(refit))))
+    Ok(axum::Json(CalibrationReply::new(&refit.collection.clone(), Some(refit))))
 }
 
 /// Delete the fit of a collection: the calibration of the model is used again.
@@ -157,5 +157,5 @@ async fn delete_calibration(
     Path(name): Path<String>,
 ) -> Result<axum::Json<CalibrationReply>, ApiError> {
     let collection = search.remove_refit(&name).await?;
-    Ok(axum::Json(CalibrationReply::new(collection, None)))
+    Ok(axum::Json(CalibrationReply::new(&collection, None)))
 }

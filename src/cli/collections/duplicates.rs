@@ -1,9 +1,11 @@
 //! `glimpse collections duplicates`: images that a collection has several times.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 
 use super::name_or_default;
-use crate::api::replies::{DuplicatesReply, ErrorReply};
+use crate::api::replies::{DuplicateImageReply, DuplicatesReply, ErrorReply};
 use crate::cli::CliError;
 use crate::cli::client::Client;
 use crate::cli::out::{self, Output};
@@ -54,7 +56,8 @@ impl Duplicates {
 fn describe(group: &DuplicatesReply) -> String {
     let mut text = format!("{} {} images", group.total, group.kind);
     for image in &group.images {
-        text += &format!("\n  {}  {}x{}, {} bytes", image.s3_uri, image.width, image.height, image.size_bytes);
+        let DuplicateImageReply { s3_uri, width, height, size_bytes, .. } = image;
+        write!(text, "\n  {s3_uri}  {width}x{height}, {size_bytes} bytes").ok();
     }
     let hidden = group.total.saturating_sub(group.images.len());
     if hidden > 0 { format!("{text}\n  and {hidden} more") } else { text }

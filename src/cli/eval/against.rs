@@ -60,7 +60,8 @@ pub(super) struct Comparison {
 #[derive(Debug, Serialize)]
 pub(super) struct Difference {
     pub(super) measure: String,
-    pub(super) difference: f64,
+    #[serde(rename = "difference")]
+    pub(super) mean: f64,
     /// The 95 % interval by a paired bootstrap over queries.
     pub(super) low: f64,
     pub(super) high: f64,
@@ -126,7 +127,7 @@ mod tests {
         assert_eq!((compared.wins, compared.losses, compared.ties, compared.measure.as_str()), (1, 1, 2, "nDCG@5"));
         assert_eq!(compared.largest.iter().map(|query| query.query.as_str()).collect::<Vec<_>>(), ["r", "p"]);
         let difference = &compared.differences[0];
-        assert!((difference.difference + 0.075).abs() < 1e-12 && !difference.is_significant(), "{difference:?}");
+        assert!((difference.mean + 0.075).abs() < 1e-12 && !difference.is_significant(), "{difference:?}");
         assert!(difference.low < -0.075 && difference.high > -0.075);
     }
 

@@ -1,6 +1,6 @@
 //! The means of the measures, over all queries and by group.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -114,8 +114,8 @@ pub(super) fn groups(values: &Values, known: &[KnownQuery], field: &str) -> Resu
         return Err(format!("no query has the field `{field}`; fields: {fields}"));
     }
     let group = |at: usize| known[at].fields.get(field).map_or(NO_GROUP, String::as_str);
-    let names: BTreeMap<&str, ()> = (0..known.len()).map(|at| (group(at), ())).collect();
-    Ok(names.into_keys().map(|name| (name.to_owned(), values.means(|at| group(at) == name))).collect())
+    let names: BTreeSet<&str> = (0..known.len()).map(group).collect();
+    Ok(names.into_iter().map(|name| (name.to_owned(), values.means(|at| group(at) == name))).collect())
 }
 
 #[cfg(test)]

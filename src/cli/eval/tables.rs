@@ -24,7 +24,7 @@ pub(super) fn measures(report: &Report) -> Table {
                 measure.to_string(),
                 value(measure, first),
                 value(measure, other),
-                format!("{:+.4}{mark}", change.difference),
+                format!("{:+.4}{mark}", change.mean),
                 format!("{:+.4} to {:+.4}", change.low, change.high),
             ]
         });

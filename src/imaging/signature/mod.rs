@@ -26,7 +26,9 @@ pub fn signature(image: &PreparedImage) -> Option<Signature> {
     let cells = cell_means(image)?;
     let differences = differences(&cells);
     let mut sizes = differences.as_flattened().to_vec();
-    sizes.iter_mut().for_each(|difference| *difference = difference.abs());
+    for difference in &mut sizes {
+        *difference = difference.abs();
+    }
     sizes.sort_unstable_by(f32::total_cmp);
     let limit = sizes[HIDDEN_CELLS].max(MIN_DIFFERENCE);
     let bright = rows(&differences, |difference| difference > limit);

@@ -63,7 +63,7 @@ impl Records<'_> {
     fn page(&self, start: &PageStart, limit: usize) -> Result<Vec<Candidate>, Fault> {
         match start {
             PageStart::Newest { after } => self.newest(*after, limit),
-            PageStart::Key { after } => self.by_key(after.clone(), limit),
+            PageStart::Key { after } => self.by_key(after.as_ref(), limit),
             PageStart::Random { first, after } => self.by_id(*first, *after, limit),
         }
     }
@@ -94,7 +94,7 @@ impl Records<'_> {
         first.into_sorted().into_iter().map(candidate).collect()
     }
 
-    fn by_key(&self, after: Option<(String, ImageId)>, limit: usize) -> Result<Vec<Candidate>, Fault> {
+    fn by_key(&self, after: Option<&(String, ImageId)>, limit: usize) -> Result<Vec<Candidate>, Fault> {
         let mut first = FirstItems::new(limit);
         let sql = format!("SELECT slot, payload FROM payloads_{}", self.number);
         rows::each(self.connection, &sql, |row| {
@@ -102,7 +102,7 @@ impl Records<'_> {
             let Some(id) = self.version.occupant(slot).filter(|_| self.is_allowed(slot)) else { return Ok(()) };
             if let Ok(Key { s3_key }) = parse_payload(slot, raw(row, 1)?) {
                 let item = (s3_key, id);
-                if after.as_ref().is_none_or(|(key, id)| (item.0.as_ref(), item.1) > (key.as_str(), *id)) {
+                if after.is_none_or(|(key, id)| (item.0.as_ref(), item.1) > (key.as_str(), *id)) {
                     first.offer((item.0.into_owned(), item.1, slot));
                 }
             }

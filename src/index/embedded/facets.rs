@@ -30,7 +30,7 @@ impl Collection {
             FacetField::Format => count_formats(connection, self.number(), is_counted, &mut counts)?,
             FacetField::Folder => count_terms(connection, self.number(), &folder_term(""), is_counted, &mut counts)?,
             FacetField::Meta(key) => {
-                count_terms(connection, self.number(), &meta_term(key, ""), is_counted, &mut counts)?
+                count_terms(connection, self.number(), &meta_term(key, ""), is_counted, &mut counts)?;
             }
         }
         Ok(counts.into_facets(true))

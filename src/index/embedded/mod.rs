@@ -48,7 +48,7 @@ use crate::domain::{
     ImageRecord, SearchQuery, Space,
 };
 use crate::lock::lock;
-use crate::resilience::cores;
+use crate::resilience::{Concurrently as _, cores};
 
 /// The name in `provider=`.
 const NAME: &str = "embedded";
@@ -223,7 +223,7 @@ impl ImageIndex for EmbeddedIndex {
             let search =
                 self.read(collection, |collection| Ok(PairSearch::new(collection.version()?, options))).await?;
             let (search, folder) = (Arc::new(search), Arc::clone(&self.folder));
-            let blocks = stream::iter(0..search.blocks()).map(move |block| {
+            let blocks = stream::iter(0..search.blocks()).concurrently(cores(), move |block| {
                 // The folder stays locked until the thread ends, as in `read`.
                 let (search, folder) = (Arc::clone(&search), Arc::clone(&folder));
                 async move {
@@ -231,7 +231,7 @@ impl ImageIndex for EmbeddedIndex {
                     pairs.map(|pairs| stream::iter(pairs.into_iter().map(Ok))).map_err(|panic| failed(&panic))
                 }
             });
-            Ok::<_, IndexError>(blocks.buffer_unordered(cores().get()).try_flatten())
+            Ok::<_, IndexError>(blocks.try_flatten())
         };
         stream::once(blocks).try_flatten().boxed()
     }

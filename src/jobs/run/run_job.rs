@@ -112,13 +112,10 @@ impl JobService {
             max_bytes: self.pipeline.limits().max_bytes,
             planned: running.work_changed.clone(),
         };
-        let broker = Arc::new(LocalBroker {
-            ledger: self.ledger.clone(),
-            job: job.clone(),
-            space: space.name(),
-            running: running.clone(),
-            work_changed: running.work_changed.clone(),
-        });
+        let (ledger, work_changed) = (self.ledger.clone(), running.work_changed.clone());
+        let (job_record, running_job) = (job.clone(), running.clone());
+        let broker =
+            Arc::new(LocalBroker { ledger, job: job_record, space: space.name(), running: running_job, work_changed });
         let pool = Pool::new(self.pipeline.clone(), broker.clone());
         let (collection, stages) = (spec.collection.clone(), running.stages.clone());
         let run = Run { collection, space: space.clone(), stages, write_lease: WriteLease::default() };

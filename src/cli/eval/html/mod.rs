@@ -5,6 +5,7 @@ mod query;
 mod thumbnails;
 mod worst;
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::answers::KnownQuery;
@@ -53,7 +54,7 @@ fn page(run: &Run, url: &str, report: &Report, worst: &[WorstQuery<'_>], thumbna
         None => page += &tiles(report),
         Some(against) => {
             page += &table(&tables::measures(report));
-            page += &format!("<p>{}</p>\n", escape(&text::verdict(against)));
+            writeln!(page, "<p>{}</p>", escape(&text::verdict(against))).ok();
         }
     }
     for (title, section) in
@@ -65,7 +66,7 @@ fn page(run: &Run, url: &str, report: &Report, worst: &[WorstQuery<'_>], thumbna
         [] => "Every query has all its answers first.",
         _ => "Below each result: rank, cosine, relevance; ✓ marks a right answer.",
     };
-    page += &format!("<h2>Worst queries</h2>\n<p class=\"muted\">{note}</p>\n");
+    writeln!(page, "<h2>Worst queries</h2>\n<p class=\"muted\">{note}</p>").ok();
     page.extend(worst.iter().map(|query| query::section(query, thumbnails)));
     page + "</main>\n</body>\n</html>\n"
 }

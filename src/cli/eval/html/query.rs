@@ -10,7 +10,7 @@ use crate::api::replies::ResultReply;
 /// Returns the section of one query.
 pub(super) fn section(query: &WorstQuery<'_>, thumbnails: &Thumbnails) -> String {
     let WorstQuery { known, outcome, measure, value, expected, not_shown } = query;
-    let fields: String = known
+    let fields: Vec<String> = known
         .fields
         .iter()
         .map(|(name, value)| format!("<li><span>{}</span> {}</li>", escape(name), escape(value)))
@@ -26,7 +26,7 @@ pub(super) fn section(query: &WorstQuery<'_>, thumbnails: &Thumbnails) -> String
         known.answers.len()
     );
     if !fields.is_empty() {
-        writeln!(section, "<ul class=\"fields\">{fields}</ul>").ok();
+        writeln!(section, "<ul class=\"fields\">{}</ul>", fields.concat()).ok();
     }
     let expected: String = expected.iter().map(|image| expected_figure(image, thumbnails)).collect();
     let more = if *not_shown > 0 { format!("<p class=\"muted\">and {not_shown} more</p>") } else { String::new() };
