@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use glimpse::domain::{
-    BrowseQuery, CollectionName, Embedding, FacetField, FacetQuery, Filter, ImageFormat, ImageRecord, ImageUri,
-    PageStart, Payload, Probe, SearchQuery, Space, Timestamp,
+    BrowseQuery, CollectionName, Condition, Embedding, FacetField, FacetQuery, Filter, ImageFormat, ImageRecord,
+    ImageUri, PAYLOAD_VERSION, PageStart, Payload, Probe, SearchQuery, Space, Timestamp,
 };
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
@@ -42,7 +42,11 @@ impl Rng {
 fn record(n: usize, rng: &mut Rng) -> ImageRecord {
     let key = format!("images/2025/{:02}/IMG_{n:06}.jpg", n % 12 + 1);
     let uri = ImageUri::new("pipeline", &key);
-    let meta = BTreeMap::from([("camera".into(), format!("model-{}", n % 40)), ("owner".into(), "u-17".into())]);
+    let meta = BTreeMap::from([
+        ("camera".into(), format!("model-{}", n % 40)),
+        ("month".into(), (n % 12 + 1).to_string()),
+        ("owner".into(), "u-17".into()),
+    ]);
     let payload = Payload {
         s3_key: key,
         s3_uri: uri.clone(),
@@ -60,6 +64,8 @@ fn record(n: usize, rng: &mut Rng) -> ImageRecord {
         indexed_at: Timestamp::parse("2026-01-31T12:00:00Z").unwrap(),
         meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         meta,
+        version: PAYLOAD_VERSION,
+        hashes: None,
     };
     ImageRecord { id: uri.id(), uri, embedding: rng.embedding(), payload }
 }
@@ -141,6 +147,10 @@ impl Times {
     }
 }
 
+fn meta_filter(key: &str, value: &str) -> Filter {
+    Filter { meta: [(key.to_owned(), Condition::parse_meta([value]).unwrap())].into(), ..Filter::default() }
+}
+
 fn benchmark(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -185,9 +195,13 @@ fn benchmark(criterion: &mut Criterion) {
         bencher.iter(|| search(&deep));
     });
     let filters = [
-        ("a folder of a twelfth", Filter { s3_prefix: Some("images/2025/03/".into()), ..Filter::default() }),
-        ("the folder of all", Filter { s3_prefix: Some("images/".into()), ..Filter::default() }),
-        ("metadata of a fortieth", Filter { meta: [("camera".into(), "model-3".into())].into(), ..Filter::default() }),
+        (
+            "a folder of a twelfth",
+            Filter { folders: Condition::from("images/2025/03/".to_owned()), ..Filter::default() },
+        ),
+        ("the folder of all", Filter { folders: Condition::from("images/".to_owned()), ..Filter::default() }),
+        ("metadata of a fortieth", meta_filter("camera", "model-3")),
+        ("months 4 to 6", meta_filter("month", "4..6")),
         ("the wider half", Filter { min_width: Some(2_640), ..Filter::default() }),
     ];
     for (name, filter) in filters {

@@ -120,7 +120,14 @@ async fn main() {
     let tasks = stream::iter((0_i64..).take(images).map(move |ticket| {
         let uri = ImageUri::new("b", &format!("{ticket}.jpg"));
         let image = ImageRef { uri, etag: Some("e".into()), size_bytes, modified: None };
-        vec![Task { ticket, image, stored_in: StoreSet::default(), possible_copy: None, metadata: BTreeMap::new() }]
+        vec![Task {
+            ticket,
+            image,
+            stored_in: StoreSet::default(),
+            possible_copy: None,
+            refresh: false,
+            metadata: BTreeMap::new(),
+        }]
     }));
     let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
     let (before, started) = (cpu_seconds(), Instant::now());

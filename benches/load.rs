@@ -137,6 +137,7 @@ impl Bare {
             image: image.unwrap(),
             stored_in: StoreSet::default(),
             possible_copy: None,
+            refresh: false,
             metadata: BTreeMap::new(),
         });
         let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);

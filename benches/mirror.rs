@@ -16,7 +16,7 @@ use futures::stream::{self, StreamExt};
 use glimpse::app::App;
 use glimpse::config::Settings;
 use glimpse::domain::{
-    CollectionName, Embedding, ImageFormat, ImageRecord, ImageRef, Payload, Space, StoreSet, Timestamp,
+    CollectionName, Embedding, ImageFormat, ImageRecord, ImageRef, PAYLOAD_VERSION, Payload, Space, StoreSet, Timestamp,
 };
 use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
@@ -132,6 +132,8 @@ fn payload(image: &ImageRef, space: &Space) -> Payload {
         indexed_at: Timestamp::now(),
         meta: BTreeMap::new(),
         meta_kv: Vec::new(),
+        version: PAYLOAD_VERSION,
+        hashes: None,
     }
 }
 

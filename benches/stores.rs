@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use glimpse::domain::{
-    CollectionName, Embedding, Filter, ImageFormat, ImageRecord, ImageUri, Payload, Probe, SearchQuery, Secret, Space,
-    StoreSet, Timestamp,
+    CollectionName, Embedding, Filter, ImageFormat, ImageRecord, ImageUri, PAYLOAD_VERSION, Payload, Probe,
+    SearchQuery, Secret, Space, StoreSet, Timestamp,
 };
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
@@ -187,6 +187,8 @@ fn records() -> Vec<ImageRecord> {
             indexed_at: Timestamp::now(),
             meta: BTreeMap::new(),
             meta_kv: Vec::new(),
+            version: PAYLOAD_VERSION,
+            hashes: None,
         };
         ImageRecord { id: uri.id(), uri, embedding: Embedding::normalised(raw, SIZE).unwrap(), payload }
     };

@@ -2,9 +2,10 @@
 
 pub use super::collections::{
     CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply,
-    FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, VerifyReply, VerifyRequest,
+    DuplicateImageReply, DuplicatesReply, FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, VerifyReply,
+    VerifyRequest,
 };
-pub use super::filter::FilterRequest;
+pub use super::filter::{FilterRequest, Values};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};
 pub use super::http::ErrorReply;
 pub use super::images::{DeletedReply, ImageReply, ImagesReply};
@@ -13,5 +14,7 @@ pub use super::jobs::{
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,
     StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
 };
-pub use super::search::{Base64Bytes, CompositeQuery, RegionRequest, ResultReply, SearchReply, TermRequest, TookReply};
+pub use super::search::{
+    Base64Bytes, CompositeQuery, DuplicateReply, RegionRequest, ResultReply, SearchReply, TermRequest, TookReply,
+};
 pub use super::sign_in::{SessionReply, SessionRequest};

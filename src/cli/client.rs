@@ -110,6 +110,25 @@ impl Client {
         response.bytes().await.map_err(|error| self.connection_error(error))
     }
 
+    /// `GET path?query`, if the reply is a stream of lines. Calls `each` with every line as soon as it arrives.
+    pub(super) async fn lines(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        mut each: impl FnMut(&[u8]) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let mut response = self.send(self.request(Method::GET, path).query(query)).await?;
+        let mut rest = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.connection_error(error))? {
+            rest.extend_from_slice(&chunk);
+            while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+                each(&rest[..end])?;
+                rest.drain(..=end);
+            }
+        }
+        Ok(())
+    }
+
     /// `POST path` with a JSON body.
     pub(super) async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Reply, CliError> {
         self.read(self.request(Method::POST, path).json(body)).await
@@ -173,6 +192,11 @@ impl Client {
             ),
         };
         Err(CliError::Refused { status: status.as_u16(), message })
+    }
+
+    /// Returns the error for a line that is not valid.
+    pub(super) fn invalid_line(&self, source: serde_json::Error) -> CliError {
+        CliError::InvalidReply { url: self.address(), source }
     }
 
     fn unauthorized(&self) -> CliError {

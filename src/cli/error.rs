@@ -48,6 +48,9 @@ pub(super) enum CliError {
     /// One of many searches failed.
     #[error("the search for `{query}` failed")]
     Query { query: String, source: Box<CliError> },
+    /// The service began its reply, and then failed. The message is that of the service.
+    #[error("the search ended early: {0}")]
+    SearchFailed(String),
     #[error("there is no collection `{0}`; `glimpse collections list` shows all")]
     NoCollection(String),
     #[error(transparent)]

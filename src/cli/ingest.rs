@@ -58,6 +58,9 @@ pub(super) struct Ingest {
     /// Globs of keys that are not indexed, comma-separated; `none` for no globs [default: S3_EXCLUDE of the service]
     #[arg(long, value_name = "GLOBS")]
     exclude: Option<Vec<String>>,
+    /// `facts`: index nothing, but complete records of an earlier version of glimpse; their vectors stay
+    #[arg(long, value_parser = ["facts"], hide_possible_values = true, conflicts_with_all = ["sync", "metadata_key"])]
+    refresh: Option<String>,
     /// Only report what would be done; change nothing
     #[arg(long)]
     dry_run: bool,
@@ -86,6 +89,7 @@ impl Ingest {
             metadata_key: self.metadata_key,
             executor: self.executor,
             sync: self.sync,
+            refresh: self.refresh,
             dry_run: self.dry_run,
             exclude: self.exclude.map(|lists| lists.iter().flat_map(|list| Excludes::split(list)).collect()),
             max_delete_percent: self.max_delete_percent,

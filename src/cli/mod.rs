@@ -246,6 +246,7 @@ mod tests {
             "glimpse images thumbnail s3://b/cat.jpg",
             "glimpse images show cat.jpg",
             "glimpse collections drop",
+            "glimpse collections duplicates --kind same",
             "glimpse eval",
             "glimpse eval --queries q --at 0",
             "glimpse eval --queries q --at 1,101",

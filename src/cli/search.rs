@@ -1,5 +1,6 @@
 //! `glimpse search`: finds images.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -10,7 +11,9 @@ use super::client::{Client, Reply};
 use super::out::{self, Output};
 use super::values::{ImageName, pixels, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
-use crate::api::replies::{Base64Bytes, CompositeQuery, FilterRequest, RegionRequest, SearchReply, TermRequest};
+use crate::api::replies::{
+    Base64Bytes, CompositeQuery, FilterRequest, RegionRequest, SearchReply, TermRequest, Values,
+};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -23,8 +26,10 @@ Examples:
   glimpse search --like ID --region 0.5,0,0.5,1           similar to the right half of an indexed image
   glimpse search --like ID --min-score 0.99               copies of it
   glimpse search \"a cat\" --min-relevance 0.5            only images that match
+  glimpse search \"a cat\" --collapse similar              copies of an image are one result
   glimpse search \"a cat\" --limit 100 --offset 100         the second hundred results
   glimpse search \"a cat\" --s3-prefix images/2026/ --min-width 1024 --meta place=CH
+  glimpse search \"a cat\" --meta month=4..6 --meta 'place=!CH'    April to June, not in CH
   glimpse search \"a cat\" --json | jq .results
 
 The score is the cosine similarity of query and image; its range depends on the model. The relevance says what it means:
@@ -69,6 +74,9 @@ pub(super) struct Search {
     /// Only results with at least this relevance, 0 to 1 [default: all]
     #[arg(long, value_name = "RELEVANCE", allow_negative_numbers = true, value_parser = relevance)]
     min_relevance: Option<f32>,
+    /// Which images are one result: those with the same bytes (identical), copies of the same image (similar), or none
+    #[arg(long, value_name = "KIND", value_parser = ["none", "identical", "similar"])]
+    collapse: Option<String>,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -84,12 +92,12 @@ fn inputs() -> ArgGroup {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
 pub(super) struct Filter {
-    /// Only images of this format: jpeg, png, webp or gif
+    /// Only images of this format: jpeg, png, webp or gif; !gif excludes a format; repeat it for any of several
     #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
-    /// Only keys in this folder; it must end with /
+    format: Vec<String>,
+    /// Only keys in this folder; it must end with /; !FOLDER/ excludes a folder; repeat it for any of several
     #[arg(long, value_name = "FOLDER/")]
-    s3_prefix: Option<String>,
+    s3_prefix: Vec<String>,
     /// Only images whose original is at least this wide
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = pixels)]
     min_width: Option<u32>,
@@ -99,8 +107,8 @@ pub(super) struct Filter {
     /// Only images indexed after this time, in RFC 3339 format, such as 2026-05-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     indexed_after: Option<String>,
-    /// Only images with this metadata, from the object or from the metadata file of the job; repeat it for more
-    /// conditions
+    /// Only images with this metadata, from the object or from the metadata file of the job. VALUE is a text, a range of
+    /// numbers or dates (4..6, 2024-04-01..), or !VALUE to exclude one; repeat a key for any of several values
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
     meta: Vec<(String, String)>,
 }
@@ -123,13 +131,17 @@ fn parse_region(text: &str) -> Result<RegionRequest, String> {
 impl Filter {
     /// Returns the conditions as the service reads them.
     pub(super) fn request(&self) -> FilterRequest {
+        let mut meta = BTreeMap::<String, Values>::new();
+        for (key, value) in &self.meta {
+            meta.entry(key.clone()).or_default().0.push(value.clone());
+        }
         FilterRequest {
-            format: self.format.clone(),
-            s3_prefix: self.s3_prefix.clone(),
+            format: Values(self.format.clone()),
+            s3_prefix: Values(self.s3_prefix.clone()),
             min_width: self.min_width,
             min_height: self.min_height,
             indexed_after: self.indexed_after.clone(),
-            meta: self.meta.iter().cloned().collect(),
+            meta,
         }
     }
 }
@@ -174,6 +186,7 @@ impl Search {
             ("offset", Some(self.offset.to_string())),
             ("min_score", self.min_score.map(|score| score.to_string())),
             ("min_relevance", self.min_relevance.map(|relevance| relevance.to_string())),
+            ("collapse", self.collapse.clone()),
         ];
         query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         match (&self.file, self.image().await?) {
@@ -201,6 +214,7 @@ impl Search {
             collection: self.collection.clone(),
             min_score: self.min_score,
             min_relevance: self.min_relevance,
+            collapse: self.collapse.clone(),
         })
     }
 }
@@ -222,11 +236,13 @@ pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
     let has_relevance = reply.results.iter().any(|hit| hit.relevance.is_some());
     let like = reply.like.is_some();
     let several = reply.results.iter().any(|hit| !hit.stores.is_empty());
+    let collapsed = reply.results.iter().any(|hit| hit.duplicates_total > 0);
     let mut headers = vec!["rank", "score"];
     headers.extend(has_relevance.then_some("relevance"));
     headers.extend(["image", "size"]);
     headers.extend(like.then_some("identical"));
     headers.extend(several.then_some("stores"));
+    headers.extend(collapsed.then_some("duplicates"));
     let mut table = out::table(&headers);
     for (rank, hit) in (offset + 1..).zip(&reply.results) {
         let mut row = vec![out::number(rank), out::number(format!("{:.4}", hit.score))];
@@ -235,6 +251,7 @@ pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
         row.extend([hit.s3_uri.clone().into(), out::number(format!("{}x{}", hit.width, hit.height))]);
         row.extend(like.then(|| if hit.identical == Some(true) { "yes" } else { "no" }.into()));
         row.extend(several.then(|| hit.stores.join(", ").into()));
+        row.extend(collapsed.then(|| out::number(hit.duplicates_total)));
         table.add_row(row);
     }
     // For a search by an image alone it says only that no image is the same one.
@@ -256,18 +273,16 @@ mod tests {
     #[test]
     fn filters_become_parameters_of_the_query_string() {
         let filter = Filter {
-            format: Some("png".to_owned()),
+            format: vec!["png".to_owned(), "!gif".to_owned()],
             min_height: Some(7),
-            meta: vec![
-                parse_pair("taxon=Felis catus").unwrap(),
-                parse_pair("a=b=c").unwrap(),
-                parse_pair("empty=").unwrap(),
-            ],
+            meta: ["taxon=Felis catus", "a=b=c", "empty=", "a=4..6"].map(|text| parse_pair(text).unwrap()).into(),
             ..Filter::default()
         };
-        let parameters: Vec<_> =
-            filter.request().to_pairs().into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
-        assert_eq!(parameters, ["format:png", "min_height:7", "meta.taxon:Felis catus", "meta.a:b=c", "meta.empty:"]);
+        let pairs = filter.request().to_pairs();
+        let parameters: Vec<_> = pairs.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
+        let expected = ["format:png", "format:!gif", "min_height:7", "meta.a:b=c", "meta.a:4..6", "meta.empty:"];
+        assert_eq!(parameters[..6], expected);
+        assert_eq!(parameters[6..], ["meta.taxon:Felis catus"]);
         assert!(parse_pair("taxon").is_err() && parse_pair("=x").is_err());
     }
 }

@@ -65,6 +65,21 @@ impl Executor {
     }
 }
 
+/// What a job completes in records that exist already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Refresh {
+    /// What is derived from the image's bytes and metadata, in records of earlier versions. The vectors stay.
+    Facts,
+}
+
+impl Refresh {
+    /// Returns the value with this lower-case name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        (name == "facts").then_some(Self::Facts)
+    }
+}
+
 /// What a client requested, after validation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
@@ -105,6 +120,9 @@ pub struct JobSpec {
     /// Number of images that the continued jobs have indexed: [`JobSpec::max_items`] limits all of these jobs together.
     #[serde(default)]
     pub taken: u64,
+    /// Complete records of earlier versions, and index nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<Refresh>,
     /// Where the work is done.
     pub executor: Executor,
 }

@@ -12,6 +12,8 @@ pub mod exclude;
 pub(crate) mod facets;
 pub mod failure;
 pub mod failure_limit;
+pub mod filter;
+pub mod filter_value;
 mod first_items;
 pub mod image;
 pub mod job;
@@ -23,10 +25,12 @@ pub mod object_version;
 pub mod record;
 pub mod secret;
 pub mod setting;
+mod signature;
 pub mod space;
 pub mod store_set;
 pub mod task;
 pub mod timestamp;
+mod typed_value;
 pub mod wire;
 
 pub(crate) use answer::is_answer;
@@ -40,19 +44,23 @@ pub(crate) use facets::FacetCounts;
 pub use facets::{CollectionSummary, FacetField, FacetQuery, Facets};
 pub use failure::{FailureClass, ItemFailure};
 pub use failure_limit::{FailureLimit, InvalidFailureLimit};
+pub use filter::{Condition, Filter, MetaValue, ValueRange};
+pub use filter_value::{InvalidFilterValue, MAX_FILTER_VALUES};
 pub(crate) use first_items::FirstItems;
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
-pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState};
+pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, Refresh};
 pub use job_plan::{JobPlan, PlanExamples};
 pub(crate) use metadata_row::MetadataRow;
 pub use nearest::nearest;
-pub use record::{Filter, Hit, ImageRecord, Payload, SearchQuery};
+pub use record::{Hit, ImageRecord, PAYLOAD_VERSION, Payload, SearchQuery};
 pub use secret::Secret;
 pub use setting::{ByteSize, InvalidSetting, Seconds};
+pub use signature::{MIN_COPY_COSINE, SIGNATURE_SIDE, Signature};
 pub use space::{Probe, Space, SpaceMismatch};
 pub use store_set::StoreSet;
 pub use task::{Indexed, ItemOutcome, Task, TaskOutcome};
 pub use timestamp::Timestamp;
+pub(crate) use typed_value::{parse_date, parse_number};
 
 /// Splits a comma-separated list, as settings contain it, into its items. The items are trimmed, and empty ones are
 /// dropped.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embedding, ImageFormat, ImageId, ImageUri, Timestamp};
+use super::{Embedding, Filter, ImageFormat, ImageId, ImageUri, Signature, Timestamp};
 
 /// One image in a store: id, vector, payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,42 +58,18 @@ pub struct Payload {
     /// The entries of `meta` as `key=value`.
     #[serde(default)]
     pub meta_kv: Vec<String>,
+    /// The version of the payload: [`PAYLOAD_VERSION`] when the record was created; 0 if glimpse 0.1 created it.
+    #[serde(default)]
+    pub version: u32,
+    /// The signature of the pixels, by which copies of an image are recognised; `None` if the image shows too little
+    /// detail, or if an earlier version created the record.
+    #[serde(default, deserialize_with = "Signature::read_known", skip_serializing_if = "Option::is_none")]
+    pub hashes: Option<Signature>,
 }
 
-/// Conditions that a record must all fulfil. An empty filter matches every record.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Filter {
-    /// Only images of this format.
-    pub format: Option<ImageFormat>,
-    /// Only keys in this folder. Ends in `/`.
-    pub s3_prefix: Option<String>,
-    /// Minimum width of the original, in pixels.
-    pub min_width: Option<u32>,
-    /// Minimum height of the original, in pixels.
-    pub min_height: Option<u32>,
-    /// Only records created after this time.
-    pub indexed_after: Option<Timestamp>,
-    /// Only records whose `meta` contains all of these entries.
-    pub meta: BTreeMap<String, String>,
-}
-
-impl Filter {
-    /// Whether the filter matches every record.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    /// Whether `payload` fulfils every condition. This is the reference meaning of a filter; the translation for each
-    /// store is tested against it.
-    pub fn matches(&self, payload: &Payload) -> bool {
-        self.format.is_none_or(|format| payload.format == format)
-            && self.s3_prefix.as_ref().is_none_or(|prefix| payload.s3_folders.contains(prefix))
-            && self.min_width.is_none_or(|width| payload.width >= width)
-            && self.min_height.is_none_or(|height| payload.height >= height)
-            && self.indexed_after.is_none_or(|after| payload.indexed_at > after)
-            && self.meta.iter().all(|(key, value)| payload.meta.get(key) == Some(value))
-    }
-}
+/// The version of the payloads that this version of the service writes. Version 1 added `hashes`, and the numbers and dates
+/// of `meta`, which the stores derive from it.
+pub const PAYLOAD_VERSION: u32 = 1;
 
 /// A query to a store: the records nearest to `embedding` that match `filter`.
 #[derive(Clone, Debug, PartialEq)]

@@ -21,6 +21,10 @@ pub struct Task {
     /// An image of the collection whose bytes are possibly the same: if they are, its vector is used again.
     #[serde(rename = "twin")]
     pub possible_copy: Option<ImageUri>,
+    /// Whether the record of the image is completed: if its bytes are still the same, the record keeps its vector and its
+    /// metadata.
+    #[serde(default)]
+    pub refresh: bool,
     /// Metadata of the image from a metadata file. It takes precedence over the metadata of the object itself.
     pub metadata: BTreeMap<String, String>,
 }

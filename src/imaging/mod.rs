@@ -14,13 +14,14 @@ mod reduced;
 mod repair;
 mod resize;
 mod settings;
+mod signature;
 mod webp;
 
 use std::fmt;
 
 use bytes::Bytes;
 
-use crate::domain::ImageMeta;
+use crate::domain::{ImageMeta, Signature};
 
 pub use error::ImageError;
 pub use facts::complete::is_complete;
@@ -32,6 +33,7 @@ pub use prepare::upright::{UprightImage, decode_upright};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
 
 pub use settings::{ImagingSettings, SIDES};
+pub use signature::{is_copy, signature};
 
 /// The limits that are checked before a decoder may allocate memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,4 +126,6 @@ pub struct Prepared {
     pub meta: ImageMeta,
     /// A JPEG of at most [`THUMBNAIL_SIDE`] pixels per side, if it was requested.
     pub thumbnail: Option<Bytes>,
+    /// The signature of the pixels, if it was requested and the image shows enough detail.
+    pub hashes: Option<Signature>,
 }

@@ -2,6 +2,7 @@
 //! HTTP replies.
 
 pub mod embedded;
+mod near_pairs;
 pub mod qdrant;
 pub mod remote;
 mod resilient;
@@ -23,6 +24,7 @@ use crate::domain::{
 use crate::http::HttpError;
 use crate::resilience::Retryable;
 
+pub use near_pairs::NearPairs;
 pub use resilient::Resilient;
 pub use settings::{IndexSettings, StoreKind, StoreKinds};
 pub use several_stores::Stores;
@@ -80,6 +82,16 @@ pub trait ImageIndex: Send + Sync + 'static {
     /// Returns every id in ascending order.
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>>;
 
+    /// Returns pairs of records with similar vectors, in any order. The pair of two records can occur twice, also in the
+    /// other order. Costs one search per record, unless the store has a faster way.
+    fn near_pairs<'a>(
+        &'a self,
+        collection: &'a CollectionName,
+        options: NearPairs,
+    ) -> BoxStream<'a, Result<(ImageId, ImageId), IndexError>> {
+        near_pairs::by_search(self, collection, options)
+    }
+
     /// Removes a collection and its content.
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError>;
 
@@ -115,6 +127,12 @@ pub enum IndexError {
         /// The existing collection.
         existing: CollectionName,
     },
+    /// The filter has a range of numbers or dates, and records of an earlier version have none.
+    #[error(
+        "the collection `{0}` has records of an earlier version, whose numbers and dates cannot be searched; run \
+         `glimpse ingest --refresh facts` once"
+    )]
+    OutdatedRecords(CollectionName),
     /// The store refuses this record; it may accept others.
     #[error("the store refused the record {id}: {reason}")]
     Rejected {
@@ -137,7 +155,11 @@ impl From<HttpError> for IndexError {
 impl Retryable for IndexError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => false,
+            Self::UnknownCollection(_)
+            | Self::Space(_)
+            | Self::NameTaken { .. }
+            | Self::OutdatedRecords(_)
+            | Self::Rejected { .. } => false,
             Self::Dependency(down) => down.failure.is_temporary(),
         }
     }
@@ -165,7 +187,11 @@ impl IndexError {
     fn dependency(&self) -> Option<&DependencyError> {
         match self {
             Self::Dependency(down) => Some(down),
-            Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => None,
+            Self::UnknownCollection(_)
+            | Self::Space(_)
+            | Self::NameTaken { .. }
+            | Self::OutdatedRecords(_)
+            | Self::Rejected { .. } => None,
         }
     }
 }

@@ -133,7 +133,7 @@ impl FirstKeys {
 /// Returns a record of the object `s3://bucket/{key}` for tests.
 #[cfg(test)]
 pub(super) fn example_record(key: &str, vector: Vec<f32>) -> ImageRecord {
-    use crate::domain::{ImageFormat, ImageUri, Payload, Timestamp};
+    use crate::domain::{ImageFormat, ImageUri, PAYLOAD_VERSION, Payload, Timestamp};
 
     let uri = ImageUri::new("bucket", key);
     let payload = Payload {
@@ -153,6 +153,8 @@ pub(super) fn example_record(key: &str, vector: Vec<f32>) -> ImageRecord {
         indexed_at: Timestamp::now(),
         meta: std::collections::BTreeMap::new(),
         meta_kv: vec![],
+        version: PAYLOAD_VERSION,
+        hashes: None,
     };
     let dimension = vector.len();
     let embedding = Embedding::normalised(vector, dimension).unwrap();

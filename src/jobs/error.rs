@@ -102,6 +102,9 @@ pub enum JobsError {
          last images; wait until it ends, or stop it"
     )]
     CollectionBusy(CollectionName),
+    /// Another search for duplicates runs.
+    #[error("another search for duplicates is running; try again after its end")]
+    DuplicatesBusy,
     /// A store refused or failed.
     #[error(transparent)]
     Index(#[from] IndexError),

@@ -32,6 +32,7 @@ pub(crate) fn job(executor: Executor) -> JobRecord {
             exclude: None,
             continues: None,
             taken: 0,
+            refresh: None,
             executor,
         },
         state: JobState::Pending,

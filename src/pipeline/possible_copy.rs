@@ -5,7 +5,8 @@
 use super::Task;
 use super::steps::Steps;
 use super::store::as_dependency;
-use crate::domain::{DependencyError, ImageRecord};
+use crate::domain::{DependencyError, ImageMeta, ImageRecord, PAYLOAD_VERSION, Payload};
+use crate::imaging::Prepared;
 
 impl Steps {
     /// Returns the record of the image of which a task is possibly a copy, if the record is in the same space and has
@@ -30,4 +31,12 @@ impl Steps {
 /// there.
 pub(super) fn thumbnail_of(record: &ImageRecord, bucket: &str) -> Option<String> {
     record.payload.thumbnail_key.clone().filter(|_| record.uri.bucket() == bucket)
+}
+
+/// Returns a record with all facts that this version of the service reads from an image. The vector stays.
+pub(super) fn completed(record: ImageRecord, prepared: Prepared) -> ImageRecord {
+    let ImageMeta { format, width, height, frames, .. } = prepared.meta;
+    let facts =
+        Payload { version: PAYLOAD_VERSION, format, width, height, frames, hashes: prepared.hashes, ..record.payload };
+    ImageRecord { payload: facts, ..record }
 }

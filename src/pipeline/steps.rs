@@ -12,7 +12,8 @@ use super::possible_copy;
 use super::store::Pending;
 use super::{Indexed, ItemOutcome, Pipeline, Run, RunError, Task, TaskOutcome};
 use crate::domain::{
-    Embedding, FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure, Payload, StoreSet, Timestamp,
+    Embedding, FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure, PAYLOAD_VERSION, Payload,
+    StoreSet, Timestamp,
 };
 use crate::imaging::{self, Prepared, PreparedImage};
 use crate::lock::lock;
@@ -124,17 +125,23 @@ impl Steps {
         };
         let mut meta = fetched.metadata;
         meta.append(&mut task.metadata);
+        let mut outdated = None;
         if let Some(possible_copy) = possible_copy
             && let Some(sha256) = self.same_bytes(&bytes, &possible_copy).await
         {
             pipeline.reused.increment(1);
-            let thumbnail_key = possible_copy::thumbnail_of(&possible_copy, task.image.uri.bucket());
-            let image = Content::Known(Box::new(possible_copy));
-            return Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta });
+            if task.refresh {
+                outdated = Some(possible_copy);
+            } else {
+                let thumbnail_key = possible_copy::thumbnail_of(&possible_copy, task.image.uri.bucket());
+                let image = Content::Known(Box::new(possible_copy));
+                return Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta });
+            }
         }
         // Only the header is read here, so that the decoder's memory is taken from the budget before it is allocated.
-        let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
-        let extras = imaging::Extras { thumbnail, ..imaging::Extras::default() };
+        let preprocessing = pipeline.provider.preprocessing();
+        let thumbnail = pipeline.thumbnail_prefix.is_some() && outdated.is_none();
+        let extras = imaging::Extras { thumbnail, hashes: true, ..imaging::Extras::default() };
         let cost = match imaging::prepared_size(&bytes, &limits, &preprocessing, extras) {
             Ok(cost) => cost,
             Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
@@ -150,7 +157,10 @@ impl Steps {
         drop((core, pixels, permit));
         match decoded {
             Ok((Ok(prepared), sha256)) => {
-                let image = Content::New(prepared);
+                let image = match outdated {
+                    Some(record) => Content::Known(Box::new(possible_copy::completed(record, prepared))),
+                    None => Content::New(prepared),
+                };
                 Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key: None, meta })
             }
             Ok((Err(error), _)) => self.failed(&task, error.class(), error.to_string()).await,
@@ -242,10 +252,18 @@ impl Steps {
     fn record(&self, ready: Ready, embedding: Embedding) -> Pending {
         let Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
         let uri = task.image.uri;
-        let (format, width, height, frames) = match image {
-            Content::New(Prepared { meta, .. }) => (meta.format, meta.width, meta.height, meta.frames),
+        let (version, format, width, height, frames, hashes) = match image {
+            Content::New(Prepared { meta, hashes, .. }) => {
+                (PAYLOAD_VERSION, meta.format, meta.width, meta.height, meta.frames, hashes)
+            }
+            Content::Known(record) if task.refresh => {
+                let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: true };
+                return Pending { ticket: task.ticket, indexed, record: *record };
+            }
             Content::Known(record) => {
-                (record.payload.format, record.payload.width, record.payload.height, record.payload.frames)
+                // Facts that an old record does not have are missing in its copy too, so it is as old.
+                let Payload { version, format, width, height, frames, hashes, .. } = record.payload;
+                (version, format, width, height, frames, hashes)
             }
         };
         let payload = Payload {
@@ -265,6 +283,8 @@ impl Steps {
             indexed_at: Timestamp::now(),
             meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
             meta,
+            version,
+            hashes,
         };
         let record = ImageRecord { id: uri.id(), uri, embedding, payload };
         let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: false };

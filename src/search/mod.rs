@@ -1,8 +1,10 @@
 //! Makes a vector from a text, an image or both, and finds the most similar images. Depends on the traits of the ports, and not on HTTP.
 
+mod collapse;
 mod decoder;
 mod error;
 mod observe;
+mod page;
 mod query_input;
 mod refit;
 mod vector;
@@ -24,6 +26,7 @@ use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
 pub use crate::calibration::{Refit, Scale};
 pub use crate::index::several_stores::MergedHit;
+pub use collapse::{Collapse, CollapsedHit};
 use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;
@@ -100,7 +103,7 @@ pub struct SearchResults {
     /// The model that made the query's vector.
     pub model: String,
     /// The hits, best first.
-    pub hits: Vec<MergedHit>,
+    pub hits: Vec<CollapsedHit>,
     /// For a query of several terms: for each hit, its cosine with each of them.
     pub terms: Option<Vec<Vec<f32>>>,
     /// Converts their scores to relevance, or why that is not possible.
@@ -189,7 +192,7 @@ impl Search {
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.stores.choose(options.provider.as_deref());
         let stores = stores.map_err(|message| SearchError::Invalid { field: "provider", message })?;
-        let (infos, replies) = self.search_stores(&stores, &collection, query, &options).await?;
+        let (infos, mut replies) = self.search_stores(&stores, &collection, query, &options).await?;
         // A sample is taken from the first store that has the collection.
         if let Some(info) = infos.iter().find_map(|(_, info)| info.as_ref().ok()) {
             self.calibration.report_size(&stores, &collection, info.count);
@@ -197,29 +200,23 @@ impl Search {
         let first = replies.first.as_deref().unwrap_or(&replies.nearest);
         let likes: Vec<ImageId> = replies.vectors.likes.iter().map(|(record, _)| record.id).collect();
         let best = best_score(first, &likes);
-        let scale = replies
-            .scale
-            .map(|scale| scale.with_best(replies.kind, &replies.query.embedding, best.unwrap_or(f32::NEG_INFINITY)));
-        let Merged { value: mut hits, warnings } =
-            stores.merge(infos, replies.nearest, &replies.space, &replies.query)?;
-        if !likes.is_empty() {
-            hits.retain(|found| !likes.contains(&found.hit.id));
-            hits.drain(..options.offset.min(hits.len()));
-            hits.truncate(options.limit);
+        let with_best = |scale: &PreparedScale| {
+            scale.with_best(replies.kind, &replies.query.embedding, best.unwrap_or(f32::NEG_INFINITY))
+        };
+        let scale = replies.scale.as_ref().map(with_best).map_err(NoRelevance::clone);
+        if options.min_relevance.is_some()
+            && let Err(reason) = &scale
+        {
+            return Err(SearchError::NoRelevance(reason.clone()));
         }
-        if let Some(min_score) = options.min_score {
-            hits.retain(|found| found.hit.score >= min_score);
-        }
-        if let Some(min_relevance) = options.min_relevance {
-            let scale = scale.clone().map_err(SearchError::NoRelevance)?;
-            hits.retain(|found| scale.relevance(found.hit.score) >= min_relevance);
-        }
+        let limits = (scale.as_ref().ok(), &options);
+        let Merged { value: hits, warnings } = self.page(&stores, &collection, infos, &mut replies, limits).await?;
         let no_good_match = scale.as_ref().ok().map(|scale| best.is_none_or(|best| scale.relevance(best) < RELEVANT));
         let same_as = match &replies.vectors.likes[..] {
             [(like, weight)] if *weight > 0.0 => Some(like.payload.content_sha256.clone()),
             _ => None,
         };
-        let ids: Vec<ImageId> = hits.iter().map(|found| found.hit.id).collect();
+        let ids: Vec<ImageId> = hits.iter().map(|group| group.found.hit.id).collect();
         let terms = match &replies.vectors.terms[..] {
             [_] => None,
             several => Some(Self::term_scores(&stores, &collection, &ids, several).await),
@@ -269,11 +266,7 @@ impl Search {
         let kind = query.kind();
         let vectors = self.embed(query, collection, &space).await?;
         let embed = start.elapsed();
-        // Indexed images in the query are left out of the hits, at any rank, so the page is cut afterwards.
-        let (limit, offset) = match vectors.likes.len() {
-            0 => (options.limit, options.offset),
-            likes => (options.offset + options.limit + likes, 0),
-        };
+        let (limit, offset) = page::first_window(options, vectors.likes.len());
         let query = SearchQuery { embedding: vectors.sum.clone(), limit, offset, filter: options.filter.clone() };
         let start = Instant::now();
         let first = async {

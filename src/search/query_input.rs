@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{SearchError, UploadPermit};
+use super::{Collapse, SearchError, UploadPermit};
 use crate::calibration::QueryKind;
 use crate::domain::{Filter, ImageRecord};
 pub use crate::imaging::Region;
@@ -88,12 +88,16 @@ pub struct SearchOptions {
     pub min_score: Option<f32>,
     /// The minimum relevance of a hit, 0 to 1.
     pub min_relevance: Option<f32>,
+    /// Which images are one hit; `limit` and `offset` count hits after that.
+    pub collapse: Collapse,
 }
 
 /// The maximum number of hits in one reply.
 pub const MAX_HITS: usize = 100;
 /// The maximum of `offset + limit`.
 pub const MAX_PAGE_END: usize = 10_000;
+/// The maximum of `offset + limit` with [`Collapse::Similar`]: every hit is compared with the ones before it.
+const MAX_SIMILAR_PAGE_END: usize = 200;
 /// The maximum number of characters of a text query.
 pub const MAX_CHARACTERS: usize = 1_000;
 /// The maximum number of terms of a query.
@@ -154,16 +158,18 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
     if end > MAX_PAGE_END {
         return invalid("offset", format!("offset + limit must be at most {MAX_PAGE_END}, not {end}"));
     }
+    if options.collapse == Collapse::Similar && end > MAX_SIMILAR_PAGE_END {
+        let message =
+            format!("with `collapse=similar`, offset + limit must be at most {MAX_SIMILAR_PAGE_END}, not {end}");
+        return invalid("offset", message);
+    }
     if let Some(score) = options.min_score.filter(|score| !(-1.0..=1.0).contains(score)) {
         return invalid("min_score", format!("must be a number from -1 to 1, not {score}"));
     }
     if let Some(relevance) = options.min_relevance.filter(|relevance| !(0.0..=1.0).contains(relevance)) {
         return invalid("min_relevance", format!("must be a number from 0 to 1, not {relevance}"));
     }
-    match &options.filter.s3_prefix {
-        Some(prefix) if !prefix.ends_with('/') => invalid("s3_prefix", format!("must end in `/`, not `{prefix}`")),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -179,6 +185,7 @@ mod tests {
             filter: Filter::default(),
             min_score: None,
             min_relevance: None,
+            collapse: Collapse::None,
         }
     }
 
@@ -197,6 +204,8 @@ mod tests {
         assert!(error_message(&text_query("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
         assert!(error_message(&text_query("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
         assert!(error_message(&text_query("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
+        let similar = SearchOptions { collapse: Collapse::Similar, offset: 191, ..options() };
+        assert!(error_message(&text_query("a"), &similar).contains("at most 200, not 201"));
         for score in [1.1, -1.1, f32::NAN] {
             let options = SearchOptions { min_score: Some(score), ..options() };
             assert!(error_message(&text_query("a"), &options).starts_with("min_score:"));
@@ -209,7 +218,5 @@ mod tests {
         assert!(weighted(&[1.0, 0.0]).contains("above 0") && weighted(&[1.0, -10.5]).contains("not 10.5"));
         assert!(weighted(&[1.0, f32::NAN]).contains("not NaN"));
         assert!(weighted(&[1.0; 17]).contains("at most 16 terms"));
-        let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
-        assert!(error_message(&text_query("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
     }
 }

@@ -1,7 +1,5 @@
 //! The vector of a query.
 
-use std::collections::HashMap;
-
 use futures::future::join_all;
 
 use super::query_input::Term;
@@ -123,19 +121,9 @@ impl Search {
         ids: &[ImageId],
         terms: &[Embedding],
     ) -> Vec<Vec<f32>> {
-        let mut records: HashMap<ImageId, Embedding> = HashMap::new();
-        for store in stores.iter() {
-            let missing: Vec<ImageId> = ids.iter().filter(|id| !records.contains_key(*id)).copied().collect();
-            if missing.is_empty() {
-                break;
-            }
-            match store.get(collection, &missing).await {
-                Ok(got) => records.extend(got.into_iter().map(|record| (record.id, record.embedding))),
-                Err(error) => tracing::warn!(store = store.name(), %error, "results have no cosines of single terms"),
-            }
-        }
-        let scores = |id| match records.get(id) {
-            Some(record) => terms.iter().map(|term| term.cosine(record)).collect(),
+        let vectors = Self::vectors_of(stores, collection, ids).await;
+        let scores = |id| match vectors.get(id) {
+            Some(vector) => terms.iter().map(|term| term.cosine(vector)).collect(),
             None => Vec::new(),
         };
         ids.iter().map(scores).collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Names of the three ports that their users may import: traits, their types and errors. No adapter.
-const PORTS: [&str; 18] = [
+const PORTS: [&str; 19] = [
     "source::ImageSource",
     "source::Scope",
     "source::ListedPage",
@@ -21,6 +21,7 @@ const PORTS: [&str; 18] = [
     "index::ImageIndex",
     "index::IndexError",
     "index::EnsureOutcome",
+    "index::NearPairs",
     "index::Stores",
     "index::several_stores",
 ];
@@ -47,7 +48,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "pipeline" => ports(&["domain", "imaging", "resilience"]),
         "ledger" => vec!["domain", "sqlite"],
         "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger"]),
-        "collections" => ports(&["domain", "resilience", "pipeline", "ledger", "jobs"]),
+        "collections" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "jobs"]),
         "ray" => vec!["domain", "http", "jobs::placing::cluster"],
         "worker" => ports(&["domain", "http", "imaging", "resilience", "pipeline", "ledger", "jobs", "index::remote"]),
         "calibration" => ports(&["domain", "imaging", "demo"]),

@@ -2,6 +2,7 @@
 
 mod calibration;
 mod details;
+mod duplicates;
 mod facets;
 mod verify;
 
@@ -22,6 +23,7 @@ use crate::jobs::Jobs;
 
 pub use calibration::{CalibrationReply, CalibrationRequest, FitReply, LabelledQueryRequest};
 pub use details::CollectionDetailsReply;
+pub use duplicates::{DuplicateImageReply, DuplicatesReply};
 pub use facets::{FacetValueReply, FacetsReply};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
 
@@ -35,7 +37,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Routes without a timeout: the time depends on the size of the collection.
 pub(super) fn long_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(drop_collection)).merge(verify::routes()).merge(calibration::long_routes())
+    OpenApiRouter::new()
+        .routes(routes!(drop_collection))
+        .merge(verify::routes())
+        .merge(duplicates::routes())
+        .merge(calibration::long_routes())
 }
 
 /// All collections.

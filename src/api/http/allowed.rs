@@ -21,6 +21,11 @@ pub(super) fn check_parameter(name: &str, text: &str, schema: &Value) -> Result<
     if allows(schema, &value) { Ok(()) } else { Err(ApiError::invalid(name, wrong_value(schema, &Value::from(text)))) }
 }
 
+/// Whether a parameter can be repeated.
+pub(super) fn is_list(schema: &Value) -> bool {
+    types(schema).contains(&"array")
+}
+
 /// 422 for a body that its type refused with `error`. The schema of the type shows which field is wrong.
 pub(super) fn wrong_body(schema: &Value, body: &[u8], error: &serde_json::Error) -> ApiError {
     let Ok(body) = outline(body) else { return ApiError::malformed("the body is not valid JSON") };

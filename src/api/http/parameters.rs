@@ -12,7 +12,7 @@ use serde_json::Value;
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::{Operation, ParameterIn};
 
-use super::allowed::{check_parameter, unknown_name};
+use super::allowed::{check_parameter, is_list, unknown_name};
 use super::error::ApiError;
 
 /// Parameters with this prefix are filters by metadata, on the paths [`META_FILTER_PATHS`].
@@ -53,8 +53,12 @@ impl Parameters {
         let mut given = HashSet::new();
         for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
             match parameters.iter().find(|(known, _)| *known == name) {
+                Some((_, schema)) if is_list(schema) => {
+                    check_parameter(&name, &text, &schema["items"])?;
+                    continue;
+                }
                 Some((_, schema)) => check_parameter(&name, &text, schema)?,
-                None if META_FILTER_PATHS.contains(&path) && name.starts_with(META_PREFIX) => {}
+                None if META_FILTER_PATHS.contains(&path) && name.starts_with(META_PREFIX) => continue,
                 None => {
                     let known = parameters.iter().map(|(known, _)| known.as_str());
                     return Err(refused("unknown_parameter", unknown_name("query parameter", &name, known)));

@@ -45,6 +45,9 @@ impl From<JobsError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "space_mismatch", message)
             }
             JobsError::CollectionBusy(_) => Self::new(StatusCode::CONFLICT, "collection_busy", message),
+            JobsError::DuplicatesBusy => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message).with_retry_after(RETRY_WHEN_FULL)
+            }
             JobsError::Index(error) => SearchError::Index(error).into(),
             JobsError::Ledger(error) => ledger_error(&error),
         }

@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use crate::api::http::whole_number::{MAX_WHOLE_NUMBER, optional_whole_number, whole_number};
 use crate::api::http::{ApiError, ErrorReply, Json, Path};
 use crate::api::{AppState, Defaults};
-use crate::domain::{Executor, JobRecord};
+use crate::domain::{Executor, JobRecord, Refresh};
 use crate::jobs::{Jobs, Submission};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -72,6 +72,12 @@ pub struct SubmitRequest {
     /// keys are removed. At most 100 patterns of at most 256 bytes each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exclude: Option<Vec<String>>,
+    /// `facts`: index nothing, but read the images again whose record is of an earlier version, and complete these records.
+    /// Their vectors and metadata stay; `counts.done` is their number. It cannot be combined with `sync` and
+    /// `metadata_key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Refresh>)]
+    pub refresh: Option<String>,
     /// Only report what would be done (`plan`); change nothing.
     #[serde(default)]
     pub dry_run: bool,
@@ -158,6 +164,7 @@ async fn submit_images_job(
             metadata_key: request.metadata_key,
             executor,
             sync: request.sync,
+            refresh: parse_refresh(request.refresh.as_deref())?,
             dry_run: request.dry_run,
             max_delete_percent: request.max_delete_percent,
             exclude: request.exclude,
@@ -210,4 +217,11 @@ pub(super) fn parse_executor(name: Option<&str>) -> Result<Executor, ApiError> {
         Some(name) => Executor::from_name(name)
             .ok_or_else(|| ApiError::invalid("executor", format!("must be `local`, `workers` or `ray`, not `{name}`"))),
     }
+}
+
+fn parse_refresh(name: Option<&str>) -> Result<Option<Refresh>, ApiError> {
+    let parse = |name: &str| {
+        Refresh::from_name(name).ok_or_else(|| ApiError::invalid("refresh", format!("must be `facts`, not `{name}`")))
+    };
+    name.map(parse).transpose()
 }

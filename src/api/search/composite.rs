@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::base64_bytes::Base64Bytes;
-use super::params::default_limit;
+use super::params::{default_limit, parse_collapse};
 use super::region::{RegionRequest, read_part};
 use crate::api::Defaults;
 use crate::api::filter::FilterRequest;
@@ -15,7 +15,7 @@ use crate::api::http::whole_number::whole_number;
 use crate::api::http::{ApiError, MAX_JSON_BYTES};
 use crate::images::Images;
 use crate::search::{
-    MAX_IMAGES, MAX_TERMS, QueryImage, QueryInput, Region, SearchOptions, Term, TermInput, UploadPermit,
+    Collapse, MAX_IMAGES, MAX_TERMS, QueryImage, QueryInput, Region, SearchOptions, Term, TermInput, UploadPermit,
 };
 
 /// A search by several texts and images. `positive` and `negative` have at most 16 terms and 8 uploaded images together.
@@ -57,6 +57,10 @@ pub struct CompositeQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 0, maximum = 1)]
     pub min_relevance: Option<f32>,
+    /// Which images are one result: `identical`, `similar` or `none`; see the query parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Collapse>, default = "none")]
+    pub collapse: Option<String>,
 }
 
 /// A text or an image: exactly one of `text`, `id` and `image`.
@@ -165,6 +169,7 @@ impl CompositeQuery {
             filter: self.filter.into_filter()?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,
+            collapse: parse_collapse(self.collapse.as_deref())?,
         };
         Ok((QueryInput { terms }, options))
     }

@@ -32,7 +32,7 @@ use upload_form::ImageForm;
 pub use base64_bytes::Base64Bytes;
 pub use composite::{CompositeQuery, TermRequest};
 pub use region::RegionRequest;
-pub use reply::{ResultReply, SearchReply, TookReply};
+pub use reply::{DuplicateReply, ResultReply, SearchReply, TookReply};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     // The handler limits the size of each field of the form itself.

@@ -7,7 +7,7 @@ use crate::api::Defaults;
 use crate::api::filter::FilterRequest;
 use crate::api::http::ApiError;
 use crate::api::http::parameters::Pairs;
-use crate::search::{Region, SearchOptions};
+use crate::search::{Collapse, Region, SearchOptions};
 
 /// The query parameters of a search, without those of its filter.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -28,6 +28,11 @@ pub(super) struct SearchParams {
     /// Only results with at least this relevance, 0 to 1; 0.5 and more is relevant.
     #[param(minimum = 0, maximum = 1)]
     min_relevance: Option<f32>,
+    /// Which images are one result: `identical` (the same bytes), `similar` (copies of the same image), or `none`. The
+    /// others are the `duplicates` of the result. `limit` and `offset` count results; a page can be shorter than `limit` if
+    /// the first 10,000 images have fewer results (`similar`: the first 400; `offset` + `limit` is then at most 200).
+    #[param(value_type = Option<Collapse>, default = "none")]
+    collapse: Option<String>,
     /// Number of results, 1 to 100.
     #[serde(default = "default_limit")]
     #[param(default = 10, minimum = 1, maximum = 100)]
@@ -67,6 +72,14 @@ impl SearchParams {
             filter: FilterRequest::from_pairs(pairs)?.into_filter()?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,
+            collapse: parse_collapse(self.collapse.as_deref())?,
         })
     }
+}
+
+/// Returns which images are one result.
+pub(super) fn parse_collapse(name: Option<&str>) -> Result<Collapse, ApiError> {
+    let Some(name) = name else { return Ok(Collapse::None) };
+    Collapse::from_name(name)
+        .ok_or_else(|| ApiError::invalid("collapse", format!("must be identical, similar or none, not `{name}`")))
 }

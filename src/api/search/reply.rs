@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::images::image_path;
-use crate::domain::{CollectionName, ImageFormat};
-use crate::search::{MergedHit, Scale, SearchResults};
+use crate::domain::{CollectionName, Hit, ImageFormat};
+use crate::search::{CollapsedHit, MergedHit, Scale, SearchResults};
 
 /// The results of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -88,6 +88,40 @@ pub struct ResultReply {
     /// With `like`: whether the image has the same bytes as the image of `like`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identical: Option<bool>,
+    /// With `collapse`: how many other images this result stands for, of those that were looked at.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub duplicates_total: usize,
+    /// With `collapse`: the other images, best first; at most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duplicates: Vec<DuplicateReply>,
+}
+
+/// An image that is the same as a result.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DuplicateReply {
+    /// The id of the image.
+    #[schema(format = Uuid)]
+    pub id: String,
+    /// The key of the object.
+    pub s3_key: String,
+    /// The URI of the object: `s3://bucket/key`.
+    pub s3_uri: String,
+    /// Width of the upright original, in pixels.
+    pub width: u32,
+    /// Height of the upright original, in pixels.
+    pub height: u32,
+    /// Path of the original on this service.
+    pub original: String,
+    /// Whether it has the same bytes as the result.
+    pub identical: bool,
+}
+
+/// The maximum number of duplicates that a result lists.
+const MAX_DUPLICATES: usize = 100;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The input of a search that the reply repeats.
@@ -133,13 +167,20 @@ impl SearchReply {
 impl ResultReply {
     fn new(
         collection: &CollectionName,
-        MergedHit { hit, stores }: MergedHit,
+        CollapsedHit { found: MergedHit { hit, stores }, duplicates }: CollapsedHit,
         scale: Option<&Scale>,
         several: bool,
         same_as: Option<&str>,
     ) -> Self {
         let payload = hit.payload;
+        let content = &payload.content_sha256;
         Self {
+            duplicates_total: duplicates.len(),
+            duplicates: duplicates
+                .into_iter()
+                .take(MAX_DUPLICATES)
+                .map(|duplicate| DuplicateReply::new(collection, duplicate.hit, content))
+                .collect(),
             identical: same_as.map(|sha256| sha256 == payload.content_sha256),
             thumbnail: Some(image_path(&hit.id, "thumbnail", collection)),
             original: image_path(&hit.id, "original", collection),
@@ -154,6 +195,20 @@ impl ResultReply {
             height: payload.height,
             thumbnail_key: payload.thumbnail_key,
             stores: if several { stores.into_iter().map(str::to_owned).collect() } else { Vec::new() },
+        }
+    }
+}
+
+impl DuplicateReply {
+    fn new(collection: &CollectionName, Hit { id, payload, .. }: Hit, content: &str) -> Self {
+        Self {
+            original: image_path(&id, "original", collection),
+            id: id.to_string(),
+            identical: payload.content_sha256 == content,
+            s3_key: payload.s3_key,
+            s3_uri: payload.s3_uri.to_string(),
+            width: payload.width,
+            height: payload.height,
         }
     }
 }

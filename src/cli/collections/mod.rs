@@ -1,5 +1,6 @@
-//! `glimpse collections`: lists, shows and drops collections, and counts their values.
+//! `glimpse collections`: lists, shows and drops collections, counts their values, and finds duplicates in them.
 
+mod duplicates;
 mod facets;
 
 use clap::{Args, Subcommand};
@@ -14,6 +15,8 @@ const EXAMPLES: &str = "\
 Examples:
   glimpse collections list
   glimpse collections show birds
+  glimpse collections duplicates birds
+  glimpse collections duplicates birds --kind similar --json | jq .total
   glimpse collections facets meta.taxon --collection birds
   glimpse collections facets folder --limit 5 --format png
   glimpse collections drop birds         asks first
@@ -42,6 +45,8 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Find images that a collection has several times; nothing is changed
+    Duplicates(duplicates::Duplicates),
     /// Count the images for each value of a field
     Facets(facets::Facets),
     /// Drop a collection with all its records from every store; the objects stay in their bucket
@@ -71,6 +76,7 @@ impl Collections {
                 let shown = output.reply(&client.get(&["collections", &name], &()).await?, details)?;
                 out::warnings(&shown.warnings);
             }
+            Command::Duplicates(command) => command.run(&client).await?,
             Command::Facets(command) => command.run(&client).await?,
             Command::Drop { name, yes, output } => {
                 if !yes {

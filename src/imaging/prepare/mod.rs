@@ -8,7 +8,7 @@ pub(crate) mod upright;
 use bytes::Bytes;
 
 use crate::imaging::facts::header::read_facts;
-use crate::imaging::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize};
+use crate::imaging::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize, signature};
 use decoded_image::{DecodeTarget, DecodedImage};
 
 /// The options of [`prepare_with`].
@@ -16,6 +16,8 @@ use decoded_image::{DecodeTarget, DecodedImage};
 pub struct Extras {
     /// Whether the thumbnail is made from the same decode.
     pub thumbnail: bool,
+    /// Whether the signature of the pixels is computed.
+    pub hashes: bool,
     /// How much of the file is decoded.
     pub decode: Decode,
 }
@@ -44,7 +46,8 @@ pub fn prepare_with(
     let square = resize::square(&decoded, *preprocessing).map_err(|reason| decoded.corrupt(reason))?;
     let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
     let thumbnail = if extras.thumbnail { Some(thumbnail::from_decoded(&decoded, bytes)?) } else { None };
-    Ok(Prepared { image, meta: decoded.meta, thumbnail })
+    let hashes = if extras.hashes { signature(&image) } else { None };
+    Ok(Prepared { image, meta: decoded.meta, thumbnail, hashes })
 }
 
 /// Returns approximately how many bytes [`prepare_with`] will allocate for this file.

@@ -102,6 +102,11 @@ impl Collection {
         Some(CollectionInfo { name: self.name.clone(), space: self.space.clone(), count })
     }
 
+    /// Returns the ids and vectors of this moment.
+    pub(super) fn version(&self) -> Result<Arc<Version>, Fault> {
+        read(&self.current).clone().ok_or(Fault::Dropped)
+    }
+
     /// Returns the rows and vectors of this moment; see the module documentation.
     pub(super) fn snapshot(&self) -> Result<Snapshot, Fault> {
         let reader = self.readers.take()?;

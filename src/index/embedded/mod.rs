@@ -14,6 +14,8 @@ mod error;
 mod facets;
 mod filter;
 mod folder;
+mod near_pairs;
+mod products;
 mod reclaim;
 mod rows;
 mod search;
@@ -28,7 +30,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -37,14 +39,16 @@ use self::collection::Collection;
 pub use self::error::OpenError;
 use self::error::{Fault, failed};
 use self::folder::Folder;
+use self::near_pairs::PairSearch;
 use self::rows::Row;
 use super::shared::{last_of_each_id, paged_ids};
-use super::{EnsureOutcome, ImageIndex, IndexError};
+use super::{EnsureOutcome, ImageIndex, IndexError, NearPairs};
 use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
     ImageRecord, SearchQuery, Space,
 };
 use crate::lock::lock;
+use crate::resilience::cores;
 
 /// The name in `provider=`.
 const NAME: &str = "embedded";
@@ -207,6 +211,29 @@ impl ImageIndex for EmbeddedIndex {
                 Ok((ids, last))
             }
         })
+    }
+
+    /// Compares every vector with every later one, on every core.
+    fn near_pairs<'a>(
+        &'a self,
+        collection: &'a CollectionName,
+        options: NearPairs,
+    ) -> BoxStream<'a, Result<(ImageId, ImageId), IndexError>> {
+        let blocks = async move {
+            let search =
+                self.read(collection, |collection| Ok(PairSearch::new(collection.version()?, options))).await?;
+            let (search, folder) = (Arc::new(search), Arc::clone(&self.folder));
+            let blocks = stream::iter(0..search.blocks()).map(move |block| {
+                // The folder stays locked until the thread ends, as in `read`.
+                let (search, folder) = (Arc::clone(&search), Arc::clone(&folder));
+                async move {
+                    let pairs = tokio::task::spawn_blocking(move || (search.pairs(block), folder).0).await;
+                    pairs.map(|pairs| stream::iter(pairs.into_iter().map(Ok))).map_err(|panic| failed(&panic))
+                }
+            });
+            Ok::<_, IndexError>(blocks.buffer_unordered(cores().get()).try_flatten())
+        };
+        stream::once(blocks).try_flatten().boxed()
     }
 
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {

@@ -1,5 +1,5 @@
 //! The vectors of one collection: a file of rows, written with `write` and read through a memory map. This is the only
-//! file that maps memory, and the only one that checks the features of the CPU.
+//! file that maps memory.
 //!
 //! The file is written with `write` and not through the map, because a full disk is then an error of one call. A write
 //! to a mapped page for which there is no disk space would kill the process.
@@ -99,8 +99,9 @@ impl Map {
         &self.row(slot)[..self.dimension]
     }
 
+    /// Returns the vector in a slot, padded with zeros. The slot must be occupied in the version that has this map.
     #[expect(clippy::cast_ptr_alignment, reason = "a map begins on a page, and rows are whole lines")]
-    fn row(&self, slot: u32) -> &[f32] {
+    pub(super) fn row(&self, slot: u32) -> &[f32] {
         assert!(slot < self.slots, "slot {slot} of {}", self.slots);
         let stride = self.stride();
         // SAFETY: the row is inside the map (asserted above). The map is aligned to a page and the row to its own size,

@@ -22,7 +22,7 @@ const SPACE_KEY: &str = "glimpse_space";
 pub(super) const COMPLETE_KEY: &str = "glimpse_complete";
 
 /// The indexed fields: those that filters use, and those that people search for by hand.
-const INDEXES: [(&str, FieldType); 10] = [
+const INDEXES: [(&str, FieldType); 11] = [
     ("s3_folders", FieldType::Keyword),
     ("format", FieldType::Keyword),
     ("meta_kv", FieldType::Keyword),
@@ -33,6 +33,7 @@ const INDEXES: [(&str, FieldType); 10] = [
     ("width", FieldType::Integer),
     ("height", FieldType::Integer),
     ("indexed_at", FieldType::Datetime),
+    ("version", FieldType::Integer),
 ];
 
 /// Returns the name of a collection in the server.
@@ -70,7 +71,7 @@ pub(super) struct FoundCollection {
     /// Whether its creation was completed and reported.
     pub(super) complete: bool,
     /// The fields with an index.
-    indexed: BTreeSet<String>,
+    pub(super) indexed: BTreeSet<String>,
     /// The approximate number of points.
     pub(super) points: u64,
 }

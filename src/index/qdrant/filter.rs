@@ -4,26 +4,50 @@
 use qdrant_client::qdrant::r#match::MatchValue;
 use qdrant_client::qdrant::{self, Condition, DatetimeRange, Range};
 
-use super::record::{META_PAIRS, is_ambiguous, unambiguous_pair};
-use crate::domain::{Filter, Timestamp};
+use super::record::{META_PAIRS, date_path, is_ambiguous, number_path, unambiguous_pair};
+use crate::domain::{self, Filter, MetaValue, Timestamp, ValueRange};
 
 /// Returns the conditions, or `None` if the filter has no condition.
 pub(super) fn conditions(filter: &Filter) -> Option<qdrant::Filter> {
-    let Filter { format, s3_prefix, min_width, min_height, indexed_after, meta } = filter;
-    let mut must = Vec::new();
-    must.extend(format.map(|format| keyword("format", format.as_str().to_owned())));
-    must.extend(s3_prefix.iter().map(|folder| keyword("s3_folders", folder.clone())));
-    must.extend(min_width.map(|width| Condition::range("width", at_least(width))));
-    must.extend(min_height.map(|height| Condition::range("height", at_least(height))));
-    must.extend(indexed_after.map(|moment| Condition::datetime_range("indexed_at", after(moment))));
-    must.extend(meta.iter().map(|(key, value)| {
-        if is_ambiguous(key, value) {
-            keyword(META_PAIRS, unambiguous_pair(key, value))
-        } else {
-            keyword("meta_kv", format!("{key}={value}"))
+    let Filter { formats, folders, min_width, min_height, indexed_after, meta } = filter;
+    let mut all = qdrant::Filter::default();
+    add(&mut all, formats, |format| keyword("format", format.as_str().to_owned()));
+    add(&mut all, folders, |folder| keyword("s3_folders", folder.clone()));
+    for (key, condition) in meta {
+        add(&mut all, condition, |value| meta_condition(key, value));
+    }
+    all.must.extend(min_width.map(|width| Condition::range("width", at_least(width))));
+    all.must.extend(min_height.map(|height| Condition::range("height", at_least(height))));
+    all.must.extend(indexed_after.map(|moment| Condition::datetime_range("indexed_at", after(moment))));
+    (!all.must.is_empty() || !all.must_not.is_empty()).then_some(all)
+}
+
+/// Returns a filter for the records of earlier versions, which have no numbers and dates of metadata.
+pub(super) fn without_typed_metadata() -> qdrant::Filter {
+    qdrant::Filter::must([Condition::is_empty("version")])
+}
+
+fn add<T>(all: &mut qdrant::Filter, condition: &domain::Condition<T>, convert: impl Fn(&T) -> Condition) {
+    let mut any: Vec<_> = condition.any_of.iter().map(&convert).collect();
+    match any.len() {
+        0 | 1 => all.must.extend(any.pop()),
+        _ => all.must.push(qdrant::Filter::should(any).into()),
+    }
+    all.must_not.extend(condition.none_of.iter().map(convert));
+}
+
+fn meta_condition(key: &str, value: &MetaValue) -> Condition {
+    match value {
+        MetaValue::Text(text) if is_ambiguous(key, text) => keyword(META_PAIRS, unambiguous_pair(key, text)),
+        MetaValue::Text(text) => keyword("meta_kv", format!("{key}={text}")),
+        MetaValue::Numbers(ValueRange { min, max }) => {
+            Condition::range(number_path(key), Range { gte: *min, lte: *max, ..Range::default() })
         }
-    }));
-    (!must.is_empty()).then(|| qdrant::Filter::must(must))
+        MetaValue::Dates(ValueRange { min, max }) => {
+            let range = DatetimeRange { gte: min.map(timestamp), lte: max.map(timestamp), ..DatetimeRange::default() };
+            Condition::datetime_range(date_path(key), range)
+        }
+    }
 }
 
 /// Returns a condition for an exact match. The conversion in the crate turns a string with a space into a full-text
@@ -72,7 +96,7 @@ mod tests {
     #[test]
     fn metadata_with_an_equals_sign_is_matched_unambiguously() {
         let conditions_of = |key: &str, value: &str| {
-            let meta = [(key.to_owned(), value.to_owned())].into();
+            let meta = [(key.to_owned(), MetaValue::Text(value.to_owned()).into())].into();
             conditions(&Filter { meta, ..Filter::default() }).unwrap().must
         };
         assert_eq!(conditions_of("taxon", "Felis catus"), [keyword("meta_kv", "taxon=Felis catus".to_owned())]);

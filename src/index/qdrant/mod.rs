@@ -5,7 +5,8 @@
 //! ```text
 //! {collection}_images      cosine; metadata: the name of the collection, its space, whether its creation is complete
 //!   point UUID             the id of the image, the same in every store
-//!     payload              the fields of `Payload`, and `glimpse_meta_pairs` if `meta_kv` is ambiguous
+//!     payload              the fields of `Payload`, `glimpse_meta_pairs` if `meta_kv` is ambiguous, and the
+//!                          numbers and dates of `meta` as `meta_numbers` and `meta_dates`
 //! ```
 //!
 //! Collections of other applications on the same server are neither listed nor changed.
@@ -21,9 +22,10 @@ mod limit;
 mod record;
 mod schema;
 mod search;
+mod typed_indexes;
 mod write;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Mutex;
 
@@ -53,6 +55,8 @@ pub struct QdrantIndex {
     /// The dimension of the vectors of each collection when it was last requested. It may only be used to accept a
     /// vector: the server checks again, and before a vector is refused the dimension is requested anew.
     dimensions: Mutex<HashMap<CollectionName, usize>>,
+    /// The indexes of numbers and dates of metadata that exist or that the server has refused.
+    typed_indexes: Mutex<HashMap<CollectionName, BTreeSet<String>>>,
     limits: Limits,
 }
 
@@ -76,7 +80,12 @@ impl QdrantIndex {
     /// Returns [`InvalidSetting`] if the settings are invalid. A server that cannot be reached is not an error
     /// here.
     pub fn new(settings: QdrantSettings) -> Result<Self, InvalidSetting> {
-        Ok(Self { client: Client::new(settings)?, dimensions: Mutex::default(), limits: Limits::default() })
+        Ok(Self {
+            client: Client::new(settings)?,
+            dimensions: Mutex::default(),
+            typed_indexes: Mutex::default(),
+            limits: Limits::default(),
+        })
     }
 
     /// Requests the space of the collection from the server.
@@ -92,14 +101,15 @@ impl QdrantIndex {
         lock(&self.dimensions).get(collection).copied()
     }
 
-    fn forget_dimension(&self, collection: &CollectionName) {
+    fn forget(&self, collection: &CollectionName) {
         lock(&self.dimensions).remove(collection);
+        lock(&self.typed_indexes).remove(collection);
     }
 
-    /// Converts an error into an error of the port. Forgets the dimension of a collection that does not exist any more.
+    /// Converts an error into an error of the port. Forgets a collection that does not exist any more.
     fn index_error(&self, collection: &CollectionName, fault: Fault) -> IndexError {
         if fault == Fault::Unknown {
-            self.forget_dimension(collection);
+            self.forget(collection);
         }
         fault.into_index_error(collection)
     }
@@ -138,7 +148,7 @@ impl ImageIndex for QdrantIndex {
         collection: &CollectionName,
         space: &Space,
     ) -> Result<EnsureOutcome, IndexError> {
-        self.forget_dimension(collection);
+        self.forget(collection);
         schema::ensure(&self.client, collection, space).await
     }
 
@@ -176,11 +186,13 @@ impl ImageIndex for QdrantIndex {
     }
 
     async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        search::check_ranges(self, collection, &query.filter).await?;
         let page = browse::browse(self, collection, query).await;
         page.map_err(|fault| self.index_error(collection, fault))
     }
 
     async fn facets(&self, collection: &CollectionName, query: &FacetQuery) -> Result<Facets, IndexError> {
+        search::check_ranges(self, collection, &query.filter).await?;
         let facets = facets::facets(self, collection, query).await;
         facets.map_err(|fault| self.index_error(collection, fault))
     }
@@ -204,7 +216,7 @@ impl ImageIndex for QdrantIndex {
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
         let unknown = || self.index_error(collection, Fault::Unknown);
         schema::find(&self.client, collection).await?.ok_or_else(unknown)?.space(collection)?;
-        self.forget_dimension(collection);
+        self.forget(collection);
         if schema::remove(&self.client, collection).await? { Ok(()) } else { Err(unknown()) }
     }
 

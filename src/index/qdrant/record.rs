@@ -8,12 +8,42 @@ use qdrant_client::qdrant::vector_output::Vector;
 use qdrant_client::qdrant::{PointId, PointStruct, RetrievedPoint, Value, VectorsOutput};
 
 use super::error::Fault;
-use crate::domain::{Embedding, ImageId, ImageRecord, Payload, with_causes};
+use crate::domain::{Embedding, ImageId, ImageRecord, Payload, parse_date, parse_number, with_causes};
 
 /// An additional field with an unambiguous text for each metadata pair that is ambiguous in `meta_kv`, such as `a` =
 /// `b=c` and `a=b` = `c`.
 pub(super) const META_PAIRS: &str = "glimpse_meta_pairs";
+/// Additional fields with the values of `meta` that are numbers, and with those that are dates.
+const META_NUMBERS: &str = "meta_numbers";
+const META_DATES: &str = "meta_dates";
 pub(super) const SIZE_BYTES: &str = "size_bytes";
+
+/// Returns the path of a number of metadata, as filters and indexes name it.
+pub(super) fn number_path(key: &str) -> String {
+    path(META_NUMBERS, key)
+}
+
+/// Returns the path of a date of metadata.
+pub(super) fn date_path(key: &str) -> String {
+    path(META_DATES, key)
+}
+
+/// Whether the path is that of a number or a date of metadata.
+pub(super) fn is_typed_path(path: &str) -> bool {
+    path.split_once('.').is_some_and(|(field, _)| field == META_NUMBERS || field == META_DATES)
+}
+
+/// Returns the path in the form in which the server returns it: a key that is not a plain word is in quotation marks.
+fn path(field: &str, key: &str) -> String {
+    let name = field_name(key);
+    let plain = !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    if plain { format!("{field}.{name}") } else { format!("{field}.\"{name}\"") }
+}
+
+/// Returns a different name for each key, without the characters that a path in quotation marks cannot have.
+fn field_name(key: &str) -> String {
+    key.replace('%', "%25").replace('"', "%22").replace('\\', "%5C")
+}
 
 /// Returns whether `key=value` could also be the text of another pair.
 pub(super) fn is_ambiguous(key: &str, value: &str) -> bool {
@@ -87,6 +117,11 @@ fn write_payload(payload: &Payload) -> serde_json::Result<HashMap<String, Value>
     if i64::try_from(payload.size_bytes).is_err() {
         fields.insert(SIZE_BYTES.to_owned(), payload.size_bytes.to_string().into());
     }
+    let numbers = payload.meta.iter().filter_map(|(key, text)| Some((field_name(key), parse_number(text)?)));
+    let dates = payload.meta.iter().filter_map(|(key, text)| Some((field_name(key), parse_date(text)?.0.to_string())));
+    let typed = [(META_NUMBERS, numbers.collect::<serde_json::Value>()), (META_DATES, dates.collect())];
+    let typed = typed.into_iter().filter(|(_, values)| values.as_object().is_some_and(|values| !values.is_empty()));
+    fields.extend(typed.map(|(name, values)| (name.to_owned(), values)));
     let ambiguous = payload.meta.iter().filter(|(key, value)| is_ambiguous(key, value));
     let pairs: Vec<String> = ambiguous.map(|(key, value)| unambiguous_pair(key, value)).collect();
     if !pairs.is_empty() {
@@ -132,6 +167,8 @@ mod tests {
             indexed_at: Timestamp::parse("2026-01-31T12:00:00.000001Z").unwrap(),
             meta: [("a.b[0]".to_owned(), "c=d".to_owned()), (String::new(), "\u{1F426}".to_owned())].into(),
             meta_kv: vec!["a.b[0]=c=d".to_owned(), String::new()],
+            version: 1,
+            hashes: None,
         }
     }
 
@@ -143,7 +180,7 @@ mod tests {
         assert_eq!(written["format"], Value::from("webp"));
         assert_eq!(written["indexed_at"], Value::from("2026-01-31T12:00:00.000001Z"));
         assert_eq!(written[META_PAIRS], Value::from(vec!["6:a.b[0]=c=d"]));
-        assert_eq!(written.len(), 16);
+        assert_eq!(written.len(), 17);
         assert_eq!(read_payload(written), Ok(example()));
         let plain = Payload {
             thumbnail_key: Some("t".into()),

@@ -10,7 +10,7 @@ use super::collection::server_name;
 use super::error::{Fault, dependency_error};
 use super::limit::Bound;
 use super::{QdrantIndex, filter, lower_limit, record};
-use crate::domain::{CollectionName, Embedding, FailureKind, Hit, ImageId, ImageRecord, SearchQuery};
+use crate::domain::{CollectionName, Embedding, FailureKind, Filter, Hit, ImageId, ImageRecord, SearchQuery};
 use crate::index::IndexError;
 use crate::index::shared::{self, shown_score};
 
@@ -42,10 +42,11 @@ pub(super) async fn search(
         return Ok(Vec::new());
     }
     check_query(index, collection, query).await?;
+    check_ranges(index, collection, &query.filter).await?;
     match page_of_hits(index, collection, query).await {
         Err(Fault::Invalid(detail)) => {
             // The collection may have been dropped and created again with another dimension.
-            index.forget_dimension(collection);
+            index.forget(collection);
             check_query(index, collection, query).await?;
             Err(dependency_error(FailureKind::Refused, detail).into())
         }
@@ -59,6 +60,25 @@ async fn check_query(index: &QdrantIndex, collection: &CollectionName, query: &S
         return Ok(());
     }
     shared::check_query(query, &index.space(collection).await?)
+}
+
+/// Fails if the filter has ranges and the collection has records without numbers and dates of metadata.
+pub(super) async fn check_ranges(
+    index: &QdrantIndex,
+    collection: &CollectionName,
+    filter: &Filter,
+) -> Result<(), IndexError> {
+    if !filter.has_ranges() {
+        return Ok(());
+    }
+    let request = ScrollPointsBuilder::new(server_name(collection))
+        .filter(filter::without_typed_metadata())
+        .limit(1)
+        .with_payload(false)
+        .with_vectors(false);
+    let outdated = index.client.call(index.client.qdrant.scroll(request)).await;
+    let outdated = outdated.map_err(|fault| index.index_error(collection, fault))?;
+    if outdated.result.is_empty() { Ok(()) } else { Err(IndexError::OutdatedRecords(collection.clone())) }
 }
 
 /// Returns the hits of one page, sorted by score and then by id. The server sorts by score alone. So all hits up to the

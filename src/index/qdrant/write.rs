@@ -6,7 +6,7 @@ use qdrant_client::qdrant::{DeletePointsBuilder, PointsIdsList, UpsertPointsBuil
 use super::collection::server_name;
 use super::error::Fault;
 use super::limit::{Bound, Limit};
-use super::{QdrantIndex, lower_limit, record};
+use super::{QdrantIndex, lower_limit, record, typed_indexes};
 use crate::domain::{CollectionName, ImageId, ImageRecord, Payload};
 use crate::index::IndexError;
 use crate::index::shared::{check_dimensions, last_of_each_id};
@@ -31,6 +31,7 @@ pub(super) async fn upsert(
     }
     index.client.recheck_version().await?;
     check_records(index, collection, records).await?;
+    typed_indexes::create_missing(index, collection, records).await?;
     for request in requests(records) {
         // The next request is on top.
         let mut pending = vec![&request[..]];
@@ -47,7 +48,7 @@ pub(super) async fn upsert(
                 }
                 Err(Fault::Invalid(reason)) => {
                     // The collection may have been dropped and created again with another dimension.
-                    index.forget_dimension(collection);
+                    index.forget(collection);
                     check_records(index, collection, records.iter().copied()).await?;
                     let [record] = records else {
                         let (first, second) = records.split_at(records.len() / 2);

@@ -191,6 +191,7 @@ fn warning(store: &str, error: &IndexError) -> String {
         IndexError::UnknownCollection(_)
         | IndexError::Space(_)
         | IndexError::NameTaken { .. }
+        | IndexError::OutdatedRecords(_)
         | IndexError::Rejected { .. } => format!("{store} is left out: {error}"),
     }
 }

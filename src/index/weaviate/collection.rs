@@ -1,7 +1,5 @@
 //! A collection in Weaviate: a class, its properties, and the data in its description.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -73,8 +71,9 @@ enum Index {
     Range,
 }
 
-/// All properties of a class that Glimpse creates, with their types. Auto-schema adds none.
-const PROPERTIES: [(&str, &str, Index); 20] = [
+/// All properties of a class that Glimpse creates, with their types. Auto-schema adds none. A class of an earlier version
+/// of Glimpse may lack some; `ensure` adds them.
+const PROPERTIES: [(&str, &str, Index); 22] = [
     (property::S3_KEY, "text", Index::None),
     (property::S3_URI, "text", Index::None),
     (property::S3_BUCKET, "text", Index::None),
@@ -93,7 +92,9 @@ const PROPERTIES: [(&str, &str, Index); 20] = [
     (property::META, "text", Index::None),
     (property::META_KV, "text[]", Index::None),
     (property::TERMS, "text[]", Index::Exact),
+    (property::RANGE_TERMS, "text[]", Index::Exact),
     (property::PAYLOAD, "text", Index::None),
+    (property::VERSION, "int", Index::Range),
     (property::GUARD, "object", Index::None),
 ];
 
@@ -140,7 +141,7 @@ impl Class {
     ///
     /// # Errors
     /// Returns a message with the reason if it cannot.
-    pub(super) fn stored_collection(self) -> Result<StoredCollection, String> {
+    pub(super) fn stored_collection(&self) -> Result<StoredCollection, String> {
         let name = &self.name;
         let Ok(Description { glimpse: stored }) = serde_json::from_str(&self.description) else {
             return Err(format!("the class {name} was not created by Glimpse: its description has no Glimpse data"));
@@ -157,14 +158,22 @@ impl Class {
         if self.tenancy.enabled {
             return Err(format!("the class {name} has tenants, which Glimpse does not support"));
         }
-        let property_types: BTreeMap<&str, &[String]> =
-            self.properties.iter().map(|property| (property.name.as_str(), &property.data_type[..])).collect();
         for (property, data_type, _) in PROPERTIES {
-            if property_types.get(property).is_none_or(|types| types != &[data_type]) {
-                return Err(format!("the class {name} has no property {property} of the type {data_type}"));
+            if self.types_of(property).is_some_and(|types| types != [data_type]) {
+                return Err(format!("the property {property} of the class {name} does not have the type {data_type}"));
             }
         }
         Ok(stored)
+    }
+
+    /// Returns the declarations of the properties that the class lacks, because an earlier version created it.
+    pub(super) fn missing_properties(&self) -> Vec<Value> {
+        let missing = PROPERTIES.into_iter().filter(|(property, _, _)| self.types_of(property).is_none());
+        missing.map(declaration).collect()
+    }
+
+    fn types_of(&self, property: &str) -> Option<&[String]> {
+        self.properties.iter().find(|other| other.name == property).map(|found| &found.data_type[..])
     }
 }
 

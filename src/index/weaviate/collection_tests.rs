@@ -44,6 +44,15 @@ fn a_foreign_or_changed_class_is_refused_with_the_reason() {
     assert!(changed(&|class| class["vectorIndexConfig"]["distance"] = "dot".into()).contains("cosine"));
     assert!(changed(&|class| class["multiTenancyConfig"]["enabled"] = true.into()).contains("tenants"));
     assert!(changed(&|class| class["properties"][5]["dataType"][0] = "number".into()).contains("width"));
-    assert!(changed(&|class| drop(class["properties"].as_array_mut().unwrap().pop())).contains("guard"));
     assert!(changed(&|class| drop(class.as_object_mut().unwrap().remove("vectorIndexConfig"))).contains("cosine"));
+}
+
+#[test]
+fn a_class_of_version_0_1_lacks_properties_and_can_be_used() {
+    let mut class = class_json();
+    let properties = class["properties"].as_array_mut().unwrap();
+    let version = properties.remove(properties.iter().position(|property| property["name"] == "version").unwrap());
+    let class = serde_json::from_value::<Class>(class).unwrap();
+    assert!(class.stored_collection().is_ok());
+    assert_eq!(class.missing_properties(), [version]);
 }

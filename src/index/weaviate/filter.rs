@@ -1,8 +1,11 @@
 //! Converts a [`Filter`] into filters of Weaviate.
 
+use std::collections::BTreeMap;
+
+use super::range_terms::range_terms;
 use super::record::property;
 use super::wire::{FilterTarget, Filters, Operator, TestValue, TextArray};
-use crate::domain::{Filter, ImageId, Timestamp};
+use crate::domain::{Condition, Filter, ImageId, MetaValue, Timestamp};
 
 /// The largest exact integer: requests carry numbers as doubles. In microseconds since 1970 it is the year 2255.
 const MAX_EXACT_INTEGER: i64 = (1 << 53) - 1;
@@ -26,14 +29,15 @@ pub(super) fn meta_term(key: &str, value: &str) -> String {
 /// Returns the filters, or `None` if `filter` has no condition. They have the meaning of [`Filter::matches`]; the
 /// contract tests compare both.
 pub(super) fn filters(filter: &Filter) -> Option<Filters> {
-    let Filter { format, s3_prefix, min_width, min_height, indexed_after, meta } = filter;
-    let text = |text: &str| TestValue::Text(text.to_owned());
+    let Filter { formats, folders, min_width, min_height, indexed_after, meta } = filter;
     let mut conditions = Vec::new();
-    conditions.extend(format.map(|format| condition(property::FORMAT, Operator::Equal, text(format.as_str()))));
-    let folder = s3_prefix.iter().map(|folder| folder_term(folder));
-    for term in folder.chain(meta.iter().map(|(key, value)| meta_term(key, value))) {
-        // On a list property, `Equal` matches any element.
-        conditions.push(condition(property::TERMS, Operator::Equal, TestValue::Text(term)));
+    add(&mut conditions, formats, |format| (property::FORMAT, vec![format.as_str().to_owned()]));
+    add(&mut conditions, folders, |folder| (property::TERMS, vec![folder_term(folder)]));
+    for (key, condition) in meta {
+        add(&mut conditions, condition, |value| match value {
+            MetaValue::Text(text) => (property::TERMS, vec![meta_term(key, text)]),
+            MetaValue::Numbers(_) | MetaValue::Dates(_) => (property::RANGE_TERMS, range_terms(key, value)),
+        });
     }
     for (name, minimum) in [(property::WIDTH, min_width), (property::HEIGHT, min_height)] {
         conditions
@@ -49,8 +53,41 @@ pub(super) fn all_of(mut conditions: Vec<Filters>) -> Option<Filters> {
     match conditions.len() {
         0 => None,
         1 => conditions.pop(),
-        _ => Some(Filters { operator: Operator::And.into(), operands: conditions, ..Filters::default() }),
+        _ => Some(combined(Operator::And, conditions)),
     }
+}
+
+/// Adds the filters of a condition. `terms` returns the property of a value, and the texts of which the property or its
+/// list has one if the record has the value.
+fn add<T>(conditions: &mut Vec<Filters>, wanted: &Condition<T>, terms: impl Fn(&T) -> (&'static str, Vec<String>)) {
+    let by_property = |values: &[T]| {
+        let mut all = BTreeMap::<&str, Vec<String>>::new();
+        for (property, mut texts) in values.iter().map(&terms) {
+            all.entry(property).or_default().append(&mut texts);
+        }
+        all.into_iter()
+    };
+    let mut any: Vec<Filters> = by_property(&wanted.any_of).map(|(property, texts)| one_of(property, texts)).collect();
+    match any.len() {
+        0 | 1 => conditions.extend(any.pop()),
+        _ => conditions.push(combined(Operator::Or, any)),
+    }
+    let none = by_property(&wanted.none_of);
+    conditions.extend(none.map(|(property, texts)| condition(property, Operator::ContainsNone, text_array(texts))));
+}
+
+/// Returns a filter for objects that have one of these texts, in the property or in its list.
+fn one_of(property: &str, texts: Vec<String>) -> Filters {
+    match &texts[..] {
+        [text] => condition(property, Operator::Equal, TestValue::Text(text.clone())),
+        _ => condition(property, Operator::ContainsAny, text_array(texts)),
+    }
+}
+
+/// Returns a filter for the objects of earlier versions, which have no terms for numbers and dates.
+pub(super) fn without_typed_metadata() -> Filters {
+    let typed = condition(property::VERSION, Operator::GreaterThanEqual, TestValue::Int(0));
+    combined(Operator::Not, vec![typed])
 }
 
 /// Returns the conditions for the records after `last` in the order of the latest first.
@@ -58,11 +95,8 @@ pub(super) fn older_than((moment, id): (Timestamp, ImageId)) -> Filters {
     let moment = TestValue::Int(micros(moment));
     let same_moment = condition(property::INDEXED_MICROS, Operator::Equal, moment.clone());
     let earlier = condition(property::INDEXED_MICROS, Operator::LessThan, moment);
-    let operands = vec![
-        earlier,
-        Filters { operator: Operator::And.into(), operands: vec![same_moment, after_id(id)], ..Filters::default() },
-    ];
-    Filters { operator: Operator::Or.into(), operands, ..Filters::default() }
+    let operands = vec![earlier, combined(Operator::And, vec![same_moment, after_id(id)])];
+    combined(Operator::Or, operands)
 }
 
 /// Returns a filter that matches the ids after `id`.
@@ -72,8 +106,15 @@ pub(super) fn after_id(id: ImageId) -> Filters {
 
 /// Returns a filter that matches these ids.
 pub(super) fn ids_filter(ids: &[ImageId]) -> Filters {
-    let values = ids.iter().map(ToString::to_string).collect();
-    condition(property::ID, Operator::ContainsAny, TestValue::TextArray(TextArray { values }))
+    condition(property::ID, Operator::ContainsAny, text_array(ids.iter().map(ToString::to_string).collect()))
+}
+
+fn text_array(values: Vec<String>) -> TestValue {
+    TestValue::TextArray(TextArray { values })
+}
+
+fn combined(operator: Operator, operands: Vec<Filters>) -> Filters {
+    Filters { operator: operator.into(), operands, ..Filters::default() }
 }
 
 fn condition(property: &str, operator: Operator, value: TestValue) -> Filters {
@@ -95,7 +136,7 @@ mod tests {
         let wide = Filter { min_width: Some(u32::MAX), ..Filter::default() };
         let expected = condition("width", Operator::GreaterThanEqual, TestValue::Int(4_294_967_295));
         assert_eq!(filters(&wide), Some(expected));
-        let two = filters(&Filter { s3_prefix: Some("a/".into()), ..wide }).unwrap();
+        let two = filters(&Filter { folders: Condition::from("a/".to_owned()), ..wide }).unwrap();
         assert_eq!((two.operator(), two.operands.len()), (Operator::And, 2));
     }
 

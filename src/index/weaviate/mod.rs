@@ -20,6 +20,7 @@ mod facets;
 mod filter;
 mod limit;
 mod queue;
+mod range_terms;
 mod record;
 mod refusal;
 mod schema;
@@ -112,7 +113,7 @@ impl ImageIndex for WeaviateIndex {
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
         match schema::find(&self.rest, collection).await? {
             FoundClass::Missing | FoundClass::NameConflict(_) => Ok(None),
-            FoundClass::Own(stored) => none_if_dropped(self.info(stored).await),
+            FoundClass::Own(stored, _) => none_if_dropped(self.info(stored).await),
             FoundClass::Unusable(reason) => Err(failed(FailureKind::Refused, reason)),
         }
     }
@@ -143,10 +144,12 @@ impl ImageIndex for WeaviateIndex {
     }
 
     async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {
+        search::check_ranges(self, collection, &query.filter).await?;
         browse::browse(self, collection, query).await
     }
 
     async fn facets(&self, collection: &CollectionName, query: &FacetQuery) -> Result<Facets, IndexError> {
+        search::check_ranges(self, collection, &query.filter).await?;
         facets::facets(self, collection, query).await
     }
 

@@ -7,6 +7,7 @@ use prost_types::{Struct, Value};
 
 use super::error::failed;
 use super::filter::{folder_term, meta_term, micros};
+use super::range_terms::value_terms;
 use super::wire::{BatchObject, EmptyObject, ObjectProperties, ObjectProperty, SearchResult, TextArrayProperty};
 use crate::domain::{Embedding, FailureKind, Hit, ImageId, ImageRecord, Payload, StoredImage};
 use crate::index::IndexError;
@@ -37,9 +38,14 @@ pub(super) mod property {
     /// Folders and metadata pairs as terms that filters compare as a whole. A term does not begin or end with a space,
     /// because the server trims terms, and it is different for `a=b` with the value `c` and `a` with the value `b=c`.
     pub(in super::super) const TERMS: &str = "terms";
+    /// The terms of the numbers and dates of metadata, see `range_terms.rs`. They are not among [`TERMS`], whose values are
+    /// counted.
+    pub(in super::super) const RANGE_TERMS: &str = "range_terms";
     /// The whole payload as JSON. It is read back instead of the properties, because Weaviate stores numbers as doubles
     /// and an empty list as a missing one.
     pub(in super::super) const PAYLOAD: &str = "payload";
+    /// The version of the payload. Objects of glimpse 0.1 do not have it, and have no terms for numbers and dates.
+    pub(in super::super) const VERSION: &str = "version";
     /// Always an empty object. If the class exists, it is an object without its single optional field. If the class
     /// does not exist, auto-schema (on by default) would create it from the written object; but it cannot create a
     /// property from an object without fields, so the write fails. So no write creates a class or a property, even if
@@ -88,6 +94,7 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
         (property::FRAMES, f64::from(payload.frames)),
         (property::SIZE_BYTES, size.min(MAX_EXACT_NUMBER)),
         (property::INDEXED_MICROS, micros),
+        (property::VERSION, f64::from(payload.version)),
     ] {
         put(name, Kind::NumberValue(number));
     }
@@ -97,6 +104,7 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
         (property::S3_FOLDERS, payload.s3_folders.clone()),
         (property::META_KV, payload.meta_kv.clone()),
         (property::TERMS, terms(payload)),
+        (property::RANGE_TERMS, payload.meta.iter().flat_map(|(key, value)| value_terms(key, value)).collect()),
     ] {
         if list.is_empty() {
             properties.empty_list_props.push(name.to_owned());

@@ -1,6 +1,7 @@
 //! Collections as classes, over REST: finds, creates and removes them.
 
 use reqwest::{Method, StatusCode};
+use serde_json::Value;
 
 use super::collection::{Class, Classes, StoredCollection, new_class};
 use super::error::{failed, parse_reply};
@@ -19,8 +20,8 @@ const MAX_OTHER_REPLY_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) enum FoundClass {
     Missing,
-    /// This collection.
-    Own(StoredCollection),
+    /// This collection, and the declarations of the properties that its class lacks.
+    Own(StoredCollection, Vec<Value>),
     /// Another collection of Glimpse whose class has the same name.
     NameConflict(CollectionName),
     /// A class that Glimpse did not create or can no longer use, with the reason.
@@ -32,16 +33,16 @@ impl FoundClass {
     /// or application.
     pub(super) fn require_own(self, collection: &CollectionName) -> Result<StoredCollection, IndexError> {
         match self {
-            Self::Own(stored) => Ok(stored),
+            Self::Own(stored, _) => Ok(stored),
             Self::Missing | Self::NameConflict(_) => Err(IndexError::UnknownCollection(collection.clone())),
             Self::Unusable(reason) => Err(failed(FailureKind::Refused, reason)),
         }
     }
 }
 
-fn classify(class: Class, collection: &CollectionName) -> FoundClass {
+fn classify(class: &Class, collection: &CollectionName) -> FoundClass {
     match class.stored_collection() {
-        Ok(stored) if stored.collection == *collection => FoundClass::Own(stored),
+        Ok(stored) if stored.collection == *collection => FoundClass::Own(stored, class.missing_properties()),
         Ok(stored) => FoundClass::NameConflict(stored.collection),
         Err(reason) => FoundClass::Unusable(reason),
     }
@@ -52,7 +53,7 @@ pub(super) async fn find(rest: &RestClient, collection: &CollectionName) -> Resu
     let class = collection.weaviate_class();
     match rest.get(&["schema", &class], MAX_CLASS_BYTES).await {
         Err(error) if error.status == Some(StatusCode::NOT_FOUND) => Ok(FoundClass::Missing),
-        reply => Ok(classify(parse_reply(&reply?)?, collection)),
+        reply => Ok(classify(&parse_reply(&reply?)?, collection)),
     }
 }
 
@@ -66,13 +67,13 @@ async fn classes(rest: &RestClient) -> Result<Vec<Class>, IndexError> {
     Ok(parse_reply::<Classes>(&rest.get(&["schema"], MAX_CLASSES_BYTES).await?)?.classes)
 }
 
-/// Creates the class of a collection, or compares the existing one with `space`.
+/// Creates the class of a collection, or compares the existing one with `space` and adds missing properties.
 pub(super) async fn ensure(
     rest: &RestClient,
     collection: &CollectionName,
     space: &Space,
 ) -> Result<EnsureOutcome, IndexError> {
-    if let Some(existed) = check_existing(find(rest, collection).await?, collection, space)? {
+    if let Some(existed) = check_existing(rest, collection, space).await? {
         return Ok(existed);
     }
     let body = new_class(collection, space).map_err(|error| failed(FailureKind::Failed, error.to_string()))?;
@@ -83,32 +84,64 @@ pub(super) async fn ensure(
     };
     // Another caller has created the class in the meantime, or a class exists whose name differs only in case, or the
     // server refuses the class for another reason.
-    if let Some(existed) = check_existing(find(rest, collection).await?, collection, space)? {
+    if let Some(existed) = check_existing(rest, collection, space).await? {
         return Ok(existed);
     }
     let name = collection.weaviate_class();
     let similar = classes(rest).await?.into_iter().find(|class| class.name.eq_ignore_ascii_case(&name));
-    match similar.map(Class::stored_collection) {
+    match similar.as_ref().map(Class::stored_collection) {
         Some(Ok(stored)) => Err(IndexError::NameTaken { wanted: collection.clone(), existing: stored.collection }),
         Some(Err(reason)) => Err(failed(FailureKind::Refused, reason)),
         None => Err(refusal.into()),
     }
 }
 
-fn check_existing(
-    found: FoundClass,
+/// Compares the existing class with `space`, and adds the properties that it lacks.
+async fn check_existing(
+    rest: &RestClient,
     collection: &CollectionName,
     space: &Space,
 ) -> Result<Option<EnsureOutcome>, IndexError> {
-    match found {
+    match find(rest, collection).await? {
         FoundClass::Missing => Ok(None),
-        FoundClass::Own(stored) => {
+        FoundClass::Own(stored, missing) => {
             stored.space.admits(space)?;
+            add_properties(rest, collection, missing).await?;
             Ok(Some(EnsureOutcome::Existed))
         }
         FoundClass::NameConflict(existing) => Err(IndexError::NameTaken { wanted: collection.clone(), existing }),
         FoundClass::Unusable(reason) => Err(failed(FailureKind::Refused, reason)),
     }
+}
+
+/// Returns the name and the space of `collection` before a write. Adds the properties that its class lacks: auto-schema
+/// would add them with other types.
+pub(super) async fn writable(rest: &RestClient, collection: &CollectionName) -> Result<StoredCollection, IndexError> {
+    match find(rest, collection).await? {
+        FoundClass::Own(stored, missing) => {
+            add_properties(rest, collection, missing).await?;
+            Ok(stored)
+        }
+        other => other.require_own(collection),
+    }
+}
+
+async fn add_properties(rest: &RestClient, collection: &CollectionName, missing: Vec<Value>) -> Result<(), IndexError> {
+    let class = collection.weaviate_class();
+    for property in missing {
+        let added = rest.post(&["schema", &class, "properties"], property.to_string().into(), MAX_CLASS_BYTES).await;
+        let Err(error) = added else { continue };
+        // Another caller may have added it in the meantime.
+        let exists = match find(rest, collection).await? {
+            FoundClass::Own(_, missing) => !missing.contains(&property),
+            FoundClass::Missing => return Err(IndexError::UnknownCollection(collection.clone())),
+            FoundClass::NameConflict(_) | FoundClass::Unusable(_) => false,
+        };
+        if !exists {
+            return Err(error.into());
+        }
+    }
+    Ok(())
 }
 
 /// Removes the class of a collection and its content.

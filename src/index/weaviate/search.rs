@@ -3,12 +3,12 @@
 use tonic::Status;
 
 use super::error::{failed, from_status};
-use super::filter::{filters, ids_filter};
+use super::filter::{filters, ids_filter, without_typed_metadata};
 use super::limit::{Bound, Limit, find_limit};
 use super::record::{self, property};
 use super::wire::{MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest};
 use super::{WeaviateIndex, schema};
-use crate::domain::{CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery};
+use crate::domain::{CollectionName, FailureKind, Filter, Hit, ImageId, ImageRecord, SearchQuery};
 use crate::index::IndexError;
 use crate::index::shared::{check_query, sort_hits};
 
@@ -44,11 +44,31 @@ pub(super) async fn search(
         ));
     }
     // In parallel, because the class is rarely missing or different. If it is, the error of the class is returned.
-    let (found, ranked) =
-        futures::join!(schema::find(&index.rest, collection), ranked(index, collection, query, needed));
+    let (found, ranked, outdated) = futures::join!(
+        schema::find(&index.rest, collection),
+        ranked(index, collection, query, needed),
+        check_ranges(index, collection, &query.filter)
+    );
     check_query(query, &found?.require_own(collection)?.space)?;
+    outdated?;
     let page = ranked?.into_iter().skip(query.offset).take(query.limit);
     Ok(page.collect())
+}
+
+/// Fails if the filter has ranges and the class has objects without terms for numbers and dates.
+pub(super) async fn check_ranges(
+    index: &WeaviateIndex,
+    collection: &CollectionName,
+    filter: &Filter,
+) -> Result<(), IndexError> {
+    if !filter.has_ranges() {
+        return Ok(());
+    }
+    let metadata = MetadataRequest { uuid: true, distance: false, vector: false };
+    let filters = Some(without_typed_metadata());
+    let request = SearchRequest { filters, ..search_request(collection, &[], metadata, 1) };
+    let reply = send(index, request).await.map_err(|status| from_status(&status, collection))?;
+    if reply.results.is_empty() { Ok(()) } else { Err(IndexError::OutdatedRecords(collection.clone())) }
 }
 
 async fn ranked(

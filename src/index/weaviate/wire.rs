@@ -123,7 +123,7 @@ pub(super) struct MetadataResult {
 pub(super) struct Filters {
     #[prost(enumeration = "Operator", tag = "1")]
     pub(super) operator: i32,
-    /// The operands of `AND` and `OR`.
+    /// The operands of `And`, `Or` and `Not`.
     #[prost(message, repeated, tag = "3")]
     pub(super) operands: Vec<Filters>,
     #[prost(oneof = "TestValue", tags = "4, 5, 9")]
@@ -169,6 +169,9 @@ pub(super) enum Operator {
     And = 7,
     Or = 8,
     ContainsAny = 12,
+    /// Since 1.33, as is `Not`.
+    ContainsNone = 14,
+    Not = 15,
 }
 
 /// `BatchObjectsRequest` of `batch.proto`.

@@ -30,7 +30,7 @@ pub(super) async fn upsert(
     collection: &CollectionName,
     records: &[ImageRecord],
 ) -> Result<(), IndexError> {
-    let stored = schema::find(&index.rest, collection).await?.require_own(collection)?;
+    let stored = schema::writable(&index.rest, collection).await?;
     check_dimensions(records.iter().map(|record| (record.id, &record.embedding)), stored.space.dimension)?;
     let records: Vec<&ImageRecord> = last_of_each_id(records).collect();
     // Uses at least two requests: a request that replaces every object of a class empties its graph for a moment. A

@@ -124,6 +124,7 @@ mod tests {
             image: image(ticket),
             stored_in: StoreSet::default(),
             possible_copy: None,
+            refresh: false,
             metadata: std::collections::BTreeMap::new(),
         };
         let held_leases = HeldLeases::default();

@@ -96,6 +96,7 @@ impl JobService {
         let planner = Planner {
             ledger: self.ledger.clone(),
             source: self.pipeline.source().clone(),
+            stores: stores.clone(),
             planning: Planning {
                 collection: spec.collection.clone(),
                 space: space.name(),
@@ -206,6 +207,9 @@ fn first_line(job: &JobRecord) -> String {
             format!("the job retries the failed images of job {previous}: {from} into collection {to}")
         }
         (None, None) if spec.dry_run => format!("the job compares {from} with collection {to}, as a dry run"),
+        (None, None) if spec.refresh.is_some() => {
+            format!("the job completes the records of {from} in collection {to} that are of an earlier version")
+        }
         (None, None) => format!("the job indexes {from} into collection {to}"),
     }
 }

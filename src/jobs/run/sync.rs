@@ -95,6 +95,9 @@ pub(crate) fn check_submission(submission: &Submission) -> Result<Option<Failure
         let reason = "cannot be used with sync, which would remove the records of the objects after the limit";
         return invalid("image_max_items", reason);
     }
+    if submission.refresh.is_some() && (submission.sync || submission.metadata_key.is_some()) {
+        return invalid("refresh", "cannot be used with sync or metadata_key: start another job for them");
+    }
     match submission.max_delete_percent {
         Some(_) if !submission.sync => {
             return invalid(

@@ -32,6 +32,10 @@ impl Jobs {
         if self.0.ledger.read(move |db| failures::page(db, id, 0, 1)).await?.total == 0 {
             return Err(JobsError::NothingFailed { job: job.id, stopped: job.state == JobState::Stopped });
         }
+        if job.spec.refresh.is_some() {
+            // It takes only the records that are still of an earlier version.
+            return self.accept(job.spec).await;
+        }
         // `accept` checks the bucket again, since it may have been removed from `S3_ALLOWED_BUCKETS`.
         self.accept(JobSpec {
             max_items: None,

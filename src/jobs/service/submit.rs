@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{CollectionName, Executor, JobId, JobRecord, JobSpec, JobState, Timestamp};
+use crate::domain::{CollectionName, Executor, JobId, JobRecord, JobSpec, JobState, Refresh, Timestamp};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::run::metadata::FileKind;
@@ -35,6 +35,8 @@ pub struct Submission {
     pub dry_run: bool,
     /// Maximum share of the collection's objects under the prefix that `sync` may remove, in percent; `None` means 10.
     pub max_delete_percent: Option<u8>,
+    /// What the job completes in records of earlier versions; `None` for a job that indexes.
+    pub refresh: Option<Refresh>,
     /// Globs of keys that are not indexed; `None` means those of the service.
     pub exclude: Option<Vec<String>>,
 }
@@ -73,6 +75,7 @@ impl Jobs {
             exclude: Some(exclude.patterns().to_vec()),
             continues: None,
             taken: 0,
+            refresh: submission.refresh,
             executor: submission.executor,
         })
         .await

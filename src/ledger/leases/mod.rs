@@ -124,11 +124,15 @@ fn without_batch(tx: &Transaction<'_>, job: JobId, worker: &str) -> rusqlite::Re
 }
 
 fn tasks(tx: &Transaction<'_>, job: JobId, batch: i64) -> rusqlite::Result<Vec<Task>> {
+    let refresh = tx
+        .prepare_cached("SELECT json_extract(spec, '$.refresh') IS NOT NULL FROM jobs WHERE id = ?1")?
+        .query_row([job], |row| row.get(0))?;
     tx.prepare_cached("SELECT id, uri, etag, size, have, twin FROM items WHERE batch = ?1 ORDER BY id")?
         .query_map([batch], |row| {
             let image = ImageRef { uri: row.get(1)?, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
             let metadata = metadata::columns(tx, job, &image.uri)?;
-            Ok(Task { ticket: row.get(0)?, image, stored_in: row.get(4)?, possible_copy: row.get(5)?, metadata })
+            let (stored_in, possible_copy) = (row.get(4)?, row.get(5)?);
+            Ok(Task { ticket: row.get(0)?, image, stored_in, possible_copy, refresh, metadata })
         })?
         .collect()
 }

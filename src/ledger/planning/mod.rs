@@ -101,7 +101,8 @@ fn plan_some(
             stored_in = stored_in.common(stores_with_collection);
         }
         let in_archive = page.archived.remove(&image.uri);
-        let is_unchanged = stored_in.cover(&planning.stores);
+        let outdated = page.outdated.as_ref().map(|uris| uris.contains(&image.uri) && !stored_in.is_empty());
+        let is_unchanged = outdated.map_or_else(|| stored_in.cover(&planning.stores), |outdated| !outdated);
         if room == Some(0) && in_archive.is_none() && !is_unchanged {
             over_limit += 1;
             continue;
@@ -124,6 +125,11 @@ fn plan_some(
                 Some(plan) => {
                     add_to_plan(tx, planning, &image, plan)?;
                     None
+                }
+                // Every store gets the record again, with the vector that it has.
+                None if outdated.is_some() => {
+                    stored_in = StoreSet::default();
+                    Some(image.uri.clone())
                 }
                 None => objects::possible_copy(tx, collection, space, &image)?,
             };

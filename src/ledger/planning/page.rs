@@ -1,6 +1,6 @@
 //! A page of a listing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::domain::{ImageRef, ImageUri};
 use crate::ledger::planning::listing::Cursor;
@@ -20,6 +20,8 @@ pub(crate) struct Page {
     pub(crate) images: Vec<ImageRef>,
     /// The images that are in an archive, with the message of their failure: they fail without being read.
     pub(crate) archived: BTreeMap<ImageUri, String>,
+    /// For a job that completes records: the images whose record is of an earlier version. All others are unchanged.
+    pub(crate) outdated: Option<HashSet<ImageUri>>,
     /// Number of skipped keys that are not UTF-8.
     pub(crate) unreadable: u64,
     /// Where an interrupted job continues its listing; `None` if it continues after the last key.
@@ -40,6 +42,7 @@ impl Page {
         let unmoved = self.next.is_some().then_some(Cursor::Unmoved);
         let next = std::mem::replace(&mut self.next, unmoved);
         // Keys that are not UTF-8 stay in the first part, which has counted them.
-        Self { listed_through, listed, skipped, others, images, archived: self.archived.clone(), unreadable: 0, next }
+        let (archived, outdated) = (self.archived.clone(), self.outdated.clone());
+        Self { listed_through, listed, skipped, others, images, archived, outdated, unreadable: 0, next }
     }
 }

@@ -3,6 +3,7 @@
 mod auth_matrix;
 mod browse;
 mod composite;
+mod duplicates;
 mod errors;
 mod journey;
 mod metrics;

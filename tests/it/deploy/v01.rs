@@ -108,6 +108,27 @@ impl Service {
         assert_eq!(image["etag"], "041cfe03dc04d1ad05bbb725129f3441");
     }
 
+    /// Searches with a range of metadata. A store that has no numbers of these records must refuse it.
+    async fn ranges_reply(&self, provider: &str) -> u16 {
+        let path = format!("/search/images?q=a&meta.month=4..6&provider={provider}");
+        self.client.get(format!("{}{path}", self.process.url)).send().await.unwrap().status().as_u16()
+    }
+
+    /// Completes the records of version 0.1, once. Then ranges can be searched.
+    async fn completes_its_records(&self, provider: &str) {
+        for done in [5, 0] {
+            let job = self.post("/jobs/images", &json!({"refresh": "facts"})).await;
+            let job = self.ended(job["job_id"].as_str().unwrap()).await;
+            assert!(job["counts"]["done"] == done && job["counts"]["failed"] == 0, "{job}");
+        }
+        assert_eq!(self.ranges_reply(provider).await, 200);
+        let found = self.get("/search/images?q=a+windmill&meta.place=!elsewhere&meta.species=Molinum").await;
+        let image = &found["results"][0];
+        assert_eq!(image["s3_key"], "images/windmill.jpg", "{found}");
+        let image = self.get(&format!("/images/{}", image["id"].as_str().unwrap())).await;
+        assert_eq!(image["meta"], json!({"place": "Zürich, CH", "species": "Molinum"}));
+    }
+
     /// Stops the unfinished job, and indexes its two images with a new one.
     async fn indexes_two_more(&self) {
         let stopped = self.client.delete(format!("{}/jobs/{UNFINISHED}", self.process.url)).send().await.unwrap();
@@ -122,6 +143,7 @@ impl Service {
 async fn its_data_folder_is_searched_and_its_unfinished_job_continues() {
     let service = Service::start(&[]);
     service.finds_what_version_0_1_found("embedded").await;
+    assert_eq!(service.ranges_reply("embedded").await, 200);
 
     let jobs = service.get("/jobs").await;
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 3, "{jobs}");
@@ -145,6 +167,7 @@ async fn its_collection_in_qdrant_is_searched_and_extended() {
     qdrant.restore(&json("qdrant.json"));
     let service = Service::start(&[("VECTOR_DB_PROVIDER", "qdrant"), ("QDRANT_URL", &qdrant.url())]);
     service.finds_what_version_0_1_found("qdrant").await;
+    assert_eq!(service.ranges_reply("qdrant").await, 409);
     service.indexes_two_more().await;
     let points = qdrant.dump()["documents_images"]["points"].as_array().unwrap().clone();
     assert_eq!(points.len(), 7);
@@ -153,6 +176,7 @@ async fn its_collection_in_qdrant_is_searched_and_extended() {
         let kept = points.iter().find(|kept| kept["id"] == point["id"]).unwrap();
         assert_eq!(kept["payload"], point["payload"], "the records of version 0.1 are unchanged");
     }
+    service.completes_its_records("qdrant").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,6 +202,8 @@ async fn its_collection_in_weaviate_is_searched_and_extended() {
         ("WEAVIATE_API_KEY", &key),
     ]);
     service.finds_what_version_0_1_found("weaviate").await;
+    assert_eq!(service.ranges_reply("weaviate").await, 409);
     service.indexes_two_more().await;
+    service.completes_its_records("weaviate").await;
     send(client.delete(format!("{url}/v1/schema/{class}"))).await;
 }

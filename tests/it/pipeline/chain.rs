@@ -60,6 +60,7 @@ impl Chain {
                 image,
                 stored_in: StoreSet::default(),
                 possible_copy: None,
+                refresh: false,
                 metadata: BTreeMap::new(),
             })
             .collect()

@@ -46,6 +46,7 @@ impl Chain {
                 image,
                 stored_in: stored_in.clone(),
                 possible_copy: None,
+                refresh: false,
                 metadata: BTreeMap::new(),
             })
             .collect()

@@ -82,6 +82,7 @@ impl LeaseBroker for ScriptedBroker {
             image,
             stored_in: StoreSet::default(),
             possible_copy: None,
+            refresh: false,
             metadata: BTreeMap::new(),
         };
         let tasks: Vec<Task> = images.into_iter().enumerate().skip(at).take(self.batch).map(task).collect();

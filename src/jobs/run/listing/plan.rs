@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::image::has_image_extension;
 use crate::domain::{ImageRef, ImageUri, JobRecord};
+use crate::index::Stores;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::keys::{Keys, shown};
 use crate::jobs::service::tally;
@@ -22,6 +23,7 @@ use crate::source::{ImageSource, ListedPage, NextPage, Scope, SourceError};
 pub(crate) struct Planner {
     pub(crate) ledger: Ledger,
     pub(crate) source: Arc<dyn ImageSource>,
+    pub(crate) stores: Stores,
     pub(crate) planning: Planning,
     pub(crate) thumbnail_prefix: String,
     /// Maximum bytes of an image.
@@ -62,7 +64,10 @@ impl Planner {
         while let Some(listed) = next {
             let listed = listed.map_err(JobFailure::Listing)?;
             self.log_unreadable(job, &listed.unreadable, &mut logged).await?;
-            let page = self.to_ledger_page(job, listed, &mut keys, &mut excluded)?;
+            let mut page = self.to_ledger_page(job, listed, &mut keys, &mut excluded)?;
+            if job.spec.refresh.is_some() {
+                page.outdated = Some(self.outdated(&page.images).await?);
+            }
             // Fetches the next page while the ledger stores this one.
             let planned = self.ledger.in_steps(planning::plan(id, page, self.planning.clone()));
             let (planned, following) = tokio::join!(planned, pages.next());

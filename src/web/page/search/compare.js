@@ -2,7 +2,7 @@
 
 /**
  * @typedef {object} Mark A short label on a result, with an explanation.
- * @property {"new" | "same" | "up" | "down"} kind
+ * @property {"new" | "same" | "up" | "down" | "copies"} kind
  * @property {string} label
  * @property {string} [explanation]
  */

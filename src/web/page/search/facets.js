@@ -133,8 +133,8 @@ function withUsefulValues(group, query, total) {
  */
 function isSelected(query, field, value) {
   if (field === "format") return query.format === value;
-  if (field === "folder") return query.s3_prefix === value;
-  return query.meta.some(([name, other]) => `meta.${name}` === field && other === value);
+  if (field === "folder") return (query.s3_prefix ?? []).includes(literal(value));
+  return query.meta.some(([name, other]) => `meta.${name}` === field && other === literal(value));
 }
 
 /**
@@ -147,7 +147,18 @@ function isSelected(query, field, value) {
 function toggled(query, field, value) {
   const selected = isSelected(query, field, value);
   if (field === "format") return { ...query, format: selected ? "" : value };
-  if (field === "folder") return { ...query, s3_prefix: selected ? "" : value };
+  if (field === "folder") return { ...query, s3_prefix: selected ? [] : [literal(value)] };
   const others = query.meta.filter(([name]) => `meta.${name}` !== field);
-  return { ...query, meta: selected ? others : [...others, [field.slice("meta.".length), value]] };
+  return { ...query, meta: selected ? others : [...others, [field.slice("meta.".length), literal(value)]] };
+}
+
+/**
+ * The filter value that means this text, even if the text looks like an exclusion or a range.
+ * @param {string} value
+ */
+function literal(value) {
+  return value
+    .replaceAll("\\", "\\\\")
+    .replace(/^!/, "\\!")
+    .replace(/\.(?=\.)/g, "\\.");
 }

@@ -2,13 +2,15 @@
 
 import { el, field } from "../dom.js";
 
-const MAX_METADATA_ROWS = 5;
+/** Lines of a field that grows with its text. */
+const MAX_ROWS = 5;
+const VALUE_HINT = "!value excludes it; several lines mean any of them";
 
 /**
  * The filters, filled from a query and read into one.
  */
 export function createFilters() {
-  const prefix = el("input", { placeholder: "images/2024/", spellcheck: false });
+  const prefix = lines({ placeholder: "images/2024/", title: `One folder per line; ${VALUE_HINT}` });
   const format = el(
     "select",
     {},
@@ -19,18 +21,13 @@ export function createFilters() {
   const indexedAfter = el("input", { type: "date" });
   const minScore = el("input", { type: "number", min: -1, max: 1, step: 0.01 });
   // One pair per line, because values can have commas.
-  const metadata = el("textarea", {
-    rows: 1,
-    placeholder: "taxon=Felis catus",
-    spellcheck: false,
-    title: "name=value, one per line",
-    oninput: () => {
-      resizeMetadata();
-      const pairs = metadataPairs();
-      const names = new Set(pairs.map(([name]) => name));
-      const valid = names.size === pairs.length && pairs.every(([name, value]) => name && value !== undefined);
-      metadata.setCustomValidity(valid ? "" : "Write name=value, one per line, each name once.");
-    },
+  const metadata = lines({
+    placeholder: "month=4..6",
+    title: `name=value, one per line; 4..6 is a range of numbers or dates; ${VALUE_HINT}`,
+  });
+  metadata.addEventListener("input", () => {
+    const valid = metadataPairs().every(([name, value]) => name && value !== undefined);
+    metadata.setCustomValidity(valid ? "" : "Write name=value, one per line.");
   });
   const element = el(
     "details",
@@ -49,14 +46,9 @@ export function createFilters() {
     ),
   );
 
-  function resizeMetadata() {
-    metadata.rows = Math.max(1, Math.min(MAX_METADATA_ROWS, metadata.value.split("\n").length));
-  }
-
   /** @returns {Array<[string, string | undefined]>} */
   function metadataPairs() {
-    const lines = metadata.value.split("\n").map((line) => line.trim());
-    return lines.filter(Boolean).map((line) => {
+    return readLines(metadata).map((line) => {
       const separator = line.indexOf("=");
       if (separator < 0) return [line, undefined];
       return [line.slice(0, separator).trim(), line.slice(separator + 1).trim()];
@@ -65,12 +57,11 @@ export function createFilters() {
 
   /** @returns {import("./query.js").Query} */
   function read() {
-    const folder = prefix.value.trim();
     /** @type {Array<[string, string]>} */
     const meta = [];
     for (const [name, value] of metadataPairs()) if (name && value !== undefined) meta.push([name, value]);
     return {
-      s3_prefix: folder ? folder.replace(/\/*$/, "/") : "",
+      s3_prefix: readLines(prefix).map((folder) => folder.replace(/\/*$/, "/")),
       format: format.value,
       min_width: minWidth.value,
       min_height: minHeight.value,
@@ -82,18 +73,51 @@ export function createFilters() {
 
   /** @param {import("./query.js").Query} query */
   function fill(query) {
-    prefix.value = query.s3_prefix ?? "";
+    fillLines(prefix, query.s3_prefix ?? []);
     format.value = query.format ?? "";
     minWidth.value = query.min_width ?? "";
     minHeight.value = query.min_height ?? "";
     indexedAfter.value = (query.indexed_after ?? "").slice(0, "2024-12-31".length);
     minScore.value = query.min_score ?? "";
-    metadata.value = query.meta.map(([name, value]) => `${name}=${value}`).join("\n");
+    fillLines(
+      metadata,
+      query.meta.map(([name, value]) => `${name}=${value}`),
+    );
     metadata.setCustomValidity("");
-    resizeMetadata();
     // Filters that are active are never hidden.
     if (Object.values(read()).some((value) => value.length > 0)) element.open = true;
   }
 
   return { element, read, fill };
+}
+
+/**
+ * A field for several values, one per line.
+ * @param {{ placeholder: string, title: string }} attributes
+ */
+function lines(attributes) {
+  const field = el("textarea", { rows: 1, spellcheck: false, ...attributes, oninput: () => resize(field) });
+  return field;
+}
+
+/** @param {HTMLTextAreaElement} field */
+function resize(field) {
+  field.rows = Math.max(1, Math.min(MAX_ROWS, field.value.split("\n").length));
+}
+
+/** @param {HTMLTextAreaElement} field */
+function readLines(field) {
+  return field.value
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+}
+
+/**
+ * @param {HTMLTextAreaElement} field
+ * @param {string[]} values
+ */
+function fillLines(field, values) {
+  field.value = values.join("\n");
+  resize(field);
 }

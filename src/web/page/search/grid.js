@@ -4,6 +4,7 @@
 
 import { el } from "../dom.js";
 import { isTyping } from "../shortcuts.js";
+import { duplicatesMark } from "./duplicates.js";
 import { createFold, isLessRelevant, NO_GOOD_MATCH } from "./relevance.js";
 import { createTile, resizeTile } from "./tile.js";
 
@@ -101,6 +102,8 @@ export class Grid {
     for (const [position, result] of results.entries()) {
       const marks = rankMarks[position] ? [rankMarks[position]] : [];
       if (result.identical) marks.push({ kind: "same", label: "same file" });
+      const copies = duplicatesMark(result);
+      if (copies) marks.push(copies);
       this.#appendTile(result, marks);
     }
     this.#showFold();

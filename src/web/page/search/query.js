@@ -3,13 +3,13 @@
 import { parseImage } from "./terms.js";
 
 /** Filters with one value each, named as in the API. */
-export const FILTERS = /** @type {const} */ (["s3_prefix", "format", "min_width", "min_height", "indexed_after"]);
+const SINGLE_FILTERS = /** @type {const} */ (["format", "min_width", "min_height", "indexed_after"]);
 
-/** Terms that a query can have several of: ids of images, and texts. */
-const LISTS = /** @type {const} */ (["like", "not_like", "not"]);
+/** Parameters that a query can have several of: ids of images, texts, and folders. */
+const LISTS = /** @type {const} */ (["like", "not_like", "not", "s3_prefix"]);
 
 /** Parameters with one value each that the page sends to the API as they are. */
-const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", ...FILTERS]);
+const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", "collapse", ...SINGLE_FILTERS]);
 
 const OPTIONS = /** @type {const} */ ([...API_PARAMETERS, "provider", "compare", "limit", "file"]);
 
@@ -18,7 +18,7 @@ const SINGLE = /** @type {const} */ (["q", ...OPTIONS]);
 const ADDRESS_PARAMETERS = /** @type {const} */ (["q", ...LISTS, ...OPTIONS]);
 
 /**
- * `like` and `not_like` hold ids of images; `not` texts; `compare` two stores, comma-separated; `file` the id of a file that
+ * `like` and `not_like` hold ids of images; `not` texts; `s3_prefix` folders; `compare` two stores, comma-separated; `file` the id of a file that
  * `rememberFile` returned; `meta` pairs of name and value.
  * @typedef {{ [Name in (typeof SINGLE)[number]]?: string }
  *   & { [Name in (typeof LISTS)[number]]?: string[] }
@@ -58,15 +58,24 @@ export function queryAddress(query) {
 }
 
 /**
+ * Which images are one result. If two stores are compared, each image is a result of its own.
+ * @param {Query} query
+ */
+export function collapseKind({ collapse, compare }) {
+  return collapse ?? (compare ? "none" : "identical");
+}
+
+/**
  * The parameters of a search by one term.
  * @param {Query} query
  * @param {{ provider: string | undefined, limit: number, offset: number }} page
  */
 export function searchParams(query, { provider, limit, offset }) {
-  const params = toParams(query, ["q", ...API_PARAMETERS]);
+  const params = toParams(query, ["q", "s3_prefix", ...API_PARAMETERS]);
   const { id, region } = parseImage(query.file || query.like?.[0] || "");
   if (id && !query.file) params.set("like", id);
   if (region) params.set("region", region);
+  params.set("collapse", collapseKind(query));
   if (provider) params.set("provider", provider);
   params.set("limit", String(limit));
   if (offset) params.set("offset", String(offset));
@@ -78,7 +87,7 @@ export function searchParams(query, { provider, limit, offset }) {
  * @param {Query} query
  */
 export function browseParams(query) {
-  return toParams(query, ["provider", ...FILTERS]);
+  return toParams(query, ["provider", "s3_prefix", ...SINGLE_FILTERS]);
 }
 
 /**

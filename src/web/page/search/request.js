@@ -1,7 +1,7 @@
 // Sends searches to the API, one page of results at a time.
 
 import { ApiError, fetchJson, sendJson } from "../api.js";
-import { recallFile, searchParams } from "./query.js";
+import { collapseKind, recallFile, searchParams } from "./query.js";
 import { isNegative, parseImage, queryTerms } from "./terms.js";
 
 export const PAGE_SIZE = 50;
@@ -49,12 +49,24 @@ async function toBody(query, page) {
       min_width: toNumber(min_width),
       min_height: toNumber(min_height),
       indexed_after,
-      meta: Object.fromEntries(meta),
+      meta: groupValues(meta),
     },
     collection,
     min_score: toNumber(min_score),
+    collapse: collapseKind(query),
     ...page,
   };
+}
+
+/**
+ * The values of each name.
+ * @param {Array<[string, string]>} pairs
+ * @returns {Record<string, string[]>}
+ */
+function groupValues(pairs) {
+  const values = new Map();
+  for (const [name, value] of pairs) values.set(name, [...(values.get(name) ?? []), value]);
+  return Object.fromEntries(values);
 }
 
 /** @param {import("./terms.js").Term} term */

@@ -5,6 +5,7 @@ import { announce, button, copyButton, el } from "../dom.js";
 import { formatBytes, formatDateTime } from "../format.js";
 import { isTyping } from "../shortcuts.js";
 import { termLabel } from "./chips.js";
+import { duplicatesList } from "./duplicates.js";
 import { focusFirstImage, TERM_KEYS } from "./grid.js";
 import { queryAddress } from "./query.js";
 import { chooseRegion } from "./region.js";
@@ -106,7 +107,9 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
   async function searchByImage(image, minScore = "") {
     const { collection, provider } = query;
     dialog.close();
-    await navigate(queryAddress({ meta: [], collection, provider, like: [image], min_score: minScore }));
+    // Each copy is shown on its own if the user looks for copies.
+    const collapse = minScore ? "none" : undefined;
+    await navigate(queryAddress({ meta: [], collection, provider, like: [image], min_score: minScore, collapse }));
     focusFirstImage();
   }
 
@@ -155,6 +158,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
         button("Search a part…", searchPart, { title: "Starts a search by a part of this image" }),
         button("Find duplicates", () => searchSimilar(DUPLICATE_MIN_SCORE)),
       ),
+      ...duplicatesList(result),
       ...termScores(result, query),
       facts,
     );

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use glimpse::domain::{Filter, ImageFormat, ImageRecord, SearchQuery, Timestamp};
+use glimpse::domain::{Condition, Filter, ImageFormat, ImageRecord, MetaValue, SearchQuery, Timestamp};
 use glimpse::index::ImageIndex;
 
 use super::support::{fresh, query, record};
@@ -31,12 +31,33 @@ const FORMATS: [ImageFormat; 4] = [ImageFormat::Jpeg, ImageFormat::Png, ImageFor
 const FOLDERS: [&str; 8] = ["", "a/", "a/b/", "a//", "/", "ü%/a/", "a b/", "a b/c/"];
 const PREFIXES: [&str; 8] = ["a/", "a/b/", "b/", "a//", "/", "ü%/", "_/", "a b/"];
 const WORDS: [&str; 9] = ["a", "b", "a=b", "b=a", "", "A", "a b", "a b c", "a "];
+/// Keys of numbers and dates, some of which cannot be names or paths as they are.
+const TYPED_KEYS: [&str; 6] = ["month", "a.b", "b\"[0]\\", "a b", "%22", ""];
+const TYPED: [&str; 12] = [
+    "4",
+    "5",
+    "06.0",
+    "-1.5",
+    "1e300",
+    "0",
+    "-0",
+    "4..6",
+    "2024-04-01",
+    "2024-06-30T23:00:00+02:00",
+    "1850-01-01",
+    "9999-12-31",
+];
+/// Ranges in the grammar of users.
+const RANGES: [&str; 8] =
+    ["4..6", "..4", "5..", "-2..0", "2024-04-01..2024-06-30", "..1900-01-01", "2024-06-30T21:00:00Z..", "5..5"];
 const SIZES: [u32; 4] = [1, 640, 641, u32::MAX];
 const MOMENTS: [&str; 4] =
     ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000001Z", "2026-02-01T00:00:00+02:00", "2025-12-31T23:59:59.9Z"];
 
-fn random_texts(rng: &mut Rng, most: usize) -> BTreeMap<String, String> {
-    (0..rng.next(most + 1)).map(|_| (rng.pick(&WORDS).to_owned(), rng.pick(&WORDS).to_owned())).collect()
+fn random_meta(rng: &mut Rng) -> BTreeMap<String, String> {
+    let texts = (0..rng.next(4)).map(|_| (rng.pick(&WORDS), rng.pick(&WORDS))).collect::<Vec<_>>();
+    let typed = (0..rng.next(4)).map(|_| (rng.pick(&TYPED_KEYS), rng.pick(&TYPED))).collect::<Vec<_>>();
+    texts.into_iter().chain(typed).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
 pub(super) fn any_record(rng: &mut Rng, n: usize) -> ImageRecord {
@@ -45,22 +66,51 @@ pub(super) fn any_record(rng: &mut Rng, n: usize) -> ImageRecord {
     record.payload.width = rng.pick(&SIZES);
     record.payload.height = rng.pick(&SIZES);
     record.payload.indexed_at = Timestamp::parse(rng.pick(&MOMENTS)).unwrap();
-    record.payload.meta = random_texts(rng, 3);
+    record.payload.meta = random_meta(rng);
     record.payload.meta_kv = record.payload.meta.iter().map(|(key, value)| format!("{key}={value}")).collect();
     record
 }
 
-pub(super) fn any_filter(rng: &mut Rng) -> Filter {
-    let (format, prefix, moment) = (rng.pick(&FORMATS), rng.pick(&PREFIXES), rng.pick(&MOMENTS));
-    let (width, height) = (rng.pick(&SIZES), rng.pick(&SIZES));
-    Filter {
-        format: rng.maybe(format),
-        s3_prefix: rng.maybe(prefix.to_owned()),
-        min_width: rng.maybe(width),
-        min_height: rng.maybe(height),
-        indexed_after: rng.maybe(Timestamp::parse(moment).unwrap()),
-        meta: if rng.next(3) == 0 { random_texts(rng, 2) } else { BTreeMap::new() },
+/// A condition with up to three values, some of them excluded.
+fn any_condition<T>(rng: &mut Rng, mut value: impl FnMut(&mut Rng) -> T) -> Condition<T> {
+    let mut condition = Condition::default();
+    for _ in 0..=rng.next(3) {
+        let value = value(rng);
+        if rng.next(3) == 0 { condition.none_of.push(value) } else { condition.any_of.push(value) }
     }
+    condition
+}
+
+fn any_text(rng: &mut Rng) -> MetaValue {
+    MetaValue::Text(rng.pick(&WORDS).to_owned())
+}
+
+fn any_typed(rng: &mut Rng) -> MetaValue {
+    if rng.next(4) == 0 {
+        return MetaValue::Text(rng.pick(&TYPED).to_owned());
+    }
+    Condition::parse_meta([rng.pick(&RANGES)]).unwrap().any_of.remove(0)
+}
+
+pub(super) fn any_filter(rng: &mut Rng) -> Filter {
+    let mut filter = Filter::default();
+    if rng.next(4) == 0 {
+        filter.formats = any_condition(rng, |rng| rng.pick(&FORMATS));
+    }
+    if rng.next(4) == 0 {
+        filter.folders = any_condition(rng, |rng| rng.pick(&PREFIXES).to_owned());
+    }
+    if rng.next(3) == 0 {
+        filter.meta.insert(rng.pick(&WORDS).to_owned(), any_condition(rng, any_text));
+    }
+    if rng.next(2) == 0 {
+        filter.meta.insert(rng.pick(&TYPED_KEYS).to_owned(), any_condition(rng, any_typed));
+    }
+    let (moment, width, height) = (rng.pick(&MOMENTS), rng.pick(&SIZES), rng.pick(&SIZES));
+    filter.min_width = rng.maybe(width);
+    filter.min_height = rng.maybe(height);
+    filter.indexed_after = rng.maybe(Timestamp::parse(moment).unwrap());
+    filter
 }
 
 pub(crate) async fn each_filter_gives_what_matches_gives(index: &dyn ImageIndex) {
@@ -83,7 +133,7 @@ pub(crate) async fn each_filter_gives_what_matches_gives(index: &dyn ImageIndex)
     index.delete(&collection, &deleted).await.unwrap();
 
     let mut answered = 0;
-    for _ in 0..200 {
+    for _ in 0..300 {
         let filter = any_filter(&mut rng);
         let mut expected: Vec<_> =
             records.iter().filter(|record| filter.matches(&record.payload)).map(|record| record.id).collect();

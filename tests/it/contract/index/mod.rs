@@ -6,6 +6,7 @@ mod collections;
 mod concurrency;
 mod embedded;
 mod filters;
+mod near_pairs;
 mod qdrant;
 mod records;
 mod search;
@@ -28,6 +29,7 @@ pub(crate) async fn run_contract(index: &dyn ImageIndex) {
     search::the_nearest_come_first_and_scores_are_cosines(index).await;
     search::ties_are_in_order_of_ids_on_every_page(index).await;
     filters::each_filter_gives_what_matches_gives(index).await;
+    near_pairs::similar_records_are_paired(index).await;
     browse::pages_facets_and_sums_agree_with_the_records(index).await;
     concurrency::readers_get_whole_records_while_writers_replace_them(index).await;
 }

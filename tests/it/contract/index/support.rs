@@ -4,8 +4,8 @@ use std::sync::OnceLock;
 
 use futures::TryStreamExt;
 use glimpse::domain::{
-    CollectionName, Embedding, Filter, ImageFormat, ImageId, ImageRecord, ImageUri, Payload, Probe, SearchQuery, Space,
-    Timestamp,
+    CollectionName, Embedding, Filter, ImageFormat, ImageId, ImageRecord, ImageUri, PAYLOAD_VERSION, Payload, Probe,
+    SIGNATURE_SIDE, SearchQuery, Signature, Space, Timestamp,
 };
 use glimpse::index::{EnsureOutcome, ImageIndex};
 use uuid::Uuid;
@@ -59,6 +59,8 @@ pub(crate) fn record(key: &str, raw: [f32; SIZE]) -> ImageRecord {
         indexed_at: Timestamp::parse("2026-01-31T12:00:00.5Z").unwrap(),
         meta: std::collections::BTreeMap::new(),
         meta_kv: vec![],
+        version: PAYLOAD_VERSION,
+        hashes: Some(Signature { bright: [5; SIGNATURE_SIDE], dark: [1 << 27; SIGNATURE_SIDE] }),
     };
     ImageRecord { id: uri.id(), uri, embedding: unit(raw), payload }
 }

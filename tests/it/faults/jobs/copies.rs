@@ -38,6 +38,7 @@ async fn a_record_of_two_stores_is_copied_from_the_one_that_answers() {
             image,
             stored_in: StoreSet::parse(stored_in),
             possible_copy: None,
+            refresh: false,
             metadata: BTreeMap::new(),
         };
         (0..).zip(source.refs()).map(task).collect()

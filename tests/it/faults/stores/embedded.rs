@@ -58,7 +58,7 @@ async fn a_record_whose_payload_is_damaged_is_left_out_and_can_be_replaced_and_r
             index.upsert(&collection, &records).await.unwrap();
         }
         let mut in_folder = query(EAST, 10);
-        in_folder.filter.s3_prefix = Some("a/b/".into());
+        in_folder.filter.folders = "a/b/".to_owned().into();
         assert_eq!(found_len(index.search(&collection, &in_folder).await), 6, "{damage}");
     }
 }

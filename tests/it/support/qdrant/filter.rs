@@ -16,6 +16,7 @@ pub(super) fn check(filter: &Filter) -> Result<(), Status> {
     let all = filter.must.iter().chain(&filter.should).chain(&filter.must_not);
     let known = |condition: &Condition| match &condition.condition_one_of {
         Some(ConditionOneOf::Filter(filter)) => check(filter).is_ok(),
+        Some(ConditionOneOf::IsEmpty(_)) => true,
         Some(ConditionOneOf::Field(field)) => {
             let keyword = |found: &qdrant_client::qdrant::Match| {
                 matches!(found.match_value, Some(MatchValue::Keyword(_) | MatchValue::Integer(_)))
@@ -34,6 +35,7 @@ pub(super) fn check(filter: &Filter) -> Result<(), Status> {
 pub(super) fn matches(filter: &Filter, payload: &Payload) -> bool {
     let holds = |condition: &Condition| match &condition.condition_one_of {
         Some(ConditionOneOf::Filter(filter)) => matches(filter, payload),
+        Some(ConditionOneOf::IsEmpty(field)) => is_empty(at(payload, &field.key)),
         Some(ConditionOneOf::Field(field)) => field_matches(field, payload),
         _ => false,
     };
@@ -63,8 +65,21 @@ fn field_matches(field: &FieldCondition, payload: &Payload) -> bool {
     }
 }
 
-/// The value of `a` or of `a.b`.
+/// Whether a field does not exist, is null or is an empty list.
+fn is_empty(value: Option<&Value>) -> bool {
+    match value.and_then(|value| value.kind.as_ref()) {
+        None | Some(Kind::NullValue(_)) => true,
+        Some(Kind::ListValue(list)) => list.values.is_empty(),
+        Some(_) => false,
+    }
+}
+
+/// The value of `a`, of `a.b` or of `a."b"`. A key in quotation marks has neither these nor a backslash.
 fn at<'a>(payload: &'a Payload, path: &str) -> Option<&'a Value> {
+    if let Some(quoted) = path.strip_prefix('"').and_then(|path| path.strip_suffix('"')) {
+        assert!(!quoted.contains(['"', '\\']), "{path} is not a path of Qdrant");
+        return payload.get(quoted);
+    }
     let Some((first, rest)) = path.split_once('.') else { return payload.get(path) };
     match &payload.get(first)?.kind {
         Some(Kind::StructValue(inner)) => at(&inner.fields, rest),

@@ -12,7 +12,7 @@ use crate::contract::index::support::{count, name, record, space};
 use crate::support::qdrant::{QdrantServer, ServerFault};
 
 /// Indexes that a collection has.
-const INDEXES: usize = 10;
+const INDEXES: usize = 11;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_creations_of_one_collection_all_succeed() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures::TryStreamExt;
-use glimpse::domain::{Embedding, ImageId, SearchQuery, Space};
+use glimpse::domain::{Condition, Embedding, ImageId, MetaValue, SearchQuery, Space};
 use glimpse::index::{ImageIndex, IndexError};
 use qdrant_client::Payload;
 use qdrant_client::qdrant::{PointStruct, UpsertPointsBuilder};
@@ -29,9 +29,44 @@ async fn unusual_payloads_are_returned_unchanged() {
         assert_eq!(index.search(&collection, &query(EAST, 1)).await.unwrap()[0].payload, unusual.payload);
         let mut request = query(EAST, 1);
         for (pair, hits) in [(("a=b", "c"), 1), (("a", "b=c"), 0)] {
-            request.filter.meta = BTreeMap::from([(pair.0.to_owned(), pair.1.to_owned())]);
+            let value = Condition::from(MetaValue::Text(pair.1.to_owned()));
+            request.filter.meta = BTreeMap::from([(pair.0.to_owned(), value)]);
             assert_eq!(index.search(&collection, &request).await.unwrap().len(), hits, "{pair:?}");
         }
+        index.drop_collection(&collection).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ranges_have_indexes_and_are_refused_while_records_of_version_0_1_have_no_numbers() {
+    on_every_server(async |server: &TestServer| {
+        let (index, client) = (server.index(), server.raw_client());
+        let collection = fresh(&index, "contract-ranges").await;
+        let mut dated = record("a.jpg", EAST);
+        dated.payload.meta = [("month", "5"), ("a b", "2024-05-01")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        index.upsert(&collection, std::slice::from_ref(&dated)).await.unwrap();
+        let name = collection_in_qdrant(&collection);
+        let indexed = client.collection_info(&name).await.unwrap().result.unwrap().payload_schema;
+        assert!(
+            indexed.contains_key("meta_numbers.month") && indexed.contains_key("meta_dates.\"a b\""),
+            "{indexed:?}"
+        );
+
+        let mut request = query(EAST, 9);
+        request.filter.meta = BTreeMap::from([("month".to_owned(), Condition::parse_meta(["4..6"]).unwrap())]);
+        assert_eq!(index.search(&collection, &request).await.unwrap().len(), 1);
+        let mut payload = serde_json::to_value(&record("old.jpg", EAST).payload).unwrap();
+        payload.as_object_mut().unwrap().remove("version");
+        let old = PointStruct::new(
+            record("old.jpg", EAST).id.to_string(),
+            EAST.to_vec(),
+            Payload::try_from(payload).unwrap(),
+        );
+        client.upsert_points(UpsertPointsBuilder::new(&name, vec![old]).wait(true)).await.unwrap();
+        let refused = index.search(&collection, &request).await.unwrap_err();
+        assert_eq!(refused, IndexError::OutdatedRecords(collection.clone()));
+        assert_eq!(index.search(&collection, &query(EAST, 9)).await.unwrap().len(), 2, "only ranges are refused");
         index.drop_collection(&collection).await.unwrap();
     })
     .await;

@@ -1,6 +1,6 @@
 //! Records and answers are neither changed nor lost on the way to a real server and back.
 
-use glimpse::domain::{Embedding, Filter, ImageRecord, Probe, SearchQuery, Space, Timestamp};
+use glimpse::domain::{Condition, Embedding, Filter, ImageRecord, MetaValue, Probe, SearchQuery, Space, Timestamp};
 use glimpse::index::{EnsureOutcome, ImageIndex};
 
 use super::Server;
@@ -65,11 +65,13 @@ async fn filters_distinguish_spaces_stop_words_and_microseconds() {
                 found
             };
             for (at, folder) in ["a/", " a/", "A/"].into_iter().enumerate() {
-                let filter = Filter { s3_prefix: Some(folder.to_owned()), ..Filter::default() };
+                let filter = Filter { folders: Condition::from(folder.to_owned()), ..Filter::default() };
                 assert_eq!(search(filter).await, [records[at].payload.s3_key.as_str()], "{folder:?}");
             }
             for record in &records {
-                let filter = Filter { meta: record.payload.meta.clone(), ..Filter::default() };
+                let meta = record.payload.meta.clone().into_iter();
+                let meta = meta.map(|(key, text)| (key, MetaValue::Text(text).into())).collect();
+                let filter = Filter { meta, ..Filter::default() };
                 assert_eq!(search(filter).await, [record.payload.s3_key.as_str()], "{:?}", record.payload.meta);
                 let after = Filter { indexed_after: Some(record.payload.indexed_at), ..Filter::default() };
                 let later = records.iter().filter(|other| after.matches(&other.payload)).count();

@@ -13,9 +13,12 @@ use crate::contract::index::support::{EAST, name, query, record, space};
 
 /// The class of the collection `documents`, as `GET /v1/schema/DocumentsImages` returns it.
 pub(crate) fn class() -> Rest {
-    let types =
-        [("text[]", &["s3_folders", "meta_kv", "terms"][..]), ("date", &["indexed_at"]), ("object", &["guard"])];
-    let numbers = ["width", "height", "frames", "size_bytes", "indexed_micros"];
+    let types = [
+        ("text[]", &["s3_folders", "meta_kv", "terms", "range_terms"][..]),
+        ("date", &["indexed_at"]),
+        ("object", &["guard"]),
+    ];
+    let numbers = ["width", "height", "frames", "size_bytes", "indexed_micros", "version"];
     let texts = [
         "s3_key",
         "s3_uri",

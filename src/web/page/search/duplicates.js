@@ -1,0 +1,34 @@
+// Other images that are the same as a result of a search.
+
+import { el } from "../dom.js";
+
+/**
+ * A mark on a result that stands for several images; null if it stands for one.
+ * @param {import("./tile.js").GridImage} result
+ * @returns {import("./compare.js").Mark | null}
+ */
+export function duplicatesMark({ duplicates_total: total = 0, duplicates = [] }) {
+  if (!total) return null;
+  const kind = duplicates.every(({ identical }) => identical) ? "identical" : "similar";
+  return { kind: "copies", label: `+${total} ${kind}`, explanation: `stands for ${total} more ${kind} images` };
+}
+
+/**
+ * The keys of the other images, for an open image.
+ * @param {import("./tile.js").GridImage} result
+ */
+export function duplicatesList({ duplicates_total: total = 0, duplicates = [] }) {
+  if (!total) return [];
+  const hidden = total - duplicates.length;
+  return [
+    el("h2", {}, "Also stored as"),
+    el(
+      "ul",
+      { class: "duplicates" },
+      duplicates.map(({ s3_key, original, width, height, identical }) =>
+        el("li", {}, el("a", { href: original }, s3_key), identical ? "" : ` (${width} × ${height}, similar)`),
+      ),
+      hidden > 0 ? el("li", {}, `and ${hidden} more`) : null,
+    ),
+  ];
+}
