@@ -96,8 +96,8 @@ impl Comparison {
         let differences = first.0.iter().zip(&other.0).map(|((measure, first), (_, other))| {
             let each: Vec<f64> = first.iter().zip(other).map(|(first, other)| first - other).collect();
             let (low, high) = bootstrap::interval(&each);
-            let difference = sum(each.iter().copied()) / float(each.len().max(1));
-            Difference { measure: measure.to_string(), difference, low, high }
+            let mean = sum(each.iter().copied()) / float(each.len().max(1));
+            Difference { measure: measure.to_string(), mean, low, high }
         });
         Self {
             searched,
