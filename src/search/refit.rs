@@ -3,7 +3,7 @@
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{MAX_HITS, QueryInput, Search, SearchError, SearchOptions};
+use super::{Collapse, MAX_HITS, QueryInput, Search, SearchError, SearchOptions};
 use crate::calibration::{LabelledHits, Refit};
 use crate::domain::{CollectionName, Filter, is_answer};
 use crate::index::IndexError;
@@ -107,6 +107,7 @@ impl Search {
             filter: Filter::default(),
             min_score: None,
             min_relevance: None,
+            collapse: Collapse::None,
         };
         let found = self.search(QueryInput::new(Some(query.text), None, None), options).await;
         let found = found.map_err(|error| match error {
@@ -116,7 +117,8 @@ impl Search {
             other => other,
         })?;
         let scale = found.scale.map_err(|reason| SearchError::CannotFit(reason.to_string()))?;
-        let hits = found.hits.iter().map(|found| {
+        let hits = found.hits.iter().map(|group| {
+            let found = &group.found;
             let is_right = query.answers.iter().any(|answer| is_answer(&found.hit.payload.s3_key, answer));
             let logit = scale.model_logit(found.hit.score);
             let useless = || SearchError::CannotFit("the model cannot tell the built-in images apart".to_owned());
