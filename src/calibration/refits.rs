@@ -12,7 +12,7 @@ use super::refit::{Platt, Refit};
 use crate::domain::{CollectionName, Space};
 use crate::lock::lock;
 
-/// A file has a few hundred bytes, and a probe of the space about 100 kB.
+/// The largest file that is read: the probes of a space have about 100 kB.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// The fits of all collections, in memory and in files.
@@ -26,7 +26,8 @@ impl Refits {
     pub(super) fn load(calibrations: &Path) -> Self {
         let folder = calibrations.join("collections");
         let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-        let fits = files.filter_map(|entry| file::read::<Refit>(&entry.path(), MAX_FILE_BYTES));
+        let files = files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "json"));
+        let fits = files.filter_map(|path| file::read::<Refit>(&path, MAX_FILE_BYTES));
         let valid = fits.filter(|refit| {
             refit.platt.slope.is_finite() && refit.platt.slope > 0.0 && refit.platt.intercept.is_finite()
         });

@@ -67,8 +67,8 @@ pub struct Payload {
     pub hashes: Option<Signature>,
 }
 
-/// The version of the payloads that this version of the service writes. Version 1 added the numbers and dates of
-/// `meta`, which the stores derive from it.
+/// The version of the payloads that this version of the service writes. Version 1 added `hashes`, and the numbers and dates
+/// of `meta`, which the stores derive from it.
 pub const PAYLOAD_VERSION: u32 = 1;
 
 /// A query to a store: the records nearest to `embedding` that match `filter`.

@@ -4,8 +4,9 @@
 
 use super::Task;
 use super::steps::Steps;
-use super::store::{Pending, as_dependency};
-use crate::domain::{DependencyError, ImageRecord, Indexed, PAYLOAD_VERSION, Payload, StoreSet};
+use super::store::as_dependency;
+use crate::domain::{DependencyError, ImageMeta, ImageRecord, PAYLOAD_VERSION, Payload};
+use crate::imaging::Prepared;
 
 impl Steps {
     /// Returns the record of the image of which a task is possibly a copy, if the record is in the same space and has
@@ -32,9 +33,10 @@ pub(super) fn thumbnail_of(record: &ImageRecord, bucket: &str) -> Option<String>
     record.payload.thumbnail_key.clone().filter(|_| record.uri.bucket() == bucket)
 }
 
-/// Returns the record of a task that completes it: with the version of this service, and otherwise unchanged.
-pub(super) fn completed(ticket: i64, record: ImageRecord, etag: Option<String>, size_bytes: u64) -> Pending {
-    let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: true };
-    let payload = Payload { version: PAYLOAD_VERSION, ..record.payload };
-    Pending { ticket, indexed, record: ImageRecord { payload, ..record } }
+/// Returns a record with all facts that this version of the service reads from an image. The vector stays.
+pub(super) fn completed(record: ImageRecord, prepared: Prepared) -> ImageRecord {
+    let ImageMeta { format, width, height, frames, .. } = prepared.meta;
+    let facts =
+        Payload { version: PAYLOAD_VERSION, format, width, height, frames, hashes: prepared.hashes, ..record.payload };
+    ImageRecord { payload: facts, ..record }
 }

@@ -130,8 +130,7 @@ impl Steps {
             && let Some(sha256) = self.same_bytes(&bytes, &possible_copy).await
         {
             pipeline.reused.increment(1);
-            // Only the pixels show the signature that an earlier version did not write.
-            if task.refresh && possible_copy.payload.hashes.is_none() {
+            if task.refresh {
                 outdated = Some(possible_copy);
             } else {
                 let thumbnail_key = possible_copy::thumbnail_of(&possible_copy, task.image.uri.bucket());
@@ -140,7 +139,8 @@ impl Steps {
             }
         }
         // Only the header is read here, so that the decoder's memory is taken from the budget before it is allocated.
-        let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
+        let preprocessing = pipeline.provider.preprocessing();
+        let thumbnail = pipeline.thumbnail_prefix.is_some() && outdated.is_none();
         let extras = imaging::Extras { thumbnail, hashes: true, ..imaging::Extras::default() };
         let cost = match imaging::prepared_size(&bytes, &limits, &preprocessing, extras) {
             Ok(cost) => cost,
@@ -158,10 +158,7 @@ impl Steps {
         match decoded {
             Ok((Ok(prepared), sha256)) => {
                 let image = match outdated {
-                    Some(mut record) => {
-                        record.payload.hashes = prepared.hashes;
-                        Content::Known(Box::new(record))
-                    }
+                    Some(record) => Content::Known(Box::new(possible_copy::completed(record, prepared))),
                     None => Content::New(prepared),
                 };
                 Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key: None, meta })
@@ -255,14 +252,18 @@ impl Steps {
     fn record(&self, ready: Ready, embedding: Embedding) -> Pending {
         let Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
         let uri = task.image.uri;
-        let (format, width, height, frames, hashes) = match image {
-            Content::New(Prepared { meta, hashes, .. }) => (meta.format, meta.width, meta.height, meta.frames, hashes),
+        let (version, format, width, height, frames, hashes) = match image {
+            Content::New(Prepared { meta, hashes, .. }) => {
+                (PAYLOAD_VERSION, meta.format, meta.width, meta.height, meta.frames, hashes)
+            }
             Content::Known(record) if task.refresh => {
-                return possible_copy::completed(task.ticket, *record, etag, size_bytes);
+                let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: true };
+                return Pending { ticket: task.ticket, indexed, record: *record };
             }
             Content::Known(record) => {
-                let Payload { format, width, height, frames, hashes, .. } = record.payload;
-                (format, width, height, frames, hashes)
+                // Facts that an old record does not have are missing in its copy too, so it is as old.
+                let Payload { version, format, width, height, frames, hashes, .. } = record.payload;
+                (version, format, width, height, frames, hashes)
             }
         };
         let payload = Payload {
@@ -282,7 +283,7 @@ impl Steps {
             indexed_at: Timestamp::now(),
             meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
             meta,
-            version: PAYLOAD_VERSION,
+            version,
             hashes,
         };
         let record = ImageRecord { id: uri.id(), uri, embedding, payload };

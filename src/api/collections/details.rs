@@ -57,7 +57,7 @@ impl From<CollectionDetails> for CollectionDetailsReply {
 
 /// Return one collection: its number of images, its space, sizes, formats and time range.
 #[utoipa::path(get, path = "/collections/{name}", tag = "images",
-    params(("name" = String, Path, description = "The name of the collection")),
+    params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = CollectionDetailsReply), (status = 404, body = ErrorReply)))]
 async fn get_collection(
     State(browse): State<Browse>,

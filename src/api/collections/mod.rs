@@ -40,8 +40,8 @@ pub(super) fn long_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(drop_collection))
         .merge(verify::routes())
-        .merge(calibration::long_routes())
         .merge(duplicates::routes())
+        .merge(calibration::long_routes())
 }
 
 /// All collections.

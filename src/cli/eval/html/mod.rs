@@ -63,7 +63,7 @@ fn page(run: &Run, url: &str, report: &Report, worst: &[WorstQuery<'_>], thumbna
     }
     let note = match worst {
         [] => "Every query has all its answers first.",
-        _ => "Below each result: rank, cosine, relevance.",
+        _ => "Below each result: rank, cosine, relevance; ✓ marks a right answer.",
     };
     page += &format!("<h2>Worst queries</h2>\n<p class=\"muted\">{note}</p>\n");
     page.extend(worst.iter().map(|query| query::section(query, thumbnails)));
@@ -135,7 +135,7 @@ mod tests {
             "1 of 2 answers found",
             "rank 2",
             "not found",
-            "2 · 0.250 · 50 % · right",
+            "✓ 2 · 0.250 · 50 %",
             "src=\"data:image/jpeg;base64,AA\"",
         ] {
             assert!(page.contains(expected), "{expected}: {page}");

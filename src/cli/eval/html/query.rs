@@ -49,8 +49,8 @@ fn expected_figure(expected: &ExpectedImage<'_>, thumbnails: &Thumbnails) -> Str
 fn found_figure(at: usize, hit: &ResultReply, query: &WorstQuery<'_>, thumbnails: &Thumbnails) -> String {
     let is_right = query.outcome.right.iter().any(|right| right.hit == at);
     let relevance = hit.relevance.map(|relevance| format!(" · {:.0} %", relevance * 100.0)).unwrap_or_default();
-    let (class, mark) = if is_right { ("right", " · right") } else { ("wrong", "") };
-    figure(class, thumbnails.get(&hit.id), &hit.s3_key, &format!("{} · {:.3}{relevance}{mark}", at + 1, hit.score))
+    let (class, mark) = if is_right { ("right", "✓ ") } else { ("wrong", "") };
+    figure(class, thumbnails.get(&hit.id), &hit.s3_key, &format!("{mark}{} · {:.3}{relevance}", at + 1, hit.score))
 }
 
 fn figure(class: &str, image: Option<&String>, name: &str, note: &str) -> String {

@@ -157,5 +157,8 @@ function toggled(query, field, value) {
  * @param {string} value
  */
 function literal(value) {
-  return value.replaceAll("\\", "\\\\").replace(/^!/, "\\!").replace(/\.(?=\.)/g, "\\.");
+  return value
+    .replaceAll("\\", "\\\\")
+    .replace(/^!/, "\\!")
+    .replace(/\.(?=\.)/g, "\\.");
 }

@@ -79,7 +79,10 @@ export function createFilters() {
     minHeight.value = query.min_height ?? "";
     indexedAfter.value = (query.indexed_after ?? "").slice(0, "2024-12-31".length);
     minScore.value = query.min_score ?? "";
-    fillLines(metadata, query.meta.map(([name, value]) => `${name}=${value}`));
+    fillLines(
+      metadata,
+      query.meta.map(([name, value]) => `${name}=${value}`),
+    );
     metadata.setCustomValidity("");
     // Filters that are active are never hidden.
     if (Object.values(read()).some((value) => value.length > 0)) element.open = true;
@@ -104,7 +107,10 @@ function resize(field) {
 
 /** @param {HTMLTextAreaElement} field */
 function readLines(field) {
-  return field.value.split("\n").map((line) => line.trim()).filter(Boolean);
+  return field.value
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
 }
 
 /**

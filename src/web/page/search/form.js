@@ -4,7 +4,7 @@ import { button, el, field } from "../dom.js";
 import { formatNumber } from "../format.js";
 import { createChips } from "./chips.js";
 import { createFilters } from "./filters.js";
-import { hasSearchTerm, isNegative, withoutTerm, withRegion } from "./terms.js";
+import { isNegative, withoutTerm, withRegion } from "./terms.js";
 
 const COMPARE_PREFIX = "compare:";
 
@@ -57,8 +57,8 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
     onRegion: (term, region) => onSubmit(withRegion(read(), term, region)),
   });
   const exclude = el("input", { id: "exclude-text", placeholder: "snow", autocomplete: "off", maxLength: 1000 });
-  const collection = el("select", { name: "collection", onchange: submitIfSearching });
-  const store = el("select", { name: "provider", onchange: submitIfSearching });
+  const collection = el("select", { name: "collection", onchange: submit });
+  const store = el("select", { name: "provider", onchange: submit });
   const storeField = field("Store", store);
   const filters = createFilters();
   const element = el(
@@ -90,8 +90,9 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
     ),
   );
 
-  function submitIfSearching() {
-    if (hasSearchTerm(read())) element.requestSubmit();
+  /** Shows the search, or the images, of another collection or store. */
+  function submit() {
+    element.requestSubmit();
   }
 
   /** @param {import("./terms.js").Term} term */

@@ -87,7 +87,7 @@ export function searchParams(query, { provider, limit, offset }) {
  * @param {Query} query
  */
 export function browseParams(query) {
-  return toParams(query, ["provider", ...FILTERS]);
+  return toParams(query, ["provider", "s3_prefix", ...SINGLE_FILTERS]);
 }
 
 /**

@@ -57,6 +57,16 @@ async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     browser.wait_until(&images(1)).await;
     assert_eq!(browser.address().await, "/?meta.taxon=Ailuropoda+melanoleuca");
 
+    // Another collection shows its images at once.
+    let body = json!({"s3_prefix": "images/others/", "collection": "others"});
+    app.ingest_with(body).await;
+    browser.goto("/").await;
+    browser.wait_until(&images(5)).await;
+    let choose = "const choice = document.querySelector('select[name=collection]');
+        choice.value = 'others'; choice.dispatchEvent(new Event('change'));";
+    browser.run(choose).await;
+    browser.wait_until(&images(2)).await;
+
     // An image of the list opens, and starts a search.
     browser.click(".hit").await;
     browser.wait_until("document.querySelector('.viewer .facts')?.innerText.includes('SHA-256')").await;
