@@ -117,9 +117,10 @@ impl Search {
             other => other,
         })?;
         let scale = found.scale.map_err(|reason| SearchError::CannotFit(reason.to_string()))?;
-        let hits = found.hits.iter().map(|found| {
-            let is_right = query.answers.iter().any(|answer| is_answer(&found.found.hit.payload.s3_key, answer));
-            let logit = scale.model_logit(found.found.hit.score);
+        let hits = found.hits.iter().map(|group| {
+            let found = &group.found;
+            let is_right = query.answers.iter().any(|answer| is_answer(&found.hit.payload.s3_key, answer));
+            let logit = scale.model_logit(found.hit.score);
             let useless = || SearchError::CannotFit("the model cannot tell the built-in images apart".to_owned());
             Ok((logit.ok_or_else(useless)?, is_right))
         });
