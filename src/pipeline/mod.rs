@@ -10,6 +10,7 @@ pub mod budget;
 mod decoded;
 mod halving;
 mod possible_copy;
+mod ready;
 mod settings;
 mod stages;
 mod steps;

@@ -9,13 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::BudgetPermit;
 use super::possible_copy;
+use super::ready::{Content, Ready};
 use super::store::Pending;
-use super::{Indexed, ItemOutcome, Pipeline, Run, RunError, Task, TaskOutcome};
-use crate::domain::{
-    Embedding, FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure, PAYLOAD_VERSION, Payload,
-    StoreSet, Timestamp,
-};
-use crate::imaging::{self, Prepared, PreparedImage};
+use super::{ItemOutcome, Pipeline, Run, RunError, Task, TaskOutcome};
+use crate::domain::{FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure};
+use crate::imaging::{self, PreparedImage};
 use crate::lock::lock;
 use crate::resilience::measured;
 use crate::source::{Fetched, NewObject, SourceError};
@@ -40,25 +38,6 @@ pub(super) struct Loaded {
     permit: BudgetPermit,
     /// A record whose bytes are possibly the same.
     possible_copy: Option<ImageRecord>,
-}
-
-/// Where the vector of an image comes from.
-enum Content {
-    /// From the model.
-    New(Box<Prepared>),
-    /// From a record with the same bytes.
-    Known(Box<ImageRecord>),
-}
-
-/// A task whose image is prepared for the model, or has a vector already.
-pub(super) struct Ready {
-    task: Task,
-    image: Content,
-    etag: Option<String>,
-    size_bytes: u64,
-    sha256: String,
-    thumbnail_key: Option<String>,
-    meta: std::collections::BTreeMap<String, String>,
 }
 
 impl Steps {
@@ -214,7 +193,7 @@ impl Steps {
                 }
                 Content::Known(record) => {
                     let embedding = record.embedding.clone();
-                    embedded.push(self.record(ready, embedding));
+                    embedded.push(ready.into_pending(embedding, &run.space));
                 }
             }
         }
@@ -232,7 +211,7 @@ impl Steps {
         }
         for (ready, embedding) in new.into_iter().zip(embeddings) {
             match embedding {
-                Ok(embedding) => embedded.push(self.record(ready, embedding)),
+                Ok(embedding) => embedded.push(ready.into_pending(embedding, &run.space)),
                 Err(error) => {
                     let class = FailureClass::EmbedRejected;
                     self.failed_after::<()>(error.tries(), &ready.task, class, error.to_string()).await;
@@ -247,49 +226,6 @@ impl Steps {
     async fn check_space(&self) -> Result<(), RunError> {
         let (now, expected) = (self.0.pipeline.provider.space().await?, &self.0.run.space);
         if Arc::ptr_eq(&now, expected) { Ok(()) } else { Ok(expected.admits(&now)?) }
-    }
-
-    fn record(&self, ready: Ready, embedding: Embedding) -> Pending {
-        let Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
-        let uri = task.image.uri;
-        let (version, format, width, height, frames, hashes) = match image {
-            Content::New(prepared) => {
-                let Prepared { meta, hashes, .. } = *prepared;
-                (PAYLOAD_VERSION, meta.format, meta.width, meta.height, meta.frames, hashes)
-            }
-            Content::Known(record) if task.refresh => {
-                let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: true };
-                return Pending { ticket: task.ticket, indexed, record: *record };
-            }
-            Content::Known(record) => {
-                // Facts that an old record does not have are missing in its copy too, so it is as old.
-                let Payload { version, format, width, height, frames, hashes, .. } = record.payload;
-                (version, format, width, height, frames, hashes)
-            }
-        };
-        let payload = Payload {
-            s3_key: uri.key().to_owned(),
-            s3_bucket: uri.bucket().to_owned(),
-            s3_folders: uri.folders(),
-            s3_uri: uri.clone(),
-            format,
-            width,
-            height,
-            frames,
-            thumbnail_key,
-            etag: etag.clone(),
-            size_bytes,
-            content_sha256: sha256,
-            space: self.0.run.space.name(),
-            indexed_at: Timestamp::now(),
-            meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
-            meta,
-            version,
-            hashes,
-        };
-        let record = ImageRecord { id: uri.id(), uri, embedding, payload };
-        let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: false };
-        Pending { ticket: task.ticket, indexed, record }
     }
 
     async fn failed<T>(&self, task: &Task, class: FailureClass, message: String) -> Option<T> {

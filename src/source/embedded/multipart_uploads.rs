@@ -231,23 +231,30 @@ mod tests {
         let catalogue = Catalogue::open(&folder.path().join("catalogue.sqlite"), files.clone()).unwrap();
         catalogue.create_bucket("b".to_owned()).await.unwrap();
         let backend = Backend { catalogue, files, max_object_bytes: 1 << 20, uploads: Arc::default() };
-        let create = CreateMultipartUploadInput { bucket: "b".into(), key: "k".into(), ..Default::default() };
-        let id = begin(&backend, create).await.unwrap().upload_id.unwrap();
-        let body = stream::iter([Ok(bytes::Bytes::from_static(b"part"))]);
-        let (file, written) = backend.write(body, Expected::default()).await.unwrap();
-        let part = Part { file, size: written.size, md5: written.md5 };
-        lock(&backend.uploads.0).get_mut(&id).unwrap().parts.insert(1, Arc::new(part));
-
-        let parts = Some(vec![CompletedPart { part_number: Some(1), ..CompletedPart::default() }]);
-        let input = CompleteMultipartUploadInput {
-            bucket: "b".into(),
-            key: "k".into(),
-            upload_id: id,
-            multipart_upload: Some(CompletedMultipartUpload { parts }),
-            ..Default::default()
+        let upload = async || {
+            let create = CreateMultipartUploadInput { bucket: "b".into(), key: "k".into(), ..Default::default() };
+            let id = begin(&backend, create).await.unwrap().upload_id.unwrap();
+            let body = stream::iter([Ok(bytes::Bytes::from_static(b"part"))]);
+            let (file, written) = backend.write(body, Expected::default()).await.unwrap();
+            let part = Part { file, size: written.size, md5: written.md5 };
+            lock(&backend.uploads.0).get_mut(&id).unwrap().parts.insert(1, Arc::new(part));
+            let parts = Some(vec![CompletedPart { part_number: Some(1), ..CompletedPart::default() }]);
+            CompleteMultipartUploadInput {
+                bucket: "b".into(),
+                key: "k".into(),
+                upload_id: id,
+                multipart_upload: Some(CompletedMultipartUpload { parts }),
+                ..Default::default()
+            }
         };
-        let mut dropped = Box::pin(complete(&backend, input.clone()));
-        assert!(futures::poll!(&mut dropped).is_pending());
+        // The threads that complete an upload can be faster than this one.
+        let (dropped, input) = loop {
+            let input = upload().await;
+            let mut completing = Box::pin(complete(&backend, input.clone()));
+            if futures::poll!(&mut completing).is_pending() {
+                break (completing, input);
+            }
+        };
         let concurrent = complete(&backend, input.clone()).await.unwrap_err();
         assert_eq!(concurrent.code().as_str(), "OperationAborted");
         drop(dropped);
