@@ -135,12 +135,12 @@ async fn metadata_values_with_commas_survive_the_form() {
     app.ingest_with(json!({"s3_prefix": "images/c"})).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?q=a+cat&meta.place=Zurich%2C+CH&meta.taxon=a%3Db").await;
-    browser.wait_until("document.querySelector('textarea').value === 'place=Zurich, CH\\ntaxon=a=b'").await;
+    browser.wait_until("document.querySelector('textarea[name=meta]').value === 'place=Zurich, CH\\ntaxon=a=b'").await;
     browser.click("form.search button[type=submit]").await;
     browser.wait_until("new URLSearchParams(location.search).get('meta.place') === 'Zurich, CH'").await;
     browser.wait_until("new URLSearchParams(location.search).get('meta.taxon') === 'a=b'").await;
-    browser.type_into("textarea", "\nFelis catus").await;
-    browser.wait_until("document.querySelector('textarea').validationMessage.includes('name=value')").await;
+    browser.type_into("textarea[name=meta]", "\nFelis catus").await;
+    browser.wait_until("document.querySelector('textarea[name=meta]').validationMessage.includes('name=value')").await;
     browser.close().await;
     app.stop().await;
 }

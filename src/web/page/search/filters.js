@@ -10,7 +10,7 @@ const VALUE_HINT = "!value excludes it; several lines mean any of them";
  * The filters, filled from a query and read into one.
  */
 export function createFilters() {
-  const prefix = lines({ placeholder: "images/2024/", title: `One folder per line; ${VALUE_HINT}` });
+  const prefix = lines({ name: "s3_prefix", placeholder: "images/2024/", title: `One folder per line; ${VALUE_HINT}` });
   const format = el(
     "select",
     {},
@@ -22,6 +22,7 @@ export function createFilters() {
   const minScore = el("input", { type: "number", min: -1, max: 1, step: 0.01 });
   // One pair per line, because values can have commas.
   const metadata = lines({
+    name: "meta",
     placeholder: "month=4..6",
     title: `name=value, one per line; 4..6 is a range of numbers or dates; ${VALUE_HINT}`,
   });
@@ -93,7 +94,7 @@ export function createFilters() {
 
 /**
  * A field for several values, one per line.
- * @param {{ placeholder: string, title: string }} attributes
+ * @param {{ name: string, placeholder: string, title: string }} attributes
  */
 function lines(attributes) {
   const field = el("textarea", { rows: 1, spellcheck: false, ...attributes, oninput: () => resize(field) });

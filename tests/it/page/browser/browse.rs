@@ -49,7 +49,10 @@ async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     browser.wait_until(&images(3)).await;
     browser.wait_until("document.activeElement.getAttribute('aria-pressed') === 'true'").await;
     assert_eq!(browser.address().await, "/?s3_prefix=images%2Fcats%2F");
-    assert_eq!(browser.run("return document.querySelector('.filters input').value").await, json!("images/cats/"));
+    assert_eq!(
+        browser.run("return document.querySelector('textarea[name=s3_prefix]').value").await,
+        json!("images/cats/")
+    );
     browser.run(&press("folder=images/cats/")).await;
     browser.wait_until(&images(5)).await;
     browser.wait_until("document.querySelectorAll('.facet').length === 4").await;
