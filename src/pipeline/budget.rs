@@ -12,8 +12,6 @@ use crate::telemetry::metrics::{families, gauge};
 pub struct MemoryBudget {
     encoded: ByteBudget,
     decoded: ByteBudget,
-    /// For a file that is larger than the bytes taken for it, when `encoded` has none left: one file at a time.
-    beyond: Arc<Semaphore>,
 }
 
 /// A number of bytes that callers take and give back.
@@ -21,6 +19,8 @@ pub struct MemoryBudget {
 pub struct ByteBudget {
     permits: Arc<Semaphore>,
     whole: u32,
+    /// For a caller that needs more bytes than it has taken, when none are left: one caller at a time.
+    beyond: Arc<Semaphore>,
 }
 
 /// Bytes that were taken from a budget; they are given back when this is dropped.
@@ -49,7 +49,7 @@ impl MemoryBudget {
     /// Returns a budget of this many bytes: a quarter for files as they were fetched, the rest for pixels.
     pub fn new(bytes: u64) -> Self {
         let (encoded, decoded) = (ByteBudget::new(bytes / 4), ByteBudget::new(bytes - bytes / 4));
-        Self { encoded, decoded, beyond: Arc::new(Semaphore::new(1)) }
+        Self { encoded, decoded }
     }
 
     /// Waits until this many bytes of files are available, and takes them.
@@ -57,13 +57,9 @@ impl MemoryBudget {
         self.encoded.take(bytes).await
     }
 
-    /// Increases the bytes taken for a file to `bytes`. The caller holds bytes already, so waiting for other callers
-    /// could be a deadlock: if there are not enough bytes, one caller at a time exceeds the budget.
+    /// Increases the bytes taken for a file to `bytes`.
     pub async fn grow_encoded(&self, permit: &mut BudgetPermit, bytes: u64) {
-        if !self.encoded.try_grow(permit, bytes) && permit.beyond.is_none() {
-            // The semaphore is never closed.
-            permit.beyond = self.beyond.clone().acquire_owned().await.ok();
-        }
+        self.encoded.grow(permit, bytes).await;
     }
 
     /// Waits until this many bytes of pixels are available, and takes them.
@@ -85,7 +81,7 @@ impl ByteBudget {
     /// Returns a budget with all bytes available.
     pub fn new(bytes: u64) -> Self {
         let whole = u32::try_from((bytes / BLOCK).max(1)).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
-        Self { permits: Arc::new(Semaphore::new(whole as usize)), whole }
+        Self { permits: Arc::new(Semaphore::new(whole as usize)), whole, beyond: Arc::new(Semaphore::new(1)) }
     }
 
     /// Waits until this many bytes are available, and takes them. A request for more than the whole budget takes all of
@@ -96,31 +92,24 @@ impl ByteBudget {
         BudgetPermit { permit: self.permits.clone().acquire_many_owned(blocks).await.ok(), beyond: None }
     }
 
-    /// Waits until `permit` can be increased to `bytes`, at most to the whole budget, and increases it.
+    /// Increases a permit to `bytes`. The caller holds bytes already, so waiting for other callers could be a deadlock: if
+    /// there are not enough bytes, one caller at a time exceeds the budget.
     pub async fn grow(&self, permit: &mut BudgetPermit, bytes: u64) {
+        if permit.beyond.is_some() {
+            return;
+        }
+        let wanted = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX).clamp(1, self.whole);
         let held = permit.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let held = u32::try_from(held).unwrap_or(u32::MAX);
-        let wanted = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX).min(self.whole);
-        // The semaphore is never closed.
-        if let Ok(more) = self.permits.clone().acquire_many_owned(wanted.saturating_sub(held)).await {
-            match &mut permit.permit {
+        let more = wanted.saturating_sub(u32::try_from(held).unwrap_or(u32::MAX));
+        // The semaphores are never closed.
+        tokio::select! {
+            biased;
+            Ok(more) = self.permits.clone().acquire_many_owned(more) => match &mut permit.permit {
                 Some(permit) => permit.merge(more),
                 None => permit.permit = Some(more),
-            }
-        }
-    }
-
-    /// Takes more bytes without waiting. Returns whether there were enough.
-    fn try_grow(&self, permit: &mut BudgetPermit, bytes: u64) -> bool {
-        let wanted = usize::try_from(bytes.div_ceil(BLOCK)).unwrap_or(usize::MAX);
-        let held_blocks = permit.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let more = u32::try_from(wanted.saturating_sub(held_blocks)).unwrap_or(u32::MAX);
-        match (self.permits.clone().try_acquire_many_owned(more), &mut permit.permit) {
-            (Ok(more), Some(permit)) => {
-                permit.merge(more);
-                true
-            }
-            (Ok(_), None) | (Err(_), _) => false,
+            },
+            Ok(beyond) = self.beyond.clone().acquire_owned() => permit.beyond = Some(beyond),
+            else => {}
         }
     }
 

@@ -57,21 +57,21 @@ pub struct Search {
 #[derive(Debug)]
 #[must_use = "hold it until the images are no longer needed"]
 pub struct UploadPermit {
-    budget: Arc<ByteBudget>,
+    uploads: Arc<ByteBudget>,
     permit: BudgetPermit,
     bytes: u64,
 }
 
 impl UploadPermit {
-    /// Increases the permit to `bytes`, before they are kept. An upload of more bytes than the whole budget takes all of
-    /// it.
+    /// Increases the permit to `bytes`, before they are kept. One upload at a time may exceed the budget, so that uploads
+    /// that hold a part of it do not all wait for each other.
     ///
     /// # Errors
     /// Returns [`SearchError::Busy`] if other uploads do not release enough within 2 seconds.
     pub async fn grow(&mut self, bytes: u64) -> Result<(), SearchError> {
         if bytes > self.bytes {
             let bytes = bytes.next_multiple_of(MIN_UPLOAD_BYTES);
-            let more = tokio::time::timeout(UPLOAD_TIMEOUT, self.budget.grow(&mut self.permit, bytes)).await;
+            let more = tokio::time::timeout(UPLOAD_TIMEOUT, self.uploads.grow(&mut self.permit, bytes)).await;
             more.map_err(|_| SearchError::Busy)?;
             self.bytes = bytes;
         }
@@ -173,7 +173,7 @@ impl Search {
     pub async fn admit_upload(&self) -> Result<UploadPermit, SearchError> {
         let permit = tokio::time::timeout(UPLOAD_TIMEOUT, self.uploads.take(MIN_UPLOAD_BYTES)).await;
         let permit = permit.map_err(|_| SearchError::Busy)?;
-        Ok(UploadPermit { budget: self.uploads.clone(), permit, bytes: MIN_UPLOAD_BYTES })
+        Ok(UploadPermit { uploads: self.uploads.clone(), permit, bytes: MIN_UPLOAD_BYTES })
     }
 
     /// Returns the bytes that all uploads together may hold.
@@ -198,8 +198,7 @@ impl Search {
             self.calibration.report_size(&stores, &collection, info.count);
         }
         let first = replies.first.as_deref().unwrap_or(&replies.nearest);
-        let likes: Vec<ImageId> = replies.vectors.likes.iter().map(|(record, _)| record.id).collect();
-        let best = best_score(first, &likes);
+        let best = best_score(first, &replies.vectors.excluded);
         let with_best = |scale: &PreparedScale| {
             scale.with_best(replies.kind, &replies.query.embedding, best.unwrap_or(f32::NEG_INFINITY))
         };
@@ -212,10 +211,6 @@ impl Search {
         let limits = (scale.as_ref().ok(), &options);
         let Merged { value: hits, warnings } = self.page(&stores, &collection, infos, &mut replies, limits).await?;
         let no_good_match = scale.as_ref().ok().map(|scale| best.is_none_or(|best| scale.relevance(best) < RELEVANT));
-        let same_as = match &replies.vectors.likes[..] {
-            [(like, weight)] if *weight > 0.0 => Some(like.payload.content_sha256.clone()),
-            _ => None,
-        };
         let ids: Vec<ImageId> = hits.iter().map(|group| group.found.hit.id).collect();
         let terms = match &replies.vectors.terms[..] {
             [_] => None,
@@ -230,7 +225,7 @@ impl Search {
             terms,
             scale,
             no_good_match,
-            same_as,
+            same_as: replies.vectors.same_as,
             warnings,
             embed: replies.embed,
             search: replies.search,
@@ -266,7 +261,7 @@ impl Search {
         let kind = query.kind();
         let vectors = self.embed(query, collection, &space).await?;
         let embed = start.elapsed();
-        let (limit, offset) = page::first_window(options, vectors.likes.len());
+        let (limit, offset) = page::first_window(options, vectors.excluded.len());
         let query = SearchQuery { embedding: vectors.sum.clone(), limit, offset, filter: options.filter.clone() };
         let start = Instant::now();
         let first = async {
@@ -283,8 +278,8 @@ impl Search {
 }
 
 /// Returns the best score among the hits of all stores, without the indexed images of the query.
-fn best_score(results: &[(&'static str, Result<Vec<Hit>, IndexError>)], likes: &[ImageId]) -> Option<f32> {
+fn best_score(results: &[(&'static str, Result<Vec<Hit>, IndexError>)], excluded: &[ImageId]) -> Option<f32> {
     let hits = results.iter().filter_map(|(_, hits)| hits.as_ref().ok()).flatten();
-    let others = hits.filter(|hit| !likes.contains(&hit.id));
+    let others = hits.filter(|hit| !excluded.contains(&hit.id));
     others.map(|hit| hit.score).max_by(f32::total_cmp)
 }

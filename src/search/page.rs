@@ -39,7 +39,7 @@ impl Search {
         replies: &mut StoreReplies,
         (scale, options): (Option<&Scale>, &SearchOptions),
     ) -> Result<Merged<Vec<CollapsedHit>>, SearchError> {
-        let likes: Vec<ImageId> = replies.vectors.likes.iter().map(|(record, _)| record.id).collect();
+        let excluded = replies.vectors.excluded.clone();
         let skipped = options.offset - replies.query.offset;
         loop {
             let nearest = std::mem::take(&mut replies.nearest);
@@ -49,9 +49,9 @@ impl Search {
             retain_good(&mut hits, scale, options);
             // The hits are ordered, so that no later one passes the filter either.
             let is_all = found < replies.query.limit || hits.len() < found;
-            hits.retain(|found| !likes.contains(&found.hit.id));
+            hits.retain(|found| !excluded.contains(&found.hit.id));
             let mut hits = self.collapsed(stores, collection, hits, options.collapse).await?;
-            let max = MAX_PAGE_END + likes.len();
+            let max = MAX_PAGE_END + excluded.len();
             let is_full = hits.len() >= skipped + options.limit;
             if options.collapse != Collapse::Identical || is_full || is_all || replies.query.limit >= max {
                 hits.drain(..skipped.min(hits.len()));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Collapse, SearchError, UploadPermit};
 use crate::calibration::QueryKind;
-use crate::domain::{Filter, ImageRecord};
+use crate::domain::{Filter, ImageId};
 pub use crate::imaging::Region;
 
 /// What to search for: images that are similar to the terms with a positive weight, and not to the others.
@@ -45,8 +45,8 @@ pub struct QueryImage {
     pub bytes: Bytes,
     /// The part of the image to search for; `None` for all of it.
     pub region: Option<Region>,
-    /// The record of the indexed image. It is left out of the hits.
-    pub record: Option<Box<ImageRecord>>,
+    /// The id of the indexed image. It is left out of the hits.
+    pub excluded: Option<ImageId>,
     /// The permit to hold the bytes in memory. Images of one request share it.
     pub permit: Option<Arc<UploadPermit>>,
 }

@@ -22,8 +22,10 @@ pub(super) struct QueryVectors {
     pub(super) sum: Embedding,
     /// The vector of each term, in their order.
     pub(super) terms: Vec<Embedding>,
-    /// The indexed images in the query, with their weights.
-    pub(super) likes: Vec<(ImageRecord, f32)>,
+    /// The indexed images in the query, which are left out of the hits.
+    pub(super) excluded: Vec<ImageId>,
+    /// The SHA-256 of the indexed image in the query, if there is one, all of it, with a positive weight.
+    pub(super) same_as: Option<String>,
 }
 
 /// The vector of a term, or what it is made from.
@@ -51,21 +53,22 @@ impl Search {
     ) -> Result<QueryVectors, SearchError> {
         let has_texts = query.terms.iter().any(|term| matches!(term.input, TermInput::Text(_)));
         let image_factor = if has_texts { self.calibration.image_factor(space) } else { 1.0 };
-        let (mut likes, mut weights, mut parts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut likes, mut excluded, mut weights, mut parts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for Term { input, weight, .. } in query.terms {
             let is_text = matches!(input, TermInput::Text(_));
             let factor = if weight < 0.0 { NEGATIVE_FACTOR } else { 1.0 } * if is_text { 1.0 } else { image_factor };
             weights.push(weight * factor);
             parts.push(match input {
                 TermInput::Text(text) => Part::Text(text),
-                TermInput::Image(mut image) => {
-                    likes.extend(image.record.take().map(|record| (*record, weight)));
+                TermInput::Image(image) => {
+                    excluded.extend(image.excluded);
                     Part::Image(self.prepare(image).await?)
                 }
                 TermInput::Like(id) => {
                     let record = self.find_image(collection, &id).await?;
                     let vector = record.embedding.clone();
-                    likes.push((record, weight));
+                    excluded.push(record.id);
+                    likes.push((record.payload.content_sha256, weight));
                     Part::Vector(vector)
                 }
             });
@@ -75,7 +78,11 @@ impl Search {
             [one] => one.clone(),
             several => weighted_sum(several, &weights, space)?,
         };
-        Ok(QueryVectors { sum, terms, likes })
+        let same_as = match &likes[..] {
+            [(sha256, weight)] if *weight > 0.0 => Some(sha256.clone()),
+            _ => None,
+        };
+        Ok(QueryVectors { sum, terms, excluded, same_as })
     }
 
     async fn prepare(&self, image: QueryImage) -> Result<PreparedImage, SearchError> {

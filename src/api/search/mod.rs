@@ -110,7 +110,7 @@ async fn search_by_image(
     let ImageForm { image, file_name, text } =
         upload_form::read(request, defaults.max_image_bytes, params.q.is_some(), &mut permit).await?;
     let text = text.or_else(|| params.q.clone());
-    let image = QueryImage { bytes: image, region, record: None, permit: Some(Arc::new(permit)) };
+    let image = QueryImage { bytes: image, region, excluded: None, permit: Some(Arc::new(permit)) };
     let query = QueryInput::new(text.clone(), Some(image), params.like.clone());
     let input = SearchInput { query: text, file: file_name, like: params.like.clone() };
     let options = params.into_options(&pairs, &defaults)?;

@@ -49,5 +49,5 @@ pub(super) async fn read_part(
     let bytes = images.read(&record, size).await?.ok_or_else(|| {
         ApiError::invalid("region", format!("the object of the image `{id}` has changed; index it again"))
     })?;
-    Ok(QueryImage { bytes, region: Some(region), record: Some(Box::new(record)), permit: None })
+    Ok(QueryImage { bytes, region: Some(region), excluded: Some(record.id), permit: None })
 }

@@ -137,6 +137,8 @@ pub(super) struct SearchInput {
 impl SearchReply {
     pub(super) fn new(answer: SearchResults, input: SearchInput) -> Self {
         let several = answer.provider == "all";
+        // Beside other terms, the same image is not the best result.
+        let is_single = answer.terms.is_none();
         let same_as = answer.same_as.as_deref();
         let scale = answer.scale.as_ref().ok();
         let reply = |found| ResultReply::new(&answer.collection, found, scale, several, same_as);
@@ -144,8 +146,10 @@ impl SearchReply {
         for (result, terms) in results.iter_mut().zip(answer.terms.into_iter().flatten()) {
             result.terms = terms;
         }
-        // Images with the same bytes come before images that only look the same.
-        results.sort_by_key(|result| result.identical == Some(false));
+        if is_single {
+            // Images with the same bytes come before images that only look the same.
+            results.sort_by_key(|result| result.identical == Some(false));
+        }
         let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
         let SearchInput { query, file, like } = input;
         Self {

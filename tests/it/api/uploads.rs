@@ -20,11 +20,16 @@ async fn concurrent_uploads_share_a_limit_of_bytes() {
     let search = Search::new(provider, stores, calibration, ImagingSettings::default().limits());
     let (mut one, mut other) = (search.admit_upload().await.unwrap(), search.admit_upload().await.unwrap());
     one.grow(100 * MEGABYTE).await.unwrap();
-    assert!(matches!(other.grow(29 * MEGABYTE).await, Err(SearchError::Busy)), "128 MB are the limit");
-    let slow: Vec<_> = futures::future::join_all((0..27).map(|_| search.admit_upload())).await;
-    assert!(slow.iter().all(Result::is_ok), "a client that has sent little takes 1 MB");
-    assert!(matches!(search.admit_upload().await, Err(SearchError::Busy)));
+    let mut slow: Vec<_> = Vec::new();
+    for _ in 0..27 {
+        slow.push(search.admit_upload().await.unwrap());
+    }
+    assert!(matches!(search.admit_upload().await, Err(SearchError::Busy)), "128 MB are the limit");
+    // One upload at a time may exceed it, so that they do not all wait for each other.
+    other.grow(50 * MEGABYTE).await.unwrap();
+    assert!(matches!(one.grow(101 * MEGABYTE).await, Err(SearchError::Busy)));
+    drop(other);
+    one.grow(150 * MEGABYTE).await.unwrap();
     drop((one, slow));
-    other.grow(u64::MAX / 2).await.unwrap();
-    assert!(matches!(search.admit_upload().await, Err(SearchError::Busy)), "it takes the whole budget");
+    drop(search.admit_upload().await.unwrap());
 }

@@ -14,9 +14,11 @@ const MAX_META_KEYS = 4;
 const NAMES = { format: "Format", folder: "Folder" };
 
 /**
- * @param {(query: Query) => Promise<unknown>} onSelect Called if the user adds or removes a filter.
+ * @param {object} form
+ * @param {() => Query} form.read Returns the query of the form, which can be newer than the one that the chips show.
+ * @param {(query: Query) => Promise<unknown>} form.onSelect Called if the user adds or removes a filter.
  */
-export function createFacets(onSelect) {
+export function createFacets({ read, onSelect }) {
   const element = el("div", { class: "facets", role: "group", "aria-label": "Filters of the collection" });
   /** The chip that the user pressed last. @type {string | null} */
   let pressed = null;
@@ -52,7 +54,7 @@ export function createFacets(onSelect) {
         "",
         () => {
           pressed = key;
-          onSelect(toggled(query, field, value));
+          onSelect(toggled(read(), field, value));
         },
         { class: "facet", "aria-pressed": String(selected), title: value },
       );
@@ -147,9 +149,15 @@ function isSelected(query, field, value) {
 function toggled(query, field, value) {
   const selected = isSelected(query, field, value);
   if (field === "format") return { ...query, format: selected ? "" : value };
-  if (field === "folder") return { ...query, s3_prefix: selected ? [] : [literal(value)] };
-  const others = query.meta.filter(([name]) => `meta.${name}` !== field);
-  return { ...query, meta: selected ? others : [...others, [field.slice("meta.".length), literal(value)]] };
+  const text = literal(value);
+  if (field === "folder") {
+    const folders = query.s3_prefix ?? [];
+    // Another folder takes the place of the folders before; what is excluded stays excluded.
+    const others = folders.filter((folder) => (selected ? folder !== text : folder.startsWith("!")));
+    return { ...query, s3_prefix: selected ? others : [...others, text] };
+  }
+  const others = query.meta.filter(([name, other]) => `meta.${name}` !== field || other !== text);
+  return { ...query, meta: selected ? others : [...others, [field.slice("meta.".length), text]] };
 }
 
 /**

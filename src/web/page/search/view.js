@@ -27,7 +27,14 @@ export function mount(root, navigate) {
     onFile: searchByFile,
     focusResults: () => results.focusFirst(),
   });
-  const facets = createFacets((query) => navigate(queryAddress(query)));
+  const facets = createFacets({
+    read: form.read,
+    onSelect: (query) => {
+      // At once: the user can press another chip before the page shows the new address.
+      form.fill(query);
+      return navigate(queryAddress(query));
+    },
+  });
   root.append(
     el("h1", { class: "visually-hidden" }, "Search"),
     form.element,
@@ -53,6 +60,8 @@ export function mount(root, navigate) {
   async function showAddress() {
     const query = parseQuery();
     form.fill(query);
+    // An open image belongs to the results before.
+    for (const dialog of root.ownerDocument.querySelectorAll("dialog")) dialog.close();
     document.title = query.q ? `${query.q} · Glimpse` : "Glimpse";
     results.clear();
     const collection = query.collection ?? choices.defaultCollection;

@@ -55,6 +55,17 @@ async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     );
     browser.run(&press("folder=images/cats/")).await;
     browser.wait_until(&images(5)).await;
+    // Two chips in a row, with an exclusion that is only typed.
+    browser.wait_until("document.querySelectorAll('.facet').length === 4").await;
+    browser.type_into("textarea[name=meta]", "taxon=!Ailuropoda melanoleuca").await;
+    let (first, second) = (press("meta.taxon=Felis catus"), press("folder=images/cats/"));
+    browser.run(&format!("{first}; setTimeout(() => {{ {second} }})")).await;
+    browser.wait_until(&images(3)).await;
+    let address = "/?s3_prefix=images%2Fcats%2F&meta.taxon=%21Ailuropoda+melanoleuca&meta.taxon=Felis+catus";
+    browser.wait_until("location.search.includes('s3_prefix')").await;
+    assert_eq!(browser.address().await, address);
+    browser.goto("/").await;
+    browser.wait_until(&images(5)).await;
     browser.wait_until("document.querySelectorAll('.facet').length === 4").await;
     browser.run(&press("meta.taxon=Ailuropoda melanoleuca")).await;
     browser.wait_until(&images(1)).await;
@@ -74,6 +85,9 @@ async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     browser.click(".hit").await;
     browser.wait_until("document.querySelector('.viewer .facts')?.innerText.includes('SHA-256')").await;
     assert!(!browser.text(".viewer .facts").await.contains("Score"));
+    browser.back().await;
+    browser.wait_until(&format!("!document.querySelector('dialog') && {}", images(5))).await;
+    browser.click(".hit").await;
     browser.press("More like this").await;
     browser.wait_for(".chip").await;
     browser.wait_until("!document.querySelector('.facet')").await;
