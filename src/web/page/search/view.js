@@ -61,7 +61,7 @@ export function mount(root, navigate) {
     const query = parseQuery();
     form.fill(query);
     // An open image belongs to the results before.
-    for (const dialog of root.ownerDocument.querySelectorAll("dialog")) dialog.close();
+    for (const dialog of document.querySelectorAll("dialog")) if (dialog.matches(".viewer, .region")) dialog.close();
     document.title = query.q ? `${query.q} · Glimpse` : "Glimpse";
     results.clear();
     const collection = query.collection ?? choices.defaultCollection;
