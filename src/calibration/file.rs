@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
-/// Reads a file of at most `max_bytes`. Returns `None` if there is no such file, or if it does not have this form.
+/// Reads a file of at most `max_bytes`. Returns `None` if the file does not exist or does not have this form.
 pub(super) fn read<T: DeserializeOwned>(path: &Path, max_bytes: u64) -> Option<T> {
     let is_small = path.metadata().is_ok_and(|file| file.len() <= max_bytes);
     let bytes = std::fs::read(path).ok().filter(|_| is_small)?;

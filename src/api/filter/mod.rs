@@ -75,7 +75,7 @@ pub struct FilterRequest {
 }
 
 impl FilterRequest {
-    /// Whether there is no condition.
+    /// Whether every image fulfils the filter.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -51,7 +51,7 @@ impl List {
 
 fn page(reply: &ImagesReply) -> String {
     if reply.images.is_empty() {
-        return "there are no images".to_owned();
+        return "no images found".to_owned();
     }
     let mut table = out::table(&["image", "format", "pixels", "bytes", "indexed"]);
     for image in &reply.images {

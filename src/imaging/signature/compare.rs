@@ -46,7 +46,7 @@ struct Fit {
     y: i32,
 }
 
-/// Returns where a part of `whole` looks most like `part`; `None` if there is no similarity at all. Tries a coarse grid of
+/// Returns where a part of `whole` looks most like `part`; `None` if nothing is similar. Tries a coarse grid of
 /// sizes and places first, and then the neighbours of the best one.
 fn best_fit(whole: &Grid, part: &Grid) -> Option<Fit> {
     let mut best: Option<Fit> = None;

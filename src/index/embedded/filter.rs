@@ -115,7 +115,7 @@ impl Selection {
         }
     }
 
-    /// Returns the selected slots, or `None` if there is no condition. `all` returns the slots of all records.
+    /// Returns the selected slots, or `None` if every slot is selected. `all` returns the slots of all records.
     fn into_slots(self, all: impl FnOnce() -> rusqlite::Result<SlotSet>) -> rusqlite::Result<Option<SlotSet>> {
         let Self { included, excluded } = self;
         if excluded.0.is_empty() {

@@ -18,7 +18,7 @@ use crate::index::IndexError;
 const MAX_VALUES: usize = 1_000;
 
 /// Counts the values of a field. The values of a metadata key are found among the folders and pairs of all keys, because
-/// metadata keys are no properties. If there are more than [`MAX_VALUES`] of them, the least frequent ones are missing.
+/// metadata keys are not properties. If there are more than [`MAX_VALUES`] of them, the least frequent ones are missing.
 pub(super) async fn facets(
     index: &WeaviateIndex,
     collection: &CollectionName,

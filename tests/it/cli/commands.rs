@@ -12,7 +12,7 @@ use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, demo_image, free_address, locked, root};
+use crate::support::{TestApp, demo_image, locked, root};
 
 /// Runs `glimpse` with these variables set.
 pub(crate) async fn glimpse(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
@@ -209,99 +209,4 @@ async fn the_model_service_returns_the_vectors_of_the_local_model() {
     let in_use = glimpse(&[], &["clip", "--addr", &addr]).await;
     assert!(in_use.status.code() == Some(1) && stderr(&in_use).contains("--addr"), "{}", stderr(&in_use));
     assert_eq!(service.stop(), Some(0));
-}
-
-/// The lines of a doctor report by the name of their check.
-fn findings(output: &Output) -> std::collections::BTreeMap<String, String> {
-    let text = stdout(output);
-    let lines = text.lines().filter(|line| line.starts_with("ok ") || line.starts_with("FAIL "));
-    lines.map(|line| (line.split_whitespace().nth(1).unwrap().to_owned(), line.to_owned())).collect()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_passes_with_default_settings_and_changes_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().join("data");
-    let addr = free_address();
-    let variables = [("GLIMPSE_DATA_DIR", data.to_str().unwrap()), ("GLIMPSE_ADDR", addr.as_str())];
-    let report = glimpse(&variables, &["doctor"]).await;
-    assert_eq!(report.status.code(), Some(0), "{}{}", stdout(&report), stderr(&report));
-    let found = findings(&report);
-    assert_eq!(found.keys().collect::<Vec<_>>(), ["bucket", "folder", "index", "provider", "service", "settings"]);
-    assert!(found.values().all(|line| line.starts_with("ok ") && line.ends_with(" ms)")), "{found:?}");
-    assert!(found["provider"].contains("glimpse-mini-1/512/crop-260-bicubic from images and text"), "{found:?}");
-    assert!(!data.exists());
-
-    let started = std::time::Instant::now();
-    let quick = glimpse(&variables, &["doctor", "--quick"]).await;
-    assert!(quick.status.code() == Some(1) && stdout(&quick).contains("to do: start it"), "{}", stdout(&quick));
-    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_says_how_to_fix_a_failure_and_prints_no_secret() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, s3) = (folder.path().to_str().unwrap(), format!("http://{}", free_address()));
-    let secrets = [("S3_ACCESS_KEY_ID", "me"), ("S3_SECRET_ACCESS_KEY", "hush1"), ("GLIMPSE_API_KEY", "hush2")];
-    let addr = free_address();
-    let variables =
-        [&secrets[..], &[("GLIMPSE_DATA_DIR", data), ("S3_ENDPOINT", s3.as_str()), ("GLIMPSE_ADDR", &addr)]];
-    let report = glimpse(&variables.concat(), &["doctor"]).await;
-    let found = findings(&report);
-    assert_eq!(report.status.code(), Some(1));
-    assert!(
-        found["bucket"].starts_with("FAIL") && stdout(&report).contains("to do: check S3_ENDPOINT"),
-        "{}",
-        stdout(&report)
-    );
-    assert!(found["bucket"].contains("onnection refused") && !found["bucket"].contains("DispatchFailure"), "{found:?}");
-    assert_eq!(found.values().filter(|line| line.starts_with("FAIL")).count(), 1, "{found:?}");
-    assert!(
-        !format!("{}{}", stdout(&report), stderr(&report)).contains("hush"),
-        "{}{}",
-        stdout(&report),
-        stderr(&report)
-    );
-
-    for arguments in [&["doctor"][..], &["doctor", "--quick"]] {
-        let wrong = glimpse(&[("IMAGE_EMBED_BATCH_SIZE", "many")], arguments).await;
-        assert_eq!(wrong.status.code(), Some(1));
-        let found = findings(&wrong);
-        assert!(found.len() == 1 && found["settings"].contains("IMAGE_EMBED_BATCH_SIZE"), "{found:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_checks_a_running_service_and_its_data_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let (data, addr, s3) = (folder.path().to_str().unwrap(), free_address(), free_address());
-    let variables = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", addr.as_str()), ("GLIMPSE_S3_ADDR", s3.as_str())];
-    let service = RunningCommand::start(&variables, &["serve"], "service ");
-    let seeded = glimpse(&variables, &["seed", "--count", "2", "--prefix", "images"]).await;
-    assert_eq!(seeded.status.code(), Some(0), "{}", stderr(&seeded));
-    let indexed = glimpse(&[("GLIMPSE_URL", service.url.as_str())], &["ingest", "--prefix", "images/"]).await;
-    assert_eq!(indexed.status.code(), Some(0), "{}", stderr(&indexed));
-    let listed = glimpse(&[("GLIMPSE_ADDR", addr.as_str())], &["jobs", "list"]).await;
-    assert!(listed.status.success(), "the command finds the service by GLIMPSE_ADDR: {}", stderr(&listed));
-    let quick = glimpse(&variables, &["doctor", "--quick"]).await;
-    assert!(quick.status.success() && stdout(&quick).lines().count() == 1, "{}", stdout(&quick));
-    let report = glimpse(&variables, &["doctor"]).await;
-    let found = findings(&report);
-    assert_eq!(report.status.code(), Some(0), "{}", stdout(&report));
-    assert!(found["bucket"].contains("its first key is images/") && found["service"].contains("ready at"), "{found:?}");
-
-    assert_eq!(service.stop(), Some(0));
-    let report = findings(&glimpse(&variables, &["doctor"]).await);
-    assert!(report["index"].contains("1 collections, 2 images"), "{report:?}");
-    let moved = glimpse(&[&variables[..], &[("IMAGE_RESIZE", "pad")]].concat(), &["doctor"]).await;
-    let found = findings(&moved);
-    assert_eq!(moved.status.code(), Some(1));
-    let line = &found["index"];
-    assert!(line.contains("/crop-260-bicubic`") && line.contains("/pad-260-bicubic-000000`"), "{line}");
-    assert!(line.contains("IMAGE_RESIZE") && line.contains("VECTOR_DB_COLLECTION"), "{line}");
-    let unused = stdout(&glimpse(&[&variables[..], &[("CLIP_URL", "http://clip:8000")]].concat(), &["doctor"]).await);
-    assert!(unused.contains("warn  settings  CLIP_URL is set but has no effect"), "{unused}");
-    let nothing = glimpse(&[&variables[..], &[("CLIP_MODEL", "nope")]].concat(), &["doctor"]).await;
-    let line = &findings(&nothing)["provider"];
-    assert!(line.contains("CLIP_MODEL") && !line.contains("refused the request"), "{line}");
 }

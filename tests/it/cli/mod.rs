@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod commands;
+mod doctor;
 mod images;
 mod jobs;
 

@@ -81,7 +81,7 @@ fn text(path: &Path) -> Result<String, CliError> {
 fn text_of_annotations(path: &Path) -> Result<String, CliError> {
     text(path).map_err(|error| match error {
         CliError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-            let problem = "there is no such file; name the CSV file of the right answers with --annotations";
+            let problem = "the file does not exist; name the CSV file of the right answers with --annotations";
             content(path)(problem.to_owned())
         }
         other => other,
