@@ -4,6 +4,7 @@
 //! Depends on rten, tokenizers and the description files of models, not on the source of images or the use of vectors.
 
 mod built_in;
+mod engine;
 mod folder;
 mod lfs_pointer;
 mod loader;
@@ -97,7 +98,7 @@ impl LocalProvider {
         images: Vec<PreparedImage>,
         urgency: Urgency,
     ) -> Result<Vec<Embedding>, EmbedError> {
-        self.workers.run(urgency, move |threads| towers.images(&images, threads)).await
+        self.workers.run(urgency, move || towers.images(&images)).await
     }
 }
 
@@ -145,7 +146,7 @@ impl ImageEmbeddingProvider for LocalProvider {
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         let (towers, text) = (self.loader.towers().await?, text.to_owned());
-        self.workers.run(Urgency::Interactive, move |threads| towers.text(&text, threads)).await
+        self.workers.run(Urgency::Interactive, move || towers.text(&text)).await
     }
 
     fn busy(&self) -> Option<Busy> {

@@ -1,12 +1,11 @@
 //! Both networks and the tokenizer: makes embeddings from images and texts.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
-use rten::ThreadPool;
 use rten_tensor::Tensor;
 use rten_tensor::prelude::*;
 
+use super::engine::Input;
 use super::tokenizer::TextTokenizer;
 use super::tower::Tower;
 use crate::domain::Embedding;
@@ -41,11 +40,7 @@ pub(super) struct Towers {
 
 impl Towers {
     /// Returns one embedding per image.
-    pub(super) fn images(
-        &self,
-        images: &[PreparedImage],
-        threads: &Arc<ThreadPool>,
-    ) -> Result<Vec<Embedding>, EmbedError> {
+    pub(super) fn images(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         let side = self.size as usize;
         let mut pixels = Vec::with_capacity(images.len() * 3 * side * side);
         for image in images {
@@ -61,7 +56,7 @@ impl Towers {
             }
         }
         let input = Tensor::from_data(&[images.len(), 3, side, side], pixels);
-        self.embeddings(&self.image.run(vec![input.into()], threads)?, images.len())
+        self.embeddings(&self.image.run(vec![Input::F32(input)])?, images.len())
     }
 
     /// Returns the embedding of a text, cut to the maximum of the model.
@@ -69,11 +64,11 @@ impl Towers {
     /// Texts are never padded. A short text needs only a short run, and rten gives wrong results for padded texts: CLIP
     /// pads with its end token and finds it by ArgMax, which returns the first of equal values in ONNX but the last in
     /// rten 0.27.
-    pub(super) fn text(&self, text: &str, threads: &Arc<ThreadPool>) -> Result<Embedding, EmbedError> {
+    pub(super) fn text(&self, text: &str) -> Result<Embedding, EmbedError> {
         let tokens: Vec<i32> = self.tokenizer.tokens(text)?.into_iter().map(u32::cast_signed).collect();
         let shape = [1, tokens.len()];
         let mask = Tensor::from_data(&shape, vec![1_i32; tokens.len()]);
-        let output = self.text.run(vec![Tensor::from_data(&shape, tokens).into(), mask.into()], threads)?;
+        let output = self.text.run(vec![Input::Int(Tensor::from_data(&shape, tokens)), Input::Int(mask)])?;
         let mut one = self.embeddings(&output, 1)?;
         one.pop().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
     }

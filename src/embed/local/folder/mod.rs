@@ -16,6 +16,7 @@ use std::path::Path;
 use config::Config;
 use pixels::Pixels;
 
+use super::engine::rten::RtenNetwork;
 use super::tokenizer::TextTokenizer;
 use super::tower::{self, Signature, Tower};
 use super::towers::Towers;
@@ -102,7 +103,9 @@ pub(super) fn load(folder: &Path, name: String, precision: Precision) -> Result<
     let description =
         Description::new(config, pixels, &files.preprocessors.join(" or "), &tokenizer).map_err(error_of)?;
     let tower = |file: &str, signature: &Signature| {
-        Tower::from_file(&folder.join(file), signature).map_err(|reason| error_of(format!("{file}: {reason}")))
+        let network = RtenNetwork::from_file(&folder.join(file));
+        let tower = network.and_then(|network| Tower::new(Box::new(network), signature));
+        tower.map_err(|reason| error_of(format!("{file}: {reason}")))
     };
     let run = match files.precision {
         Precision::Fp32 | Precision::Fp16 => RUN_IMAGES,
