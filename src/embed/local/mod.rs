@@ -1,17 +1,15 @@
-//! The provider `local`: runs a CLIP in this process on the CPU, with one worker for each core. The model is the
-//! built-in one, one in a folder, or one from the Hugging Face hub.
+//! The provider `local`: runs an image-text model in this process on the CPU, with one worker for each core. The model
+//! is the built-in one, one in a folder, or one from the Hugging Face hub.
 //!
-//! Depends on rten, tokenizers and the description files of models, not on the source of images or the use of vectors.
+//! Depends on rten, tokenizers and the specs of models, not on the source of images or the use of vectors.
 
 mod built_in;
 mod engine;
 mod folder;
-mod lfs_pointer;
 mod loader;
 mod queue;
 mod source;
 mod tokenizer;
-mod tower;
 mod towers;
 mod weights;
 mod workers;
@@ -29,12 +27,11 @@ use queue::Urgency;
 use towers::Towers;
 use workers::Workers;
 
-use super::remote::DEFAULT_IMAGE_SIZE;
 use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{DependencyError, Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
+pub use crate::models::Precision;
 
-pub use folder::Precision;
 pub use source::{BUILT_IN, Source};
 
 /// The name of the provider in errors.
@@ -105,12 +102,12 @@ impl LocalProvider {
 #[async_trait]
 impl ImageEmbeddingProvider for LocalProvider {
     fn preprocessing(&self) -> Preprocessing {
-        let resize = match self.resize {
-            // The model decides between the two kinds of crop.
-            Resize::Crop | Resize::CropFloor => self.loader.crop(),
-            Resize::Pad(colour) => Resize::Pad(colour),
-        };
-        Preprocessing { size: self.loader.size().unwrap_or(DEFAULT_IMAGE_SIZE), resize }
+        let own = self.loader.preprocessing();
+        // The model decides how images are resized, unless the settings say that they are padded.
+        match self.resize {
+            pad @ Resize::Pad(_) => Preprocessing { resize: pad, ..own },
+            _ => own,
+        }
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
@@ -145,8 +142,12 @@ impl ImageEmbeddingProvider for LocalProvider {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        let (towers, text) = (self.loader.towers().await?, text.to_owned());
-        self.workers.run(Urgency::Interactive, move || towers.text(&text)).await
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
+        let (towers, text, language) = (self.loader.towers().await?, text.to_owned(), language.map(str::to_owned));
+        self.workers.run(Urgency::Interactive, move || towers.text(&text, language.as_deref())).await
     }
 
     fn busy(&self) -> Option<Busy> {

@@ -4,7 +4,7 @@ use super::*;
 use crate::imaging::prepare::decoded_image::whole;
 
 fn crop(decoded: &DecodedImage, size: u32) -> Result<RgbImage, String> {
-    super::crop(decoded, size, Fraction::Rounded)
+    square(decoded, Preprocessing::crop(size))
 }
 
 /// Returns an image with structure in both directions and without symmetry.
@@ -22,7 +22,7 @@ fn resize_by_exact_rule(image: &RgbImage, size: u32) -> RgbImage {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small sides")]
     let resized = |length: u32| (f64::from(length) * f64::from(size) / shortest).round_ties_even() as u32;
     let (wide, high) = (resized(width), resized(height));
-    let whole = resize(&Pixels::All(image.clone()), wide, high, Orientation::NoTransforms).unwrap();
+    let whole = resize(&Pixels::All(image.clone()), (wide, high), Orientation::NoTransforms, Filter::Bicubic).unwrap();
     image::imageops::crop_imm(&whole, (wide - size) / 2, (high - size) / 2, size, size).to_image()
 }
 

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::embed::local::lfs_pointer;
+use super::lfs_pointer;
 
 /// Maximum characters of a value in an error.
 const MAX_QUOTED_CHARS: usize = 80;
@@ -11,7 +11,7 @@ const MAX_QUOTED_CHARS: usize = 80;
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Parses a JSON object.
-pub(super) fn object(json: &[u8]) -> Result<Map<String, Value>, String> {
+pub(crate) fn object(json: &[u8]) -> Result<Map<String, Value>, String> {
     lfs_pointer::refuse(json)?;
     match serde_json::from_slice(json).map_err(|error| format!("it is not valid JSON: {error}"))? {
         Value::Object(object) => Ok(object),
@@ -20,12 +20,12 @@ pub(super) fn object(json: &[u8]) -> Result<Map<String, Value>, String> {
 }
 
 /// Returns the value of `key`; `null` counts as absent.
-pub(super) fn given<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
+pub(crate) fn given<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     object.get(key).filter(|value| !value.is_null())
 }
 
 /// Returns a whole number, even if it is written as a float.
-pub(super) fn whole(value: &Value) -> Option<u64> {
+pub(crate) fn whole(value: &Value) -> Option<u64> {
     let float = || value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..MAX_EXACT).contains(number));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in range")]
     value.as_u64().or_else(|| float().map(|number| number as u64))
@@ -35,13 +35,13 @@ pub(super) fn whole(value: &Value) -> Option<u64> {
 ///
 /// # Errors
 /// A message with the key and its value if the value is not a whole number.
-pub(super) fn whole_number(object: &Map<String, Value>, key: &str) -> Result<Option<u64>, String> {
+pub(crate) fn whole_number(object: &Map<String, Value>, key: &str) -> Result<Option<u64>, String> {
     let wrong = |value: &Value| format!("{key} is {}; it must be a whole number", quoted(value));
     given(object, key).map(|value| whole(value).ok_or_else(|| wrong(value))).transpose()
 }
 
 /// Formats a value for an error, shortened if it is long.
-pub(super) fn quoted(value: &Value) -> String {
+pub(crate) fn quoted(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
