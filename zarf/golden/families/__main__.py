@@ -1,9 +1,9 @@
 import sys
 
-from . import huggingface, siglip
+from . import huggingface, mobileclip, openclip, siglip
 from .files import FAMILIES
 
-MAKERS = {**siglip.FAMILY, **huggingface.FAMILY}
+MAKERS = {**siglip.FAMILY, **huggingface.FAMILY, **openclip.FAMILY, **mobileclip.FAMILY}
 
 
 def main(names):

@@ -22,17 +22,32 @@ class Tower(torch.nn.Module):
 
 
 def export(path, model, run, given, outputs, dynamic=None, opset=17, dynamo=False):
-    """Exports `run(model, *given.values())`. Axes without a name in `dynamic` are fixed."""
+    """Exports `run(model, *given.values())`. Axes without a name in `dynamic` are fixed.
+
+    With `dynamo` by the exporter of today's PyTorch, which writes the weights to `<name>.onnx.data`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.backends.mha.set_fastpath_enabled(False)
     log = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(log), torch.no_grad():
         warnings.simplefilter("ignore")
+        axes = {"dynamic_axes": dynamic}
+        if dynamo:
+            named = [{at: torch.export.Dim(axis) for at, axis in dynamic.get(name, {}).items()} for name in given]
+            axes = {"dynamic_shapes": {"given": tuple(named)}}
         torch.onnx.export(
             Tower(model, run).eval(), tuple(given.values()), path, input_names=list(given), output_names=outputs,
-            dynamic_axes=dynamic, opset_version=opset, dynamo=dynamo, verbose=False)
-    if not dynamo:
-        save(path, onnxslim.slim(onnx.load(path)))
+            opset_version=opset, dynamo=dynamo, verbose=False, **axes)
+    exported = onnx.load(path)
+    if dynamo:
+        for node in exported.graph.node:
+            # Stack traces, with the paths of this machine.
+            del node.metadata_props[:]
+        path.with_name(path.name + ".data").unlink(missing_ok=True)
+        save(path, exported)
+        one_data_file(path, path.name + ".data")
+    else:
+        save(path, onnxslim.slim(exported))
     return path
 
 
