@@ -1,9 +1,9 @@
 import sys
 
-from . import huggingface, mobileclip, openclip, siglip
+from . import huggingface, immich, mobileclip, openclip, siglip
 from .files import FAMILIES
 
-MAKERS = {**siglip.FAMILY, **huggingface.FAMILY, **openclip.FAMILY, **mobileclip.FAMILY}
+MAKERS = {**siglip.FAMILY, **huggingface.FAMILY, **openclip.FAMILY, **mobileclip.FAMILY, **immich.FAMILY}
 
 
 def main(names):

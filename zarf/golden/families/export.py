@@ -1,12 +1,15 @@
 """Exports towers to ONNX in the ways of the publishers."""
 
-import io
 import contextlib
+import io
+import re
+import uuid
 import warnings
 
 import onnx
 import onnxslim
 import torch
+from onnx.external_data_helper import set_external_data
 
 
 class Tower(torch.nn.Module):
@@ -71,14 +74,17 @@ def save_variant(path, model):
 
 
 def one_file_per_tensor(path, threshold=1024):
-    """As the exporter of PyTorch does it for models of more than 2 GB."""
+    """As the exporter of PyTorch does it for models of more than 2 GB: the name of the tensor, or a UUID if the name
+    is not one of a file."""
     model = onnx.load(path)
     for tensor in model.graph.initializer:
-        # The names of the published files have no colons.
-        assert "/" not in tensor.name, tensor.name
-    path.unlink()
-    onnx.save_model(model, path, save_as_external_data=True, all_tensors_to_one_file=False, size_threshold=threshold,
-                    convert_attribute=False)
+        if len(tensor.raw_data) >= threshold:
+            fit = re.fullmatch(r'[^<>:;,?"*|/]+', tensor.name)
+            location = tensor.name if fit else str(uuid.uuid5(uuid.NAMESPACE_OID, tensor.name))
+            path.with_name(location).write_bytes(tensor.raw_data)
+            set_external_data(tensor, location)
+            tensor.ClearField("raw_data")
+    onnx.save(model, path)
 
 
 def one_data_file(path, name, threshold=1024):

@@ -13,8 +13,8 @@ from .openclip import CONTEXT, REFERENCE, TEXT, add_vectors, build, described, l
 
 SIDE = 64
 # The least that the five halvings of the image tower leave, and heads of 32 values.
-SMALL = {"layers": (1, 1, 1, 1), "embed_dims": (8, 8, 16, 32)}
-LARGE = {"layers": (1, 1, 1, 1, 1), "embed_dims": (8, 8, 16, 32, 32)}
+SMALL = {"layers": (1, 1, 1, 1), "mlp_ratios": (1, 1, 1, 1), "embed_dims": (8, 8, 16, 32)}
+LARGE = {"layers": (1, 1, 1, 1, 1), "mlp_ratios": (1, 1, 1, 1, 1), "embed_dims": (8, 8, 16, 32, 32)}
 RAW = {"size": [SIDE, SIDE], "mode": "RGB", "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0],
        "interpolation": "bilinear", "resize_mode": "shortest", "fill_color": 0}
 NORMALISED = RAW | {"mean": OPENAI_MEAN, "std": OPENAI_STD}
@@ -67,7 +67,7 @@ def mobileclip2():
 
 def mobileclip2_sizes():
     folder = empty(FAMILIES / "mobileclip2-sizes")
-    model, _ = mobileclip_model(43, "fastvit_mci0", SMALL)
+    model, _ = mobileclip_model(45, "fastvit_mci0", SMALL)
     write_json(folder / "onnx" / "s0" / "preprocessor_config.json", preprocessor())
     transformers_js(model, folder, folder / "onnx" / "s0", "H", "MobileCLIP2-S0", size="s0")
 
