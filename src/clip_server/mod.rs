@@ -102,7 +102,7 @@ async fn model_info(State(clip): State<ClipState>) -> Result<Json<ModelInfo>, Cl
         dimension: space.dimension,
         image_size: preprocessing.size,
         resize: preprocessing.resize.name(),
-        preprocessing: preprocessing.to_string(),
+        preprocessing: space.preprocessing.clone(),
     }))
 }
 

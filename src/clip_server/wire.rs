@@ -61,7 +61,7 @@ pub(super) struct ModelInfo {
     pub(super) image_size: u32,
     /// What happens to an image that is not a square: `crop`, `crop-floor`, `crop-even`, `squash` or `pad`.
     pub(super) resize: &'static str,
-    /// Name of the whole preparation, such as `squash-256-bilinear`.
+    /// Name of the whole preparation, such as `squash-256-bilinear`, with the rule by which texts are cleaned after `+`.
     pub(super) preprocessing: String,
 }
 

@@ -21,6 +21,8 @@ use crate::imaging::{PreparedImage, Preprocessing, Resize, SIDES};
 
 /// Maximum bytes of the reply to `GET /`, which may be any page.
 const MAX_INFO_BYTES: usize = 64 * 1024;
+/// Maximum bytes of the name of a preparation, which is stored with collections.
+const MAX_NAME_BYTES: usize = 128;
 
 /// A service with the API of `ai4all/clip`.
 #[derive(Debug)]
@@ -43,6 +45,19 @@ struct ModelInfo {
     resize: Option<String>,
     /// Name of the whole preparation. Older servers do not send it.
     preprocessing: Option<String>,
+}
+
+impl ModelInfo {
+    /// Splits the name of the preparation into that of images and the rule for texts, which begins with `+`.
+    fn image_and_text(&self) -> (Option<&str>, &str) {
+        match self.preprocessing.as_deref() {
+            Some(name) if name.len() <= MAX_NAME_BYTES => {
+                let (image, text) = name.split_at(name.find('+').unwrap_or(name.len()));
+                (Some(image), text)
+            }
+            _ => (None, ""),
+        }
+    }
 }
 
 /// The result for one input; a repeated input is ignored.
@@ -95,7 +110,7 @@ impl ClipProvider {
     /// The model decides how images are resized, unless our settings say that they are padded.
     fn preprocessing_of(&self, info: &ModelInfo) -> Result<Preprocessing, EmbedError> {
         let size = self.size(info)?;
-        let named = info.preprocessing.as_deref().and_then(|name| name.parse::<Preprocessing>().ok());
+        let named = info.image_and_text().0.and_then(|name| name.parse::<Preprocessing>().ok());
         let mut reported = named.filter(|named| named.size == size).unwrap_or_else(|| {
             let crops = [Resize::Crop, Resize::CropFloor];
             let crop = crops.into_iter().find(|crop| info.resize.as_deref() == Some(crop.name()));
@@ -134,7 +149,8 @@ impl ImageEmbeddingProvider for ClipProvider {
         let info = self.model_info().await?;
         self.preprocessing.set(self.preprocessing_of(&info)?);
         let model = info.model.as_deref().unwrap_or(&self.model);
-        let space = probe::probe_space(self, model, info.dimension).await?;
+        let mut space = probe::probe_space(self, model, info.dimension).await?;
+        space.preprocessing.push_str(info.image_and_text().1);
         response::check_reads_images(self, ImageEncoding::DataUri).await?;
         Ok(Arc::new(space))
     }
@@ -182,7 +198,7 @@ mod tests {
             for other in [None, Some("pad"), Some("")] {
                 assert_eq!(name(configured, other, None), own);
             }
-            assert_eq!(name(configured, Some("squash"), Some("squash-256-bilinear")), "squash-256-bilinear");
+            assert_eq!(name(configured, Some("squash"), Some("squash-256-bilinear+lower")), "squash-256-bilinear");
             assert_eq!(name(configured, Some("crop"), Some("unknown-256")), "crop-256-bicubic");
         }
         let pad = Resize::Pad([1, 2, 3]);

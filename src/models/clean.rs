@@ -23,6 +23,18 @@ pub(crate) enum Cleaning {
 }
 
 impl Cleaning {
+    /// Returns the name of a rule that changes vectors, as the end of the name of the preparation. Spaces do not change
+    /// them, because the tokenizers of these models ignore them.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::None | Self::Spaces | Self::LowerSpaces => "",
+            Self::Lower => "+lower",
+            Self::Canonical => "+canonical",
+            Self::CanonicalOpenClip => "+canonical-openclip",
+            Self::CanonicalImmich => "+canonical-immich",
+        }
+    }
+
     pub(crate) fn apply(self, text: &str) -> Cow<'_, str> {
         let spaced = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
         let without_punctuation =

@@ -89,8 +89,7 @@ impl ModelSpec {
             text_output: rules.text,
             text_layer_norm: rules.text_layer_norm,
         };
-        exceptions::apply(repository, &mut spec);
-        spec.text.pads_to_context |= family == Family::Clip && spec.image.is_unnormalised();
+        exceptions::apply(repository, &family, &mut spec);
         Ok(spec)
     }
 }

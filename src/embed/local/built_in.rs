@@ -9,7 +9,7 @@ use super::towers::{Networks, Towers};
 use super::unusable;
 use crate::embed::EmbedError;
 use crate::imaging::Resize;
-use crate::models::{Descriptions, Layout, ModelSpec};
+use crate::models::{Descriptions, Layout, ModelSpec, Precision};
 
 static CONFIG: &[u8] = include_bytes!("../../../models/glimpse-mini-1/config.json");
 static PREPROCESSOR: &[u8] = include_bytes!("../../../models/glimpse-mini-1/preprocessor_config.json");
@@ -35,7 +35,13 @@ fn load() -> Result<Towers, String> {
     let text = Arc::new(RtenNetwork::from_bytes(TEXT, true)?);
     // Convolutions take 52 ms for a single image, 58 ms each in runs of four and 60 ms in runs of eight, because the
     // activations do not fit into the cache.
-    Towers::new(BUILT_IN.to_owned(), &spec, Networks { image, text }, TOKENIZER, NonZeroUsize::MIN)
+    Towers::new(
+        BUILT_IN.to_owned(),
+        &spec,
+        Networks { image, text, run: NonZeroUsize::MIN },
+        TOKENIZER,
+        Precision::Fp32,
+    )
 }
 
 fn spec() -> Result<ModelSpec, String> {
@@ -44,7 +50,8 @@ fn spec() -> Result<ModelSpec, String> {
     let mut spec = ModelSpec::read(BUILT_IN, Layout::Towers, &files, &files)?;
     // Its card rounds the length of the longer side.
     spec.image.preprocessing.resize = Resize::Crop;
-    // Its text tower reads all tokens of a text, not only those before the first end token.
+    // Its text tower reads all tokens of a text, not only those before the first end token, and has a mask.
+    spec.text.reads_end_token = false;
     spec.text.special_tokens_are_text = true;
     Ok(spec)
 }

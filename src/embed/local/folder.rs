@@ -63,45 +63,47 @@ pub(super) struct Wanted {
 /// Loads the model.
 pub(super) fn load(folders: &Folders, wanted: &Wanted) -> Result<Towers, EmbedError> {
     let place = folders.roots.first().map(|(_, folder)| folder.display().to_string()).unwrap_or_default();
-    let error_of = |reason: String| unusable(format!("the model in {place}: {reason}"));
-    if !folders.roots.iter().all(|(_, folder)| folder.is_dir()) {
-        return Err(error_of("it does not exist; set CLIP_MODEL to a folder with a model exported to ONNX".to_owned()));
-    }
-    let names = folders.names().map_err(|error| error_of(error.to_string()))?;
-    let files = ModelFiles::find(&names, wanted.precision, wanted.size.as_deref()).map_err(error_of)?;
-    tracing::info!(
-        layout = ?files.layout,
-        image = files.image.onnx,
-        text = files.text.onnx,
-        precision = %files.precision,
-        "the files of the model were found"
-    );
-    read(folders, &files, wanted).map_err(error_of)
+    let towers = find(folders, wanted).and_then(|files| {
+        let spec = spec(folders, &files, &wanted.repository)?;
+        towers(folders, &files, &spec, &wanted.name)
+    });
+    towers.map_err(|reason| unusable(format!("the model in {place}: {reason}")))
 }
 
-fn read(folders: &Folders, files: &ModelFiles, wanted: &Wanted) -> Result<Towers, String> {
-    let read = |path: &String| {
-        let bytes = read_json(&folders.path(path)).map_err(|error| format!("{path}: {error}"))?;
-        Ok::<_, String>((path.clone(), bytes))
+fn find(folders: &Folders, wanted: &Wanted) -> Result<ModelFiles, String> {
+    if !folders.roots.iter().all(|(_, folder)| folder.is_dir()) {
+        return Err("it does not exist; set CLIP_MODEL to a folder with a model exported to ONNX".to_owned());
+    }
+    let names = folders.names().map_err(|error| error.to_string())?;
+    let files = ModelFiles::find(&names, wanted.precision, wanted.size.as_deref())?;
+    let ModelFiles { layout, image, text, precision } = &files;
+    tracing::info!(?layout, image = image.onnx, text = text.onnx, %precision, "the files of the model were found");
+    Ok(files)
+}
+
+fn read(folders: &Folders, path: &String) -> Result<(String, Vec<u8>), String> {
+    let bytes = read_json(&folders.path(path)).map_err(|error| format!("{path}: {error}"))?;
+    Ok((path.clone(), bytes))
+}
+
+fn spec(folders: &Folders, files: &ModelFiles, repository: &str) -> Result<ModelSpec, String> {
+    let describe = |tower: &TowerFiles| {
+        let files = tower.descriptions.iter().map(|path| read(folders, path)).collect::<Result<Vec<_>, _>>()?;
+        Descriptions::parse(files)
     };
-    let describe =
-        |tower: &TowerFiles| Descriptions::parse(tower.descriptions.iter().map(read).collect::<Result<Vec<_>, _>>()?);
-    let spec = ModelSpec::read(&wanted.repository, files.layout, &describe(&files.image)?, &describe(&files.text)?)?;
+    ModelSpec::read(repository, files.layout, &describe(&files.image)?, &describe(&files.text)?)
+}
+
+fn towers(folders: &Folders, files: &ModelFiles, spec: &ModelSpec, name: &str) -> Result<Towers, String> {
     let tokenizer = files.text.tokenizer.as_ref().ok_or("there is no tokenizer.json")?;
-    let (_, tokenizer) = read(tokenizer)?;
+    let (_, tokenizer) = read(folders, tokenizer)?;
     let network = |path: &str| -> Result<Arc<dyn Network>, String> {
         let network = RtenNetwork::from_file(&folders.path(path)).map_err(|reason| format!("{path}: {reason}"))?;
         Ok(Arc::new(network))
     };
     let image = network(&files.image.onnx)?;
     let text = if files.text.onnx == files.image.onnx { image.clone() } else { network(&files.text.onnx)? };
-    let run = match files.precision {
-        Precision::Auto | Precision::Fp32 | Precision::Fp16 => RUN_IMAGES,
-        // Activations are scaled to 8 bits by their range in the run. With several images in a run, the vector of an
-        // image would depend on the others (a cosine of 0.9988 was measured), for a fifth less CPU.
-        Precision::Int8 => NonZeroUsize::MIN,
-    };
-    Towers::new(wanted.name.clone(), &spec, Networks { image, text }, &tokenizer, run)
+    Towers::new(name.to_owned(), spec, Networks { image, text, run: RUN_IMAGES }, &tokenizer, files.precision)
         .map_err(|reason| format!("{reason} ({} and {})", files.image.onnx, files.text.onnx))
 }
 
@@ -130,3 +132,7 @@ pub(super) fn missing<'a>(paths: impl Iterator<Item = &'a String>, folder: &Path
     all.retain(|name| named.insert(name.clone()));
     Ok(all)
 }
+
+#[cfg(test)]
+#[path = "families_tests.rs"]
+mod tests;

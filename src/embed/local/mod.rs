@@ -117,7 +117,10 @@ impl ImageEmbeddingProvider for LocalProvider {
         let towers = self.loader.towers().await?;
         let probe = || probe::probe_space(self, &towers.name, Some(towers.dimension));
         if !self.loader.is_built_in() {
-            return probe().await.map(Arc::new);
+            let mut space = probe().await?;
+            // The probes have no capital letters and no punctuation, so that they do not show how texts are cleaned.
+            space.preprocessing.push_str(towers.text_rule);
+            return Ok(Arc::new(space));
         }
         let probed = PROBED.get_or_try_init(probe).await?.clone();
         // The probe images are squares of the model's size, so their vectors do not depend on the resize.

@@ -16,7 +16,7 @@ use super::engine::Network;
 use crate::domain::Embedding;
 use crate::embed::EmbedError;
 use crate::imaging::{PreparedImage, Preprocessing};
-use crate::models::ModelSpec;
+use crate::models::{ModelSpec, Precision};
 
 /// A loaded model, shared by all workers and never changed.
 pub(super) struct Towers {
@@ -24,6 +24,8 @@ pub(super) struct Towers {
     /// Number of values in a vector.
     pub(super) dimension: usize,
     pub(super) preprocessing: Preprocessing,
+    /// Name of the rule by which texts are cleaned, for the identity of the space.
+    pub(super) text_rule: &'static str,
     /// Images in one run of the image tower for the lowest time per image.
     pub(super) run: NonZeroUsize,
     image: ImageTower,
@@ -34,10 +36,12 @@ pub(super) struct Towers {
 pub(super) struct Networks {
     pub(super) image: Arc<dyn Network>,
     pub(super) text: Arc<dyn Network>,
+    /// Images in one run of the image tower for the lowest time per image.
+    pub(super) run: NonZeroUsize,
 }
 
 impl Towers {
-    /// Connects the networks with the preparation of images and texts. `run` is the number of images in one run.
+    /// Connects the networks with the preparation of images and texts.
     ///
     /// # Errors
     /// A message with the inputs or outputs that are not supported.
@@ -46,17 +50,25 @@ impl Towers {
         spec: &ModelSpec,
         networks: Networks,
         tokenizer: &[u8],
-        run: NonZeroUsize,
+        precision: Precision,
     ) -> Result<Self, String> {
         let image = ImageTower::new(networks.image, spec).map_err(|reason| format!("the image tower: {reason}"))?;
-        let text = TextTower::new(networks.text, spec, tokenizer)?;
-        let run = if image.takes_one() { NonZeroUsize::MIN } else { run };
+        let mut text = TextTower::new(networks.text, spec, tokenizer)?;
+        // In 8 bits, padding changes the vector by the range of the values in the run.
+        if spec.text.reads_end_token && precision != Precision::Int8 {
+            text.detect_padding(spec.text.context).map_err(|error| error.to_string())?;
+        }
+        // Activations are scaled to 8 bits by their range in the run. With several images in a run, the vector of an
+        // image would depend on the others (a cosine of 0.9988 was measured), for a fifth less CPU.
+        let alone = image.takes_one() || precision == Precision::Int8;
+        let run = if alone { NonZeroUsize::MIN } else { networks.run };
         let preprocessing = spec.image.preprocessing;
         let dimension = match spec.dimension.or_else(|| image.dimension()).or_else(|| text.dimension()) {
             Some(dimension) => dimension,
             None => text.measure().map_err(|error| error.to_string())?,
         };
-        Ok(Self { name, dimension, preprocessing, run, image, text })
+        let text_rule = spec.text.cleaning.name();
+        Ok(Self { name, dimension, preprocessing, text_rule, run, image, text })
     }
 
     /// Returns one embedding per image.

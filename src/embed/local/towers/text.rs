@@ -6,6 +6,8 @@ use rten_tensor::Tensor;
 
 use super::listed;
 use super::output::{Output, layer_norm};
+use crate::domain::Embedding;
+use crate::domain::space::MIN_SAME_COSINE;
 use crate::embed::EmbedError;
 use crate::embed::local::engine::{Element, Input, Network};
 use crate::embed::local::tokenizer::TextTokenizer;
@@ -41,6 +43,8 @@ const INPUTS: [(&str, Role); 5] = [
     ("attention_mask", Role::Mask),
     ("token_type_ids", Role::Types),
 ];
+/// A text for checks at load.
+const PROBE: &str = "a photo of a cat";
 /// The input of the other tower of a network with both, which is not computed.
 const IMAGE_INPUT: &str = "pixel_values";
 
@@ -76,8 +80,32 @@ impl TextTower {
                     .to_owned(),
             );
         }
+        if pads_left && length.is_some() && spec.text_output.hidden.is_some() {
+            return Err("padding before a text is not supported for a mean over its tokens".to_owned());
+        }
         let layer_norm = spec.text_layer_norm;
         Ok(Self { inputs, length, pads_left, layer_norm, output, tokenizer, network })
+    }
+
+    /// Pads texts to `context` from now on if the tower reads its padding, which some towers do although their files
+    /// describe a CLIP. The vector of a text that is padded is then another one.
+    pub(super) fn detect_padding(&mut self, context: usize) -> Result<(), EmbedError> {
+        if self.length.is_some() || self.tokenizer.pad().is_none() {
+            return Ok(());
+        }
+        let alone = self.row(PROBE, None)?;
+        self.length = Some(context);
+        let padded = self.row(PROBE, None)?;
+        let vector = |row: Vec<f32>| {
+            let dimension = row.len();
+            Embedding::normalised(row, dimension)
+        };
+        if vector(alone)?.cosine(&vector(padded)?) >= MIN_SAME_COSINE {
+            self.length = None;
+        } else {
+            tracing::info!(context, "the text tower reads its padding, so every text is padded");
+        }
+        Ok(())
     }
 
     pub(super) fn dimension(&self) -> Option<usize> {
@@ -86,7 +114,7 @@ impl TextTower {
 
     /// Returns the number of values in the vector of a text.
     pub(super) fn measure(&self) -> Result<usize, EmbedError> {
-        self.row("a", None).map(|row| row.len())
+        self.row(PROBE, None).map(|row| row.len())
     }
 
     /// Returns the output row of a text.
