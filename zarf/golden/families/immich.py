@@ -112,7 +112,7 @@ def xlm_roberta():
         intermediate_size=32, max_position_embeddings=CONTEXT + 3, type_vocab_size=1, pad_token_id=1,
         bos_token_id=0, eos_token_id=2, attn_implementation="eager")
     with config_folder(config) as name:
-        model = build(VISION, hub | {"hf_model_name": name, "hf_model_pretrained": False}, 52, custom=True)
+        model = build(VISION, hub | {"hf_model_name": name, "hf_model_pretrained": False}, 59, custom=True)
     files = export_towers(model, folder, OPENAI, CONTEXT, external=True)
     write_json(folder / "config.json", {"embed_dim": DIMENSION, "vision_cfg": VISION, "text_cfg": hub})
     roberta_tokenizer(folder / "textual", tokenizer)
