@@ -1,9 +1,11 @@
 import sys
 
-from . import huggingface, immich, mobileclip, openclip, siglip
+from . import huggingface, immich, jina, mobileclip, nomic, openclip, siglip, strings
 from .files import FAMILIES
 
-MAKERS = {**siglip.FAMILY, **huggingface.FAMILY, **openclip.FAMILY, **mobileclip.FAMILY, **immich.FAMILY}
+MAKERS = {name: make for part in (
+              siglip, huggingface, openclip, mobileclip, immich, jina, nomic, strings)
+          for name, make in part.FAMILY.items()}
 
 
 def main(names):

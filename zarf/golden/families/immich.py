@@ -1,4 +1,4 @@
-"""Layout C, immich-app/*: folders visual and textual, a fixed batch of 1, 32 bit ids, normalised vectors.
+"""Layout C, immich-app/*: folders visual and textual, a fixed batch of 1 (not u8), 32 bit ids, normalised vectors.
 
 Texts and pixels follow immich's rules, which differ from OpenCLIP's in small ways; what OpenCLIP makes of a text is
 added if it differs.
@@ -19,7 +19,6 @@ from .openclip import CONTEXT, OPENAI, REFERENCE, SIDE, TEXT, VISION, WIDTH, bui
 from .openclip import DIMENSION, encode_image, encode_text
 from .processors import batch, of_immich
 from .samples import LANGUAGES, TEXTS
-from .weights import randomise
 
 SQUASH = OPENAI | {"mean": HALF, "std": HALF, "resize_mode": "squash"}
 TIMM_SIGLIP = {"image_size": SIDE, "timm_model_name": "vit_base_patch16_siglip_224", "timm_model_pretrained": False,
@@ -53,8 +52,9 @@ def export_towers(model, folder, settings, context, names=("embedding", "embeddi
     return visual, textual
 
 
-def add_vectors(golden, model, settings, tokenize, reference, files, names=("embedding", "embedding"), languages=("",)):
-    """`reference`: the ids of OpenCLIP for a text and a language."""
+def add_vectors(golden, model, settings, tokenize, reference, files, names=("embedding", "embedding"), languages=("",),
+                bytes_in=False):
+    """`reference`: the ids of OpenCLIP for a text and a language. With `bytes_in` the graph gets the pixels."""
     visual, textual = (Graph(file) for file in files)
     with torch.no_grad():
         for at, text in enumerate(TEXTS):
@@ -69,13 +69,13 @@ def add_vectors(golden, model, settings, tokenize, reference, files, names=("emb
         for file, image in photos():
             pixels, values = of_immich(settings, image)
             golden.image(file, pixels, values, encode_image(model, batch(values))[0],
-                         {"": visual.run(names[0], image=[values])})
+                         {"": visual.run(names[0], image=[pixels if bytes_in else values])})
     golden.write()
 
 
 def golden_of(folder, settings, **text):
     return Golden(folder, f"{REFERENCE}; texts and pixels by immich's rules", described(
-        settings, crop_offset="floor", **text), layout="C", normalised=True, batch=1)
+        settings, crop_offset="floor", **text), layout="C", normalised=True)
 
 
 def of_hugging_face(tokenizer, context, clean_up):
@@ -102,6 +102,31 @@ def openclip_immich():
                 lambda text, _: simple(text)[0].tolist(), files)
 
 
+def openclip_immich_u8():
+    """Later revisions: pixels as bytes, height x width x RGB, a free batch, and names that say the kind."""
+    folder = empty(FAMILIES / "openclip-immich-u8")
+    model = build(VISION, TEXT, 56)
+    files = folder / "visual" / "model.onnx", folder / "textual" / "model.onnx"
+    names = ("image_embedding", "text_embedding")
+    mean, std = torch.tensor(OPENAI["mean"]), torch.tensor(OPENAI["std"])
+
+    def encode_bytes(model, image):
+        return encode_image(model, ((image.float() / 255 - mean) / std).permute(0, 3, 1, 2))
+
+    export(files[0], model, encode_bytes, {"image": torch.randint(0, 255, (2, SIDE, SIDE, 3), dtype=torch.uint8)},
+           [names[0]], {"image": {0: "batch"}, names[0]: {0: "batch"}})
+    export(files[1], model, encode_text, {"text": torch.ones(2, CONTEXT, dtype=torch.int32)}, [names[1]],
+           {"text": {0: "batch"}, names[1]: {0: "batch"}})
+    write_json(folder / "visual" / "preprocess_cfg.json", OPENAI)
+    write_json(folder / "config.json", {"embed_dim": DIMENSION, "vision_cfg": VISION, "text_cfg": TEXT})
+    clip_tokenizer(folder / "textual", vocabularies.clip())
+    tokenizer, simple = tokenizer_of(folder, CONTEXT, "!"), vocabularies.clip_for_openclip()
+    golden = golden_of(folder, OPENAI, lower=True, clean="collapses whitespace", context=CONTEXT, pad_id=0,
+                       frame="<|startoftext|> text <|endoftext|>", values="bytes, height x width x RGB")
+    add_vectors(golden, model, OPENAI, lambda text, _: tokenizer.encode(clean(text, False)).ids,
+                lambda text, _: simple(text)[0].tolist(), files, names, bytes_in=True)
+
+
 def xlm_roberta():
     folder = empty(FAMILIES / "openclip-xlm-roberta")
     tokenizer = vocabularies.xlm_roberta()
@@ -112,7 +137,7 @@ def xlm_roberta():
         intermediate_size=32, max_position_embeddings=CONTEXT + 3, type_vocab_size=1, pad_token_id=1,
         bos_token_id=0, eos_token_id=2, attn_implementation="eager")
     with config_folder(config) as name:
-        model = build(VISION, hub | {"hf_model_name": name, "hf_model_pretrained": False}, 52, custom=True)
+        model = build(VISION, hub | {"hf_model_name": name, "hf_model_pretrained": False}, 59, custom=True)
     files = export_towers(model, folder, OPENAI, CONTEXT, external=True)
     write_json(folder / "config.json", {"embed_dim": DIMENSION, "vision_cfg": VISION, "text_cfg": hub})
     roberta_tokenizer(folder / "textual", tokenizer)
@@ -179,5 +204,6 @@ def nllb():
                 with_language, files, languages=LANGUAGES)
 
 
-FAMILY = {"openclip-immich": openclip_immich, "openclip-xlm-roberta": xlm_roberta, "siglip2-immich": siglip2_immich,
+FAMILY = {"openclip-immich": openclip_immich, "openclip-immich-u8": openclip_immich_u8,
+          "openclip-xlm-roberta": xlm_roberta, "siglip2-immich": siglip2_immich,
           "nllb-clip": nllb}

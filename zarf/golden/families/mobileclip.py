@@ -1,8 +1,7 @@
 """MobileCLIP and MobileCLIP 2: a convolutional image tower, and a text tower without a mask, so that padding matters."""
 
-from timm.utils.model import reparameterize_model
-
 import torch
+from timm.utils.model import reparameterize_model
 
 from . import vocabularies
 from .export import export
@@ -14,7 +13,8 @@ from .openclip import CONTEXT, REFERENCE, TEXT, add_vectors, build, described, l
 SIDE = 64
 # The least that the five halvings of the image tower leave, and heads of 32 values.
 SMALL = {"layers": (1, 1, 1, 1), "mlp_ratios": (1, 1, 1, 1), "embed_dims": (8, 8, 16, 32)}
-LARGE = {"layers": (1, 1, 1, 1, 1), "mlp_ratios": (1, 1, 1, 1, 1), "embed_dims": (8, 8, 16, 32, 32)}
+LARGE = {"layers": (1, 1, 1, 1, 1), "mlp_ratios": (1, 1, 1, 1, 1), "embed_dims": (8, 8, 16, 16, 32),
+         "token_mixers": ("repmixer",) * 4 + ("attention",)}
 RAW = {"size": [SIDE, SIDE], "mode": "RGB", "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0],
        "interpolation": "bilinear", "resize_mode": "shortest", "fill_color": 0}
 NORMALISED = RAW | {"mean": OPENAI_MEAN, "std": OPENAI_STD}
@@ -60,7 +60,7 @@ def mobileclip():
 
 
 def mobileclip2():
-    model, config = mobileclip_model(42, "fastvit_mci3", LARGE)
+    model, config = mobileclip_model(47, "fastvit_mci3", LARGE)
     layout_d("mobileclip2", model, config, NORMALISED,
              some(NORMALISED, "mean", "std", "interpolation", "resize_mode"), size="s3")
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 import sentencepiece
-from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertTokenizer, CLIPTokenizer, GemmaTokenizer, NllbTokenizer, Siglip2Tokenizer
 from transformers import SiglipTokenizer, XLMRobertaTokenizer
 from transformers.models.nllb.tokenization_nllb import FAIRSEQ_LANGUAGE_CODES
@@ -59,21 +59,31 @@ def clip_for_openclip():
         return SimpleTokenizer(bpe_path=str(path))
 
 
-def sentencepieces(kind, size, **ids):
-    """Trains a SentencePiece model on the corpus."""
+def sentencepieces(kind, size, lines=None, mapped=True, **settings):
+    """Trains a SentencePiece model, on the corpus unless there are `lines`, with CHARACTER_MAP if `mapped`."""
     trained = io.BytesIO()
-    rules = [f"{' '.join(f'{ord(c):X}' for c in given)}\t{' '.join(f'{ord(c):X}' for c in result)}"
+    rules = [f"{' '.join(f'{ord(c):X}' for c in given)}\t{' '.join(f'{ord(c):X}' for c in result)}\n"
              for given, result in CHARACTER_MAP.items()]
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as table:
-        table.write("\n".join(rules) + "\n")
+        table.write("".join(rules))
         table.flush()
+        normalization = {"normalization_rule_tsv": table.name} if mapped else {"normalization_rule_name": "identity"}
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(corpus()), model_writer=trained, vocab_size=size, model_type=kind,
-            normalization_rule_tsv=table.name, character_coverage=0.98, hard_vocab_limit=False, num_threads=1,
-            minloglevel=2, **ids)
+            sentence_iterator=iter(lines or corpus()), model_writer=trained, vocab_size=size, model_type=kind,
+            character_coverage=0.98, hard_vocab_limit=False, num_threads=1, minloglevel=2, **normalization, **settings)
     proto = sentencepiece_model.ModelProto()
     proto.ParseFromString(trained.getvalue())
+    # The name of a temporary file.
+    proto.normalizer_spec.ClearField("normalization_rule_tsv")
     return proto
+
+
+def merges_of(proto, vocab):
+    """The merges that lead to the pieces of a byte pair encoding, the earliest first."""
+    score = {piece.piece: piece.score for piece in proto.pieces if piece.type == piece.NORMAL}
+    merges = [(-score[name], vocab[name[:at]], name[:at], name[at:]) for name in score for at in range(1, len(name))
+              if name[:at] in score and name[at:] in score]
+    return [(left, right) for _, _, left, right in sorted(merges)]
 
 
 @cache
@@ -108,17 +118,14 @@ def siglip_json():
 
 @cache
 def gemma_words():
-    """A byte pair encoding with byte fallback: pad 0, eos 1, bos 2, unk 3, then bytes, characters and merges."""
-    trained = Tokenizer(models.BPE())
-    trained.normalizer = normalizers.Replace(" ", "\u2581")
-    trained.pre_tokenizer = pre_tokenizers.Split("\u2581", behavior="merged_with_next")
-    trained.train_from_iterator([line.lower() for line in corpus()] + corpus()[:60], trainers.BpeTrainer(
-        vocab_size=380, limit_alphabet=200, show_progress=False))
-    model = json.loads(trained.to_str())["model"]
-    names = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>"] + [f"<0x{byte:02X}>" for byte in range(256)] + ["\n", "\t"]
-    names += [name for name in sorted(model["vocab"], key=model["vocab"].get) if name not in names]
-    merges = [tuple(merge) if isinstance(merge, list) else tuple(merge.split()) for merge in model["merges"]]
-    return {name: number for number, name in enumerate(names)}, merges
+    """A byte pair encoding with byte fallback: pad 0, eos 1, bos 2, unk 3, then bytes, merges and characters."""
+    lines = [line.lower() for line in corpus()] + corpus()[:60]
+    proto = sentencepieces("bpe", 620, lines, mapped=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3, byte_fallback=True,
+                           add_dummy_prefix=False, remove_extra_whitespaces=False)
+    names = {"<s>": "<bos>", "</s>": "<eos>"}
+    names = [names.get(piece.piece, piece.piece) for piece in proto.pieces] + ["<mask>", "\n", "\t"]
+    vocab = {name: number for number, name in enumerate(names)}
+    return vocab, merges_of(proto, vocab)
 
 
 def gemma(lower=False):
@@ -151,10 +158,7 @@ def nllb_words():
     proto = sentencepieces("bpe", 420, unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
     names = ["<s>", "<pad>", "</s>", "<unk>"] + [piece.piece for piece in proto.pieces[3:]]
     vocab = {name: number for number, name in enumerate(names)}
-    score = {piece.piece: piece.score for piece in proto.pieces[3:]}
-    merges = [(-score[name], vocab[name[:at]], name[:at], name[at:]) for name in score for at in range(1, len(name))
-              if name[:at] in vocab and name[at:] in vocab]
-    return vocab, [(left, right) for _, _, left, right in sorted(merges)], proto.normalizer_spec.precompiled_charsmap
+    return vocab, merges_of(proto, vocab), proto.normalizer_spec.precompiled_charsmap
 
 
 def nllb():
@@ -169,15 +173,14 @@ def nllb_languages():
 
 @cache
 def bert_words():
-    trained = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    trained.normalizer = normalizers.BertNormalizer(lowercase=True)
-    trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trained.train_from_iterator(corpus(), trainers.WordPieceTrainer(
-        vocab_size=480, limit_alphabet=200, show_progress=False, special_tokens=["[UNK]"]))
-    vocab = trained.get_vocab()
+    """The pieces of a byte pair encoding: those that begin a word, and the others after ##."""
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    proto = sentencepieces("bpe", 400, [normalizer.normalize_str(line) for line in corpus()], mapped=False)
+    pieces = [piece.piece for piece in proto.pieces if piece.type == piece.NORMAL and piece.piece != "\u2581"]
     names = ["[PAD]"] + [f"[unused{at}]" for at in range(99)] + ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    names += [name for name in sorted(vocab, key=vocab.get) if name != "[UNK]"]
-    return {name: number for number, name in enumerate(names)}
+    names += [name for name in pieces if len(name) == 1]
+    names += [name[1:] if name.startswith("\u2581") else f"##{name}" for name in pieces]
+    return {name: number for number, name in enumerate(dict.fromkeys(names))}
 
 
 def bert():
