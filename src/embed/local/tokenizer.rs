@@ -92,6 +92,10 @@ fn is_invisible(character: char) -> bool {
 }
 
 #[cfg(test)]
+#[path = "tokenizer_strings_tests.rs"]
+mod strings_tests;
+
+#[cfg(test)]
 mod tests {
     use std::path::Path;
 
