@@ -3,6 +3,7 @@
 mod image;
 mod output;
 mod text;
+pub(super) mod tokenizer;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::models::{PadToken, TextSpec, flores_code, lfs_pointer};
 const MAX_CHARS: usize = 16_384;
 
 /// The tokenizer of one model.
-pub(super) struct TextTokenizer {
+pub(in crate::embed::local) struct TextTokenizer {
     tokenizer: Tokenizer,
     spec: TextSpec,
     /// Tokens of a text without words.
@@ -19,7 +19,7 @@ pub(super) struct TextTokenizer {
 
 impl TextTokenizer {
     /// Parses a `tokenizer.json`. Texts are prepared and cut as `spec` says, and not padded.
-    pub(super) fn parse(json: &[u8], spec: TextSpec) -> Result<Self, String> {
+    pub(in crate::embed::local) fn parse(json: &[u8], spec: TextSpec) -> Result<Self, String> {
         let invalid = |error: tokenizers::Error| format!("tokenizer.json: {error}");
         lfs_pointer::refuse(json).map_err(|reason| format!("tokenizer.json: {reason}"))?;
         let mut tokenizer = Tokenizer::from_bytes(json).map_err(invalid)?;
@@ -50,7 +50,7 @@ impl TextTokenizer {
     /// Returns the token ids of `text`, cut to the maximum of the model. Refuses a text without visible characters or
     /// words, because the model would return a meaningless vector for it. `language` is a language tag; models that read
     /// none ignore it, and an unknown one is the default of the model.
-    pub(super) fn tokens(&self, text: &str, language: Option<&str>) -> Result<Vec<u32>, EmbedError> {
+    pub(in crate::embed::local) fn tokens(&self, text: &str, language: Option<&str>) -> Result<Vec<u32>, EmbedError> {
         let rejected = |reason: &str| EmbedError::Rejected(format!("the text cannot be embedded: {reason}"));
         if !has_visible_text(text) {
             return Err(rejected("it has no visible characters"));
