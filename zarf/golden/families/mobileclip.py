@@ -8,7 +8,7 @@ from .export import export
 from .files import FAMILIES, empty, write_json
 from .golden import Golden, Graph
 from .hub import OPENAI_MEAN, OPENAI_STD, clip_preprocessor, clip_tokenizer
-from .openclip import CONTEXT, REFERENCE, TEXT, add_vectors, build, described, layout_d, some
+from .openclip import CONTEXT, REFERENCE, TEXT, add_vectors, build, described, layout_d, subset
 
 SIDE = 64
 # The least that the five halvings of the image tower leave, and heads of 32 values.
@@ -62,7 +62,7 @@ def mobileclip():
 def mobileclip2():
     model, config = mobileclip_model(47, "fastvit_mci3", LARGE)
     layout_d("mobileclip2", model, config, NORMALISED,
-             some(NORMALISED, "mean", "std", "interpolation", "resize_mode"), size="s3")
+             subset(NORMALISED, "mean", "std", "interpolation", "resize_mode"), size="s3")
 
 
 def mobileclip2_sizes():
