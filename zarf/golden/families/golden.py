@@ -64,7 +64,7 @@ class Golden:
         self.texts.append(entry)
 
     def image(self, file, pixels, values, vector, graph_vectors):
-        """`pixels`: height x width x RGB in 0..255 after resizing; `values`: what the graph gets, [3, height, width]."""
+        """`pixels`: height x width x RGB in 0..255 after resizing; `values`: [3, height, width], for the graph."""
         vector = unit(vector)
         self.check(file, vector, graph_vectors)
         pixels = numpy.ascontiguousarray(pixels, dtype=numpy.uint8)

@@ -206,7 +206,8 @@ def metaclip2():
     def tokenize(text):
         return tokenizer(text, padding="max_length", truncation=True, max_length=CONTEXT).input_ids
 
-    golden = Golden(folder, f"{REFERENCE}, MetaClip2Model, CLIPImageProcessorPil, XLMRobertaTokenizer", PREPROCESSING | {
+    reference = f"{REFERENCE}, MetaClip2Model, CLIPImageProcessorPil, XLMRobertaTokenizer"
+    golden = Golden(folder, reference, PREPROCESSING | {
         "lower": False, "clean": "none", "pad_id": 1, "frame": "<s> text </s>"}, layout="E")
     pair_vectors(golden, model, tokenize, *files, pad=1)
 

@@ -24,6 +24,8 @@ SQUASH = OPENAI | {"mean": HALF, "std": HALF, "resize_mode": "squash"}
 TIMM_SIGLIP = {"image_size": SIDE, "timm_model_name": "vit_base_patch16_siglip_224", "timm_model_pretrained": False,
                "timm_pool": "map", "timm_proj": "none"}
 
+TIMM_SIZES = {"img_size": SIDE, "patch_size": 8, "embed_dim": DIMENSION, "depth": 1, "num_heads": 2}
+
 
 def clean(text, canonicalize):
     """immich's rule: a comma between spaces leaves two spaces, and `_` is removed."""
@@ -157,8 +159,7 @@ def siglip2_immich():
             "tokenizer_kwargs": {"clean": "canonicalize"}, "width": WIDTH, "heads": 2, "layers": 1,
             "no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-06},
             "act_kwargs": {"approximate": "tanh"}}
-    model = build(TIMM_SIGLIP, text, 55, custom=True, init_logit_bias=-10, timm_sizes={
-        "img_size": SIDE, "patch_size": 8, "embed_dim": DIMENSION, "depth": 1, "num_heads": 2})
+    model = build(TIMM_SIGLIP, text, 55, custom=True, init_logit_bias=-10, timm_sizes=TIMM_SIZES)
     names = ("image_embedding", "text_embedding")
     files = export_towers(model, folder, SQUASH, context, names)
     write_json(folder / "config.json", {"embed_dim": DIMENSION, "init_logit_bias": -10, "custom_text": True,
@@ -181,14 +182,17 @@ def nllb():
     tokenizer = vocabularies.nllb()
     hub = {"hf_model_name": "facebook/nllb-200-distilled-600M", "hf_tokenizer_name": "facebook/nllb-200-distilled-600M",
            "hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"}
+    # The published ones have the image tower of SigLIP.
     config = M2M100Config(
         vocab_size=len(tokenizer), d_model=WIDTH, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=CONTEXT + 2,
         pad_token_id=1, bos_token_id=0, eos_token_id=2, attn_implementation="eager")
     with config_folder(config) as name:
-        model = build(VISION, hub | {"hf_model_name": name, "hf_model_pretrained": False}, 54, custom=True)
-    files = export_towers(model, folder, OPENAI, CONTEXT)
-    write_json(folder / "config.json", {"embed_dim": DIMENSION, "vision_cfg": VISION, "text_cfg": hub})
+        model = build(TIMM_SIGLIP, hub | {"hf_model_name": name, "hf_model_pretrained": False}, 54, custom=True,
+                      init_logit_bias=-10, timm_sizes=TIMM_SIZES)
+    files = export_towers(model, folder, SQUASH, CONTEXT)
+    write_json(folder / "config.json", {"embed_dim": DIMENSION, "custom_text": True, "init_logit_bias": -10,
+                                        "vision_cfg": TIMM_SIGLIP, "text_cfg": hub})
     roberta_tokenizer(folder / "textual", tokenizer, "NllbTokenizer", 1024, src_lang="eng_Latn", tgt_lang=None,
                       legacy_behaviour=False)
     files_tokenizer = immich_tokenizer(folder, CONTEXT, "<pad>")
@@ -198,9 +202,9 @@ def nllb():
         tokenizer.set_src_lang_special_tokens(language)
         return reference(text)[0].tolist()
 
-    golden = immich_golden(folder, OPENAI, lower=False, clean="collapses whitespace", context=CONTEXT, pad_id=1,
+    golden = immich_golden(folder, SQUASH, lower=False, clean="collapses whitespace", context=CONTEXT, pad_id=1,
                        frame="eng_Latn text </s>", prefix="the language code, directly before the text")
-    add_vectors(golden, model, OPENAI, lambda text, language: files_tokenizer.encode(language + clean(text, False)).ids,
+    add_vectors(golden, model, SQUASH, lambda text, language: files_tokenizer.encode(language + clean(text, False)).ids,
                 with_language, files, languages=LANGUAGES)
 
 

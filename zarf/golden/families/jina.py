@@ -40,8 +40,9 @@ class Jina(torch.nn.Module):
 
 
 def preprocessor(side):
-    return {"auto_map": {"AutoImageProcessor": "jinaai/jina-clip-implementation--processing_clip.JinaCLIPImageProcessor",
-                         "AutoProcessor": "jinaai/jina-clip-implementation--processing_clip.JinaCLIPProcessor"},
+    code = "jinaai/jina-clip-implementation--processing_clip"
+    return {"auto_map": {"AutoImageProcessor": f"{code}.JinaCLIPImageProcessor",
+                         "AutoProcessor": f"{code}.JinaCLIPProcessor"},
             "fill_color": 0, "image_processor_type": "JinaCLIPImageProcessor", "interpolation": "bicubic",
             "mean": OPENAI_MEAN, "processor_class": "JinaCLIPProcessor", "resize_mode": "shortest", "size": side,
             "std": OPENAI_STD}

@@ -92,7 +92,7 @@ def layout_d(name, model, config, settings, preprocess_cfg, dynamo=False, **head
         settings, crop_offset="round half to even", lower=True, clean="collapses whitespace", context=CONTEXT,
         pad_id=0, frame="<|startoftext|> text <|endoftext|>"), layout="D", normalised=True, **head)
     visual, text = Graph(folder / "visual.onnx"), Graph(folder / "text.onnx")
-    add_vectors(golden, model, settings,
+    add_vectors(golden, model, lambda image: open_clip_pixels(settings, image),
                 lambda ids: text.run("text_embeddings", input_ids=[ids]),
                 lambda values: visual.run("image_embeddings", pixel_values=[values]))
 
@@ -111,15 +111,16 @@ def clip_ids():
     return tokenize
 
 
-def add_vectors(golden, model, settings, run_text, run_image, repaired=REPAIRED_TEXTS):
+def add_vectors(golden, model, preprocess, run_text, run_image):
+    """`preprocess`: pixels and values of an image."""
     tokenize = clip_ids()
     with torch.no_grad():
-        for text in [*TEXTS, *repaired]:
-            more = {"repaired": True} if text in repaired else {}
+        for text in [*TEXTS, *REPAIRED_TEXTS]:
+            more = {"repaired": True} if text in REPAIRED_TEXTS else {}
             ids = tokenize(text, **more)
             golden.text(text, ids, encode_text(model, torch.tensor([ids]))[0], {"": run_text(ids)}, **more)
         for file, image in photos():
-            pixels, values = open_clip_pixels(settings, image)
+            pixels, values = preprocess(image)
             golden.image(file, pixels, values, encode_image(model, batch(values))[0], {"": run_image(values)})
     golden.write()
 

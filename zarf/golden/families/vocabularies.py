@@ -29,7 +29,8 @@ PUNCTUATION = r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]\^_`{|}~]"""
 def corpus():
     captions = json.loads((ROOT / "demo" / "captions.json").read_text())
     characters = " ".join(string.punctuation + string.digits + string.ascii_uppercase)
-    return [entry["caption"] for entry in captions] + [characters] * 6 + [phrase for phrases in PHRASES.values() for phrase in phrases] * 3
+    phrases = [phrase for script in PHRASES.values() for phrase in script]
+    return [entry["caption"] for entry in captions] + [characters] * 6 + phrases * 3
 
 
 @cache
