@@ -11,9 +11,9 @@ import { browseParams } from "./query.js";
 
 const MAX_VALUES = 12;
 const MAX_META_KEYS = 4;
-/** Longer texts are shortened in the middle if a chip is too narrow, but for so many characters at their end. */
-const MIN_SHORTENED = 20;
-const SHOWN_END = 14;
+/** The characters at the end of a long text that a narrow chip shows: for a folder its name, within these limits. */
+const MIN_END = 14;
+const MAX_END = 28;
 /** The names of the fields that are not metadata. @type {Record<string, string>} */
 const NAMES = { format: "Format", folder: "Folder" };
 
@@ -95,18 +95,19 @@ export function createFacets({ read, onSelect }) {
 }
 
 /**
- * The text of a chip. Its start gives way if the chip is too narrow: folders differ at their ends.
+ * The text of a chip. If the chip is too narrow, the text is shortened before its end: folders differ there.
  * @param {string} text
  */
 function shortenedText(text) {
   const characters = [...text];
-  const split = characters.length > MIN_SHORTENED ? characters.length - SHOWN_END : characters.length;
-  const end = characters.slice(split).join("");
+  const slash = characters.lastIndexOf("/", -2);
+  const nameLength = slash < 0 ? 0 : characters.length - slash - 1;
+  const split = Math.max(0, characters.length - Math.max(MIN_END, Math.min(MAX_END, nameLength)));
   return el(
     "span",
     { class: "shortened" },
     el("span", { class: "text" }, characters.slice(0, split).join("")),
-    el("span", {}, end),
+    el("span", {}, characters.slice(split).join("")),
   );
 }
 

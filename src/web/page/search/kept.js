@@ -57,7 +57,8 @@ export function createKept(onRemove) {
 function describeCondition([name, value]) {
   const label = LABELS[name] ?? name.replace(/^meta\./, "");
   if (name === "collapse") return `${label}: ${COLLAPSE_LABELS[value] ?? value}`;
-  if (name === "min_relevance" && Number(value)) return `${label}: ${Math.round(Number(value) * 100)} %`;
+  if (name === "min_relevance" && Number.isFinite(Number(value)))
+    return `${label}: ${Math.round(Number(value) * 100)} %`;
   const excludes = value.startsWith("!") && name !== "indexed_after";
   return `${label}: ${excludes ? `not ${value.slice(1)}` : value}`;
 }
