@@ -159,6 +159,7 @@ export function mount(root, navigate) {
     state: () => (isShown ? readPosition(results.grids) : history.state),
     unmount: () => {
       history.scrollRestoration = "auto";
+      turn += 1;
       removeDropTarget();
       results.clear();
     },
