@@ -48,7 +48,7 @@ async fn every_parameter_is_shown_kept_by_the_next_search_and_can_be_removed() {
     browser.wait_until(&hits(26)).await;
     let notes = browser.text(".notes").await;
     assert!(notes.contains("“Minimum score”: no effect without a search") && notes.contains("“sort”"), "{notes}");
-    browser.goto("/?q=a&limit=500&provider=nowhere").await;
+    browser.goto("/?q=a&provider=nowhere").await;
     browser.wait_until(&format!("{SUMMARY}.startsWith('Store:')")).await;
     assert_eq!(browser.run("return document.querySelector('select[name=provider]').value").await, json!("nowhere"));
     browser.goto("/?q=a&limit=500").await;
