@@ -102,7 +102,8 @@ function shortenedText(text) {
   const characters = [...text];
   const slash = characters.lastIndexOf("/", -2);
   const nameLength = slash < 0 ? 0 : characters.length - slash - 1;
-  const split = Math.max(0, characters.length - Math.max(MIN_END, Math.min(MAX_END, nameLength)));
+  const end = Math.max(MIN_END, Math.min(MAX_END, nameLength));
+  const split = characters.length > end ? characters.length - end : characters.length;
   return el(
     "span",
     { class: "shortened" },
