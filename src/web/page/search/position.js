@@ -1,6 +1,6 @@
 // Where the user is in the results. It is kept in the browser's history, so that the back button and a reload restore it.
 
-/** At most so many images are loaded again to restore a position. */
+/** The maximum number of images that are loaded again to restore a position. */
 const MAX_RESTORED = 1_000;
 
 /**
