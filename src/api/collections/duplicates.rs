@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::api::AppState;
 use crate::api::http::{ApiError, ErrorReply, Path, Query};
 use crate::collections::{DuplicateGroup, DuplicateKind};
-use crate::domain::{ImageFormat, ImageRecord};
+use crate::domain::{ImageFormat, StoredImage};
 use crate::jobs::{Jobs, JobsError};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -66,8 +66,8 @@ pub struct DuplicateImageReply {
     pub content_sha256: String,
 }
 
-impl From<ImageRecord> for DuplicateImageReply {
-    fn from(ImageRecord { id, payload, .. }: ImageRecord) -> Self {
+impl From<StoredImage> for DuplicateImageReply {
+    fn from(StoredImage { id, payload }: StoredImage) -> Self {
         Self {
             id: id.to_string(),
             s3_key: payload.s3_key,
@@ -113,8 +113,8 @@ fn lines(
     kind: DuplicateKind,
 ) -> impl Stream<Item = serde_json::Result<Bytes>> + Send {
     groups.map(move |group| match group {
-        Ok(DuplicateGroup { total, records }) => {
-            let images = records.into_iter().map(DuplicateImageReply::from).collect();
+        Ok(DuplicateGroup { total, images }) => {
+            let images = images.into_iter().map(DuplicateImageReply::from).collect();
             line(&DuplicatesReply { kind: kind.name().to_owned(), total, images })
         }
         Err(error) => line(&ApiError::from(error).into_body()),

@@ -18,9 +18,22 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// Reads an object, and not an array with its fields in order.
-pub(in crate::api) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<T, D::Error> {
-    Object::deserialize(json).map(|Object(value)| value)
+/// Reads a value; `null` is the default, as if the field were absent.
+pub(in crate::api) fn or_default<'de, T, D>(json: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(json).map(Option::unwrap_or_default)
+}
+
+/// Reads an object, and not an array with its fields in order; `null` is the default.
+pub(in crate::api) fn object_or_default<'de, T, D>(json: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    optional_object(json).map(Option::unwrap_or_default)
 }
 
 /// Reads an object or `null`.
@@ -44,11 +57,27 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// Reads the first `MAX` objects of an array. The others only have to be valid JSON.
+/// The first `MAX` objects of an array. The others only have to be valid JSON.
+struct First<const MAX: usize, T>(Vec<T>);
+
+impl<'de, const MAX: usize, T: Deserialize<'de>> Deserialize<'de> for First<MAX, T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_seq(FirstVisitor::<MAX, T>(PhantomData)).map(Self)
+    }
+}
+
+/// Reads the first `MAX` objects of an array.
 pub(in crate::api) fn first_objects<'de, const MAX: usize, T: Deserialize<'de>, D: Deserializer<'de>>(
     json: D,
 ) -> Result<Vec<T>, D::Error> {
-    json.deserialize_seq(FirstVisitor::<MAX, T>(PhantomData))
+    First::<MAX, T>::deserialize(json).map(|First(items)| items)
+}
+
+/// Reads the first `MAX` objects of an array; `null` is an empty one.
+pub(in crate::api) fn first_objects_or_none<'de, const MAX: usize, T: Deserialize<'de>, D: Deserializer<'de>>(
+    json: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Option::<First<MAX, T>>::deserialize(json)?.map_or_else(Vec::new, |First(items)| items))
 }
 
 struct FirstVisitor<const MAX: usize, T>(PhantomData<T>);

@@ -7,6 +7,7 @@ use super::counts_reply::{CountsReply, PlanReply, StagesReply};
 use crate::domain::{Executor, JobPlan, JobState, Timestamp};
 use crate::jobs::JobView;
 use crate::jobs::remote::remote_workers::{WORKERS, WorkerView};
+use crate::jobs::run::schedule::QUEUE;
 
 /// A job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -72,7 +73,7 @@ pub struct JobReply {
 /// A dependency that a job waits for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WaitingReply {
-    /// The name of the dependency: `s3`, `clip`, `qdrant`…
+    /// The name of the dependency: `s3`, `clip`, `qdrant`…; `queue` before the job starts, while other work must end first.
     pub dependency: String,
     /// Since when the job waits, in RFC 3339 format.
     #[schema(format = DateTime)]
@@ -162,7 +163,7 @@ impl From<JobView> for JobReply {
             bottleneck: stages.as_ref().and_then(|stages| stages.bottleneck.clone()),
             waiting_on: waiting_on.map(|waiting| WaitingReply {
                 message: match waiting.dependency.as_str() {
-                    WORKERS => waiting.message,
+                    WORKERS | QUEUE => waiting.message,
                     "ledger" if !waiting.full => {
                         "the ledger cannot be read or written (see the log); the job continues when it can".to_owned()
                     }
