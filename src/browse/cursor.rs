@@ -7,17 +7,16 @@ use uuid::Uuid;
 
 use super::BrowseError;
 use crate::domain::{CollectionName, Filter, ImageId, PageStart, nearest};
-use crate::index::Stores;
 
 const ORDERS: [&str; 3] = ["newest", "key", "random"];
 
-/// Identifies a query: its collection, stores and filter.
+/// Identifies a query: its collection, the names of its stores, and its filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct QueryId(Uuid);
 
 impl QueryId {
-    pub(super) fn new(collection: &CollectionName, stores: &Stores, filter: &Filter) -> Self {
-        let query = format!("{collection}\n{}\n{filter:?}", stores.names());
+    pub(super) fn new(collection: &CollectionName, stores: &str, filter: &Filter) -> Self {
+        let query = format!("{collection}\n{stores}\n{filter:?}");
         Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, query.as_bytes()))
     }
 }
@@ -114,10 +113,9 @@ mod tests {
 
     #[test]
     fn a_cursor_continues_only_its_own_query() {
-        let stores = Stores::new(Vec::new());
         let query = |collection: &str, min_width| {
             let filter = Filter { min_width, ..Filter::default() };
-            QueryId::new(&CollectionName::parse(collection).unwrap(), &stores, &filter)
+            QueryId::new(&CollectionName::parse(collection).unwrap(), "embedded", &filter)
         };
         let own = query("birds", Some(7));
         let cursor = encode(PageStart::Key { after: None }, own);

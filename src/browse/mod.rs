@@ -101,7 +101,7 @@ impl Browse {
     pub async fn images(&self, target: BrowseTarget, page: &PageOptions) -> Result<ImagePage, BrowseError> {
         check_limit(page.limit, MAX_IMAGES)?;
         let (collection, stores) = self.resolve(&target)?;
-        let query_id = QueryId::new(&collection, &stores, &target.filter);
+        let query_id = QueryId::new(&collection, &stores.names(), &target.filter);
         let start = cursor::page_start(page.order.as_deref(), page.cursor.as_deref(), query_id)?;
         let _permit = self.permits.try_acquire().map_err(|_| BrowseError::Busy)?;
         let query = BrowseQuery { filter: target.filter, start, limit: page.limit };

@@ -194,9 +194,14 @@ impl<'de> Visitor<'de> for Outline<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeOwned;
     use serde_json::json;
+    use utoipa::PartialSchema;
 
     use super::*;
+    use crate::api::replies::{
+        CompositeQuery, FilterRequest, RaySubmitRequest, SubmitRequest, TermRequest, VerifyRequest,
+    };
 
     #[derive(Debug, PartialEq, Deserialize)]
     struct Point {
@@ -210,6 +215,34 @@ mod tests {
         assert_eq!(read(&many).unwrap(), [Point { x: 1 }, Point { x: 2 }]);
         assert_eq!(read("[]").unwrap(), []);
         assert!(read("[[1]]").is_err() && read("{}").is_err() && read("[{\"x\":1},{\"x\":2},]").is_err());
+    }
+
+    /// Checks that every field beside the required ones can be `null`, and that its schema says so.
+    fn assert_optional_fields_can_be_null<T: DeserializeOwned + PartialSchema>(required: &Value) {
+        let schema = serde_json::to_value(T::schema()).unwrap();
+        for (name, field) in schema["properties"].as_object().unwrap() {
+            if required.get(name).is_none() {
+                let mut body = required.clone();
+                body[name] = Value::Null;
+                assert!(serde_json::from_value::<T>(body).is_ok(), "{name}");
+                assert!(field.to_string().contains("\"null\""), "{name}: {field}");
+            }
+        }
+    }
+
+    #[test]
+    fn null_is_the_same_as_an_absent_field() {
+        assert_optional_fields_can_be_null::<SubmitRequest>(&json!({}));
+        assert_optional_fields_can_be_null::<RaySubmitRequest>(&json!({"s3_bucket": "b", "collection": "c"}));
+        assert_optional_fields_can_be_null::<VerifyRequest>(&json!({}));
+        assert_optional_fields_can_be_null::<CompositeQuery>(&json!({"positive": []}));
+        assert_optional_fields_can_be_null::<TermRequest>(&json!({}));
+        assert_optional_fields_can_be_null::<FilterRequest>(&json!({}));
+        let nulls = r#"{"positive": [], "negative": null, "filter": null, "limit": null, "offset": null}"#;
+        let query: CompositeQuery = serde_json::from_str(nulls).unwrap();
+        assert_eq!((query.limit, query.offset, query.negative.len()), (10, 0, 0));
+        let verify: VerifyRequest = serde_json::from_str(r#"{"repair": null, "sample": null}"#).unwrap();
+        assert!(!verify.repair && verify.sample == 1_000);
     }
 
     #[test]

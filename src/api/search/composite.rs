@@ -121,7 +121,10 @@ fn first_terms_or_none<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<TermReq
 /// Returns the weight of a term. With a weight below 0, a positive term would be a negative one.
 fn weight(weight: f64) -> Result<f32, String> {
     if !(f64::from(MIN_WEIGHT)..=f64::from(MAX_WEIGHT)).contains(&weight) {
-        return Err(format!(".weight must be a number from {MIN_WEIGHT} to {MAX_WEIGHT}, not {weight:?}"));
+        // `Display` writes 1e-300 with 300 zeros.
+        let shown = format!("{weight:?}");
+        let shown = shown.trim_end_matches(".0");
+        return Err(format!(".weight must be a number from {MIN_WEIGHT} to {MAX_WEIGHT}, not {shown}"));
     }
     #[expect(clippy::cast_possible_truncation, reason = "its range was checked")]
     Ok(weight as f32)

@@ -154,7 +154,7 @@ fn warn_if_nothing_matches(known: &[KnownQuery], run: &Run) {
         out::warnings(&[format!(
             "no result is a right answer. A key in the bucket is `{}`, and an answer is `{answer}`; --map FROM=TO replaces \
              the begin of the answers",
-            hit.s3_key
+            hit.image.s3_key
         )]);
     }
 }

@@ -3,7 +3,7 @@
 //! Each order is that of a table or of an index (`indexes.rs`), so a page reads only its own records and, with a filter,
 //! the entries in between.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Params};
 
 use super::collection::Collection;
 use super::error::Fault;
@@ -30,8 +30,11 @@ struct Records<'a> {
     allowed: Option<&'a SlotSet>,
 }
 
-/// A text after every timestamp: they begin with a digit.
+/// A text after every timestamp. Timestamps are texts of equal length, so the order of the texts is that of the moments.
 const AFTER_ALL_TIMES: &str = ":";
+/// The conditions for the records after a record. One condition for both would read every record of the same time.
+pub(super) const SAME_TIME: &str = "indexed_at = ?1 AND id > ?2";
+pub(super) const EARLIER: &str = "indexed_at < ?1";
 
 impl Collection {
     /// Returns a page of records. Damaged ones are left out.
@@ -67,12 +70,26 @@ impl Records<'_> {
     }
 
     fn newest(&self, after: Option<(Timestamp, ImageId)>, limit: usize) -> Result<Vec<Candidate>, Fault> {
-        // Timestamps are texts of equal length, so the order of the texts is the order of the moments.
-        let after =
-            after.map_or((AFTER_ALL_TIMES.to_owned(), Vec::new()), |(moment, id)| (moment.to_string(), bytes(id)));
-        let mut select = self.connection.prepare_cached(&newest_sql(self.number))?;
-        let mut rows = select.query(after)?;
         let mut found = Vec::new();
+        let Some((moment, id)) = after else {
+            self.add_newest(&mut found, limit, EARLIER, (AFTER_ALL_TIMES,))?;
+            return Ok(found);
+        };
+        self.add_newest(&mut found, limit, SAME_TIME, (moment.to_string(), bytes(id)))?;
+        self.add_newest(&mut found, limit, EARLIER, (moment.to_string(),))?;
+        Ok(found)
+    }
+
+    /// Adds records that match a condition, the newest first, until there are `limit`.
+    fn add_newest(
+        &self,
+        found: &mut Vec<Candidate>,
+        limit: usize,
+        condition: &str,
+        parameters: impl Params,
+    ) -> Result<(), Fault> {
+        let mut select = self.connection.prepare_cached(&newest_sql(self.number, condition))?;
+        let mut rows = select.query(parameters)?;
         while found.len() < limit
             && let Some(row) = rows.next()?
         {
@@ -83,7 +100,7 @@ impl Records<'_> {
                 found.push(Candidate { id, slot, next: PageStart::Newest { after: Some((moment, id)) } });
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     fn by_key(&self, after: Option<&(String, ImageId)>, limit: usize) -> Result<Vec<Candidate>, Fault> {
@@ -133,12 +150,9 @@ fn bytes(id: ImageId) -> Vec<u8> {
     id.0.as_bytes().to_vec()
 }
 
-/// Returns the query for the records after a time and an id, the newest first.
-pub(super) fn newest_sql(n: i64) -> String {
-    format!(
-        "SELECT id, slot, indexed_at FROM records_{n}
-         WHERE indexed_at <= ?1 AND (indexed_at < ?1 OR id > ?2) ORDER BY indexed_at DESC, id"
-    )
+/// Returns the query for the records that match a condition on their times, the newest first.
+pub(super) fn newest_sql(n: i64, condition: &str) -> String {
+    format!("SELECT id, slot, indexed_at FROM records_{n} WHERE {condition} ORDER BY indexed_at DESC, id")
 }
 
 /// Returns the query for the slots and keys from a key on, by key.

@@ -9,7 +9,7 @@ use crate::lock::lock;
 use crate::resilience::Waiting;
 
 /// The name of the dependency in the status of a job that waits for other work of the service.
-pub(crate) const QUEUE: &str = "queue";
+pub(crate) const OTHER_JOBS: &str = "jobs";
 
 impl JobService {
     /// Starts jobs while there are free slots, until the process is asked to stop.
@@ -73,7 +73,7 @@ impl JobService {
             return Ok(None);
         };
         let since = job.submitted_at.into();
-        Ok(Some(Waiting { dependency: QUEUE.to_owned(), since, next_try: None, message, full: false }))
+        Ok(Some(Waiting { dependency: OTHER_JOBS.to_owned(), since, next_try: None, message, full: false }))
     }
 
     pub(crate) async fn running(&self) -> Result<Vec<JobRecord>, LedgerError> {
