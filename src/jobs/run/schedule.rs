@@ -60,7 +60,9 @@ impl JobService {
     /// Returns what keeps a job from being started by [`Self::schedule`].
     pub(crate) async fn queued_behind(&self, job: &JobRecord) -> Result<Option<Waiting>, LedgerError> {
         let (collection, executor) = (&job.spec.collection, job.spec.executor);
-        let running = self.running().await?;
+        let mut running = self.running().await?;
+        // An ended job leaves the running ones in a moment, and this job may have started meanwhile.
+        running.retain(|other| other.id != job.id && !other.state.is_final());
         let slots = self.settings.glimpse_jobs_at_once;
         let message = if let Some(other) = running.iter().find(|other| other.spec.collection == *collection) {
             format!("the job {} is not finished; a collection has one job at a time", other.id)
