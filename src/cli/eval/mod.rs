@@ -111,6 +111,7 @@ impl Eval {
         if known.is_empty() {
             return Err(wrong("no query has an answer".to_owned()));
         }
+        self.by.as_ref().map_or(Ok(()), |field| report::check_field(&known, field)).map_err(wrong)?;
         let mut cuts = self.at.clone();
         cuts.sort_unstable();
         cuts.dedup();
@@ -120,7 +121,7 @@ impl Eval {
         let run = search_all(&client, &known, &target, limit).await?;
         warn_if_nothing_matches(&known, &run);
         let values = Values::new(&measures, &known, &run);
-        let groups = self.by.as_ref().map(|field| report::groups(&values, &known, field)).transpose();
+        let groups = self.by.as_ref().map(|field| report::groups(&values, &known, field)).unwrap_or_default();
         let against = match self.against.clone() {
             Some(other) => {
                 let other = search_all(&client, &known, &other.or(&target), limit).await?;
@@ -135,7 +136,7 @@ impl Eval {
             all: values.means(|_| true),
             missed: missed.map(|(known, _)| known.text.clone()).collect(),
             without_answers: unanswered.len(),
-            groups: groups.map_err(wrong)?.unwrap_or_default(),
+            groups,
             against,
         };
         if let Some(page) = &self.html {
