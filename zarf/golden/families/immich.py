@@ -1,4 +1,5 @@
-"""Layout C, immich-app/*: folders visual and textual, a fixed batch of 1 (not u8), 32 bit ids, normalised vectors.
+"""Layout C, immich-app/*: folders visual and textual, 32 bit ids, normalised vectors, and a fixed batch of 1 but in
+later revisions.
 
 Texts and pixels follow immich's rules, which differ from OpenCLIP's in small ways; what OpenCLIP makes of a text is
 added if it differs.
@@ -23,7 +24,6 @@ from .samples import LANGUAGES, TEXTS
 SQUASH = OPENAI | {"mean": HALF, "std": HALF, "resize_mode": "squash"}
 TIMM_SIGLIP = {"image_size": SIDE, "timm_model_name": "vit_base_patch16_siglip_224", "timm_model_pretrained": False,
                "timm_pool": "map", "timm_proj": "none"}
-
 TIMM_SIZES = {"img_size": SIDE, "patch_size": 8, "embed_dim": DIMENSION, "depth": 1, "num_heads": 2}
 
 
