@@ -96,8 +96,10 @@ async fn an_image_is_chosen_dropped_or_pasted_and_another_file_is_refused() {
              }});",
             id(name)
         );
+        browser.run("document.activeElement.blur()").await;
         browser.run_async(&script).await;
         browser.wait_until(&first_is(name)).await;
+        browser.wait_until("document.activeElement.id === 'timing'").await;
     }
     // After a reload the page no longer has the file, and says so.
     browser.reload().await;
