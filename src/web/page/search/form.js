@@ -7,7 +7,7 @@ import { createFilters } from "./filters.js";
 import { focusStatusIfLost } from "./focus.js";
 import { createKept } from "./kept.js";
 import { conditions, parseQuery, withoutMinimum } from "./query.js";
-import { isNegative, withoutTerm, withRegion } from "./terms.js";
+import { hasSearchTerm, isNegative, splitExcluded, withoutTerm, withRegion } from "./terms.js";
 
 const COMPARE_PREFIX = "compare:";
 
@@ -120,10 +120,13 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
   /** @returns {import("./query.js").Query} */
   function read() {
     const compared = store.value.startsWith(COMPARE_PREFIX);
+    const typed = splitExcluded(text.value);
+    // A text that only excludes is searched for as it is, unless there are images to search for.
+    const { q, not } = typed.q || hasSearchTerm(terms) ? typed : { q: text.value.trim(), not: [] };
     return {
-      q: text.value.trim(),
+      q,
       ...terms,
-      not: [...new Set([...(terms.not ?? []), exclude.value.trim()])],
+      not: [...new Set([...(terms.not ?? []), ...not, exclude.value.trim()])],
       ...(compared ? { compare: store.value.slice(COMPARE_PREFIX.length) } : { provider: store.value }),
       collection: collection.value,
       // A value of a control comes first: of a condition that has one value, it replaces the one that was kept.

@@ -58,7 +58,9 @@ async fn an_open_image_shows_its_cosine_with_each_term() {
     let app = demo_service().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     let moose = image_id("images/moose.jpg");
-    browser.goto(&format!("/?q=an+animal&like={moose}&not=snow")).await;
+    browser.goto(&format!("/?q=an+animal&like={moose}")).await;
+    wait_for_counts(&browser, 1, 25).await;
+    browser.type_into("#query-text", &format!(" -snow{ENTER}")).await;
     wait_for_counts(&browser, 2, 25).await;
     browser.type_into("#exclude-text", &format!("a building{ENTER}")).await;
     wait_for_counts(&browser, 3, 25).await;
