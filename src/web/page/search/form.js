@@ -26,6 +26,8 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
   let defaultCollection = "";
   /** The terms that are shown as chips. @type {Pick<import("./query.js").Query, "file" | "like" | "not_like" | "not">} */
   let terms = {};
+  /** The language of the texts, which only the address holds. @type {string | undefined} */
+  let lang;
 
   const text = el("input", {
     id: "query-text",
@@ -111,6 +113,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
       not: [...new Set([...(terms.not ?? []), exclude.value.trim()])],
       ...(compared ? { compare: store.value.slice(COMPARE_PREFIX.length) } : { provider: store.value }),
       collection: collection.value,
+      lang,
       ...filters.read(),
     };
   }
@@ -120,6 +123,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
     text.value = query.q ?? "";
     const { file, like, not_like, not } = query;
     terms = { file, like, not_like, not };
+    lang = query.lang;
     exclude.value = "";
     const name = query.collection && query.collection !== defaultCollection ? query.collection : "";
     // A collection that does not exist is shown too, so that the form agrees with the address.

@@ -9,7 +9,7 @@ const SINGLE_FILTERS = /** @type {const} */ (["format", "min_width", "min_height
 const LISTS = /** @type {const} */ (["like", "not_like", "not", "s3_prefix"]);
 
 /** Parameters with one value each that the page sends to the API as they are. */
-const API_PARAMETERS = /** @type {const} */ (["collection", "min_score", "collapse", ...SINGLE_FILTERS]);
+const API_PARAMETERS = /** @type {const} */ (["collection", "lang", "min_score", "collapse", ...SINGLE_FILTERS]);
 
 const OPTIONS = /** @type {const} */ ([...API_PARAMETERS, "provider", "compare", "limit", "file"]);
 

@@ -39,7 +39,7 @@ export async function fetchResults(query, provider, offset, signal) {
  */
 async function toBody(query, page) {
   const terms = queryTerms(query);
-  const { s3_prefix, format, min_width, min_height, indexed_after, meta, collection, min_score } = query;
+  const { s3_prefix, format, min_width, min_height, indexed_after, meta, collection, lang, min_score } = query;
   return {
     positive: await Promise.all(terms.filter((term) => !isNegative(term)).map(toInput)),
     negative: await Promise.all(terms.filter(isNegative).map(toInput)),
@@ -52,6 +52,7 @@ async function toBody(query, page) {
       meta: groupValues(meta),
     },
     collection,
+    lang,
     min_score: toNumber(min_score),
     collapse: collapseKind(query),
     ...page,
