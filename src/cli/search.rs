@@ -32,6 +32,7 @@ Examples:
   glimpse search \"a cat\" --limit 100 --offset 100         the second hundred results
   glimpse search \"a cat\" --s3-prefix images/2026/ --min-width 1024 --meta place=CH
   glimpse search \"a cat\" --meta month=4..6 --meta 'place=!CH'    April to June, not in CH
+  glimpse search \"eine Katze\" --lang de                 for a model that needs to know the language
   glimpse search \"a cat\" --json | jq .results
 
 The score is the cosine similarity of query and image; its range depends on the model. The relevance says what it means:

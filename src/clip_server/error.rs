@@ -90,7 +90,7 @@ impl ClipError {
     /// The field of the body that is wrong.
     fn field(&self) -> Option<&'static str> {
         match self {
-            Self::TooMany { field, .. } | Self::Input { field, .. } | Self::Field { field, .. } => Some(field),
+            Self::TooMany { field, .. } | Self::Input { field, .. } | Self::Field { field, .. } => Some(*field),
             Self::UnknownModel { .. } => Some("model"),
             _ => None,
         }
@@ -120,9 +120,8 @@ impl IntoResponse for ClipError {
         if status.is_server_error() {
             tracing::error!(error = %self, "the request failed");
         }
-        let body =
-            Json(json!({"error": status.canonical_reason().unwrap_or("Error"), "message": self.client_message()}));
         let details = ErrorDetails { message: self.client_message(), field: self.field(), code: self.code() };
+        let body = Json(json!({"error": status.canonical_reason().unwrap_or("Error"), "message": details.message}));
         let mut response = match (self, status) {
             (Self::Busy(wait), _) => {
                 (status, [(header::RETRY_AFTER, wait.as_secs().to_string())], body).into_response()

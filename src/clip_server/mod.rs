@@ -7,7 +7,7 @@
 //! | `POST /embedding/image` | `{"images": ["data:image/png;base64,…"]}` → `[{"image": "data:image/png;base64,", "vector": […]}]` |
 //! | `POST /embedding/text` | `{"texts": ["a cat"], "lang": "en"}` → `[{"text": "a cat", "vector": […]}]`; `lang` is optional |
 //! | `GET /` | `{"model", "dimension", "image_size", "resize"}` |
-//! | `POST /v1/embeddings`, `/embeddings` | as OpenAI's, extended for images like the server infinity: see [`openai`] |
+//! | `POST /v1/embeddings`, `/embeddings` | as OpenAI's, extended for images like the server infinity: see `openai` |
 //! | `GET /v1/models`, `/models` | the model, as in OpenAI's list |
 //! | `GET /healthz` | `{"status": "ok"}` |
 //! | `GET /readyz` | `{"status": "ready"}` after both towers have passed their probe |

@@ -2,10 +2,10 @@ use std::io::Cursor;
 
 use async_trait::async_trait;
 use axum::body::{Body, HttpBody};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tower::ServiceExt;
 

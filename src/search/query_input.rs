@@ -220,7 +220,8 @@ mod tests {
         }
         let weighted = |weights: &[f32]| {
             let term = |weight: &f32| Term { input: TermInput::Text("a".into()), weight: *weight, field: "positive" };
-            error_message(&QueryInput { terms: weights.iter().map(term).collect() }, &options())
+            let terms = weights.iter().map(term).collect();
+            error_message(&QueryInput { terms, language: None }, &options())
         };
         assert!(weighted(&[-1.0]).contains("at least one term to search for"));
         assert!(weighted(&[1.0, 0.0]).contains("above 0") && weighted(&[1.0, -10.5]).contains("not 10.5"));

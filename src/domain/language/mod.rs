@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::nearest;
 use codes::{CODES, language_of_codes};
 
-/// The maximum number of characters of an unknown language in a message.
+/// The maximum number of characters of an unknown language in a message. No longer text is compared with the codes.
 const MAX_SHOWN: usize = 40;
 
 /// One of the languages of NLLB-200, which are those of the models that read a language.
@@ -43,10 +43,10 @@ impl FromStr for Language {
         let tag = text.to_ascii_lowercase();
         let mut subtags = tag.split(['-', '_']);
         let language = language_of_codes(subtags.next().unwrap_or_default());
-        let codes = || CODES.into_iter().filter(|code| code.split('_').next() == Some(language));
-        let wrong =
-            |subtag: &str| !matches!(subtag.len(), 1..=8) || !subtag.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let is_tag = !tag.split(['-', '_']).any(wrong);
+        let codes = || CODES.into_iter().filter(move |code| code.split('_').next() == Some(language));
+        let is_subtag =
+            |subtag: &str| matches!(subtag.len(), 1..=8) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let is_tag = tag.split(['-', '_']).all(is_subtag);
         let script = subtags.find_map(|subtag| match subtag {
             "tw" | "hk" | "mo" if language == "zho" => Some("hant"),
             script if script.len() == 4 && script.bytes().all(|byte| byte.is_ascii_alphabetic()) => Some(script),
@@ -70,7 +70,8 @@ impl<'de> Deserialize<'de> for Language {
 impl UnknownLanguage {
     /// `codes` are those of the same language in another script.
     fn new(text: &str, codes: Vec<&str>) -> Self {
-        let advice = match (&codes[..], nearest(text, CODES)) {
+        let nearest = Some(text).filter(|text| text.len() <= MAX_SHOWN).and_then(|text| nearest(text, CODES));
+        let advice = match (&codes[..], nearest) {
             ([_, ..], _) => format!("this language can be `{}`", codes.join("` or `")),
             (_, Some(nearest)) => format!("did you mean `{nearest}`?"),
             _ => "use a tag of BCP 47 such as `de` or `pt-BR`, or a code of NLLB such as `deu_Latn`".to_owned(),

@@ -48,11 +48,7 @@ impl ImageEmbeddingProvider for Recorder {
 /// The settings of a client that knows only the name of the model.
 fn settings(url: &str) -> RemoteSettings {
     RemoteSettings {
-        service: ServiceSettings {
-            url: url.parse().unwrap(),
-            key: Secret::default(),
-            timeout: Duration::from_mins(1),
-        },
+        service: ServiceSettings { url: url.parse().unwrap(), key: Secret::default(), timeout: Duration::from_mins(1) },
         model: "glimpse-mini-1".to_owned(),
         max_batch: NonZeroUsize::new(4).unwrap(),
         size: None,
