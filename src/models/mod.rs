@@ -22,7 +22,7 @@ pub use precision::Precision;
 pub(crate) use repositories::{export_of, text_repository};
 #[cfg(test)]
 pub(crate) use text::Cleaning;
-pub(crate) use text::{PadToken, TextSpec, flores_code};
+pub(crate) use text::{PadToken, TextSpec};
 
 use family::Family;
 

@@ -1,7 +1,6 @@
 //! How texts are prepared for the text tower.
 
 mod clean;
-mod languages;
 
 use serde_json::{Map, Value};
 
@@ -11,7 +10,6 @@ use super::family::{Family, check_range, tower_number};
 use super::json::{given, quoted, whole_number};
 
 pub(crate) use clean::Cleaning;
-pub(crate) use languages::flores_code;
 
 /// Maximum number of tokens. Some models read 8,192, for which one text would need gigabytes of memory; no search has
 /// that many.

@@ -7,8 +7,8 @@ use rten_tensor::Tensor;
 use super::listed;
 use super::output::{Output, layer_norm};
 use super::tokenizer::TextTokenizer;
-use crate::domain::Embedding;
 use crate::domain::space::MIN_SAME_COSINE;
+use crate::domain::{Embedding, Language};
 use crate::embed::EmbedError;
 use crate::embed::local::engine::{Element, Input, Network};
 use crate::models::ModelSpec;
@@ -118,7 +118,7 @@ impl TextTower {
     }
 
     /// Returns the output row of a text.
-    pub(super) fn row<'a>(&'a self, text: &str, language: Option<&str>) -> Result<Vec<f32>, EmbedError> {
+    pub(super) fn row<'a>(&'a self, text: &str, language: Option<Language>) -> Result<Vec<f32>, EmbedError> {
         let Ids { padded, count } = self.ids(text, language)?;
         let (shape, length) = ([1, padded.len()], padded.len());
         let is_text = |at: usize| if self.pads_left { at >= length - count } else { at < count };
@@ -145,7 +145,7 @@ impl TextTower {
     /// Returns the tokens of a text, padded if the network or the model needs it.
     ///
     /// Other texts are not padded: a short text needs only a short run.
-    pub(super) fn ids(&self, text: &str, language: Option<&str>) -> Result<Ids, EmbedError> {
+    pub(super) fn ids(&self, text: &str, language: Option<Language>) -> Result<Ids, EmbedError> {
         let mut padded = self.tokenizer.tokens(text, language)?;
         let count = padded.len();
         if let (Some(length), Some(pad)) = (self.length, self.tokenizer.pad()) {
