@@ -216,5 +216,6 @@ mod tests {
                 "{language:?}"
             );
         }
+        assert_eq!(nllb.tokens("кот", None), tokens("rus_Cyrlкот"));
     }
 }
