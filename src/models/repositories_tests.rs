@@ -55,7 +55,7 @@ const REPOSITORIES: [(&str, Layout, Outcome); 23] = [
     (
         "Xenova--mobileclip_s0",
         Layout::Towers,
-        Loads("crop-256-bilinear-even", ([0.0; 3], [1.0; 3]), Full(77), Cleaning::None),
+        Loads("crop-256-bilinear-floor", ([0.0; 3], [1.0; 3]), Full(77), Cleaning::None),
     ),
     (
         "google--siglip-base-patch16-224",

@@ -178,7 +178,7 @@ fn one_of_several_sizes_loads() {
         precision: Precision::Auto,
         size: size.map(str::to_owned),
     };
-    assert_eq!(load(&folders, &sized(Some("s0"))).unwrap().preprocessing.to_string(), "crop-64-bilinear-even");
+    assert_eq!(load(&folders, &sized(Some("s0"))).unwrap().preprocessing.to_string(), "crop-64-bilinear-floor");
     assert!(load(&folders, &sized(None)).is_ok());
     assert!(load(&folders, &sized(Some("s2"))).is_err());
 }
