@@ -16,12 +16,12 @@ impl ClipState {
     /// Describes the model.
     pub(super) async fn model_info(&self) -> Result<ModelInfo, ClipError> {
         let space = self.provider.space().await?;
-        let preprocessing = self.provider.preprocessing();
+        let Preprocessing { size, resize, .. } = self.provider.preprocessing();
         Ok(ModelInfo {
             model: space.model.clone(),
             dimension: space.dimension,
-            image_size: preprocessing.size,
-            resize: preprocessing.resize.name(),
+            image_size: size,
+            resize: resize.name(),
             preprocessing: space.preprocessing.clone(),
         })
     }

@@ -10,9 +10,6 @@ use super::response::SharedPreprocessing;
 use crate::domain::Language;
 use crate::imaging::{Preprocessing, Resize, SIDES};
 
-/// Maximum bytes of the name of a preparation, which is stored with collections.
-const MAX_NAME_BYTES: usize = 128;
-
 /// The description of a model. Those of other servers may have none of these fields.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ModelInfo {
@@ -25,21 +22,19 @@ pub(super) struct ModelInfo {
     preprocessing: Option<String>,
 }
 
+/// Maximum bytes of the name of a preparation, which is stored with collections.
+const MAX_NAME_BYTES: usize = 128;
+
 impl ModelInfo {
-    /// Returns the rule by which texts are cleaned, which begins with `+`, or an empty text.
-    pub(super) fn text_rule(&self) -> &str {
-        self.image_and_text().1
+    /// Splits the name of the preparation into that of images and the rule for texts, which begins with `+`.
+    fn image_and_text(&self) -> (&str, &str) {
+        let name = self.preprocessing.as_deref().filter(|name| name.len() <= MAX_NAME_BYTES).unwrap_or_default();
+        name.split_at(name.find('+').unwrap_or(name.len()))
     }
 
-    /// Splits the name of the preparation into that of images and the rule for texts.
-    fn image_and_text(&self) -> (Option<&str>, &str) {
-        match self.preprocessing.as_deref() {
-            Some(name) if name.len() <= MAX_NAME_BYTES => {
-                let (image, text) = name.split_at(name.find('+').unwrap_or(name.len()));
-                (Some(image), text)
-            }
-            _ => (None, ""),
-        }
+    /// Returns the rule by which texts are cleaned, which is part of the identity of the space.
+    pub(super) fn text_rule(&self) -> &str {
+        self.image_and_text().1
     }
 }
 
@@ -65,7 +60,7 @@ impl ServedModel {
     /// [`EmbedError::ProbeFailed`] if the image size is not possible, or is not that of the settings.
     pub(super) fn set(&self, info: Option<ModelInfo>) -> Result<ModelInfo, EmbedError> {
         let info = info.unwrap_or_default();
-        self.preprocessing.set(self.reported_preprocessing(&info)?);
+        self.preprocessing.set(self.preprocessing_of(&info)?);
         self.takes_language.store(info.image_size.is_some(), Ordering::Relaxed);
         Ok(info)
     }
@@ -92,15 +87,15 @@ impl ServedModel {
     }
 
     /// The model decides how images are resized, unless our settings say that they are padded.
-    fn reported_preprocessing(&self, info: &ModelInfo) -> Result<Preprocessing, EmbedError> {
+    fn preprocessing_of(&self, info: &ModelInfo) -> Result<Preprocessing, EmbedError> {
         let size = self.size(info)?;
-        let named = info.image_and_text().0.and_then(|name| name.parse::<Preprocessing>().ok());
-        let mut reported = named.filter(|named| named.size == size).unwrap_or_else(|| {
+        let named = info.image_and_text().0.parse().ok().filter(|named: &Preprocessing| named.size == size);
+        let mut reported = named.unwrap_or_else(|| {
             let crops = [Resize::Crop, Resize::CropFloor];
             let crop = crops.into_iter().find(|crop| info.resize.as_deref() == Some(crop.name()));
             Preprocessing::new(size, crop.unwrap_or(self.resize))
         });
-        if matches!(self.resize, Resize::Pad(_)) || matches!(reported.resize, Resize::Pad(_)) {
+        if [reported.resize, self.resize].iter().any(|resize| matches!(resize, Resize::Pad(_))) {
             reported.resize = self.resize;
         }
         Ok(reported)
@@ -120,7 +115,7 @@ mod tests {
                 preprocessing: preprocessing.map(str::to_owned),
                 ..ModelInfo::default()
             };
-            ServedModel::new(None, resize).reported_preprocessing(&info).unwrap().to_string()
+            ServedModel::new(None, resize).preprocessing_of(&info).unwrap().to_string() + info.text_rule()
         };
         for (configured, own) in [(Resize::Crop, "crop-224-bicubic"), (Resize::CropFloor, "crop-224-bicubic-floor")] {
             assert_eq!(name(configured, Some("crop"), None), "crop-224-bicubic");
@@ -128,7 +123,8 @@ mod tests {
             for other in [None, Some("pad"), Some("")] {
                 assert_eq!(name(configured, other, None), own);
             }
-            assert_eq!(name(configured, Some("squash"), Some("squash-256-bilinear+lower")), "squash-256-bilinear");
+            let squash = "squash-256-bilinear+lower";
+            assert_eq!(name(configured, Some("squash"), Some(squash)), squash);
             assert_eq!(name(configured, Some("crop"), Some("unknown-256")), "crop-256-bicubic");
         }
         let pad = Resize::Pad([1, 2, 3]);

@@ -56,12 +56,12 @@ impl Family {
         self.golden[key].as_array().unwrap()
     }
 
-    /// Returns the texts that are compared, with their languages: English, as in the reference, if none is given.
     fn texts(&self) -> impl Iterator<Item = (&str, Option<Language>, &Value)> {
         let text = |entry: &'_ Value| entry["text"].as_str().is_none_or(|text| !REPAIRED.contains(&text));
         let entries = self.entries("texts").iter().filter(move |entry| text(entry));
-        let language = |entry: &Value| entry["language"].as_str().unwrap_or("en").parse().ok();
-        entries.map(move |entry| (entry["text"].as_str().unwrap(), language(entry), entry))
+        entries.map(|entry| {
+            (entry["text"].as_str().unwrap(), entry["language"].as_str().map(|code| code.parse().unwrap()), entry)
+        })
     }
 
     /// Returns the lowest cosine of our vectors of the texts to those of the reference.

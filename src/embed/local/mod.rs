@@ -9,7 +9,6 @@ mod folder;
 mod loader;
 mod queue;
 mod source;
-mod tokenizer;
 mod towers;
 mod weights;
 mod workers;

@@ -3,6 +3,7 @@
 mod image;
 mod output;
 mod text;
+pub(super) mod tokenizer;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -80,8 +81,7 @@ impl Towers {
         rows.into_iter().map(|row| self.embedding(row)).collect()
     }
 
-    /// Returns the embedding of a text, cut to the maximum of the model. `language` is for models
-    /// that read one.
+    /// Returns the embedding of a text, cut to the maximum of the model.
     pub(super) fn text(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
         self.embedding(self.text.row(text, language)?)
     }
