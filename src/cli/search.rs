@@ -13,7 +13,7 @@ use super::out::{self, Output};
 use super::values::{ImageName, pixels, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::{
-    Base64Bytes, CompositeQuery, FilterRequest, RegionRequest, SearchReply, TermRequest, Values,
+    Base64Bytes, CompositeQuery, FilterRequest, ImageSummary, RegionRequest, SearchReply, TermRequest, Values,
 };
 use crate::config::Settings;
 use crate::domain::Language;
@@ -257,7 +257,8 @@ pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
         let mut row = vec![out::number(rank), out::number(format!("{:.4}", hit.score))];
         let relevance = hit.relevance.map_or_else(String::new, |relevance| format!("{:.0} %", relevance * 100.0));
         row.extend(has_relevance.then(|| out::number(relevance)));
-        row.extend([hit.s3_uri.clone().into(), out::number(format!("{}x{}", hit.width, hit.height))]);
+        let ImageSummary { s3_uri, width, height, .. } = &hit.image;
+        row.extend([s3_uri.clone().into(), out::number(format!("{width}x{height}"))]);
         row.extend(like.then(|| if hit.identical == Some(true) { "yes" } else { "no" }.into()));
         row.extend(several.then(|| hit.stores.join(", ").into()));
         row.extend(collapsed.then(|| out::number(hit.duplicates_total)));

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `POST /embedding/image` | `{"images": ["data:image/png;base64,…"]}` → `[{"image": "data:image/png;base64,", "vector": […]}]` |
 //! | `POST /embedding/text` | `{"texts": ["a cat"], "lang": "en"}` → `[{"text": "a cat", "vector": […]}]`; `lang` is optional |
-//! | `GET /` | `{"model", "dimension", "image_size", "resize"}` |
+//! | `GET /` | `{"model", "dimension", "image_size", "resize", "preprocessing"}` |
 //! | `POST /v1/embeddings`, `/embeddings` | as OpenAI's, extended for images like the server infinity: see `openai` |
 //! | `GET /v1/models`, `/models` | the model, as in OpenAI's list |
 //! | `GET /healthz` | `{"status": "ok"}` |

@@ -16,12 +16,13 @@ impl ClipState {
     /// Describes the model.
     pub(super) async fn model_info(&self) -> Result<ModelInfo, ClipError> {
         let space = self.provider.space().await?;
-        let Preprocessing { size, resize } = self.provider.preprocessing();
+        let preprocessing = self.provider.preprocessing();
         Ok(ModelInfo {
             model: space.model.clone(),
             dimension: space.dimension,
-            image_size: size,
-            resize: resize.name(),
+            image_size: preprocessing.size,
+            resize: preprocessing.resize.name(),
+            preprocessing: space.preprocessing.clone(),
         })
     }
 

@@ -94,7 +94,8 @@ impl ImageEmbeddingProvider for ClipProvider {
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let info = self.served.set(self.model_info().await?)?;
         let model = info.model.as_deref().unwrap_or(&self.model);
-        let space = probe::probe_space(self, model, info.dimension).await?;
+        let mut space = probe::probe_space(self, model, info.dimension).await?;
+        space.preprocessing.push_str(info.text_rule());
         response::check_reads_images(self, ImageEncoding::DataUri).await?;
         Ok(Arc::new(space))
     }

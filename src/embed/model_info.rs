@@ -10,6 +10,9 @@ use super::response::SharedPreprocessing;
 use crate::domain::Language;
 use crate::imaging::{Preprocessing, Resize, SIDES};
 
+/// Maximum bytes of the name of a preparation, which is stored with collections.
+const MAX_NAME_BYTES: usize = 128;
+
 /// The description of a model. Those of other servers may have none of these fields.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct ModelInfo {
@@ -18,6 +21,26 @@ pub(super) struct ModelInfo {
     image_size: Option<u32>,
     /// How the server makes squares of other images ([`Resize::name`]). We send squares, cut in the same way.
     resize: Option<String>,
+    /// Name of the whole preparation. Older servers do not send it.
+    preprocessing: Option<String>,
+}
+
+impl ModelInfo {
+    /// Returns the rule by which texts are cleaned, which begins with `+`, or an empty text.
+    pub(super) fn text_rule(&self) -> &str {
+        self.image_and_text().1
+    }
+
+    /// Splits the name of the preparation into that of images and the rule for texts.
+    fn image_and_text(&self) -> (Option<&str>, &str) {
+        match self.preprocessing.as_deref() {
+            Some(name) if name.len() <= MAX_NAME_BYTES => {
+                let (image, text) = name.split_at(name.find('+').unwrap_or(name.len()));
+                (Some(image), text)
+            }
+            _ => (None, ""),
+        }
+    }
 }
 
 /// How to use the model of a service: as the settings say, and as the service reports.
@@ -42,7 +65,7 @@ impl ServedModel {
     /// [`EmbedError::ProbeFailed`] if the image size is not possible, or is not that of the settings.
     pub(super) fn set(&self, info: Option<ModelInfo>) -> Result<ModelInfo, EmbedError> {
         let info = info.unwrap_or_default();
-        self.preprocessing.set(Preprocessing { size: self.size(&info)?, resize: self.resize(&info) });
+        self.preprocessing.set(self.reported_preprocessing(&info)?);
         self.takes_language.store(info.image_size.is_some(), Ordering::Relaxed);
         Ok(info)
     }
@@ -68,11 +91,19 @@ impl ServedModel {
         }
     }
 
-    /// The model decides how a crop rounds fractions of a pixel. Our settings decide whether to crop.
-    fn resize(&self, info: &ModelInfo) -> Resize {
-        let crops = [Resize::Crop, Resize::CropFloor];
-        let reported = crops.into_iter().find(|crop| info.resize.as_deref() == Some(crop.name()));
-        reported.filter(|_| crops.contains(&self.resize)).unwrap_or(self.resize)
+    /// The model decides how images are resized, unless our settings say that they are padded.
+    fn reported_preprocessing(&self, info: &ModelInfo) -> Result<Preprocessing, EmbedError> {
+        let size = self.size(info)?;
+        let named = info.image_and_text().0.and_then(|name| name.parse::<Preprocessing>().ok());
+        let mut reported = named.filter(|named| named.size == size).unwrap_or_else(|| {
+            let crops = [Resize::Crop, Resize::CropFloor];
+            let crop = crops.into_iter().find(|crop| info.resize.as_deref() == Some(crop.name()));
+            Preprocessing::new(size, crop.unwrap_or(self.resize))
+        });
+        if matches!(self.resize, Resize::Pad(_)) || matches!(reported.resize, Resize::Pad(_)) {
+            reported.resize = self.resize;
+        }
+        Ok(reported)
     }
 }
 
@@ -81,20 +112,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_service_chooses_the_kind_of_crop_and_the_settings_choose_to_pad() {
-        let resize_for = |resize, reported: Option<&str>| {
-            let info = ModelInfo { resize: reported.map(str::to_owned), ..ModelInfo::default() };
-            ServedModel::new(None, resize).resize(&info)
+    fn the_service_chooses_the_resize_and_the_settings_choose_to_pad() {
+        let name = |resize, reported: Option<&str>, preprocessing: Option<&str>| {
+            let info = ModelInfo {
+                image_size: preprocessing.map(|_| 256),
+                resize: reported.map(str::to_owned),
+                preprocessing: preprocessing.map(str::to_owned),
+                ..ModelInfo::default()
+            };
+            ServedModel::new(None, resize).reported_preprocessing(&info).unwrap().to_string()
         };
-        for configured in [Resize::Crop, Resize::CropFloor] {
-            assert_eq!(resize_for(configured, Some("crop")), Resize::Crop);
-            assert_eq!(resize_for(configured, Some("crop-floor")), Resize::CropFloor);
+        for (configured, own) in [(Resize::Crop, "crop-224-bicubic"), (Resize::CropFloor, "crop-224-bicubic-floor")] {
+            assert_eq!(name(configured, Some("crop"), None), "crop-224-bicubic");
+            assert_eq!(name(configured, Some("crop-floor"), None), "crop-224-bicubic-floor");
             for other in [None, Some("pad"), Some("")] {
-                assert_eq!(resize_for(configured, other), configured);
+                assert_eq!(name(configured, other, None), own);
             }
+            assert_eq!(name(configured, Some("squash"), Some("squash-256-bilinear+lower")), "squash-256-bilinear");
+            assert_eq!(name(configured, Some("crop"), Some("unknown-256")), "crop-256-bicubic");
         }
         let pad = Resize::Pad([1, 2, 3]);
-        assert_eq!(resize_for(pad, Some("crop")), pad);
+        assert_eq!(name(pad, Some("crop"), None), "pad-224-bicubic-010203");
+        assert_eq!(name(pad, Some("squash"), Some("squash-256-bilinear")), "pad-256-bilinear-010203");
     }
 
     #[test]

@@ -17,12 +17,13 @@ pub struct EmbedSettings {
     /// `IMAGE_EMBEDDING_PROVIDER`: `local` (default), a model in this process; or a remote service: `clip`, `openai`,
     /// `multi2vec`, `ollama` (also called `llava`).
     pub image_embedding_provider: ProviderKind,
-    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a folder with a CLIP exported to ONNX; or
-    /// a repository of the Hugging Face hub with such files, as `organisation/name` or `organisation/name@revision`.
+    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a folder with a model exported to ONNX;
+    /// or a repository of the Hugging Face hub with such files, as `organisation/name`, `organisation/name@revision`, or
+    /// with `:size` at the end if it has a model in several sizes.
     /// For `openai` the name that the service uses, for `clip` and `multi2vec` a label.
     pub clip_model: String,
-    /// `CLIP_PRECISION`: `fp32` (default), `fp16` or `int8`, if the model of this process has such files. The vectors
-    /// of int8 are another space.
+    /// `CLIP_PRECISION`: `fp32`, `fp16` or `int8`, if the model of this process has such files; `auto` (default) for the
+    /// first of these that it has. The vectors of int8 are another space.
     pub clip_precision: Precision,
     /// `CLIP_URL`: URL of the service for `clip`, `openai` or `multi2vec`; empty by default.
     pub clip_url: Option<Endpoint>,
@@ -61,7 +62,7 @@ impl Default for EmbedSettings {
         Self {
             image_embedding_provider: ProviderKind::Local,
             clip_model: BUILT_IN.to_owned(),
-            clip_precision: Precision::Fp32,
+            clip_precision: Precision::Auto,
             clip_url: None,
             clip_endpoint: None,
             clip_api_key: Secret::default(),

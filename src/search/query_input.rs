@@ -23,7 +23,7 @@ pub struct QueryInput {
 pub struct Term {
     /// The text or image.
     pub input: TermInput,
-    /// How much it counts: not 0, and -[`MAX_WEIGHT`] to [`MAX_WEIGHT`].
+    /// How much it counts: [`MIN_WEIGHT`] to [`MAX_WEIGHT`], or below 0 the same.
     pub weight: f32,
     /// The parameter or field that the client sent it in.
     pub field: &'static str,
@@ -112,6 +112,8 @@ pub const MAX_CHARACTERS: usize = 1_000;
 pub const MAX_TERMS: usize = 16;
 /// The maximum number of uploaded images of a query.
 pub const MAX_IMAGES: usize = 8;
+/// The smallest weight of a term, without its sign. With a much smaller one, the term would not change the query.
+pub const MIN_WEIGHT: f32 = 1e-6;
 /// The largest weight of a term.
 pub const MAX_WEIGHT: f32 = 10.0;
 
@@ -152,11 +154,10 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
                 return invalid(field, message);
             }
         }
-        if !(weight.abs() > 0.0 && weight.abs() <= MAX_WEIGHT) {
-            return invalid(
-                field,
-                format!("a weight must be a number above 0, at most {MAX_WEIGHT}, not {}", weight.abs()),
-            );
+        let weight = weight.abs();
+        if !(MIN_WEIGHT..=MAX_WEIGHT).contains(&weight) {
+            let message = format!("a weight must be a number from {MIN_WEIGHT} to {MAX_WEIGHT}, not {weight}");
+            return invalid(field, message);
         }
     }
     if !(1..=MAX_HITS).contains(&options.limit) {
@@ -224,7 +225,10 @@ mod tests {
             error_message(&QueryInput { terms, language: None }, &options())
         };
         assert!(weighted(&[-1.0]).contains("at least one term to search for"));
-        assert!(weighted(&[1.0, 0.0]).contains("above 0") && weighted(&[1.0, -10.5]).contains("not 10.5"));
+        assert!(
+            weighted(&[1.0, 0.0]).contains("from 0.000001 to 10, not 0")
+                && weighted(&[1.0, -10.5]).contains("not 10.5")
+        );
         assert!(weighted(&[1.0, f32::NAN]).contains("not NaN"));
         assert!(weighted(&[1.0; 17]).contains("at most 16 terms"));
     }

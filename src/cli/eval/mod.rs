@@ -40,8 +40,9 @@ Examples:
 
 demo/queries.json and demo/captions.json are in the source code of Glimpse.
 
-The JSON file has one of four forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}}, {\"cat.jpg\": [\"a cat\", …], …},
-[{\"query\": \"a cat\", \"answers\": [\"cat.jpg\"], \"category\": \"animals\"}, …] or [{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}, …].
+The JSON file has one of five forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}}, {\"cat.jpg\": [\"a cat\", …], …},
+[{\"query\": \"a cat\", \"answers\": [\"cat.jpg\"], \"category\": \"animals\"}, …], [{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}, …]
+or the body of PUT /collections/NAME/calibration: {\"queries\": [{\"text\": \"a cat\", \"answers\": [\"cat.jpg\"]}, …]}.
 A CSV file has the columns query_id and query_text, and the file of its answers query_id and image_path, as those of
 INQUIRE. An answer matches a key that ends with its path: `b/cat.jpg` matches `x/b/cat.jpg` but not `x/bb/cat.jpg`.
 
@@ -154,7 +155,7 @@ fn warn_if_nothing_matches(known: &[KnownQuery], run: &Run) {
         out::warnings(&[format!(
             "no result is a right answer. A key in the bucket is `{}`, and an answer is `{answer}`; --map FROM=TO replaces \
              the begin of the answers",
-            hit.s3_key
+            hit.image.s3_key
         )]);
     }
 }
