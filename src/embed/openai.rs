@@ -147,7 +147,8 @@ impl ImageEmbeddingProvider for OpenAiProvider {
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let info = self.served.set(self.model_info().await?)?;
-        let space = probe::probe_space(self, &self.model, info.dimension).await?;
+        let mut space = probe::probe_space(self, &self.model, info.dimension).await?;
+        space.preprocessing.push_str(info.text_rule());
         response::check_reads_images(self, ImageEncoding::DataUri).await?;
         Ok(Arc::new(space))
     }

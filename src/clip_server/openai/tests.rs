@@ -42,7 +42,7 @@ async fn base64_has_the_same_numbers() {
 async fn the_list_of_models_describes_the_model() {
     let expected = json!({"object": "list", "data": [{"id": "fake", "object": "model", "created": 0, "owned_by": "glimpse",
         "glimpse": {"model": "fake", "dimension": 3, "image_size": 4, "resize": "crop",
-                    "preprocessing": "crop-4-bicubic"}}]});
+            "preprocessing": "crop-4-bicubic"}}]});
     for path in ["/v1/models", "/models"] {
         assert_eq!(send(&service().0, "GET", path, "").await, (StatusCode::OK, expected.clone()));
     }

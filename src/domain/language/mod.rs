@@ -44,9 +44,7 @@ impl FromStr for Language {
         let mut subtags = tag.split(['-', '_']);
         let language = language_of_codes(subtags.next().unwrap_or_default());
         let codes = || CODES.into_iter().filter(move |code| code.split('_').next() == Some(language));
-        let is_subtag =
-            |subtag: &str| matches!(subtag.len(), 1..=8) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let is_tag = tag.split(['-', '_']).all(is_subtag);
+        let is_tag = tag.split(['-', '_']).skip(1).all(is_subtag);
         let script = subtags.find_map(|subtag| match subtag {
             "tw" | "hk" | "mo" if language == "zho" => Some("hant"),
             script if script.len() == 4 && script.bytes().all(|byte| byte.is_ascii_alphabetic()) => Some(script),
@@ -59,6 +57,12 @@ impl FromStr for Language {
             .map(Self)
             .ok_or_else(|| UnknownLanguage::new(text, codes().collect()))
     }
+}
+
+/// Whether BCP 47 allows a subtag after the language. Three letters are a further language, which is not supported.
+fn is_subtag(subtag: &str) -> bool {
+    let is_word = matches!(subtag.len(), 1..=8) && subtag.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_word && !(subtag.len() == 3 && subtag.bytes().all(|byte| byte.is_ascii_alphabetic()))
 }
 
 impl<'de> Deserialize<'de> for Language {
@@ -117,6 +121,7 @@ mod tests {
             message("zh-Latn"),
             "the language `zh-Latn` is not known; this language can be `zho_Hans` or `zho_Hant`"
         );
+        assert_eq!(message("deu_Lat"), "the language `deu_Lat` is not known; this language can be `deu_Latn`");
         assert_eq!(message("duu_Latn"), "the language `duu_Latn` is not known; did you mean `deu_Latn`?");
         for unknown in ["german", "tlh", "", "-", "de DE", &"x".repeat(1000)] {
             let message = message(unknown);

@@ -90,7 +90,7 @@ mod tests {
             ("แมว", Some("tha_Thai")),
             ("חתול", Some("heb_Hebr")),
             ("a photo of 猫", None),
-            ("iPhone кошка", Some("rus_Cyrl")),
+            ("LED и кошка", Some("rus_Cyrl")),
             ("eine Katze", None),
             ("123 🐈 !", None),
             ("", None),
