@@ -93,9 +93,9 @@ impl Convolution<'_> {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "a function that is not inlined is compiled for the baseline")]
     fn run<const LANES: usize, const FUSED: bool>(self) {
-        let Parameters { strides, weights, bias, clip_input, clip_output, .. } = self.parameters;
+        let Parameters { groups, strides, weights, bias, clip_input, clip_output, .. } = self.parameters;
         let Geometry { size, out, row, taps, rows, .. } = self.geometry;
-        let (input, output) = (size[0] * size[1], out[0] * out[1]);
+        let (input, output, filters) = (size[0] * size[1], out[0] * out[1], bias.len() / groups);
         let mut plane = vec![0.0; self.geometry.plane];
         let mut sums = vec![0.0; self.geometry.sums];
         for at in 0..self.planes {
@@ -103,46 +103,68 @@ impl Convolution<'_> {
             for &Row { from, to, count } in rows {
                 let (source, target) = (&image[from..], &mut plane[to..]);
                 match strides[1] {
-                    1 => copy::<1>(source, target, count, *clip_input),
-                    2 => copy::<2>(source, target, count, *clip_input),
-                    3 => copy::<3>(source, target, count, *clip_input),
-                    _ => copy::<4>(source, target, count, *clip_input),
+                    1 => copy::<1, COPY>(source, target, count, *clip_input),
+                    2 => copy::<2, { 2 * COPY }>(source, target, count, *clip_input),
+                    3 => copy::<3, { 3 * COPY }>(source, target, count, *clip_input),
+                    _ => copy::<4, { 4 * COPY }>(source, target, count, *clip_input),
                 }
                 // The zeros before the next row. They also replace what `copy` wrote behind the values.
                 target[count..count + COPY].copy_from_slice(&[0.0; COPY]);
             }
-            let channel = at % bias.len();
-            let weights = &weights[channel * taps.len()..][..taps.len()];
-            for (block, sums) in sums.chunks_exact_mut(LANES * REGISTERS).enumerate() {
-                let plane = &plane[block * LANES * REGISTERS..];
-                correlate::<LANES, FUSED>(weights, taps, plane, bias[channel], sums);
-            }
-            let image = &mut self.values[at * output..][..output];
-            for y in 0..out[0] {
-                copy::<1>(&sums[y * row..], &mut image[y * out[1]..], out[1], *clip_output);
+            for filter in 0..filters {
+                let channel = at % groups * filters + filter;
+                let weights = &weights[channel * taps.len()..][..taps.len()];
+                for (block, sums) in sums.chunks_exact_mut(LANES * REGISTERS).enumerate() {
+                    let plane = &plane[block * LANES * REGISTERS..];
+                    correlate::<LANES, FUSED>(weights, taps, plane, bias[channel], sums);
+                }
+                let image = &mut self.values[(at * filters + filter) * output..][..output];
+                for y in 0..out[0] {
+                    copy::<1, COPY>(&sums[y * row..], &mut image[y * out[1]..], out[1], *clip_output);
+                }
             }
         }
     }
 }
 
 /// Copies every `STEP`th value. Copies further values behind them if there is space, because whole registers are fast.
+/// `SPAN` is `STEP * COPY`.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as above")]
-fn copy<const STEP: usize>(source: &[f32], target: &mut [f32], count: usize, clip: Clip) {
-    let wide = count.next_multiple_of(COPY);
-    let count = if target.len() >= wide && source.len() >= wide * STEP { wide } else { count };
-    let target = &mut target[..count];
-    let (groups, rest) = source.as_chunks::<STEP>();
-    let whole = groups.len().min(count);
-    // Ranges and comparisons, because the compiler does not vectorise iterators and `f32::clamp` as well here.
-    for at in 0..whole {
-        target[at] = limit(groups[at][0], clip);
-    }
-    if whole < count {
-        target[whole] = limit(rest[0], clip);
+fn copy<const STEP: usize, const SPAN: usize>(source: &[f32], target: &mut [f32], count: usize, clip: Clip) {
+    let blocks = count.div_ceil(COPY);
+    if let (Some(source), Some(target)) =
+        (source.as_chunks::<SPAN>().0.get(..blocks), target.as_chunks_mut::<COPY>().0.get_mut(..blocks))
+    {
+        if blocks < 5 {
+            for at in 0..blocks {
+                target[at] = pick::<STEP, SPAN>(&source[at], clip);
+            }
+        } else {
+            let (source, target) = (source.as_flattened().as_chunks::<STEP>().0, target.as_flattened_mut());
+            let count = source.len().min(target.len());
+            for at in 0..count {
+                target[at] = limit(source[at][0], clip);
+            }
+        }
+    } else {
+        for (target, source) in target[..count].iter_mut().zip(source.iter().step_by(STEP)) {
+            *target = limit(*source, clip);
+        }
     }
 }
 
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as above")]
+fn pick<const STEP: usize, const SPAN: usize>(source: &[f32; SPAN], clip: Clip) -> [f32; COPY] {
+    let mut values = [0.0; COPY];
+    for at in 0..COPY {
+        values[at] = limit(source[at * STEP], clip);
+    }
+    values
+}
+
+/// Not `f32::clamp`, which the compiler does not vectorise as well.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as above")]
 fn limit(value: f32, clip: Clip) -> f32 {
@@ -164,7 +186,8 @@ fn correlate<const LANES: usize, const FUSED: bool>(
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = [[bias; LANES]; REGISTERS];
     for at in 0..taps.len() {
         let weight = weights[at];
-        let values = plane[taps[at]..].as_chunks::<LANES>().0;
+        let values = &plane[taps[at]..][..LANES * REGISTERS];
+        let Some(values) = values.as_chunks::<LANES>().0.first_chunk::<REGISTERS>() else { continue };
         a = add_product::<LANES, FUSED>(a, &values[0], weight);
         b = add_product::<LANES, FUSED>(b, &values[1], weight);
         c = add_product::<LANES, FUSED>(c, &values[2], weight);

@@ -83,12 +83,10 @@ impl<'a> Graph<'a> {
         }
         let weights = self.constant(node.input.get(1)?)?;
         let &[channels, 1, height, width] = weights.shape() else { return None };
-        if usize::try_from(node.attribute("group")?.i) != Ok(channels) {
-            return None;
-        }
         let bias = node.input.get(2).filter(|name| !name.is_empty());
         let bias = bias.map_or(Some(vec![0.0; channels]), |name| Some(self.constant(name)?.to_vec()))?;
         Depthwise::new(Parameters {
+            groups: node.attribute("group")?.i.try_into().ok()?,
             kernel: [height, width],
             strides: sizes(node.attribute("strides"), 1)?,
             dilations: sizes(node.attribute("dilations"), 1)?,
@@ -98,7 +96,6 @@ impl<'a> Graph<'a> {
             clip_input,
             clip_output,
         })
-        .filter(|depthwise| depthwise.channels() == channels)
     }
 
     /// Returns the limits if the operator only limits values, to constants.

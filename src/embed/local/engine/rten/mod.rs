@@ -129,3 +129,6 @@ fn port(model: &Model, id: NodeId) -> Port {
     let shape = info.and_then(|info| info.shape()).unwrap_or_default().into_iter().map(length).collect();
     Port { name, element, shape }
 }
+
+#[cfg(test)]
+mod tests;

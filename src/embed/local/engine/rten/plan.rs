@@ -151,7 +151,7 @@ impl Step {
         let tensor = value.into_tensor::<f32>()?;
         let shape: [usize; 4] = tensor.shape().try_into().ok()?;
         let mut data = tensor.into_data();
-        let [height, width] = depthwise.apply(&mut data, shape, Simd::fastest())?;
-        Some(Tensor::from_data(&[shape[0], shape[1], height, width], data).into())
+        let shape = depthwise.apply(&mut data, shape, Simd::fastest())?;
+        Some(Tensor::from_data(&shape, data).into())
     }
 }
