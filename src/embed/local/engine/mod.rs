@@ -40,7 +40,8 @@ pub(super) trait Network: Send + Sync {
 
     fn outputs(&self) -> &[Port];
 
-    /// Runs the network with a value for each of its inputs, and returns one output.
+    /// Runs the network and returns one output. Inputs on which this output does not depend may be missing, such as the
+    /// image in a network with both towers; an engine that needs them fills them with zeros.
     fn run(&self, inputs: Vec<(&str, Input)>, output: &str) -> Result<Tensor<f32>, EmbedError>;
 }
 
