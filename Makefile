@@ -70,12 +70,12 @@ install: ## build the optimised binary and copy it to ~/.cargo/bin
 
 test: ## run all tests; says what it installs before it does so, INSTALL=no installs nothing; REQUIRE=browser,nginx skips neither
 	zarf/proxy/install.sh
-	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked
+	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked --workspace
 
 check: $(DENY) ## check format, lints, documentation, dependencies, layers, language and the page's JavaScript (node)
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps
 	$(DENY) --locked --config zarf/deny.toml check bans licenses sources
 	$(CARGO) test --locked --test it -- layers:: language::
 	zarf/page/check.sh

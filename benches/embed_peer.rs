@@ -1,7 +1,7 @@
 //! One side of `zarf/peers/embed.py`: runs a model in a folder as it is asked on standard input, and nothing else, so
 //! that the script can compare its CPU time with that of another library on the same core. It does nothing by itself.
 //!
-//! `embed_peer FOLDER fp32|int8 THREADS`, then lines `image N`, `batch N` or `text N THE TEXT`; each is answered with
+//! `embed_peer FOLDER fp32|int8 THREADS` (`built-in` as folder: the built-in model), then lines `image N`, `batch N` or `text N THE TEXT`; each is answered with
 //! one line when it is done.
 
 use std::hint::black_box;
@@ -13,6 +13,9 @@ use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::{LocalProvider, Source};
 use glimpse::imaging::PreparedImage;
 
+/// In place of a folder.
+const BUILT_IN: &str = "built-in";
+
 type Failed = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failed> {
@@ -23,11 +26,17 @@ fn main() -> Result<(), Failed> {
     };
     let threads: NonZeroUsize = threads.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(Source::folder(folder, precision.clone().try_into()?), threads))
+    runtime.block_on(async {
+        let model = if folder == BUILT_IN {
+            LocalProvider::start(threads)?
+        } else {
+            LocalProvider::open(Source::folder(folder, precision.clone().try_into()?), threads).await?
+        };
+        serve(model).await
+    })
 }
 
-async fn serve(source: Source, threads: NonZeroUsize) -> Result<(), Failed> {
-    let model = LocalProvider::open(source, threads).await?;
+async fn serve(model: LocalProvider) -> Result<(), Failed> {
     let size = model.preprocessing().size;
     let pixel = |place: u32| u8::try_from(place * 7 % 251).unwrap_or_default();
     let image = PreparedImage { size, rgb: Bytes::from((0..size * size * 3).map(pixel).collect::<Vec<u8>>()) };

@@ -5,6 +5,7 @@
 //! files and passes them to rten with names that it accepts. Only the fields of `onnx.proto` that lead to the
 //! `external_data` of a tensor are read.
 
+mod nodes;
 mod rewrite;
 mod scan;
 
@@ -15,13 +16,14 @@ use std::path::{Component, Path, PathBuf};
 
 use rten::{Model, ModelOptions};
 
+pub(super) use nodes::{Attribute, Node, nodes};
+
 use crate::models::lfs_pointer;
 
 /// Limit of protobuf for one message.
 const MAX_ONNX_BYTES: u64 = 1 << 31;
 /// Maximum number of files with weights. Exports may have one file for each tensor, and a large tower has 500 tensors.
 const MAX_FILES: usize = 4_096;
-const MAX_LOCATION_BYTES: usize = 1_024;
 
 /// Errors of finding the weights.
 #[derive(Debug, thiserror::Error)]
