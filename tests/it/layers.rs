@@ -18,6 +18,7 @@ const PORTS: [&str; 19] = [
     "embed::ImageEmbeddingProvider",
     "embed::EmbedError",
     "embed::Busy",
+    "embed::EngineInfo",
     "index::ImageIndex",
     "index::IndexError",
     "index::EnsureOutcome",

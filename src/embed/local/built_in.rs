@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
-use super::engine::rten::RtenNetwork;
+use super::engine::{Engine, EngineKind, Onnx};
 use super::folder::Description;
 use super::source::BUILT_IN;
 use super::tower::{self, Tower};
@@ -18,24 +18,28 @@ static IMAGE: &[u8] = include_bytes!("../../../models/glimpse-mini-1/image.onnx"
 static TEXT: &[u8] = include_bytes!("../../../models/glimpse-mini-1/text.onnx");
 
 /// Returns the model. The first call loads it, which takes about a quarter of a second of CPU. All providers of the
-/// process share it, because it cannot change.
-pub(super) fn towers() -> Result<Arc<Towers>, EmbedError> {
-    static LOADED: LazyLock<Result<Arc<Towers>, EmbedError>> = LazyLock::new(|| match load() {
-        Ok(towers) => Ok(Arc::new(towers)),
-        Err(reason) => Err(unusable(format!("the built-in model: {reason}"))),
-    });
-    LOADED.clone()
+/// process that use rten share it, because it cannot change.
+pub(super) fn towers(engine: &Engine) -> Result<Arc<Towers>, EmbedError> {
+    static LOADED: LazyLock<Result<Arc<Towers>, EmbedError>> = LazyLock::new(|| shared(&Engine::default()));
+    match engine.kind() {
+        EngineKind::Rten => LOADED.clone(),
+        EngineKind::OnnxRuntime => shared(engine),
+    }
 }
 
-fn load() -> Result<Towers, String> {
+fn shared(engine: &Engine) -> Result<Arc<Towers>, EmbedError> {
+    load(engine).map(Arc::new).map_err(|reason| unusable(format!("the built-in model: {reason}")))
+}
+
+fn load(engine: &Engine) -> Result<Towers, String> {
     let description = describe()?;
     // Prepacked weights reduce a short query from 3.4 to 1.8 ms and cost 50 ms at the start and 45 MB. They make no
     // difference for the convolutions of the image tower.
-    let image = Tower::new(Box::new(RtenNetwork::from_bytes(IMAGE, false)?), &tower::IMAGE)?;
-    let text = Tower::new(Box::new(RtenNetwork::from_bytes(TEXT, true)?), &tower::TEXT)?;
+    let image = Tower::new(engine.load(Onnx::BuiltIn { bytes: IMAGE, prepack: false })?, &tower::IMAGE)?;
+    let text = Tower::new(engine.load(Onnx::BuiltIn { bytes: TEXT, prepack: true })?, &tower::TEXT)?;
     // Convolutions take 52 ms for a single image, 58 ms each in runs of four and 60 ms in runs of eight, because the
     // activations do not fit into the cache.
-    Ok(description.into_towers(BUILT_IN.to_owned(), image, text, NonZeroUsize::MIN))
+    Ok(description.into_towers(BUILT_IN.to_owned(), image, text, engine.images_per_run(NonZeroUsize::MIN)))
 }
 
 fn describe() -> Result<Description, String> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::built_in;
+use super::engine::Engine;
 use super::folder::{self, ModelFiles, Precision};
 use super::towers::Towers;
 use super::unusable;
@@ -26,6 +27,7 @@ const ONNX_EXPORTS: [(&str, &str); 4] = [
 pub struct Source {
     place: Place,
     precision: Precision,
+    engine: Engine,
 }
 
 #[derive(Debug)]
@@ -38,12 +40,12 @@ enum Place {
 impl Source {
     /// Returns the built-in model.
     pub fn built_in() -> Self {
-        Self { place: Place::BuiltIn, precision: Precision::Fp32 }
+        Self { place: Place::BuiltIn, precision: Precision::Fp32, engine: Engine::default() }
     }
 
     /// Returns a folder with a CLIP exported to ONNX.
     pub fn folder(path: impl Into<PathBuf>, precision: Precision) -> Self {
-        Self { place: Place::Folder(path.into()), precision }
+        Self { place: Place::Folder(path.into()), precision, engine: Engine::default() }
     }
 
     /// Returns the model of `CLIP_MODEL`: the built-in model if it has its name, or else a folder or a repository of
@@ -52,20 +54,31 @@ impl Source {
     /// # Errors
     /// [`EmbedError::Dependency`] with a message that names the setting.
     pub fn from_settings(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
-        let precision = settings.clip_precision;
+        let (precision, engine) = (settings.clip_precision, Engine::from_settings(settings));
         let model = settings.clip_model.as_str();
         if model == BUILT_IN {
-            return Ok(Self::built_in());
+            return Ok(Self::built_in().with_engine(engine));
         }
         // The name of a repository cannot contain `~` or `$`.
         let path = expand_path(model);
         if is_path(model) || model.contains('$') || path.is_dir() {
-            return Ok(Self::folder(path, precision));
+            return Ok(Self::folder(path, precision).with_engine(engine));
         }
         let repo: Repo =
             export_of(model).parse().map_err(|reason: String| unusable(format!("CLIP_MODEL: {reason}")))?;
         let hub = Box::new(Hub::new(hub)?);
-        Ok(Self { place: Place::Hub { hub, repo, model: model.to_owned() }, precision })
+        Ok(Self { place: Place::Hub { hub, repo, model: model.to_owned() }, precision, engine })
+    }
+
+    /// Changes the engine, which is rten by default.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// Returns the engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Whether this is the built-in model, which needs no download.
@@ -90,9 +103,9 @@ impl Source {
 
     /// Downloads missing files and loads the model on a blocking thread.
     pub(super) async fn load(&self) -> Result<Arc<Towers>, EmbedError> {
-        let (name, precision) = (self.name(), self.precision);
+        let (name, precision, engine) = (self.name(), self.precision, self.engine.clone());
         let folder = match &self.place {
-            Place::BuiltIn => return blocking(built_in::towers).await,
+            Place::BuiltIn => return blocking(move || built_in::towers(&engine)).await,
             Place::Folder(path) => path.clone(),
             Place::Hub { hub, repo, model } => {
                 if *model != repo.to_string() {
@@ -101,7 +114,7 @@ impl Source {
                 self.fetch(hub, repo).await?
             }
         };
-        blocking(move || folder::load(&folder, name, precision).map(Arc::new)).await
+        blocking(move || folder::load(&folder, name, precision, &engine).map(Arc::new)).await
     }
 
     /// Returns the folder in the cache, and downloads missing files. Makes no network call if all files exist.

@@ -1,10 +1,22 @@
 //! Inference engines: a loaded network with named inputs and outputs, which runs on the thread of its caller.
 
-pub(super) mod rten;
+mod kind;
+#[cfg(not(feature = "onnxruntime"))]
+mod no_onnxruntime;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
+mod rten;
+mod selected;
 
 use rten_tensor::Tensor;
 
+#[cfg(not(feature = "onnxruntime"))]
+use self::no_onnxruntime as onnxruntime;
 use crate::embed::EmbedError;
+
+pub use kind::{Device, EngineKind};
+pub(super) use selected::Onnx;
+pub use selected::{Engine, EngineError};
 
 /// Type of the elements of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use std::path::Path;
 use config::Config;
 use pixels::Pixels;
 
-use super::engine::rten::RtenNetwork;
+use super::engine::{Engine, Onnx};
 use super::tokenizer::TextTokenizer;
 use super::tower::{self, Signature, Tower};
 use super::towers::Towers;
@@ -26,7 +26,7 @@ use crate::embed::EmbedError;
 pub use files::Precision;
 pub(super) use files::{ModelFiles, list};
 
-/// Images in one run. Matrix products are faster with several images: a ViT-B/32 takes 52.6 ms of CPU for a single
+/// Images in one run on the CPU. Matrix products are faster with several images: a ViT-B/32 takes 52.6 ms of CPU for a single
 /// image, 43.3 ms each in runs of four and 42.1 ms in runs of eight. A search waits for at most one run.
 const RUN_IMAGES: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 /// Maximum bytes of a description file; a larger one is another kind of file.
@@ -81,7 +81,7 @@ impl Description {
 }
 
 /// Loads the model in `folder`; `name` is the name of its space.
-pub(super) fn load(folder: &Path, name: String, precision: Precision) -> Result<Towers, EmbedError> {
+pub(super) fn load(folder: &Path, name: String, precision: Precision, engine: &Engine) -> Result<Towers, EmbedError> {
     let error_of = |reason: String| unusable(format!("the model in {}: {reason}", folder.display()));
     if !folder.is_dir() {
         return Err(error_of("it does not exist; set CLIP_MODEL to a folder with a CLIP exported to ONNX".to_owned()));
@@ -103,12 +103,12 @@ pub(super) fn load(folder: &Path, name: String, precision: Precision) -> Result<
     let description =
         Description::new(config, pixels, &files.preprocessors.join(" or "), &tokenizer).map_err(error_of)?;
     let tower = |file: &str, signature: &Signature| {
-        let network = RtenNetwork::from_file(&folder.join(file));
-        let tower = network.and_then(|network| Tower::new(Box::new(network), signature));
+        let network = engine.load(Onnx::File(folder.join(file)));
+        let tower = network.and_then(|network| Tower::new(network, signature));
         tower.map_err(|reason| error_of(format!("{file}: {reason}")))
     };
     let run = match files.precision {
-        Precision::Fp32 | Precision::Fp16 => RUN_IMAGES,
+        Precision::Fp32 | Precision::Fp16 => engine.images_per_run(RUN_IMAGES),
         // Activations are scaled to 8 bits by their range in the run. With several images in a run, the vector of an
         // image would depend on the others (a cosine of 0.9988 was measured), for a fifth less CPU.
         Precision::Int8 => NonZeroUsize::MIN,
