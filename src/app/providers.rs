@@ -100,8 +100,8 @@ fn remote(settings: &Settings, url: &Endpoint) -> RemoteSettings {
 /// services, unless a service reports another method.
 fn resize(settings: &Settings) -> Resize {
     match settings.imaging.resize() {
-        Resize::Crop | Resize::CropFloor => Resize::CropFloor,
-        pad @ Resize::Pad(_) => pad,
+        Resize::Crop => Resize::CropFloor,
+        other => other,
     }
 }
 

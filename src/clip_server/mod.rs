@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `POST /embedding/image` | `{"images": ["data:image/png;base64,…"]}` → `[{"image": "data:image/png;base64,", "vector": […]}]` |
 //! | `POST /embedding/text` | `{"texts": ["a cat"]}` → `[{"text": "a cat", "vector": […]}]` |
-//! | `GET /` | `{"model", "dimension", "image_size", "resize"}` |
+//! | `GET /` | `{"model", "dimension", "image_size", "resize", "preprocessing"}` |
 //! | `GET /healthz` | `{"status": "ok"}` |
 //! | `GET /readyz` | `{"status": "ready"}` after both towers have passed their probe |
 //!
@@ -96,12 +96,13 @@ fn max_body_bytes(limits: &Limits) -> usize {
 
 async fn model_info(State(clip): State<ClipState>) -> Result<Json<ModelInfo>, ClipError> {
     let space = clip.provider.space().await?;
-    let Preprocessing { size, resize } = clip.provider.preprocessing();
+    let preprocessing = clip.provider.preprocessing();
     Ok(Json(ModelInfo {
         model: space.model.clone(),
         dimension: space.dimension,
-        image_size: size,
-        resize: resize.name(),
+        image_size: preprocessing.size,
+        resize: preprocessing.resize.name(),
+        preprocessing: space.preprocessing.clone(),
     }))
 }
 

@@ -130,7 +130,8 @@ async fn texts_are_answered_in_order() {
 #[tokio::test]
 async fn the_card_describes_the_model() {
     let (router, _) = service();
-    let card = json!({"model": "fake", "dimension": 3, "image_size": 4, "resize": "crop"});
+    let card = json!({"model": "fake", "dimension": 3, "image_size": 4, "resize": "crop",
+                       "preprocessing": "crop-4-bicubic"});
     assert_eq!(send(&router, "GET", "/", "").await, (StatusCode::OK, card));
     assert_eq!(send(&router, "GET", "/readyz", "").await, (StatusCode::OK, json!({"status": "ready"})));
     assert_eq!(send(&router, "GET", "/healthz", "").await, (StatusCode::OK, json!({"status": "ok"})));

@@ -59,8 +59,10 @@ pub(super) struct ModelInfo {
     pub(super) dimension: usize,
     /// Side of the model's square in pixels. An image of exactly this size is not resized.
     pub(super) image_size: u32,
-    /// What happens to an image that is not a square: `crop` or `pad`.
+    /// What happens to an image that is not a square: `crop`, `crop-floor`, `crop-even`, `squash` or `pad`.
     pub(super) resize: &'static str,
+    /// Name of the whole preparation, such as `squash-256-bilinear`, with the rule by which texts are cleaned after `+`.
+    pub(super) preprocessing: String,
 }
 
 /// Parses a body as JSON; its content type is ignored.

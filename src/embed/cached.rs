@@ -1,5 +1,6 @@
 //! [`TextCache`]: caches the vectors of recent search texts.
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -64,17 +65,22 @@ impl ImageEmbeddingProvider for TextCache {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
+        let key = language.map_or(Cow::Borrowed(text), |language| Cow::Owned(format!("{language}\0{text}")));
         let space = self.inner.space().await?;
-        if let Some(found) = self.lock_for(&space).texts.get(text) {
+        if let Some(found) = self.lock_for(&space).texts.get(&*key) {
             self.hits.increment(1);
             return Ok(found.clone());
         }
         self.misses.increment(1);
-        let vector = self.inner.embed_text(text).await?;
+        let vector = self.inner.embed_text_in(text, language).await?;
         // Stored only if the space has not changed during the call; otherwise the vector may belong to either space.
         let now = self.inner.space().await?;
         if Arc::ptr_eq(&now, &space) {
-            self.lock_for(&space).texts.put(text.into(), vector.clone());
+            self.lock_for(&space).texts.put((*key).into(), vector.clone());
         }
         Ok(vector)
     }

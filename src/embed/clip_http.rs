@@ -21,6 +21,8 @@ use crate::imaging::{PreparedImage, Preprocessing, Resize, SIDES};
 
 /// Maximum bytes of the reply to `GET /`, which may be any page.
 const MAX_INFO_BYTES: usize = 64 * 1024;
+/// Maximum bytes of the name of a preparation, which is stored with collections.
+const MAX_NAME_BYTES: usize = 128;
 
 /// A service with the API of `ai4all/clip`.
 #[derive(Debug)]
@@ -41,6 +43,21 @@ struct ModelInfo {
     image_size: Option<u32>,
     /// How the server makes squares of other images ([`Resize::name`]). We send squares, cut in the same way.
     resize: Option<String>,
+    /// Name of the whole preparation. Older servers do not send it.
+    preprocessing: Option<String>,
+}
+
+impl ModelInfo {
+    /// Splits the name of the preparation into that of images and the rule for texts, which begins with `+`.
+    fn image_and_text(&self) -> (Option<&str>, &str) {
+        match self.preprocessing.as_deref() {
+            Some(name) if name.len() <= MAX_NAME_BYTES => {
+                let (image, text) = name.split_at(name.find('+').unwrap_or(name.len()));
+                (Some(image), text)
+            }
+            _ => (None, ""),
+        }
+    }
 }
 
 /// The result for one input; a repeated input is ignored.
@@ -90,11 +107,19 @@ impl ClipProvider {
         }
     }
 
-    /// The model decides how a crop rounds fractions of a pixel. Our settings decide whether to crop.
-    fn resize(&self, info: &ModelInfo) -> Resize {
-        let crops = [Resize::Crop, Resize::CropFloor];
-        let reported = crops.into_iter().find(|crop| info.resize.as_deref() == Some(crop.name()));
-        reported.filter(|_| crops.contains(&self.resize)).unwrap_or(self.resize)
+    /// The model decides how images are resized, unless our settings say that they are padded.
+    fn preprocessing_of(&self, info: &ModelInfo) -> Result<Preprocessing, EmbedError> {
+        let size = self.size(info)?;
+        let named = info.image_and_text().0.and_then(|name| name.parse::<Preprocessing>().ok());
+        let mut reported = named.filter(|named| named.size == size).unwrap_or_else(|| {
+            let crops = [Resize::Crop, Resize::CropFloor];
+            let crop = crops.into_iter().find(|crop| info.resize.as_deref() == Some(crop.name()));
+            Preprocessing::new(size, crop.unwrap_or(self.resize))
+        });
+        if matches!(self.resize, Resize::Pad(_)) || matches!(reported.resize, Resize::Pad(_)) {
+            reported.resize = self.resize;
+        }
+        Ok(reported)
     }
 
     async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, RequestError> {
@@ -122,9 +147,10 @@ impl ImageEmbeddingProvider for ClipProvider {
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let info = self.model_info().await?;
-        self.preprocessing.set(Preprocessing { size: self.size(&info)?, resize: self.resize(&info) });
+        self.preprocessing.set(self.preprocessing_of(&info)?);
         let model = info.model.as_deref().unwrap_or(&self.model);
-        let space = probe::probe_space(self, model, info.dimension).await?;
+        let mut space = probe::probe_space(self, model, info.dimension).await?;
+        space.preprocessing.push_str(info.image_and_text().1);
         response::check_reads_images(self, ImageEncoding::DataUri).await?;
         Ok(Arc::new(space))
     }
@@ -149,8 +175,8 @@ mod tests {
     use crate::embed::ServiceSettings;
 
     #[test]
-    fn the_service_chooses_the_kind_of_crop_and_the_settings_choose_to_pad() {
-        let resize_for = |resize, reported: Option<&str>| {
+    fn the_service_chooses_the_resize_and_the_settings_choose_to_pad() {
+        let name = |resize, reported: Option<&str>, preprocessing: Option<&str>| {
             let service = ServiceSettings {
                 url: "http://h".parse().unwrap(),
                 key: Secret::default(),
@@ -158,16 +184,25 @@ mod tests {
             };
             let (model, max_batch) = ("m".to_owned(), NonZeroUsize::MIN);
             let clip = ClipProvider::new(RemoteSettings { service, model, max_batch, size: None, resize }).unwrap();
-            clip.resize(&ModelInfo { resize: reported.map(str::to_owned), ..ModelInfo::default() })
+            let info = ModelInfo {
+                image_size: preprocessing.map(|_| 256),
+                resize: reported.map(str::to_owned),
+                preprocessing: preprocessing.map(str::to_owned),
+                ..ModelInfo::default()
+            };
+            clip.preprocessing_of(&info).unwrap().to_string()
         };
-        for configured in [Resize::Crop, Resize::CropFloor] {
-            assert_eq!(resize_for(configured, Some("crop")), Resize::Crop);
-            assert_eq!(resize_for(configured, Some("crop-floor")), Resize::CropFloor);
+        for (configured, own) in [(Resize::Crop, "crop-224-bicubic"), (Resize::CropFloor, "crop-224-bicubic-floor")] {
+            assert_eq!(name(configured, Some("crop"), None), "crop-224-bicubic");
+            assert_eq!(name(configured, Some("crop-floor"), None), "crop-224-bicubic-floor");
             for other in [None, Some("pad"), Some("")] {
-                assert_eq!(resize_for(configured, other), configured);
+                assert_eq!(name(configured, other, None), own);
             }
+            assert_eq!(name(configured, Some("squash"), Some("squash-256-bilinear+lower")), "squash-256-bilinear");
+            assert_eq!(name(configured, Some("crop"), Some("unknown-256")), "crop-256-bicubic");
         }
         let pad = Resize::Pad([1, 2, 3]);
-        assert_eq!(resize_for(pad, Some("crop")), pad);
+        assert_eq!(name(pad, Some("crop"), None), "pad-224-bicubic-010203");
+        assert_eq!(name(pad, Some("squash"), Some("squash-256-bilinear")), "pad-256-bilinear-010203");
     }
 }

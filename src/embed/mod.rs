@@ -78,6 +78,12 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
     /// Embeds a text, truncated to the maximum length of the model.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError>;
 
+    /// Embeds a text in a language, as a tag such as `de`. Most models read none.
+    async fn embed_text_in(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
+        let _ = language;
+        self.embed_text(text).await
+    }
+
     /// Returns the provider that this one wraps, if it wraps one. The methods below return by default what that provider
     /// returns.
     fn inner(&self) -> Option<&dyn ImageEmbeddingProvider> {

@@ -58,7 +58,11 @@ impl ImageEmbeddingProvider for Resilient {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        self.guard.call(|| self.inner.embed_text(text)).await
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
+        self.guard.call(|| self.inner.embed_text_in(text, language)).await
     }
 
     fn reachable(&self) -> Result<(), EmbedError> {

@@ -22,7 +22,7 @@ pub(super) struct SharedPreprocessing(Mutex<Preprocessing>);
 
 impl SharedPreprocessing {
     pub(super) fn new(size: u32, resize: Resize) -> Self {
-        Self(Mutex::new(Preprocessing { size, resize }))
+        Self(Mutex::new(Preprocessing::new(size, resize)))
     }
 
     pub(super) fn set(&self, preprocessing: Preprocessing) {

@@ -20,12 +20,13 @@ pub struct EmbedSettings {
     /// `IMAGE_EMBEDDING_PROVIDER`: `local` (default), a model in this process; or a remote service: `clip`, `openai`,
     /// `multi2vec`, `ollama` (also called `llava`).
     pub image_embedding_provider: ProviderKind,
-    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a folder with a CLIP exported to ONNX; or
-    /// a repository of the Hugging Face hub with such files, as `organisation/name` or `organisation/name@revision`.
+    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a folder with a model exported to ONNX;
+    /// or a repository of the Hugging Face hub with such files, as `organisation/name`, `organisation/name@revision`, or
+    /// with `:size` at the end if it has a model in several sizes.
     /// For `openai` the name that the service uses, for `clip` and `multi2vec` a label.
     pub clip_model: String,
-    /// `CLIP_PRECISION`: `fp32` (default), `fp16` or `int8`, if the model of this process has such files. The vectors
-    /// of int8 are another space.
+    /// `CLIP_PRECISION`: `fp32`, `fp16` or `int8`, if the model of this process has such files; `auto` (default) for the
+    /// first of these that it has. The vectors of int8 are another space.
     pub clip_precision: Precision,
     /// `CLIP_ENGINE`: what runs the model of this process: `rten` (default), or `onnxruntime` if the binary was built with it.
     pub clip_engine: EngineKind,
@@ -70,7 +71,7 @@ impl Default for EmbedSettings {
         Self {
             image_embedding_provider: ProviderKind::Local,
             clip_model: BUILT_IN.to_owned(),
-            clip_precision: Precision::Fp32,
+            clip_precision: Precision::Auto,
             clip_engine: EngineKind::default(),
             clip_device: Device::default(),
             ort_dylib_path: None,

@@ -87,7 +87,11 @@ impl ImageEmbeddingProvider for Verified {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        self.check(self.inner.embed_text(text), std::slice::from_ref).await
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
+        self.check(self.inner.embed_text_in(text, language), std::slice::from_ref).await
     }
 
     fn reachable(&self) -> Result<(), EmbedError> {

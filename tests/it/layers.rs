@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Names of the three ports that their users may import: traits, their types and errors. No adapter.
-const PORTS: [&str; 19] = [
+const PORTS: [&str; 20] = [
     "source::ImageSource",
     "source::Scope",
     "source::ListedPage",
@@ -43,9 +43,10 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "lock" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "http" | "imaging" => vec!["domain"],
+        "models" => vec!["domain", "imaging"],
         "source" => vec!["domain", "http", "resilience", "imaging", "sqlite", "server"],
         "index" => vec!["domain", "http", "resilience", "imaging", "sqlite"],
-        "embed" => vec!["domain", "http", "resilience", "imaging"],
+        "embed" => vec!["domain", "http", "resilience", "imaging", "models"],
         "pipeline" => ports(&["domain", "imaging", "resilience"]),
         "ledger" => vec!["domain", "sqlite"],
         "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger"]),

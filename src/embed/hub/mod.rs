@@ -19,6 +19,8 @@ use std::path::{Component, Path, PathBuf};
 use cache::Cache;
 use client::Client;
 
+use crate::models::list;
+
 pub use error::HubError;
 pub use repo::Repo;
 pub use settings::HubSettings;
@@ -95,7 +97,7 @@ impl Hub {
     ) -> Result<PathBuf, HubError> {
         let lacks = match self.cached(repo) {
             None => "it has no files there".to_owned(),
-            Some(folder) => match missing(&cache::names(&folder), &folder) {
+            Some(folder) => match missing(&list(&folder).unwrap_or_default(), &folder) {
                 Ok(files) if files.is_empty() => return Ok(folder),
                 Ok(files) => format!("{} is missing", files.join(", ")),
                 Err(reason) => reason,

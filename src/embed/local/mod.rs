@@ -1,17 +1,15 @@
-//! The provider `local`: runs a CLIP in this process on the CPU, with one worker for each core. The model is the
-//! built-in one, one in a folder, or one from the Hugging Face hub.
+//! The provider `local`: runs an image-text model in this process on the CPU, with one worker for each core. The model
+//! is the built-in one, one in a folder, or one from the Hugging Face hub.
 //!
-//! Depends on rten, tokenizers and the description files of models, not on the source of images or the use of vectors.
+//! Depends on rten, tokenizers and the specs of models, not on the source of images or the use of vectors.
 
 mod built_in;
 mod engine;
 mod folder;
-mod lfs_pointer;
 mod loader;
 mod queue;
 mod source;
 mod tokenizer;
-mod tower;
 mod towers;
 mod weights;
 mod workers;
@@ -29,13 +27,12 @@ use queue::Urgency;
 use towers::Towers;
 use workers::Workers;
 
-use super::remote::DEFAULT_IMAGE_SIZE;
 use super::{Busy, EmbedError, EngineInfo, ImageEmbeddingProvider, probe};
 use crate::domain::{DependencyError, Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
+pub use crate::models::Precision;
 
 pub use engine::{Device, Engine, EngineError, EngineKind};
-pub use folder::Precision;
 pub use source::{BUILT_IN, Source};
 
 /// The name of the provider in errors.
@@ -106,12 +103,12 @@ impl LocalProvider {
 #[async_trait]
 impl ImageEmbeddingProvider for LocalProvider {
     fn preprocessing(&self) -> Preprocessing {
-        let resize = match self.resize {
-            // The model decides between the two kinds of crop.
-            Resize::Crop | Resize::CropFloor => self.loader.crop(),
-            Resize::Pad(colour) => Resize::Pad(colour),
-        };
-        Preprocessing { size: self.loader.size().unwrap_or(DEFAULT_IMAGE_SIZE), resize }
+        let own = self.loader.preprocessing();
+        // The model decides how images are resized, unless the settings say that they are padded.
+        match self.resize {
+            pad @ Resize::Pad(_) => Preprocessing { resize: pad, ..own },
+            _ => own,
+        }
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
@@ -121,7 +118,10 @@ impl ImageEmbeddingProvider for LocalProvider {
         let towers = self.loader.towers().await?;
         let probe = || probe::probe_space(self, &towers.name, Some(towers.dimension));
         if !self.loader.is_built_in() || *self.loader.engine() != Engine::default() {
-            return probe().await.map(Arc::new);
+            let mut space = probe().await?;
+            // The probes have no capital letters and no punctuation, so that they do not show how texts are cleaned.
+            space.preprocessing.push_str(towers.text_rule);
+            return Ok(Arc::new(space));
         }
         let probed = PROBED.get_or_try_init(probe).await?.clone();
         // The probe images are squares of the model's size, so their vectors do not depend on the resize.
@@ -146,8 +146,12 @@ impl ImageEmbeddingProvider for LocalProvider {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        let (towers, text) = (self.loader.towers().await?, text.to_owned());
-        self.workers.run(Urgency::Interactive, move || towers.text(&text)).await
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
+        let (towers, text, language) = (self.loader.towers().await?, text.to_owned(), language.map(str::to_owned));
+        self.workers.run(Urgency::Interactive, move || towers.text(&text, language.as_deref())).await
     }
 
     fn busy(&self) -> Option<Busy> {
@@ -182,3 +186,6 @@ fn unusable(detail: String) -> EmbedError {
 fn dependency(failure: FailureKind, detail: String) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: DEPENDENCY.to_owned(), failure, detail })
 }
+
+#[cfg(all(test, feature = "onnxruntime"))]
+mod onnxruntime_tests;

@@ -5,28 +5,23 @@ use std::sync::Arc;
 
 use super::built_in;
 use super::engine::Engine;
-use super::folder::{self, ModelFiles, Precision};
+use super::folder::{self, Folders, Wanted};
 use super::towers::Towers;
 use super::unusable;
 use crate::embed::hub::{Hub, HubSettings, Repo, expand_path};
 use crate::embed::{EmbedError, EmbedSettings};
+use crate::models::{ModelFiles, Precision, TowerFiles, export_of, list, text_repository};
 
 /// The name of the built-in model.
 pub const BUILT_IN: &str = "glimpse-mini-1";
-
-/// Repositories, each with the repository of an export of its weights to ONNX, with separate towers.
-const ONNX_EXPORTS: [(&str, &str); 4] = [
-    ("openai/clip-vit-base-patch32", "Xenova/clip-vit-base-patch32"),
-    ("openai/clip-vit-base-patch16", "Xenova/clip-vit-base-patch16"),
-    ("openai/clip-vit-large-patch14", "Xenova/clip-vit-large-patch14"),
-    ("openai/clip-vit-large-patch14-336", "Xenova/clip-vit-large-patch14-336"),
-];
 
 /// A model that can be loaded.
 #[derive(Debug)]
 pub struct Source {
     place: Place,
     precision: Precision,
+    /// Folder of one size, for repositories with several.
+    size: Option<String>,
     engine: Engine,
 }
 
@@ -34,18 +29,18 @@ pub struct Source {
 enum Place {
     BuiltIn,
     Folder(PathBuf),
-    Hub { hub: Box<Hub>, repo: Repo, model: String },
+    Hub { hub: Box<Hub>, repo: Repo, text: Option<Repo>, model: String },
 }
 
 impl Source {
     /// Returns the built-in model.
     pub fn built_in() -> Self {
-        Self { place: Place::BuiltIn, precision: Precision::Fp32, engine: Engine::default() }
+        Self { place: Place::BuiltIn, precision: Precision::Fp32, size: None, engine: Engine::default() }
     }
 
-    /// Returns a folder with a CLIP exported to ONNX.
+    /// Returns a folder with a model exported to ONNX.
     pub fn folder(path: impl Into<PathBuf>, precision: Precision) -> Self {
-        Self { place: Place::Folder(path.into()), precision, engine: Engine::default() }
+        Self { place: Place::Folder(path.into()), precision, size: None, engine: Engine::default() }
     }
 
     /// Returns the model of `CLIP_MODEL`: the built-in model if it has its name, or else a folder or a repository of
@@ -61,13 +56,19 @@ impl Source {
         }
         // The name of a repository cannot contain `~` or `$`.
         let path = expand_path(model);
-        if is_path(model) || model.contains('$') || path.is_dir() {
+        if path.is_dir() {
             return Ok(Self::folder(path, precision).with_engine(engine));
         }
-        let repo: Repo =
-            export_of(model).parse().map_err(|reason: String| unusable(format!("CLIP_MODEL: {reason}")))?;
+        let (name, size) = split_size(model);
+        let size = size.map(str::to_owned);
+        if is_path(name) || name.contains('$') {
+            return Ok(Self { size, engine, ..Self::folder(expand_path(name), precision) });
+        }
+        let parse = |name: &str| name.parse().map_err(|reason: String| unusable(format!("CLIP_MODEL: {reason}")));
+        let repo: Repo = parse(&export_of(name))?;
+        let text = text_repository(repo.id()).map(parse).transpose()?;
         let hub = Box::new(Hub::new(hub)?);
-        Ok(Self { place: Place::Hub { hub, repo, model: model.to_owned() }, precision, engine })
+        Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size, engine })
     }
 
     /// Changes the engine, which is rten by default.
@@ -96,39 +97,67 @@ impl Source {
             Place::Hub { model, .. } => model.clone(),
         };
         match self.precision {
-            Precision::Fp32 => name,
+            Precision::Auto | Precision::Fp32 => name,
             Precision::Fp16 | Precision::Int8 => format!("{name} ({})", self.precision),
         }
     }
 
     /// Downloads missing files and loads the model on a blocking thread.
     pub(super) async fn load(&self) -> Result<Arc<Towers>, EmbedError> {
-        let (name, precision, engine) = (self.name(), self.precision, self.engine.clone());
-        let folder = match &self.place {
+        let (name, engine) = (self.name(), self.engine.clone());
+        if let Place::Hub { repo, model, .. } = &self.place
+            && !model.starts_with(repo.id())
+        {
+            tracing::info!(model, export = %repo, "the ONNX export of this model is used");
+        }
+        let (repository, folders) = match &self.place {
             Place::BuiltIn => return blocking(move || built_in::towers(&engine)).await,
-            Place::Folder(path) => path.clone(),
-            Place::Hub { hub, repo, model } => {
-                if *model != repo.to_string() {
-                    tracing::info!(model, export = %repo, "the ONNX export of this model is used");
-                }
-                self.fetch(hub, repo).await?
+            Place::Folder(path) => (name.clone(), Folders::one(path.clone())),
+            Place::Hub { hub, repo, text: None, .. } => {
+                (repo.id().to_owned(), Folders::one(self.fetch(hub, repo).await?))
+            }
+            Place::Hub { hub, repo, text: Some(text), .. } => {
+                let (image, text) = (self.fetch_tower(hub, repo).await?, self.fetch_tower(hub, text).await?);
+                (repo.id().to_owned(), Folders::pair(image, text))
             }
         };
-        blocking(move || folder::load(&folder, name, precision, &engine).map(Arc::new)).await
+        let wanted = Wanted { name, repository, precision: self.precision, size: self.size.clone(), engine };
+        blocking(move || folder::load(&folders, &wanted).map(Arc::new)).await
     }
 
     /// Returns the folder in the cache, and downloads missing files. Makes no network call if all files exist.
     async fn fetch(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
-        let complete = |folder: &PathBuf| {
-            let names = folder::list(folder).unwrap_or_default();
-            let files = ModelFiles::find_exact(&names, self.precision);
-            files.and_then(|files| files.missing(folder)).is_ok_and(|missing| missing.is_empty())
+        let (precision, size) = (self.precision, self.size.as_deref());
+        let complete = |names: &[String], folder: &Path| {
+            folder::missing(ModelFiles::find_exact(names, precision, size)?.paths(), folder)
         };
-        if let Some(folder) = hub.cached(repo).filter(complete) {
-            return Ok(folder);
-        }
-        let missing = |names: &[String], folder: &Path| ModelFiles::find(names, self.precision)?.missing(folder);
-        Ok(hub.fetch(repo, missing).await?)
+        let missing = |names: &[String], folder: &Path| {
+            folder::missing(ModelFiles::find(names, precision, size)?.paths(), folder)
+        };
+        fetch(hub, repo, complete, missing).await
+    }
+
+    /// Does the same for a repository with only one tower.
+    async fn fetch_tower(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
+        let missing = |names: &[String], folder: &Path| {
+            folder::missing(TowerFiles::find_single(names, self.precision)?.paths(), folder)
+        };
+        fetch(hub, repo, missing, missing).await
+    }
+}
+
+/// Returns the folder in the cache if `complete` finds all files there, or downloads the missing ones.
+async fn fetch(
+    hub: &Hub,
+    repo: &Repo,
+    complete: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
+    missing: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
+) -> Result<PathBuf, EmbedError> {
+    let is_complete =
+        |folder: &PathBuf| complete(&list(folder).unwrap_or_default(), folder).is_ok_and(|missing| missing.is_empty());
+    match hub.cached(repo).filter(is_complete) {
+        Some(folder) => Ok(folder),
+        None => Ok(hub.fetch(repo, missing).await?),
     }
 }
 
@@ -137,13 +166,14 @@ fn is_path(text: &str) -> bool {
     text.starts_with(['.', '/', '~']) || text.contains('\\') || text.matches('/').count() > 1
 }
 
-/// Returns the repository with the towers, with the given revision.
-fn export_of(model: &str) -> String {
-    let (id, revision) = model.split_once('@').map_or((model, None), |(id, revision)| (id, Some(revision)));
-    match (ONNX_EXPORTS.iter().find(|(weights, _)| *weights == id), revision) {
-        (Some((_, export)), None) => (*export).to_owned(),
-        // A revision of the weights is not a revision of the export.
-        _ => model.to_owned(),
+/// Splits the name of a size from the name of a model: `organisation/name:s2`.
+fn split_size(model: &str) -> (&str, Option<&str>) {
+    let is_size = |size: &str| {
+        !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    match model.rsplit_once(':') {
+        Some((name, size)) if is_size(size) && name.len() > 1 => (name, Some(size)),
+        _ => (model, None),
     }
 }
 
@@ -186,6 +216,21 @@ mod tests {
         assert_eq!(repo("openai/clip-vit-base-patch32"), "Xenova/clip-vit-base-patch32");
         assert_eq!(repo("openai/clip-vit-base-patch32@abc"), "openai/clip-vit-base-patch32@abc");
         assert_eq!(source("openai/clip-vit-base-patch32").unwrap().name(), "openai/clip-vit-base-patch32");
+    }
+
+    #[test]
+    fn a_size_and_the_repository_of_the_text_tower_are_found() {
+        let sized = source("plhery/mobileclip2-onnx:s2").unwrap();
+        assert_eq!(
+            (sized.size.as_deref(), repo("plhery/mobileclip2-onnx:s2")),
+            (Some("s2"), "plhery/mobileclip2-onnx".into())
+        );
+        assert_eq!(split_size("a/b@main:l14"), ("a/b@main", Some("l14")));
+        assert_eq!((split_size("C:\\clip"), split_size("a/b")), (("C:\\clip", None), ("a/b", None)));
+        match source("Qdrant/clip-ViT-B-32-vision").unwrap().place {
+            Place::Hub { text: Some(text), .. } => assert_eq!(text.id(), "Qdrant/clip-ViT-B-32-text"),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -52,11 +52,23 @@ pub(super) trait Network: Send + Sync {
 
     fn outputs(&self) -> &[Port];
 
-    /// Runs the network with a value for each of its inputs, and returns one output.
+    /// Runs the network and returns one output. Inputs on which this output does not depend may be missing, such as the
+    /// image in a network with both towers; an engine that needs them fills them with zeros.
     fn run(&self, inputs: Vec<(&str, Input)>, output: &str) -> Result<Tensor<f32>, EmbedError>;
 }
 
 /// Returns the error of a network that cannot process an input.
 fn rejected(reason: impl std::fmt::Display) -> EmbedError {
     EmbedError::Rejected(format!("the model cannot process it: {reason}"))
+}
+
+/// Returns the engines that tests can use on this machine.
+#[cfg(test)]
+pub(super) fn available() -> Vec<Engine> {
+    let library = std::env::var("ORT_DYLIB_PATH").ok().filter(|_| cfg!(feature = "onnxruntime"));
+    if library.is_none() {
+        println!("skipped: set ORT_DYLIB_PATH, and build with the feature onnxruntime");
+    }
+    let onnxruntime = library.map(|path| Engine::new(EngineKind::OnnxRuntime, Device::Cpu, Some(path.into())));
+    [Some(Engine::default()), onnxruntime].into_iter().flatten().collect()
 }

@@ -1,6 +1,7 @@
 //! What a binary without the cargo feature `onnxruntime` has in place of this engine.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Device, EngineError, Network, Onnx};
 
@@ -8,7 +9,7 @@ pub(super) fn check(_: Option<&Path>, _: Device) -> Result<String, EngineError> 
     Err(missing())
 }
 
-pub(super) fn load(_: Option<&Path>, _: Device, _: Onnx) -> Result<Box<dyn Network>, String> {
+pub(super) fn load(_: Option<&Path>, _: Device, _: Onnx) -> Result<Arc<dyn Network>, String> {
     Err(missing().to_string())
 }
 

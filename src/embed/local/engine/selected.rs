@@ -3,6 +3,7 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::rten::RtenNetwork;
 use super::{Device, EngineKind, Network};
@@ -44,7 +45,12 @@ impl Engine {
     /// Returns the engine of `CLIP_ENGINE`, `CLIP_DEVICE` and `ORT_DYLIB_PATH`.
     pub fn from_settings(settings: &EmbedSettings) -> Self {
         let library = settings.ort_dylib_path.as_deref().map(expand_path);
-        Self { kind: settings.clip_engine, device: settings.clip_device, library }
+        Self::new(settings.clip_engine, settings.clip_device, library)
+    }
+
+    /// Returns an engine; `library` is the file of ONNX Runtime.
+    pub fn new(kind: EngineKind, device: Device, library: Option<PathBuf>) -> Self {
+        Self { kind, device, library }
     }
 
     /// Returns the kind of engine.
@@ -91,11 +97,11 @@ impl Engine {
     }
 
     /// Loads a network.
-    pub(in crate::embed::local) fn load(&self, onnx: Onnx) -> Result<Box<dyn Network>, String> {
+    pub(in crate::embed::local) fn load(&self, onnx: Onnx) -> Result<Arc<dyn Network>, String> {
         match (self.kind, onnx) {
-            (EngineKind::Rten, Onnx::File(path)) => Ok(Box::new(RtenNetwork::from_file(&path)?)),
+            (EngineKind::Rten, Onnx::File(path)) => Ok(Arc::new(RtenNetwork::from_file(&path)?)),
             (EngineKind::Rten, Onnx::BuiltIn { bytes, prepack }) => {
-                Ok(Box::new(RtenNetwork::from_bytes(bytes, prepack)?))
+                Ok(Arc::new(RtenNetwork::from_bytes(bytes, prepack)?))
             }
             (EngineKind::OnnxRuntime, onnx) => super::onnxruntime::load(self.library.as_deref(), self.device, onnx),
         }
@@ -116,5 +122,33 @@ impl Engine {
 impl fmt::Display for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {}", self.kind.name(), self.device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_this_binary_does_not_have_is_refused() {
+        let validate = |kind, device| Engine::new(kind, device, None).validate();
+        validate(EngineKind::Rten, Device::Cpu).unwrap();
+        let error = validate(EngineKind::Rten, Device::Cuda(1)).unwrap_err();
+        assert!(error.contains("CLIP_DEVICE is `cuda:1`") && error.contains("CLIP_ENGINE=onnxruntime"), "{error}");
+        match validate(EngineKind::OnnxRuntime, Device::Cpu) {
+            Ok(()) => assert!(cfg!(feature = "onnxruntime")),
+            Err(error) => {
+                assert!(error.contains("--features onnxruntime") && error.contains("CLIP_ENGINE=rten"), "{error}")
+            }
+        }
+    }
+
+    #[test]
+    fn a_device_gets_whole_calls_and_cores_get_shares() {
+        let (two, four) = (NonZeroUsize::new(2).unwrap(), NonZeroUsize::new(4).unwrap());
+        let cpu = Engine::default();
+        assert_eq!((cpu.images_per_run(four).get(), cpu.share(9, two)), (4, 5));
+        let gpu = Engine::new(EngineKind::OnnxRuntime, Device::Cuda(0), None);
+        assert_eq!((gpu.images_per_run(four).get(), gpu.share(9, two)), (256, 9));
     }
 }

@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 
 use rten::{Model, ModelOptions};
 
-use super::lfs_pointer;
+use crate::models::lfs_pointer;
 
 /// Limit of protobuf for one message.
 const MAX_ONNX_BYTES: u64 = 1 << 31;

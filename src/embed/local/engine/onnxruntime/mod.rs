@@ -1,4 +1,4 @@
-//! The engine ONNX Runtime: its library is loaded at run time, and runs networks on the CPU or on a GPU (ADR 0020).
+//! The engine ONNX Runtime: its library is loaded at run time, and runs networks on the CPU or on a GPU (ADR 0021).
 
 mod library;
 mod limited;
@@ -8,6 +8,7 @@ mod session;
 mod values;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use network::OrtNetwork;
@@ -26,13 +27,13 @@ pub(super) fn check(library: Option<&Path>, device: Device) -> Result<String, En
 }
 
 /// Loads a network.
-pub(super) fn load(library: Option<&Path>, device: Device, onnx: Onnx) -> Result<Box<dyn Network>, String> {
+pub(super) fn load(library: Option<&Path>, device: Device, onnx: Onnx) -> Result<Arc<dyn Network>, String> {
     let library = open(library, device).map_err(|error| error.to_string())?;
     let limit = if matches!(device, Device::TensorRt(_)) { TENSORRT_TIMEOUT } else { NETWORK_TIMEOUT };
     let network = limited::run("loading the network", limit, move || {
         session::start(library, device, &onnx).and_then(|session| OrtNetwork::new(session, device))
     })??;
-    Ok(Box::new(network))
+    Ok(Arc::new(network))
 }
 
 fn open(path: Option<&Path>, device: Device) -> Result<&'static library::Library, EngineError> {

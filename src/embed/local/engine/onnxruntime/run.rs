@@ -1,6 +1,6 @@
 //! Runs of a session on several threads at once.
 
-#![expect(unsafe_code, reason = "ADR 0020: `Session::run` takes the session exclusively, on every device")]
+#![expect(unsafe_code, reason = "ADR 0021: `Session::run` takes the session exclusively, on every device")]
 
 use std::ffi::{CStr, CString};
 use std::ptr::{self, NonNull};
