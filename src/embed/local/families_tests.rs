@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
-use crate::domain::Embedding;
+use crate::domain::{Embedding, Language};
 use crate::embed::local::engine;
 use crate::imaging::{Decode, Extras, ImagingSettings, PreparedImage, Preprocessing, prepare_with};
 use crate::models::{Cleaning, PadToken};
@@ -65,15 +65,17 @@ impl Family {
         self.golden[key].as_array().unwrap()
     }
 
-    fn texts(&self) -> impl Iterator<Item = (&str, Option<&str>, &Value)> {
+    fn texts(&self) -> impl Iterator<Item = (&str, Option<Language>, &Value)> {
         let text = |entry: &'_ Value| entry["text"].as_str().is_none_or(|text| !REPAIRED.contains(&text));
         let entries = self.entries("texts").iter().filter(move |entry| text(entry));
-        entries.map(|entry| (entry["text"].as_str().unwrap(), entry["language"].as_str(), entry))
+        entries.map(|entry| {
+            (entry["text"].as_str().unwrap(), entry["language"].as_str().map(|code| code.parse().unwrap()), entry)
+        })
     }
 
     /// Returns the lowest cosine of our vectors of the texts to those of the reference.
     fn lowest_text(&self, towers: &Towers) -> f32 {
-        let cosine = |(text, language, entry): (&str, Option<&str>, &Value)| {
+        let cosine = |(text, language, entry): (&str, Option<Language>, &Value)| {
             towers.text(text, language).map_or(0.0, |ours| ours.cosine(&vector(entry)))
         };
         self.texts().map(cosine).fold(1.0, f32::min)

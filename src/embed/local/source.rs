@@ -139,10 +139,13 @@ impl Source {
 
     /// Does the same for a repository with only one tower.
     async fn fetch_tower(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
-        let missing = |names: &[String], folder: &Path| {
-            folder::missing(TowerFiles::find_single(names, self.precision)?.paths(), folder)
+        let accepted = self.precision.accepted();
+        let find = |accepted: &'static [Precision]| {
+            move |names: &[String], folder: &Path| {
+                folder::missing(TowerFiles::find_single(names, accepted)?.paths(), folder)
+            }
         };
-        fetch(hub, repo, missing, missing).await
+        fetch(hub, repo, find(&accepted[..1]), find(accepted)).await
     }
 }
 
