@@ -97,7 +97,7 @@ test-servers: ## test against real servers, SERVERS="weaviate minio" (go builds 
 test-peers: ## test the embedding providers against infinity (python3; PyPI, 6 GB under target/peers)
 	CARGO="$(CARGO)" zarf/peers/infinity.sh
 
-test-onnxruntime: ## test the engine ONNX Runtime on the CPU (python3; PyPI, 100 MB under target/onnxruntime)
+test-onnxruntime: ## test the engine ONNX Runtime on the CPU (python3; PyPI, 170 MB under target/onnxruntime)
 	CARGO="$(CARGO)" zarf/onnxruntime/test.sh
 
 test-ray: ## test jobs on a real Ray cluster in a network of its own (root, python3; PyPI, in the user's cache)
@@ -114,8 +114,8 @@ target/peers/bin/python:
 target/peers/clip-b32: target/peers/bin/python
 	target/peers/bin/python zarf/peers/clip_b32.py $@
 
-bench-peers: target/peers/clip-b32 ## compare with Pillow, libvips and ONNX Runtime on one core (python3; 7 GB under target/peers)
-	$(CARGO) bench --locked --bench decode_peer --bench embed_peer --no-run
+bench-peers: target/peers/clip-b32 ## compare with Pillow, libvips and ONNX Runtime on one core (python3; 7 GB under target/peers); FEATURES=onnxruntime
+	$(CARGO) bench --locked $${FEATURES:+--features "$$FEATURES"} --bench decode_peer --bench embed_peer --no-run
 	target/peers/bin/python zarf/peers/decode.py target/peers/files
 	target/peers/bin/python zarf/peers/embed.py target/peers/clip-b32
 

@@ -2,15 +2,16 @@
 //! that the script can compare its CPU time with that of another library on the same core. It does nothing by itself.
 //!
 //! `embed_peer FOLDER fp32|int8 THREADS`, then lines `image N`, `batch N` or `text N THE TEXT`; each is answered with
-//! one line when it is done.
+//! one line when it is done. `CLIP_ENGINE` and `ORT_DYLIB_PATH` select the engine.
 
 use std::hint::black_box;
 use std::io::{BufRead, Write};
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
+use glimpse::config::Settings;
 use glimpse::embed::ImageEmbeddingProvider;
-use glimpse::embed::local::{LocalProvider, Source};
+use glimpse::embed::local::{Engine, LocalProvider, Source};
 use glimpse::imaging::PreparedImage;
 
 type Failed = Box<dyn std::error::Error>;
@@ -23,7 +24,8 @@ fn main() -> Result<(), Failed> {
     };
     let threads: NonZeroUsize = threads.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(Source::folder(folder, precision.clone().try_into()?), threads))
+    let engine = Engine::from_settings(&Settings::load()?.embed);
+    runtime.block_on(serve(Source::folder(folder, precision.clone().try_into()?).with_engine(engine), threads))
 }
 
 async fn serve(source: Source, threads: NonZeroUsize) -> Result<(), Failed> {

@@ -24,8 +24,8 @@ cpu) package=onnxruntime precisions=fp32 ;;
     package='onnxruntime-gpu[cuda,cudnn]'
     ;;
 esac
-# TensorRT is a package of its own.
-if [[ $device == tensorrt* ]]; then package+=' tensorrt-cu13'; fi
+# TensorRT is a package of its own; onnxruntime-gpu 1.31 is built for its version 10.
+if [[ $device == tensorrt* ]]; then package+=' tensorrt-cu13<11'; fi
 
 if [ -z "${ORT_DYLIB_PATH:-}" ]; then
     ORT_DYLIB_PATH=$PWD/$(PACKAGE=${package%% *} zarf/onnxruntime/install.sh)
