@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::built_in;
+use super::engine::Engine;
 use super::folder::{self, Folders, Wanted};
 use super::towers::Towers;
 use super::unusable;
@@ -21,6 +22,7 @@ pub struct Source {
     precision: Precision,
     /// Folder of one size, for repositories with several.
     size: Option<String>,
+    engine: Engine,
 }
 
 #[derive(Debug)]
@@ -33,12 +35,12 @@ enum Place {
 impl Source {
     /// Returns the built-in model.
     pub fn built_in() -> Self {
-        Self { place: Place::BuiltIn, precision: Precision::Fp32, size: None }
+        Self { place: Place::BuiltIn, precision: Precision::Fp32, size: None, engine: Engine::default() }
     }
 
     /// Returns a folder with a model exported to ONNX.
     pub fn folder(path: impl Into<PathBuf>, precision: Precision) -> Self {
-        Self { place: Place::Folder(path.into()), precision, size: None }
+        Self { place: Place::Folder(path.into()), precision, size: None, engine: Engine::default() }
     }
 
     /// Returns the model of `CLIP_MODEL`: the built-in model if it has its name, or else a folder or a repository of
@@ -47,26 +49,37 @@ impl Source {
     /// # Errors
     /// [`EmbedError::Dependency`] with a message that names the setting.
     pub fn from_settings(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
-        let precision = settings.clip_precision;
+        let (precision, engine) = (settings.clip_precision, Engine::from_settings(settings));
         let model = settings.clip_model.as_str();
         if model == BUILT_IN {
-            return Ok(Self::built_in());
+            return Ok(Self::built_in().with_engine(engine));
         }
         // The name of a repository cannot contain `~` or `$`.
         let path = expand_path(model);
         if path.is_dir() {
-            return Ok(Self::folder(path, precision));
+            return Ok(Self::folder(path, precision).with_engine(engine));
         }
         let (name, size) = split_size(model);
         let size = size.map(str::to_owned);
         if is_path(name) || name.contains('$') {
-            return Ok(Self { size, ..Self::folder(expand_path(name), precision) });
+            return Ok(Self { size, engine, ..Self::folder(expand_path(name), precision) });
         }
         let parse = |name: &str| name.parse().map_err(|reason: String| unusable(format!("CLIP_MODEL: {reason}")));
         let repo: Repo = parse(&export_of(name))?;
         let text = text_repository(repo.id()).map(parse).transpose()?;
         let hub = Box::new(Hub::new(hub)?);
-        Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size })
+        Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size, engine })
+    }
+
+    /// Changes the engine, which is rten by default.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// Returns the engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Whether this is the built-in model, which needs no download.
@@ -91,14 +104,14 @@ impl Source {
 
     /// Downloads missing files and loads the model on a blocking thread.
     pub(super) async fn load(&self) -> Result<Arc<Towers>, EmbedError> {
-        let name = self.name();
+        let (name, engine) = (self.name(), self.engine.clone());
         if let Place::Hub { repo, model, .. } = &self.place
             && !model.starts_with(repo.id())
         {
             tracing::info!(model, export = %repo, "the ONNX export of this model is used");
         }
         let (repository, folders) = match &self.place {
-            Place::BuiltIn => return blocking(built_in::towers).await,
+            Place::BuiltIn => return blocking(move || built_in::towers(&engine)).await,
             Place::Folder(path) => (name.clone(), Folders::one(path.clone())),
             Place::Hub { hub, repo, text: None, .. } => {
                 (repo.id().to_owned(), Folders::one(self.fetch(hub, repo).await?))
@@ -108,7 +121,7 @@ impl Source {
                 (repo.id().to_owned(), Folders::pair(image, text))
             }
         };
-        let wanted = Wanted { name, repository, precision: self.precision, size: self.size.clone() };
+        let wanted = Wanted { name, repository, precision: self.precision, size: self.size.clone(), engine };
         blocking(move || folder::load(&folders, &wanted).map(Arc::new)).await
     }
 

@@ -22,7 +22,7 @@ thread_local! {
 }
 
 /// A network in rten.
-pub(in crate::embed::local) struct RtenNetwork {
+pub(super) struct RtenNetwork {
     model: Model,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
@@ -35,7 +35,7 @@ pub(in crate::embed::local) struct RtenNetwork {
 impl RtenNetwork {
     /// Loads a network from bytes in the binary. `prepack` rearranges the weights once for faster runs, and keeps them
     /// in memory twice.
-    pub(in crate::embed::local) fn from_bytes(bytes: &'static [u8], prepack: bool) -> Result<Self, String> {
+    pub(super) fn from_bytes(bytes: &'static [u8], prepack: bool) -> Result<Self, String> {
         let model = ModelOptions::with_all_ops().prepack_weights(prepack).load_static_slice(bytes);
         Ok(Self::new(model.map_err(|error| error.to_string())?, weights::nodes(Cursor::new(bytes))))
     }
@@ -44,7 +44,7 @@ impl RtenNetwork {
     /// consist of matrix products: a ViT-B/32 then takes 53 ms per image instead of 68, and 9 ms per short query
     /// instead of 16 (int8: 20 instead of 40, and 3.5 instead of 13). The process needs 1.1 GB instead of 0.6 (int8:
     /// 0.37 instead of 0.25).
-    pub(in crate::embed::local) fn from_file(path: &Path) -> Result<Self, String> {
+    pub(super) fn from_file(path: &Path) -> Result<Self, String> {
         let model = weights::load(path, ModelOptions::with_all_ops().prepack_weights(true))?;
         Ok(Self::new(model, File::open(path).and_then(weights::nodes)))
     }
