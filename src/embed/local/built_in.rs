@@ -33,8 +33,8 @@ fn load() -> Result<Towers, String> {
     // difference for the convolutions of the image tower.
     let image = Arc::new(RtenNetwork::from_bytes(IMAGE, false)?);
     let text = Arc::new(RtenNetwork::from_bytes(TEXT, true)?);
-    // Convolutions take 52 ms for a single image, 58 ms each in runs of four and 60 ms in runs of eight, because the
-    // activations do not fit into the cache.
+    // A run with several images takes longer for each, because the activations do not fit into the cache: with rten
+    // alone 52 ms for one image, 58 each in runs of four and 60 in runs of eight.
     Towers::new(
         BUILT_IN.to_owned(),
         &spec,
