@@ -8,7 +8,7 @@ struct Random(u64);
 impl Random {
     fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % limit
+        usize::try_from(self.0 >> 33).unwrap_or_default() % limit
     }
 
     fn pair(&mut self, max: usize) -> [usize; 2] {
@@ -16,7 +16,7 @@ impl Random {
     }
 
     fn floats(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| f32::from(u16::try_from(self.below(2_001)).unwrap()) / 1_000.0 - 1.0).collect()
+        (0..count).map(|_| f32::from(u16::try_from(self.below(2_001)).unwrap_or_default()) / 1_000.0 - 1.0).collect()
     }
 }
 

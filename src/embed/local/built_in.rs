@@ -37,8 +37,8 @@ fn load(engine: &Engine) -> Result<Towers, String> {
     // difference for the convolutions of the image tower.
     let image = engine.load(Onnx::BuiltIn { bytes: IMAGE, prepack: false })?;
     let text = engine.load(Onnx::BuiltIn { bytes: TEXT, prepack: true })?;
-    // Convolutions take 52 ms for a single image, 58 ms each in runs of four and 60 ms in runs of eight, because the
-    // activations do not fit into the cache.
+    // A run with several images takes longer for each, because the activations do not fit into the cache: with rten
+    // alone 52 ms for one image, 58 each in runs of four and 60 in runs of eight.
     let run = engine.images_per_run(NonZeroUsize::MIN);
     Towers::new(BUILT_IN.to_owned(), &spec, Networks { image, text, run }, TOKENIZER, Precision::Fp32)
 }
