@@ -12,6 +12,9 @@ use crate::embed::{
 };
 use crate::imaging::Resize;
 
+/// Fewer images in a call leave a GPU idle for most of the time.
+const MIN_GPU_BATCH: usize = 32;
+
 /// Returns the adapter. An adapter for a remote service makes no network call yet: a service that is down now may be up
 /// when it is needed.
 pub(super) async fn raw(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
@@ -75,6 +78,10 @@ async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, B
     // A model that is loaded later would report a missing library too late.
     let engine = check_engine(settings).await?;
     tracing::info!(engine, threads = settings.embed.threads(), "the model runs in this process");
+    let batch = settings.pipeline.image_embed_batch_size;
+    if settings.embed.clip_device.is_accelerator() && batch < MIN_GPU_BATCH {
+        tracing::warn!("IMAGE_EMBED_BATCH_SIZE is {batch}, which is too few for a GPU; set 64 to 256");
+    }
     // Only the built-in model is loaded now. Another one may take long, above all a download: it is loaded while the
     // service runs and reports that it is not ready.
     let is_built_in = source.is_built_in();

@@ -119,10 +119,10 @@ fn provider(device: Device) -> ort::Result<Option<&'static str>> {
 pub(super) fn advice(device: Device) -> String {
     let package = match device {
         Device::Cpu | Device::CoreMl => "onnxruntime",
-        Device::Cuda(_) | Device::TensorRt(_) => "onnxruntime-gpu",
+        Device::Cuda(_) | Device::TensorRt(_) => "onnxruntime-gpu[cuda,cudnn]",
     };
     format!(
-        "install it with `pip install {package}`, and set ORT_DYLIB_PATH to the file that this command prints: \
+        "install it with `pip install {package}` (docs/gpu.md), and set ORT_DYLIB_PATH to the file that this command prints: \
          python3 -c \"import glob, onnxruntime; print(*glob.glob(onnxruntime.__path__[0] + '/capi/*onnxruntime.*'))\""
     )
 }

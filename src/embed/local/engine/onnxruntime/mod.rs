@@ -21,9 +21,13 @@ const LIBRARY_TIMEOUT: Duration = Duration::from_mins(1);
 const NETWORK_TIMEOUT: Duration = Duration::from_mins(10);
 const TENSORRT_TIMEOUT: Duration = Duration::from_mins(60);
 
-/// Checks that the library can be used for the device, and returns its version.
+/// Checks that the library and the libraries of the device can be used, and returns the version.
 pub(super) fn check(library: Option<&Path>, device: Device) -> Result<String, EngineError> {
-    Ok(open(library, device)?.version().to_owned())
+    let library = open(library, device)?;
+    let prepared = limited::run("preparing the device", LIBRARY_TIMEOUT, move || {
+        session::prepare(library, device).map(|_| library.version().to_owned())
+    });
+    prepared.flatten().map_err(|problem| EngineError { problem, advice: library::advice(device) })
 }
 
 /// Loads a network.

@@ -20,15 +20,20 @@ pub(super) fn start(library: &Library, device: Device, onnx: &Onnx) -> Result<Se
     if let Onnx::File(path) = onnx {
         weights::check(path)?;
     }
-    let mut builder = builder(library, device).map_err(|error| match device {
-        Device::Cpu => format!("ONNX Runtime: {error}"),
-        _ => format!("ONNX Runtime cannot use CLIP_DEVICE={device}: {error}"),
-    })?;
+    let mut builder = prepare(library, device)?;
     let session = match onnx {
         Onnx::File(path) => builder.commit_from_file(path),
         Onnx::BuiltIn { bytes, .. } => builder.commit_from_memory(bytes),
     };
     session.map_err(|error| format!("ONNX Runtime on {device} does not load it: {error}"))
+}
+
+/// Loads what the library needs for the device, such as the libraries of CUDA.
+///
+/// # Errors
+/// A message with what is missing.
+pub(super) fn prepare(library: &Library, device: Device) -> Result<SessionBuilder, String> {
+    builder(library, device).map_err(|error| format!("ONNX Runtime cannot use CLIP_DEVICE={device}: {error}"))
 }
 
 fn builder(library: &Library, device: Device) -> ort::Result<SessionBuilder> {

@@ -16,7 +16,7 @@ fn error(library: Option<&str>, device: Device) -> String {
 fn a_library_that_cannot_be_used_is_an_error_that_says_what_to_install() {
     let missing = error(Some("/nowhere/libonnxruntime.so"), Device::Cuda(0));
     assert!(missing.contains("ORT_DYLIB_PATH is `/nowhere/libonnxruntime.so`"), "{missing}");
-    assert!(missing.contains("pip install onnxruntime-gpu") && missing.contains("capi"), "{missing}");
+    assert!(missing.contains("pip install onnxruntime-gpu[cuda,cudnn]`") && missing.contains("capi"), "{missing}");
     let folder = error(Some(env!("CARGO_MANIFEST_DIR")), Device::Cpu);
     assert!(folder.contains("is a folder") && folder.contains("`pip install onnxruntime`"), "{folder}");
 }
