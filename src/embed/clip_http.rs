@@ -29,6 +29,8 @@ const MAX_NAME_BYTES: usize = 128;
 pub struct ClipProvider {
     service: Service,
     preprocessing: SharedPreprocessing,
+    /// Used if the service reports nothing.
+    default: Preprocessing,
     model: String,
     size: Option<u32>,
     resize: Resize,
@@ -73,10 +75,10 @@ impl ClipProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("clip", &settings.service)?;
+        let default = settings.preprocessing();
         let RemoteSettings { model, size, resize, max_batch, .. } = settings;
-        let preprocessing = SharedPreprocessing::new(size.unwrap_or(DEFAULT_IMAGE_SIZE), resize);
-        let batch = BatchSize::new(max_batch);
-        Ok(Self { service, preprocessing, model, size, resize, batch })
+        let (preprocessing, batch) = (SharedPreprocessing::new(default), BatchSize::new(max_batch));
+        Ok(Self { service, preprocessing, default, model, size, resize, batch })
     }
 
     /// Reads the info of the service. An outage is an error and not an empty info, because a wrong default size would
@@ -109,6 +111,9 @@ impl ClipProvider {
 
     /// The model decides how images are resized, unless our settings say that they are padded.
     fn preprocessing_of(&self, info: &ModelInfo) -> Result<Preprocessing, EmbedError> {
+        if info.image_size.is_none() && info.resize.is_none() && info.preprocessing.is_none() {
+            return Ok(self.default);
+        }
         let size = self.size(info)?;
         let named = info.image_and_text().0.and_then(|name| name.parse::<Preprocessing>().ok());
         let mut reported = named.filter(|named| named.size == size).unwrap_or_else(|| {

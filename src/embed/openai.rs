@@ -3,7 +3,12 @@
 //! `POST /embeddings {"model", "input": […], "modality": "image" or "text", "encoding_format": "float"}` answers
 //! `{"data": [{"embedding": […], "index": 0}]}` (infinity 0.0.77, `infinity_server.py` and `pymodels.py`). An image is
 //! a data URI; without `modality` it would be read as text. A request has at most 32 images.
+//!
+//! Infinity splits texts into tokens by the processor of transformers with `padding=True` and `truncation=True`
+//! (`torch_vision.py`): it pads to the longest text of a batch and leaves lower case to the tokenizer. A SigLIP needs more,
+//! see [`ServiceRules`].
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -11,13 +16,13 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::batch_size::BatchSize;
-use super::remote::DEFAULT_IMAGE_SIZE;
 use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
 use super::service::{RequestError, Service};
 use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
+use crate::models::ServiceRules;
 
 /// Maximum number of images in one request; infinity refuses more with 422.
 const MAX_IMAGES: NonZeroUsize = NonZeroUsize::new(32).unwrap();
@@ -30,6 +35,8 @@ const MAX_NAMES: usize = 5;
 pub struct OpenAiProvider {
     service: Service,
     preprocessing: SharedPreprocessing,
+    /// Of a model that the catalogue knows.
+    rules: Option<ServiceRules>,
     model: String,
     batch: BatchSize,
 }
@@ -39,7 +46,7 @@ struct TextRequest<'a> {
     model: &'a str,
     modality: &'static str,
     encoding_format: &'static str,
-    input: [&'a str; 1],
+    input: &'a [&'a str],
 }
 
 #[derive(Deserialize)]
@@ -70,9 +77,9 @@ impl OpenAiProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("openai", &settings.service)?;
-        let preprocessing = SharedPreprocessing::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
+        let (preprocessing, rules) = (SharedPreprocessing::new(settings.preprocessing()), settings.rules());
         let batch = BatchSize::new(settings.max_batch.min(MAX_IMAGES));
-        Ok(Self { service, preprocessing, model: settings.model, batch })
+        Ok(Self { service, preprocessing, rules, model: settings.model, batch })
     }
 
     /// Checks the list of models of the service, because the error for a model that does not exist looks like the error
@@ -124,7 +131,9 @@ impl ImageEmbeddingProvider for OpenAiProvider {
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         self.check_model().await?;
-        let space = probe::probe_space(self, &self.model, None).await?;
+        let mut space = probe::probe_space(self, &self.model, None).await?;
+        // As for a model in this process: the probes do not show how texts are cleaned.
+        space.preprocessing.push_str(self.rules.map_or("", |rules| rules.cleaning().name()));
         response::check_reads_images(self, ImageEncoding::DataUri).await?;
         Ok(Arc::new(space))
     }
@@ -136,8 +145,16 @@ impl ImageEmbeddingProvider for OpenAiProvider {
 
     /// The service truncates a long text itself.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        let request = TextRequest { model: &self.model, modality: "text", encoding_format: "float", input: [text] };
-        let reply = self.service.post_small("/embeddings", &request, MAX_VECTOR_BYTES + 12 * text.len()).await?;
-        response::embedding(self.in_order(reply)?)
+        let text = self.rules.map_or(Cow::Borrowed(text), |rules| rules.cleaning().apply(text));
+        // The service pads the texts of a request to the longest one. A text of at least that many tokens beside it lets
+        // it pad this one to the context of the model.
+        let padding = self.rules.and_then(|rules| rules.padded_tokens()).map(|tokens| "a ".repeat(2 * tokens));
+        let input: Vec<&str> = [&*text].into_iter().chain(padding.as_deref()).collect();
+        let sent_bytes: usize = input.iter().map(|text| text.len()).sum();
+        let request = TextRequest { model: &self.model, modality: "text", encoding_format: "float", input: &input };
+        let max_bytes = input.len() * MAX_VECTOR_BYTES + 12 * sent_bytes;
+        let reply = self.service.post_small("/embeddings", &request, max_bytes).await?;
+        let vectors = response::embeddings(self.in_order(reply)?, input.len())?;
+        vectors.into_iter().next().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
     }
 }

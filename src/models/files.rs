@@ -32,6 +32,18 @@ impl Layout {
         (Self::Combined, "model", "model"),
     ];
 
+    /// Returns the arrangement in words.
+    pub(crate) fn description(self) -> &'static str {
+        match self {
+            Self::Towers => "vision_model.onnx and text_model.onnx (transformers.js, optimum)",
+            Self::Immich => "visual/model.onnx and textual/model.onnx (immich)",
+            Self::OpenClip => "visual.onnx and text.onnx (OpenCLIP)",
+            Self::ShortNames => "image.onnx and text.onnx",
+            Self::Folders => "a folder or repository for each tower",
+            Self::Combined => "model.onnx with both towers",
+        }
+    }
+
     /// Whether OpenCLIP made the export.
     pub(super) fn is_of_open_clip(self) -> bool {
         matches!(self, Self::Immich | Self::OpenClip)

@@ -24,11 +24,15 @@ pub(crate) struct ImageSpec {
 }
 
 impl ImageSpec {
-    /// Reads the preparation from the first file that has it.
+    /// Reads the preparation from the first file that has it. Returns the name of this file, too.
     ///
     /// # Errors
     /// A message that begins with the name of the file.
-    pub(super) fn read(family: &Family, layout: Layout, files: &Descriptions) -> Result<Self, String> {
+    pub(super) fn read(
+        family: &Family,
+        layout: Layout,
+        files: &Descriptions,
+    ) -> Result<(Self, &'static str), String> {
         let named = |name: &'static str| move |reason: String| format!("{name}: {reason}");
         let open_clip = |name: &'static str, values| {
             let rule = image_open_clip::Rule::new(layout, family);
@@ -66,7 +70,7 @@ impl ImageSpec {
                 "image_size in {CONFIG} is {stated}, but the image size in {name} is {other}; both must be the same"
             ));
         }
-        Ok(spec)
+        Ok((spec, name))
     }
 
     /// Whether the values of the pixels are only brought to the range 0 to 1.

@@ -14,6 +14,7 @@ use super::{Bucket, BuildError, parts, providers};
 use crate::config::Settings;
 use crate::domain::{FailureKind, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
+use crate::models::CatalogueModel;
 use crate::source::{S3Endpoint, SourceError};
 
 /// Maximum time of one check.
@@ -160,7 +161,9 @@ impl Doctor {
             } else {
                 "images only"
             };
-            let description = format!("{name} makes vectors of {} from {inputs}", verified.name());
+            let licence = CatalogueModel::find(&settings.embed.clip_model).and_then(CatalogueModel::restricted_licence);
+            let licence = licence.map_or_else(String::new, |licence| format!("; not for commercial use: {licence}"));
+            let description = format!("{name} makes vectors of {} from {inputs}{licence}", verified.name());
             space = Some(verified);
             Ok(description)
         };

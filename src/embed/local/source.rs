@@ -7,9 +7,9 @@ use super::built_in;
 use super::folder::{self, Folders, Wanted};
 use super::towers::Towers;
 use super::unusable;
-use crate::embed::hub::{Hub, HubSettings, Repo, expand_path};
+use crate::embed::hub::{Hub, HubError, HubSettings, Outstanding, Repo, expand_path};
 use crate::embed::{EmbedError, EmbedSettings};
-use crate::models::{ModelFiles, Precision, TowerFiles, export_of, list, text_repository};
+use crate::models::{CatalogueModel, ModelFiles, Precision, TowerFiles, export_of, list, similar_names, text_repository};
 
 /// The name of the built-in model.
 pub const BUILT_IN: &str = "glimpse-mini-1";
@@ -41,14 +41,21 @@ impl Source {
         Self { place: Place::Folder(path.into()), precision, size: None }
     }
 
-    /// Returns the model of `CLIP_MODEL`: the built-in model if it has its name, or else a folder or a repository of
-    /// the hub.
+    /// Returns the model of `CLIP_MODEL`.
     ///
     /// # Errors
     /// [`EmbedError::Dependency`] with a message that names the setting.
     pub fn from_settings(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
-        let precision = settings.clip_precision;
-        let model = settings.clip_model.as_str();
+        let named = Self::named(&settings.clip_model, settings.clip_precision, hub);
+        named.map_err(|reason| unusable(format!("CLIP_MODEL: {reason}")))
+    }
+
+    /// Returns the model with this name: the built-in model, a folder, a name of the catalogue, or a repository of the
+    /// hub.
+    ///
+    /// # Errors
+    /// A message with the allowed names.
+    pub fn named(model: &str, precision: Precision, hub: &HubSettings) -> Result<Self, String> {
         if model == BUILT_IN {
             return Ok(Self::built_in());
         }
@@ -57,15 +64,15 @@ impl Source {
         if path.is_dir() {
             return Ok(Self::folder(path, precision));
         }
+        let model = CatalogueModel::named(model).and_then(|known| known.repository.as_deref()).unwrap_or(model);
         let (name, size) = split_size(model);
         let size = size.map(str::to_owned);
         if is_path(name) || name.contains('$') {
             return Ok(Self { size, ..Self::folder(expand_path(name), precision) });
         }
-        let parse = |name: &str| name.parse().map_err(|reason: String| unusable(format!("CLIP_MODEL: {reason}")));
-        let repo: Repo = parse(&export_of(name))?;
-        let text = text_repository(repo.id()).map(parse).transpose()?;
-        let hub = Box::new(Hub::new(hub)?);
+        let repo: Repo = export_of(name).parse().map_err(|reason: String| format!("{reason}, a folder, or a name of `glimpse models list`{}", similar_names(name)))?;
+        let text = text_repository(repo.id()).map(str::parse).transpose()?;
+        let hub = Box::new(Hub::new(hub).map_err(|error| error.to_string())?);
         Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size })
     }
 
@@ -91,15 +98,46 @@ impl Source {
 
     /// Downloads missing files and loads the model on a blocking thread.
     pub(super) async fn load(&self) -> Result<Arc<Towers>, EmbedError> {
-        let name = self.name();
+        let Some((repository, folders)) = self.folders().await? else { return blocking(built_in::towers).await };
+        let wanted = Wanted { name: self.name(), repository, precision: self.precision, size: self.size.clone() };
+        blocking(move || folder::load(&folders, &wanted).map(Arc::new)).await
+    }
+
+    /// Downloads missing files and returns the folders of the model. The built-in model has none.
+    ///
+    /// # Errors
+    /// [`EmbedError::Dependency`] with what to do.
+    pub async fn download(&self) -> Result<Vec<PathBuf>, EmbedError> {
+        Ok(self.folders().await?.map(|(_, folders)| folders.paths()).unwrap_or_default())
+    }
+
+    /// Returns what [`Source::download`] would fetch.
+    ///
+    /// # Errors
+    /// As [`Source::download`].
+    pub async fn outstanding(&self) -> Result<Outstanding, EmbedError> {
+        let Place::Hub { hub, repo, text, .. } = &self.place else { return Ok(Outstanding::default()) };
+        let mut all = Outstanding::default();
+        for repo in [Some(repo), text.as_ref()].into_iter().flatten() {
+            let one = match text {
+                None => outstanding(hub, repo, |names, folder| self.missing(names, folder)).await?,
+                Some(_) => outstanding(hub, repo, |names, folder| self.missing_of_tower(names, folder)).await?,
+            };
+            all = all.plus(one);
+        }
+        Ok(all)
+    }
+
+    /// Returns the name of the repository or folder with its folders. Downloads missing files.
+    async fn folders(&self) -> Result<Option<(String, Folders)>, EmbedError> {
         if let Place::Hub { repo, model, .. } = &self.place
             && !model.starts_with(repo.id())
         {
             tracing::info!(model, export = %repo, "the ONNX export of this model is used");
         }
-        let (repository, folders) = match &self.place {
-            Place::BuiltIn => return blocking(built_in::towers).await,
-            Place::Folder(path) => (name.clone(), Folders::one(path.clone())),
+        Ok(Some(match &self.place {
+            Place::BuiltIn => return Ok(None),
+            Place::Folder(path) => (self.name(), Folders::one(path.clone())),
             Place::Hub { hub, repo, text: None, .. } => {
                 (repo.id().to_owned(), Folders::one(self.fetch(hub, repo).await?))
             }
@@ -107,9 +145,7 @@ impl Source {
                 let (image, text) = (self.fetch_tower(hub, repo).await?, self.fetch_tower(hub, text).await?);
                 (repo.id().to_owned(), Folders::pair(image, text))
             }
-        };
-        let wanted = Wanted { name, repository, precision: self.precision, size: self.size.clone() };
-        blocking(move || folder::load(&folders, &wanted).map(Arc::new)).await
+        }))
     }
 
     /// Returns the folder in the cache, and downloads missing files. Makes no network call if all files exist.
@@ -118,18 +154,23 @@ impl Source {
         let complete = |names: &[String], folder: &Path| {
             folder::missing(ModelFiles::find_exact(names, precision, size)?.paths(), folder)
         };
-        let missing = |names: &[String], folder: &Path| {
-            folder::missing(ModelFiles::find(names, precision, size)?.paths(), folder)
-        };
-        fetch(hub, repo, complete, missing).await
+        fetch(hub, repo, complete, |names, folder| self.missing(names, folder)).await
     }
 
     /// Does the same for a repository with only one tower.
     async fn fetch_tower(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
-        let missing = |names: &[String], folder: &Path| {
-            folder::missing(TowerFiles::find_single(names, self.precision)?.paths(), folder)
-        };
+        let missing = |names: &[String], folder: &Path| self.missing_of_tower(names, folder);
         fetch(hub, repo, missing, missing).await
+    }
+
+    /// Returns the files of the model that are missing in a folder; `names` are the files that exist.
+    fn missing(&self, names: &[String], folder: &Path) -> Result<Vec<String>, String> {
+        folder::missing(ModelFiles::find(names, self.precision, self.size.as_deref())?.paths(), folder)
+    }
+
+    /// Does the same for a repository with only one tower.
+    fn missing_of_tower(&self, names: &[String], folder: &Path) -> Result<Vec<String>, String> {
+        folder::missing(TowerFiles::find_single(names, self.precision)?.paths(), folder)
     }
 }
 
@@ -146,6 +187,19 @@ async fn fetch(
         Some(folder) => Ok(folder),
         None => Ok(hub.fetch(repo, missing).await?),
     }
+}
+
+async fn outstanding(
+    hub: &Hub,
+    repo: &Repo,
+    missing: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
+) -> Result<Outstanding, HubError> {
+    let is_complete =
+        |folder: &PathBuf| missing(&list(folder).unwrap_or_default(), folder).is_ok_and(|missing| missing.is_empty());
+    if hub.cached(repo).is_some_and(|folder| is_complete(&folder)) {
+        return Ok(Outstanding::default());
+    }
+    hub.outstanding(repo, missing).await
 }
 
 /// Whether the text has the form of a path, even if the path does not exist.
@@ -194,8 +248,18 @@ mod tests {
             assert!(matches!(source(path).unwrap().place, Place::Folder(_)), "{path}");
         }
         assert_eq!(repo("laion/some-clip"), "laion/some-clip");
-        let error = source("vit-b-32").unwrap_err().to_string();
-        assert!(error.contains("CLIP_MODEL") && error.contains("organisation/name"), "{error}");
+        let error = source("siglip2-base256").unwrap_err().to_string();
+        for part in ["CLIP_MODEL", "organisation/name", "similar names: siglip2-base-256"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_catalogue_is_its_repository() {
+        assert_eq!(repo("siglip2-base-256"), "onnx-community/siglip2-base-patch16-256-ONNX");
+        assert_eq!(source("siglip2-base-256").unwrap().name(), "onnx-community/siglip2-base-patch16-256-ONNX");
+        let sized = source("mobileclip2-s2").unwrap();
+        assert_eq!(sized.size.as_deref(), Some("s2"));
     }
 
     #[test]
