@@ -46,7 +46,7 @@ struct TextRequest<'a> {
     model: &'a str,
     modality: &'static str,
     encoding_format: &'static str,
-    input: &'a [&'a str],
+    input: &'a [Cow<'a, str>],
 }
 
 #[derive(Deserialize)]
@@ -145,11 +145,7 @@ impl ImageEmbeddingProvider for OpenAiProvider {
 
     /// The service truncates a long text itself.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        let text = self.rules.map_or(Cow::Borrowed(text), |rules| rules.cleaning().apply(text));
-        // The service pads the texts of a request to the longest one. A text of at least that many tokens beside it lets
-        // it pad this one to the context of the model.
-        let padding = self.rules.and_then(|rules| rules.padded_tokens()).map(|tokens| "a ".repeat(2 * tokens));
-        let input: Vec<&str> = [&*text].into_iter().chain(padding.as_deref()).collect();
+        let input = self.rules.map_or_else(|| vec![Cow::Borrowed(text)], |rules| rules.texts(text));
         let sent_bytes: usize = input.iter().map(|text| text.len()).sum();
         let request = TextRequest { model: &self.model, modality: "text", encoding_format: "float", input: &input };
         let max_bytes = input.len() * MAX_VECTOR_BYTES + 12 * sent_bytes;

@@ -28,11 +28,7 @@ impl ImageSpec {
     ///
     /// # Errors
     /// A message that begins with the name of the file.
-    pub(super) fn read(
-        family: &Family,
-        layout: Layout,
-        files: &Descriptions,
-    ) -> Result<(Self, &'static str), String> {
+    pub(super) fn read(family: &Family, layout: Layout, files: &Descriptions) -> Result<(Self, &'static str), String> {
         let named = |name: &'static str| move |reason: String| format!("{name}: {reason}");
         let open_clip = |name: &'static str, values| {
             let rule = image_open_clip::Rule::new(layout, family);

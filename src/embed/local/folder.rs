@@ -70,8 +70,9 @@ pub(super) fn load(folders: &Folders, wanted: &Wanted) -> Result<Towers, EmbedEr
     let place = folders.roots.first().map(|(_, folder)| folder.display().to_string()).unwrap_or_default();
     let towers = find(folders, wanted).and_then(|files| {
         let spec = spec(folders, &files, &wanted.repository)?;
-        let towers = towers(folders, &files, &spec, &wanted.name)?;
-        Ok(Towers { details: Some(ModelDetails::new(&files, &spec)), ..towers })
+        let mut towers = towers(folders, &files, &spec, &wanted.name)?;
+        towers.details = Some(ModelDetails::new(&files, &spec));
+        Ok(towers)
     });
     towers.map_err(|reason| unusable(format!("the model in {place}: {reason}")))
 }

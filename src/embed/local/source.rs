@@ -9,7 +9,9 @@ use super::towers::Towers;
 use super::unusable;
 use crate::embed::hub::{Hub, HubError, HubSettings, Outstanding, Repo, expand_path};
 use crate::embed::{EmbedError, EmbedSettings};
-use crate::models::{CatalogueModel, ModelFiles, Precision, TowerFiles, export_of, list, similar_names, text_repository};
+use crate::models::{
+    CatalogueModel, ModelFiles, Precision, TowerFiles, export_of, list, similar_names, text_repository,
+};
 
 /// The name of the built-in model.
 pub const BUILT_IN: &str = "glimpse-mini-1";
@@ -70,7 +72,9 @@ impl Source {
         if is_path(name) || name.contains('$') {
             return Ok(Self { size, ..Self::folder(expand_path(name), precision) });
         }
-        let repo: Repo = export_of(name).parse().map_err(|reason: String| format!("{reason}, a folder, or a name of `glimpse models list`{}", similar_names(name)))?;
+        let repo: Repo = export_of(name).parse().map_err(|reason: String| {
+            format!("{reason}, a folder, or a name of `glimpse models list`{}", similar_names(name))
+        })?;
         let text = text_repository(repo.id()).map(str::parse).transpose()?;
         let hub = Box::new(Hub::new(hub).map_err(|error| error.to_string())?);
         Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size })

@@ -7,7 +7,8 @@ fn every_model_is_consistent() {
     let mut names = BTreeSet::new();
     for model in catalogue() {
         let name = &model.name;
-        let is_short = name.len() <= 20 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+        let is_short =
+            name.len() <= 20 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
         assert!(is_short && names.insert(name), "{name}");
         assert!(model.preprocessing.parse::<Preprocessing>().is_ok(), "{name}: {}", model.preprocessing);
         assert!(model.service.is_none() || ServiceRules::find(name).is_some(), "{name}");
@@ -30,8 +31,10 @@ fn every_model_is_consistent() {
 
 #[test]
 fn three_models_are_recommended_and_none_of_them_forbids_commercial_use() {
-    let recommended: Vec<_> =
-        catalogue().iter().filter_map(|model| Some((model.recommended?, &*model.name, model.restricted_licence()))).collect();
+    let recommended: Vec<_> = catalogue()
+        .iter()
+        .filter_map(|model| Some((model.recommended?, &*model.name, model.restricted_licence())))
+        .collect();
     assert_eq!(
         recommended,
         [
@@ -70,7 +73,9 @@ fn a_misspelt_name_has_suggestions() {
 fn services_of_a_siglip_need_a_squashed_square_and_full_texts() {
     let rules = ServiceRules::find("google/siglip2-base-patch16-256").unwrap();
     assert_eq!(rules.preprocessing.to_string(), "squash-256-bilinear");
-    assert_eq!((rules.cleaning().name(), rules.padded_tokens()), ("+lower", Some(64)));
+    let texts = rules.texts("A cat!");
+    assert!(texts.len() == 2 && texts[0] == "a cat!" && texts[1].split_whitespace().count() >= 64, "{texts:?}");
+    assert_eq!(rules.cleaning().name(), "+lower");
     let first = ServiceRules::find("google/siglip-base-patch16-384").unwrap();
     assert_eq!((first.preprocessing.to_string(), first.cleaning().name()), ("squash-384-bicubic".into(), "+canonical"));
     // Collections of these exist: they must be prepared as before.

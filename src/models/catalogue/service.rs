@@ -1,11 +1,16 @@
 //! What a service leaves to its clients: it knows the model, but not how its clients make squares of images, and some
 //! services prepare texts differently from the training of the model.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::CatalogueModel;
 use crate::imaging::Preprocessing;
 use crate::models::clean::Cleaning;
+
+/// Number of words in a text that certainly has the 64 tokens to which the text towers are padded.
+const LONG_TEXT_WORDS: usize = 128;
 
 /// How texts are prepared for a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,8 +46,14 @@ impl ServiceRules {
         }
     }
 
-    /// Returns the number of tokens to which a text must be padded, because the text tower reads the padding.
-    pub(crate) fn padded_tokens(&self) -> Option<usize> {
-        self.texts.map(|_| 64)
+    /// Returns what is sent for one text: the text itself, and a long one. Services pad the texts of a request to the
+    /// longest one, and these text towers read the padding: with the long text, the first one is padded to the number of
+    /// tokens with which the model was trained.
+    pub(crate) fn texts<'a>(&self, text: &'a str) -> Vec<Cow<'a, str>> {
+        let cleaned = self.cleaning().apply(text);
+        match self.texts {
+            None => vec![cleaned],
+            Some(_) => vec![cleaned, Cow::Owned("a ".repeat(LONG_TEXT_WORDS))],
+        }
     }
 }
