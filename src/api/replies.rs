@@ -8,7 +8,7 @@ pub use super::collections::{
 pub use super::filter::{FilterRequest, Values};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};
 pub use super::http::ErrorReply;
-pub use super::images::{DeletedReply, ImageReply, ImagesReply};
+pub use super::images::{DeletedReply, ImageReply, ImageSummary, ImagesReply};
 pub use super::jobs::{
     CountsReply, ExamplesReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, MoveReply,
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,

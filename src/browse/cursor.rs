@@ -1,18 +1,36 @@
-//! The cursor of a page: the order and the last image of the page before, as base64url of JSON.
+//! The cursor of a page: the order, the last image of the page before, and the query of the list, as base64url of JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::BrowseError;
-use crate::domain::{ImageId, PageStart, nearest};
+use crate::domain::{CollectionName, Filter, ImageId, PageStart, nearest};
 
 const ORDERS: [&str; 3] = ["newest", "key", "random"];
 
+/// Identifies a query: its collection, the names of its stores, and its filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct QueryId(Uuid);
+
+impl QueryId {
+    pub(super) fn new(collection: &CollectionName, stores: &str, filter: &Filter) -> Self {
+        let query = format!("{collection}\n{stores}\n{filter:?}");
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, query.as_bytes()))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    query: QueryId,
+    start: PageStart,
+}
+
 /// Returns the start of the page that the parameters `order` and `cursor` of a request name.
-pub(super) fn page_start(order: Option<&str>, cursor: Option<&str>) -> Result<PageStart, BrowseError> {
+pub(super) fn page_start(order: Option<&str>, cursor: Option<&str>, query: QueryId) -> Result<PageStart, BrowseError> {
     let start = match cursor {
-        Some(cursor) => decode(cursor)?,
+        Some(cursor) => decode(cursor, query)?,
         None => match order.unwrap_or("newest") {
             "newest" => PageStart::Newest { after: None },
             "key" => PageStart::Key { after: None },
@@ -30,15 +48,25 @@ pub(super) fn page_start(order: Option<&str>, cursor: Option<&str>) -> Result<Pa
     }
 }
 
-pub(super) fn encode(start: &PageStart) -> String {
-    URL_SAFE_NO_PAD.encode(serde_json::to_vec(start).unwrap_or_default())
+pub(super) fn encode(start: PageStart, query: QueryId) -> String {
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&Cursor { query, start }).unwrap_or_default())
 }
 
-fn decode(cursor: &str) -> Result<PageStart, BrowseError> {
+fn decode(cursor: &str, query: QueryId) -> Result<PageStart, BrowseError> {
+    let invalid = |message: &str| BrowseError::invalid("cursor", message.to_owned());
     let json = URL_SAFE_NO_PAD.decode(cursor).ok();
-    json.and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(|| {
-        BrowseError::invalid("cursor", "must be the `next_cursor` of the page before, unchanged".to_owned())
-    })
+    let read = json.and_then(|json| serde_json::from_slice::<Cursor>(&json).ok());
+    // Written again, it is the same only if it has no other fields.
+    match read {
+        Some(read) if encode(read.start.clone(), read.query) == cursor => {
+            if read.query == query {
+                return Ok(read.start);
+            }
+            let same = "send the same `collection`, `provider` and filters as for the page before";
+            Err(invalid(&format!("is of a list with another query; {same}, or begin again without a cursor")))
+        }
+        _ => Err(invalid("must be the `next_cursor` of the page before, unchanged")),
+    }
 }
 
 fn unknown_order(order: &str) -> BrowseError {
@@ -51,6 +79,8 @@ mod tests {
     use super::*;
     use crate::domain::Timestamp;
 
+    const QUERY: QueryId = QueryId(Uuid::from_u128(1));
+
     #[test]
     fn a_cursor_keeps_the_order_and_the_place() {
         let id = ImageId(Uuid::from_u128(7));
@@ -59,19 +89,40 @@ mod tests {
             PageStart::Key { after: Some(("a b/ü\"\n.jpg".into(), id)) },
             PageStart::Random { first: id, after: Some(id) },
         ] {
-            assert_eq!(page_start(None, Some(&encode(&start))).unwrap(), start);
-            assert_eq!(page_start(Some(start.order()), Some(&encode(&start))).unwrap(), start);
+            let cursor = encode(start.clone(), QUERY);
+            assert_eq!(page_start(None, Some(&cursor), QUERY).unwrap(), start);
+            assert_eq!(page_start(Some(start.order()), Some(&cursor), QUERY).unwrap(), start);
         }
     }
 
     #[test]
     fn a_wrong_order_or_cursor_is_refused_and_named() {
-        let cursor = encode(&PageStart::Newest { after: None });
-        let message = |order, cursor: Option<&str>| page_start(order, cursor).unwrap_err().to_string();
+        let cursor = encode(PageStart::Newest { after: None }, QUERY);
+        let message = |order, cursor: Option<&str>| page_start(order, cursor, QUERY).unwrap_err().to_string();
         assert!(message(Some("key"), Some(&cursor)).starts_with("cursor: is of a list with order=newest"));
         assert!(message(Some("newes"), None).contains("did you mean `newest`?"));
-        for wrong in ["", "x", "!", &cursor[1..]] {
+        let with_field = |field: &str| {
+            let json = String::from_utf8(URL_SAFE_NO_PAD.decode(&cursor).unwrap()).unwrap();
+            URL_SAFE_NO_PAD.encode(json.replacen('{', field, 1))
+        };
+        assert_eq!(with_field("{"), cursor);
+        for wrong in ["", "x", "!", &cursor[1..], &with_field("{\"a\":1,"), &with_field("{ ")] {
             assert!(message(None, Some(wrong)).starts_with("cursor: must be"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_continues_only_its_own_query() {
+        let query = |collection: &str, min_width| {
+            let filter = Filter { min_width, ..Filter::default() };
+            QueryId::new(&CollectionName::parse(collection).unwrap(), "embedded", &filter)
+        };
+        let own = query("birds", Some(7));
+        let cursor = encode(PageStart::Key { after: None }, own);
+        assert!(page_start(None, Some(&cursor), query("birds", Some(7))).is_ok());
+        for other in [query("cats", Some(7)), query("birds", None)] {
+            let error = page_start(None, Some(&cursor), other).unwrap_err().to_string();
+            assert!(error.starts_with("cursor: is of a list with another query"), "{error}");
         }
     }
 }

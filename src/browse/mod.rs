@@ -14,6 +14,7 @@ use crate::domain::{
 use crate::index::several_stores::Merged;
 use crate::index::{ImageIndex, IndexError, Stores};
 
+use cursor::QueryId;
 pub use error::BrowseError;
 
 /// The maximum number of images on a page.
@@ -99,12 +100,13 @@ impl Browse {
     /// Returns a [`BrowseError`] if an option is invalid, too many requests run, or every store fails.
     pub async fn images(&self, target: BrowseTarget, page: &PageOptions) -> Result<ImagePage, BrowseError> {
         check_limit(page.limit, MAX_IMAGES)?;
-        let start = cursor::page_start(page.order.as_deref(), page.cursor.as_deref())?;
         let (collection, stores) = self.resolve(&target)?;
+        let query_id = QueryId::new(&collection, &stores.names(), &target.filter);
+        let start = cursor::page_start(page.order.as_deref(), page.cursor.as_deref(), query_id)?;
         let _permit = self.permits.try_acquire().map_err(|_| BrowseError::Busy)?;
         let query = BrowseQuery { filter: target.filter, start, limit: page.limit };
         let Merged { value: page, warnings } = stores.browse(&collection, &query).await?;
-        let next_cursor = page.next.as_ref().map(cursor::encode);
+        let next_cursor = page.next.map(|next| cursor::encode(next, query_id));
         Ok(ImagePage { collection, images: page.images, next_cursor, warnings })
     }
 

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Filter, ImageId, Payload, Timestamp};
+use super::{Filter, ImageId, ImageRecord, Payload, Timestamp};
 
 /// The place in an order of records where a page begins: at the first record, or after the last one of the page before.
 /// Records with equal values are in the order of their ids, so that no page repeats or leaves out a record that does not
@@ -50,6 +50,12 @@ pub struct StoredImage {
     pub id: ImageId,
     /// Payload of the record, as stored.
     pub payload: Payload,
+}
+
+impl From<ImageRecord> for StoredImage {
+    fn from(ImageRecord { id, payload, .. }: ImageRecord) -> Self {
+        Self { id, payload }
+    }
 }
 
 /// Records of one page, and where the next page begins.

@@ -66,6 +66,12 @@ impl From<std::time::SystemTime> for Timestamp {
     }
 }
 
+impl From<Timestamp> for std::time::SystemTime {
+    fn from(time: Timestamp) -> Self {
+        time.0.into()
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// Always writes six digits of a second: texts of the same length sort in the order of time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,6 +1,5 @@
 //! [`TextCache`]: caches the vectors of recent search texts.
 
-use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -8,7 +7,7 @@ use async_trait::async_trait;
 use lru::LruCache;
 
 use super::{EmbedError, ImageEmbeddingProvider};
-use crate::domain::{Embedding, Space};
+use crate::domain::{Embedding, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::lock::lock;
 use crate::telemetry::metrics::{Counter, counter, families};
@@ -24,8 +23,11 @@ pub struct TextCache {
 
 struct Cached {
     space: Option<Arc<Space>>,
-    texts: LruCache<Box<str>, Embedding>,
+    texts: LruCache<TextKey, Embedding>,
 }
+
+/// A text and its language. The same text in another language may have another vector.
+type TextKey = (Box<str>, Option<Language>);
 
 impl TextCache {
     /// Caches up to `entries` texts of `inner`. A vector of 512 numbers and its text need about 2 KB.
@@ -68,10 +70,10 @@ impl ImageEmbeddingProvider for TextCache {
         self.embed_text_in(text, None).await
     }
 
-    async fn embed_text_in(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
-        let key = language.map_or(Cow::Borrowed(text), |language| Cow::Owned(format!("{language}\0{text}")));
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
         let space = self.inner.space().await?;
-        if let Some(found) = self.lock_for(&space).texts.get(&*key) {
+        let key = (text.into(), language);
+        if let Some(found) = self.lock_for(&space).texts.get(&key) {
             self.hits.increment(1);
             return Ok(found.clone());
         }
@@ -80,7 +82,7 @@ impl ImageEmbeddingProvider for TextCache {
         // Stored only if the space has not changed during the call; otherwise the vector may belong to either space.
         let now = self.inner.space().await?;
         if Arc::ptr_eq(&now, &space) {
-            self.lock_for(&space).texts.put((*key).into(), vector.clone());
+            self.lock_for(&space).texts.put(key, vector.clone());
         }
         Ok(vector)
     }

@@ -112,9 +112,9 @@ impl EmbedSettings {
 
     /// Returns the model to request from the service, or the label of its space.
     pub fn service_model(&self) -> String {
-        // The default names the built-in model, which a service does not have.
-        let is_default = self.clip_model == BUILT_IN;
-        if is_default { self.image_embedding_provider.name().to_owned() } else { self.clip_model.clone() }
+        // The default names the built-in model, which only `glimpse clip` has. Requests to `openai` name the model.
+        let is_label = self.clip_model == BUILT_IN && self.image_embedding_provider != ProviderKind::OpenAi;
+        if is_label { self.image_embedding_provider.name().to_owned() } else { self.clip_model.clone() }
     }
 
     /// Checks that the settings do not contradict each other.
@@ -124,13 +124,6 @@ impl EmbedSettings {
     pub fn validate(&self) -> Result<(), String> {
         self.validate_url()?;
         bearer(&self.clip_api_key).map_err(|what| format!("CLIP_API_KEY {what}"))?;
-        if self.image_embedding_provider == ProviderKind::OpenAi && self.clip_model == BUILT_IN {
-            return Err(
-                "IMAGE_EMBEDDING_PROVIDER is `openai`, but CLIP_MODEL is not set; set CLIP_MODEL to the name of a \
-                 model of the service, such as openai/clip-vit-base-patch32"
-                    .to_owned(),
-            );
-        }
         for (name, model) in [("OLLAMA_MODEL", &self.ollama_model), ("OLLAMA_VISION_MODEL", &self.ollama_vision_model)]
         {
             if model.trim().is_empty() {
@@ -184,8 +177,6 @@ mod tests {
             assert!(missing.contains("CLIP_URL") && missing.contains(provider), "{missing}");
         }
         assert!(error(settings("clip", "http://a", "http://b")).contains("CLIP_ENDPOINT"));
-        let unnamed = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings("openai", "http://h", "") };
-        assert!(error(unnamed).contains("CLIP_MODEL is not set"));
         let key = EmbedSettings { clip_api_key: Secret::new("hush\n"), ..settings("clip", "http://h", "") };
         assert!(error(key.clone()).contains("CLIP_API_KEY") && !error(key).contains("hush"));
         let nameless = EmbedSettings { ollama_model: " ".to_owned(), ..settings("ollama", "", "") };
@@ -194,7 +185,9 @@ mod tests {
 
     #[test]
     fn the_default_model_is_not_used_as_a_label() {
-        let settings = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings("clip", "http://h", "") };
-        assert_eq!(settings.service_model(), "clip");
+        let model = |provider| {
+            EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings(provider, "http://h", "") }.service_model()
+        };
+        assert_eq!((&*model("clip"), &*model("openai")), ("clip", BUILT_IN));
     }
 }

@@ -12,6 +12,7 @@ mod batch_size;
 mod cached;
 mod clip_http;
 mod kind;
+mod model_info;
 mod multi2vec;
 mod ollama;
 mod openai;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{DependencyError, Embedding, InvalidEmbedding, Space};
+use crate::domain::{DependencyError, Embedding, InvalidEmbedding, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Retryable;
 
@@ -78,8 +79,8 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
     /// Embeds a text, truncated to the maximum length of the model.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError>;
 
-    /// Embeds a text in a language, as a tag such as `de`. Most models read none.
-    async fn embed_text_in(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
+    /// Embeds a text that is written in `language`. Most models do not need to know the language; they ignore it.
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
         let _ = language;
         self.embed_text(text).await
     }

@@ -21,8 +21,8 @@ pub struct ImagingSettings {
     /// are reduced while decoding.
     #[serde(deserialize_with = "check_range::<_, _, 1, 65_536>")]
     pub image_max_decode_mb: ByteSize,
-    /// `IMAGE_RESIZE`: `crop` (default) cuts off both ends of the longer side, `pad` keeps the whole image and fills
-    /// the rest. It is part of the identity of the embedding space.
+    /// `IMAGE_RESIZE`: `crop` (default) cuts off both ends of the longer side, or does what the model was trained with;
+    /// `pad` keeps the whole image and fills the rest. It is part of the identity of the embedding space.
     pub image_resize: ResizeKind,
     /// `IMAGE_PAD_COLOR`: the colour that `pad` fills with, as RRGGBB; `000000` by default.
     pub image_pad_color: Colour,

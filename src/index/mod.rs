@@ -19,7 +19,7 @@ use futures::stream::BoxStream;
 
 use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, DependencyError, FacetQuery, Facets,
-    FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch,
+    FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch, StoredImage,
 };
 use crate::http::HttpError;
 use crate::resilience::Retryable;
@@ -68,6 +68,11 @@ pub trait ImageIndex: Send + Sync + 'static {
 
     /// Returns the records with these ids that exist, in any order.
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError>;
+
+    /// Returns the records with these ids that exist, in any order, without vectors.
+    async fn payloads(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<StoredImage>, IndexError> {
+        Ok(self.get(collection, ids).await?.into_iter().map(StoredImage::from).collect())
+    }
 
     /// Returns a page of the records that match the filter, without vectors.
     async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError>;

@@ -10,7 +10,7 @@ use futures::stream::BoxStream;
 use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
-    ImageRecord, SearchQuery, Space,
+    ImageRecord, SearchQuery, Space, StoredImage,
 };
 use crate::resilience::Guard;
 
@@ -64,6 +64,10 @@ impl ImageIndex for Resilient {
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         self.guard.call(|| self.inner.get(collection, ids)).await
+    }
+
+    async fn payloads(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<StoredImage>, IndexError> {
+        self.guard.call(|| self.inner.payloads(collection, ids)).await
     }
 
     async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {

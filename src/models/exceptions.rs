@@ -3,7 +3,6 @@
 use super::ModelSpec;
 use super::family::Family;
 use super::image::HALF;
-use crate::imaging::Resize;
 
 /// OpenCLIP's table of pretrained weights differs from the preprocessor file of the hub for this one.
 const HALF_MEAN: &str = "laion2b-s32b-b82k";
@@ -19,8 +18,5 @@ pub(super) fn apply(repository: &str, family: &Family, spec: &mut ModelSpec) {
     if name.contains("mobileclip") || (*family == Family::Clip && spec.image.is_unnormalised()) {
         // The text towers are trained without a causal mask and without a mask of the padding.
         spec.text.pads_to_context = true;
-        if spec.image.preprocessing.resize == Resize::CropFloor {
-            spec.image.preprocessing.resize = Resize::CropEven;
-        }
     }
 }

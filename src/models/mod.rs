@@ -5,18 +5,13 @@
 //! vectors, and the error would not be noticed.
 
 mod catalogue;
-mod clean;
 mod descriptions;
 mod exceptions;
 mod family;
 mod files;
 mod image;
-mod image_open_clip;
-mod image_transformers;
 mod json;
-mod languages;
 pub(crate) mod lfs_pointer;
-mod list;
 mod precision;
 mod repositories;
 mod text;
@@ -24,15 +19,13 @@ mod text;
 pub(crate) use catalogue::{
     CatalogueModel, CommercialUse, Languages, Recommendation, ServiceRules, catalogue, similar_names,
 };
-#[cfg(test)]
-pub(crate) use clean::Cleaning;
 pub(crate) use descriptions::{Descriptions, read_json};
-pub(crate) use files::{Layout, ModelFiles, TowerFiles};
+pub(crate) use files::{Layout, ModelFiles, TowerFiles, list};
 pub(crate) use image::ImageSpec;
-pub(crate) use languages::flores_code;
-pub(crate) use list::list;
 pub use precision::Precision;
 pub(crate) use repositories::{export_of, text_repository};
+#[cfg(test)]
+pub(crate) use text::Cleaning;
 pub(crate) use text::{PadToken, TextSpec};
 
 use family::Family;

@@ -31,8 +31,8 @@ use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;
 pub use query_input::{
-    MAX_CHARACTERS, MAX_HITS, MAX_IMAGES, MAX_PAGE_END, MAX_TERMS, MAX_WEIGHT, QueryImage, QueryInput, Region,
-    SearchOptions, Term, TermInput,
+    MAX_CHARACTERS, MAX_HITS, MAX_IMAGES, MAX_PAGE_END, MAX_TERMS, MAX_WEIGHT, MIN_WEIGHT, QueryImage, QueryInput,
+    Region, SearchOptions, Term, TermInput,
 };
 pub use refit::{LabelledQuery, MAX_LABELLED_QUERIES, RefitPermit};
 use vector::QueryVectors;

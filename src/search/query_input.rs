@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Collapse, SearchError, UploadPermit};
 use crate::calibration::QueryKind;
-use crate::domain::{Filter, ImageId};
+use crate::domain::{Filter, ImageId, Language};
 pub use crate::imaging::Region;
 
 /// What to search for: images that are similar to the terms with a positive weight, and not to the others.
@@ -14,6 +14,8 @@ pub use crate::imaging::Region;
 pub struct QueryInput {
     /// 1 to [`MAX_TERMS`] terms, at least one of them with a positive weight.
     pub terms: Vec<Term>,
+    /// The language of its texts, for models that need to know it.
+    pub language: Option<Language>,
 }
 
 /// A part of a query.
@@ -21,7 +23,7 @@ pub struct QueryInput {
 pub struct Term {
     /// The text or image.
     pub input: TermInput,
-    /// How much it counts: not 0, and -[`MAX_WEIGHT`] to [`MAX_WEIGHT`].
+    /// How much it counts: [`MIN_WEIGHT`] to [`MAX_WEIGHT`], or below 0 the same.
     pub weight: f32,
     /// The parameter or field that the client sent it in.
     pub field: &'static str,
@@ -58,7 +60,13 @@ impl QueryInput {
         let like = like.map(|id| term("like", TermInput::Like(id)));
         let image = image.map(|image| term("file", TermInput::Image(image)));
         let text = text.map(|text| term("q", TermInput::Text(text)));
-        Self { terms: [like, image, text].into_iter().flatten().collect() }
+        Self { terms: [like, image, text].into_iter().flatten().collect(), language: None }
+    }
+
+    /// Sets the language of the texts.
+    #[must_use]
+    pub fn in_language(self, language: Option<Language>) -> Self {
+        Self { language, ..self }
     }
 
     /// Returns what the query consists of.
@@ -104,6 +112,8 @@ pub const MAX_CHARACTERS: usize = 1_000;
 pub const MAX_TERMS: usize = 16;
 /// The maximum number of uploaded images of a query.
 pub const MAX_IMAGES: usize = 8;
+/// The smallest weight of a term, without its sign. With a much smaller one, the term would not change the query.
+pub const MIN_WEIGHT: f32 = 1e-6;
 /// The largest weight of a term.
 pub const MAX_WEIGHT: f32 = 10.0;
 
@@ -144,11 +154,10 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
                 return invalid(field, message);
             }
         }
-        if !(weight.abs() > 0.0 && weight.abs() <= MAX_WEIGHT) {
-            return invalid(
-                field,
-                format!("a weight must be a number above 0, at most {MAX_WEIGHT}, not {}", weight.abs()),
-            );
+        let weight = weight.abs();
+        if !(MIN_WEIGHT..=MAX_WEIGHT).contains(&weight) {
+            let message = format!("a weight must be a number from {MIN_WEIGHT} to {MAX_WEIGHT}, not {weight}");
+            return invalid(field, message);
         }
     }
     if !(1..=MAX_HITS).contains(&options.limit) {
@@ -212,10 +221,14 @@ mod tests {
         }
         let weighted = |weights: &[f32]| {
             let term = |weight: &f32| Term { input: TermInput::Text("a".into()), weight: *weight, field: "positive" };
-            error_message(&QueryInput { terms: weights.iter().map(term).collect() }, &options())
+            let terms = weights.iter().map(term).collect();
+            error_message(&QueryInput { terms, language: None }, &options())
         };
         assert!(weighted(&[-1.0]).contains("at least one term to search for"));
-        assert!(weighted(&[1.0, 0.0]).contains("above 0") && weighted(&[1.0, -10.5]).contains("not 10.5"));
+        assert!(
+            weighted(&[1.0, 0.0]).contains("from 0.000001 to 10, not 0")
+                && weighted(&[1.0, -10.5]).contains("not 10.5")
+        );
         assert!(weighted(&[1.0, f32::NAN]).contains("not NaN"));
         assert!(weighted(&[1.0; 17]).contains("at most 16 terms"));
     }

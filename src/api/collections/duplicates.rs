@@ -13,8 +13,9 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::api::http::{ApiError, ErrorReply, Path, Query};
+use crate::api::images::ImageSummary;
 use crate::collections::{DuplicateGroup, DuplicateKind};
-use crate::domain::{ImageFormat, ImageRecord};
+use crate::domain::StoredImage;
 use crate::jobs::{Jobs, JobsError};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -46,35 +47,19 @@ pub struct DuplicatesReply {
 /// One image of a group.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DuplicateImageReply {
-    /// The id of the image.
-    #[schema(format = Uuid)]
-    pub id: String,
-    /// The key of the object.
-    pub s3_key: String,
-    /// The URI of the object: `s3://bucket/key`.
-    pub s3_uri: String,
-    /// The format: `jpeg`, `png`, `webp` or `gif`.
-    #[schema(value_type = ImageFormat)]
-    pub format: String,
-    /// Width of the upright original, in pixels.
-    pub width: u32,
-    /// Height of the upright original, in pixels.
-    pub height: u32,
+    /// Which image it is.
+    #[serde(flatten)]
+    pub image: ImageSummary,
     /// Size of the object in bytes.
     pub size_bytes: u64,
     /// SHA-256 of the bytes of the object.
     pub content_sha256: String,
 }
 
-impl From<ImageRecord> for DuplicateImageReply {
-    fn from(ImageRecord { id, payload, .. }: ImageRecord) -> Self {
+impl From<StoredImage> for DuplicateImageReply {
+    fn from(StoredImage { id, payload }: StoredImage) -> Self {
         Self {
-            id: id.to_string(),
-            s3_key: payload.s3_key,
-            s3_uri: payload.s3_uri.to_string(),
-            format: payload.format.to_string(),
-            width: payload.width,
-            height: payload.height,
+            image: ImageSummary::new(id, &payload),
             size_bytes: payload.size_bytes,
             content_sha256: payload.content_sha256,
         }
@@ -113,8 +98,8 @@ fn lines(
     kind: DuplicateKind,
 ) -> impl Stream<Item = serde_json::Result<Bytes>> + Send {
     groups.map(move |group| match group {
-        Ok(DuplicateGroup { total, records }) => {
-            let images = records.into_iter().map(DuplicateImageReply::from).collect();
+        Ok(DuplicateGroup { total, images }) => {
+            let images = images.into_iter().map(DuplicateImageReply::from).collect();
             line(&DuplicatesReply { kind: kind.name().to_owned(), total, images })
         }
         Err(error) => line(&ApiError::from(error).into_body()),

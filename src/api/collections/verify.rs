@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::AppState;
-use crate::api::http::whole_number::whole_number;
+use crate::api::http::bounded_json::or_default;
+use crate::api::http::whole_number::optional_whole_number;
 use crate::api::http::{ApiError, ErrorReply, MaybeJson, Path};
 use crate::collections::{Difference, DifferenceKind, MAX_SAMPLED, VerifyOptions, VerifyReport};
 use crate::jobs::Jobs;
@@ -23,10 +24,12 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[serde(default, deny_unknown_fields)]
 pub struct VerifyRequest {
     /// Repair differences: copy records from a store that has them, without embedding images again.
+    #[serde(deserialize_with = "or_default")]
+    #[schema(value_type = Option<bool>)]
     pub repair: bool,
     /// Number of records to read and compare, of those that every store has; 0 to 1,000,000.
-    #[serde(deserialize_with = "whole_number")]
-    #[schema(maximum = 1_000_000)]
+    #[serde(deserialize_with = "read_sample")]
+    #[schema(value_type = Option<u64>, maximum = 1_000_000)]
     pub sample: u64,
 }
 
@@ -34,6 +37,10 @@ impl Default for VerifyRequest {
     fn default() -> Self {
         Self { repair: false, sample: 1_000 }
     }
+}
+
+fn read_sample<'de, D: Deserializer<'de>>(json: D) -> Result<u64, D::Error> {
+    Ok(optional_whole_number(json)?.unwrap_or_else(|| VerifyRequest::default().sample))
 }
 
 /// The result of the check.

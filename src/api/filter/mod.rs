@@ -206,7 +206,8 @@ mod tests {
         let many: Vec<_> = (0..65).map(|n| (format!("meta.{}", n % 3), String::new())).collect();
         assert!(message(FilterRequest::from_pairs(&many).unwrap().into_filter()).contains("at most 64 values"));
         let twice = serde_json::from_str::<FilterRequest>(r#"{"meta": {"a": "1", "a": "2"}}"#).unwrap_err();
-        assert_eq!(serde_json::from_str::<FilterRequest>(r#"{"format": null}"#).unwrap(), FilterRequest::default());
+        let nulls = r#"{"format": null, "min_width": null, "meta": null}"#;
+        assert_eq!(serde_json::from_str::<FilterRequest>(nulls).unwrap(), FilterRequest::default());
         assert!(twice.to_string().starts_with("duplicate field `meta.a`"), "{twice}");
     }
 }

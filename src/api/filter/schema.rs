@@ -1,7 +1,9 @@
 //! The OpenAPI schemas of the properties of a filter.
 
 use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
+};
 
 use crate::domain::MAX_FILTER_VALUES;
 
@@ -29,7 +31,7 @@ pub(super) fn folder_values() -> RefOr<Schema> {
 pub(super) fn meta_values() -> RefOr<Schema> {
     let values = values("A value, or `LOW..HIGH`: a range of numbers or dates.", None);
     ObjectBuilder::new()
-        .schema_type(Type::Object)
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .description(Some("Only images with these metadata values."))
         .additional_properties(Some(AdditionalProperties::RefOr(values)))
         .into()

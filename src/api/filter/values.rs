@@ -67,9 +67,10 @@ impl<'de> Visitor<'de> for ValuesVisitor {
     }
 }
 
-/// Refuses a name that is given twice. A map would keep the last value without a message.
+/// Reads the values by name; `null` has none. Refuses a name that is given twice: a map would keep the last value
+/// without a message.
 pub(super) fn unique_names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Values>, D::Error> {
-    deserializer.deserialize_map(UniqueNames)
+    deserializer.deserialize_any(UniqueNames)
 }
 
 struct UniqueNames;
@@ -79,6 +80,10 @@ impl<'de> Visitor<'de> for UniqueNames {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(BTreeMap::new())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self::Value, A::Error> {

@@ -71,6 +71,9 @@ fn problem(schema: &Value, body: &Value, path: &str) -> Option<String> {
 
 /// Returns what is wrong with the value of a field.
 fn field_problem(schema: &Value, value: &Value, path: &str) -> Option<String> {
+    if value.is_null() && allows(schema, value) {
+        return None;
+    }
     // The description of a field is kept beside an inlined object by a choice of one.
     let choices = schema["oneOf"].as_array().into_iter().flatten();
     if let Some(object) = choices.chain([schema]).find(|choice| choice["properties"].is_object()) {
@@ -194,7 +197,7 @@ mod tests {
         for (body, expected) in [
             ("7", "the body must be a JSON object, not 7"),
             (r#"{"s3_prefix": 7}"#, "s3_prefix: must be a string, not 7"),
-            (r#"{"s3_prefix": null}"#, "s3_prefix: must be a string, not null"),
+            (r#"{"s3_prefix": null, "sync": null, "dry_run": 1}"#, "dry_run: must be true or false, not 1"),
             (r#"{"s3_prefx": "a"}"#, "the field `s3_prefx` is not known; did you mean `s3_prefix`?"),
             (r#"{"sync": "yes"}"#, "sync: must be true or false, not `yes`"),
             (r#"{"sync": true, "sync": true}"#, "sync: is given more than once; send it once"),

@@ -18,9 +18,22 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// Reads an object, and not an array with its fields in order.
-pub(in crate::api) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(json: D) -> Result<T, D::Error> {
-    Object::deserialize(json).map(|Object(value)| value)
+/// Reads a value; `null` is the default, as if the field were absent.
+pub(in crate::api) fn or_default<'de, T, D>(json: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(json).map(Option::unwrap_or_default)
+}
+
+/// Reads an object, and not an array with its fields in order; `null` is the default.
+pub(in crate::api) fn object_or_default<'de, T, D>(json: D) -> Result<T, D::Error>
+where
+    T: Deserialize<'de> + Default,
+    D: Deserializer<'de>,
+{
+    optional_object(json).map(Option::unwrap_or_default)
 }
 
 /// Reads an object or `null`.
@@ -44,11 +57,27 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// Reads the first `MAX` objects of an array. The others only have to be valid JSON.
+/// The first `MAX` objects of an array. The others only have to be valid JSON.
+struct First<const MAX: usize, T>(Vec<T>);
+
+impl<'de, const MAX: usize, T: Deserialize<'de>> Deserialize<'de> for First<MAX, T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_seq(FirstVisitor::<MAX, T>(PhantomData)).map(Self)
+    }
+}
+
+/// Reads the first `MAX` objects of an array.
 pub(in crate::api) fn first_objects<'de, const MAX: usize, T: Deserialize<'de>, D: Deserializer<'de>>(
     json: D,
 ) -> Result<Vec<T>, D::Error> {
-    json.deserialize_seq(FirstVisitor::<MAX, T>(PhantomData))
+    First::<MAX, T>::deserialize(json).map(|First(items)| items)
+}
+
+/// Reads the first `MAX` objects of an array; `null` is an empty one.
+pub(in crate::api) fn first_objects_or_none<'de, const MAX: usize, T: Deserialize<'de>, D: Deserializer<'de>>(
+    json: D,
+) -> Result<Vec<T>, D::Error> {
+    Ok(Option::<First<MAX, T>>::deserialize(json)?.map_or_else(Vec::new, |First(items)| items))
 }
 
 struct FirstVisitor<const MAX: usize, T>(PhantomData<T>);
@@ -165,9 +194,14 @@ impl<'de> Visitor<'de> for Outline<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeOwned;
     use serde_json::json;
+    use utoipa::PartialSchema;
 
     use super::*;
+    use crate::api::replies::{
+        CompositeQuery, FilterRequest, RaySubmitRequest, SubmitRequest, TermRequest, VerifyRequest,
+    };
 
     #[derive(Debug, PartialEq, Deserialize)]
     struct Point {
@@ -181,6 +215,34 @@ mod tests {
         assert_eq!(read(&many).unwrap(), [Point { x: 1 }, Point { x: 2 }]);
         assert_eq!(read("[]").unwrap(), []);
         assert!(read("[[1]]").is_err() && read("{}").is_err() && read("[{\"x\":1},{\"x\":2},]").is_err());
+    }
+
+    /// Checks that every field beside the required ones can be `null`, and that its schema says so.
+    fn assert_optional_fields_can_be_null<T: DeserializeOwned + PartialSchema>(required: &Value) {
+        let schema = serde_json::to_value(T::schema()).unwrap();
+        for (name, field) in schema["properties"].as_object().unwrap() {
+            if required.get(name).is_none() {
+                let mut body = required.clone();
+                body[name] = Value::Null;
+                assert!(serde_json::from_value::<T>(body).is_ok(), "{name}");
+                assert!(field.to_string().contains("\"null\""), "{name}: {field}");
+            }
+        }
+    }
+
+    #[test]
+    fn null_is_the_same_as_an_absent_field() {
+        assert_optional_fields_can_be_null::<SubmitRequest>(&json!({}));
+        assert_optional_fields_can_be_null::<RaySubmitRequest>(&json!({"s3_bucket": "b", "collection": "c"}));
+        assert_optional_fields_can_be_null::<VerifyRequest>(&json!({}));
+        assert_optional_fields_can_be_null::<CompositeQuery>(&json!({"positive": []}));
+        assert_optional_fields_can_be_null::<TermRequest>(&json!({}));
+        assert_optional_fields_can_be_null::<FilterRequest>(&json!({}));
+        let nulls = r#"{"positive": [], "negative": null, "filter": null, "limit": null, "offset": null}"#;
+        let query: CompositeQuery = serde_json::from_str(nulls).unwrap();
+        assert_eq!((query.limit, query.offset, query.negative.len()), (10, 0, 0));
+        let verify: VerifyRequest = serde_json::from_str(r#"{"repair": null, "sample": null}"#).unwrap();
+        assert!(!verify.repair && verify.sample == 1_000);
     }
 
     #[test]

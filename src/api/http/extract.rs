@@ -11,6 +11,7 @@ use utoipa::PartialSchema;
 
 use super::allowed::{invalid_body, wrong_body};
 use super::error::ApiError;
+use super::long_text::find_long_text;
 
 /// Maximum size of a JSON body in bytes.
 pub(in crate::api) const MAX_JSON_BYTES: usize = 64 * 1024;
@@ -120,11 +121,14 @@ pub(in crate::api) fn parse_json<T: DeserializeOwned>(
     })
 }
 
-/// Parses a JSON object whose type is described in the OpenAPI document.
+/// Parses a JSON object whose type is described in the OpenAPI document. Refuses long texts first, except files.
 pub(in crate::api) fn parse_described<T: DeserializeOwned + PartialSchema>(
     headers: &HeaderMap,
     bytes: &[u8],
 ) -> Result<T, ApiError> {
+    if let Some(problem) = find_long_text(bytes).filter(|_| is_json(headers)) {
+        return Err(invalid_body(problem));
+    }
     parse_json(headers, bytes, |error| {
         let schema = serde_json::to_value(T::schema()).unwrap_or_default();
         error.is_data().then(|| wrong_body(&schema, bytes, error))

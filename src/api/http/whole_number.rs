@@ -16,6 +16,15 @@ pub(in crate::api) fn optional_whole_number<'de, T: TryFrom<u64>, D: Deserialize
     read(&number).map(Some).ok_or_else(|| out_of_range(&number))
 }
 
+/// Reads a whole number; `null` is the default, as if the field were absent.
+pub(in crate::api) fn whole_number_or_default<'de, T, D>(json: D) -> Result<T, D::Error>
+where
+    T: TryFrom<u64> + Default,
+    D: Deserializer<'de>,
+{
+    optional_whole_number(json).map(Option::unwrap_or_default)
+}
+
 fn out_of_range<E: serde::de::Error>(number: &serde_json::Number) -> E {
     E::custom(format!("{number} is not a whole number in the range of its field"))
 }

@@ -33,7 +33,7 @@ struct ImagesParams {
     #[serde(default = "default_limit")]
     #[param(default = 50, minimum = 1, maximum = 100)]
     limit: usize,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the page before, with the same collection, store and filter.
     cursor: Option<String>,
 }
 

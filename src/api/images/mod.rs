@@ -19,7 +19,7 @@ use crate::jobs::Jobs;
 
 pub use list::ImagesReply;
 pub(super) use reply::image_path;
-pub use reply::{DeletedReply, ImageReply};
+pub use reply::{DeletedReply, ImageReply, ImageSummary};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()

@@ -7,6 +7,38 @@ use utoipa::ToSchema;
 
 use crate::domain::{CollectionName, ImageFormat, ImageId, Payload};
 
+/// An image in the results of a search, or among the copies of an image.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ImageSummary {
+    /// The id of the image, the same in every store.
+    #[schema(format = Uuid)]
+    pub id: String,
+    /// The key of the object.
+    pub s3_key: String,
+    /// The URI of the object: `s3://bucket/key`.
+    pub s3_uri: String,
+    /// The format: `jpeg`, `png`, `webp` or `gif`.
+    #[schema(value_type = ImageFormat)]
+    pub format: String,
+    /// Width of the upright original, in pixels.
+    pub width: u32,
+    /// Height of the upright original, in pixels.
+    pub height: u32,
+}
+
+impl ImageSummary {
+    pub(in crate::api) fn new(id: ImageId, payload: &Payload) -> Self {
+        Self {
+            id: id.to_string(),
+            s3_key: payload.s3_key.clone(),
+            s3_uri: payload.s3_uri.to_string(),
+            format: payload.format.to_string(),
+            width: payload.width,
+            height: payload.height,
+        }
+    }
+}
+
 /// One indexed image.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImageReply {

@@ -7,6 +7,7 @@ use super::counts_reply::{CountsReply, PlanReply, StagesReply};
 use crate::domain::{Executor, JobPlan, JobState, Timestamp};
 use crate::jobs::JobView;
 use crate::jobs::remote::remote_workers::{WORKERS, WorkerView};
+use crate::jobs::run::schedule::OTHER_JOBS;
 
 /// A job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -60,7 +61,7 @@ pub struct JobReply {
     pub eta_seconds: Option<u64>,
     /// The stage that limits the speed of the job.
     pub bottleneck: Option<String>,
-    /// The dependency that the job waits for.
+    /// What the job waits for: a dependency, workers or other jobs.
     pub waiting_on: Option<WaitingReply>,
     /// The workers of the job, while it runs with the executor `workers` or `ray`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -69,10 +70,10 @@ pub struct JobReply {
     pub stages: Option<StagesReply>,
 }
 
-/// A dependency that a job waits for.
+/// What a job waits for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WaitingReply {
-    /// The name of the dependency: `s3`, `clip`, `qdrant`…
+    /// The name of the dependency: `s3`, `clip`, `qdrant`…; `jobs` if other work of the service must end before the job starts.
     pub dependency: String,
     /// Since when the job waits, in RFC 3339 format.
     #[schema(format = DateTime)]
@@ -162,7 +163,7 @@ impl From<JobView> for JobReply {
             bottleneck: stages.as_ref().and_then(|stages| stages.bottleneck.clone()),
             waiting_on: waiting_on.map(|waiting| WaitingReply {
                 message: match waiting.dependency.as_str() {
-                    WORKERS => waiting.message,
+                    WORKERS | OTHER_JOBS => waiting.message,
                     "ledger" if !waiting.full => {
                         "the ledger cannot be read or written (see the log); the job continues when it can".to_owned()
                     }

@@ -8,6 +8,7 @@ use utoipa_axum::routes;
 
 use super::submit::{Accepted, SubmitReply, accepted_reply};
 use super::{LogsReply, StopReply};
+use crate::api::http::bounded_json::or_default;
 use crate::api::http::whole_number::optional_whole_number;
 use crate::api::http::{ApiError, ErrorReply, Json, Path};
 use crate::api::{AppState, Defaults};
@@ -29,8 +30,8 @@ pub struct RaySubmitRequest {
     #[schema(min_length = 1)]
     pub s3_bucket: String,
     /// Index only keys that start with this prefix; all keys by default.
-    #[serde(default)]
-    #[schema(max_length = 1024)]
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Option<String>, max_length = 1024)]
     pub s3_prefix: String,
     /// The collection for the vectors.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]

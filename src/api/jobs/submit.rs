@@ -9,6 +9,7 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::api::http::bounded_json::or_default;
 use crate::api::http::whole_number::{MAX_WHOLE_NUMBER, optional_whole_number, whole_number};
 use crate::api::http::{ApiError, ErrorReply, Json, Path};
 use crate::api::{AppState, Defaults};
@@ -28,8 +29,8 @@ pub struct SubmitRequest {
     #[schema(min_length = 1)]
     pub s3_bucket: Option<String>,
     /// Index only keys that start with this prefix; all keys by default.
-    #[serde(default)]
-    #[schema(max_length = 1024)]
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Option<String>, max_length = 1024)]
     pub s3_prefix: String,
     /// The collection for the vectors; `VECTOR_DB_COLLECTION` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +45,8 @@ pub struct SubmitRequest {
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub image_page_size: Option<u64>,
     /// Also read keys without an image extension; the first bytes of the object decide whether it is an image.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Option<bool>)]
     pub any_extension: bool,
     /// The job fails if more images than this fail: a number, or a percentage of the processed images, such as `"5%"`.
     /// A percentage is checked after 100 images. No limit by default.
@@ -64,7 +66,8 @@ pub struct SubmitRequest {
     pub executor: Option<String>,
     /// Also remove from every store the images of this bucket and prefix that are no longer in the bucket. It cannot be
     /// combined with `image_max_items`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Option<bool>)]
     pub sync: bool,
     /// Globs of keys that are not indexed, instead of those of `S3_EXCLUDE`; an empty list or `["none"]` excludes nothing. A pattern
     /// without `/` matches the name of a file or folder at any depth. A pattern that ends with `/` matches only
@@ -79,7 +82,8 @@ pub struct SubmitRequest {
     #[schema(value_type = Option<Refresh>)]
     pub refresh: Option<String>,
     /// Only report what would be done (`plan`); change nothing.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
+    #[schema(value_type = Option<bool>)]
     pub dry_run: bool,
     /// With `sync`: the job fails and removes nothing if more than this percentage of the indexed images of the prefix
     /// is no longer in the bucket. 0 to 100; 10 by default.

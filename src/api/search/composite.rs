@@ -6,16 +6,17 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::base64_bytes::Base64Bytes;
-use super::params::{default_limit, parse_collapse};
+use super::params::{default_limit, parse_collapse, parse_language};
 use super::region::{RegionRequest, read_part};
 use crate::api::Defaults;
 use crate::api::filter::FilterRequest;
-use crate::api::http::bounded_json::{first_objects, object, optional_object};
-use crate::api::http::whole_number::whole_number;
+use crate::api::http::bounded_json::{first_objects, first_objects_or_none, object_or_default, optional_object};
+use crate::api::http::whole_number::{optional_whole_number, whole_number_or_default};
 use crate::api::http::{ApiError, MAX_JSON_BYTES};
 use crate::images::Images;
 use crate::search::{
-    Collapse, MAX_IMAGES, MAX_TERMS, QueryImage, QueryInput, Region, SearchOptions, Term, TermInput, UploadPermit,
+    Collapse, MAX_IMAGES, MAX_TERMS, MAX_WEIGHT, MIN_WEIGHT, QueryImage, QueryInput, Region, SearchOptions, Term,
+    TermInput, UploadPermit,
 };
 
 /// A search by several texts and images. `positive` and `negative` have at most 16 terms and 8 uploaded images together.
@@ -27,20 +28,20 @@ pub struct CompositeQuery {
     #[schema(inline, min_items = 1, max_items = 16)]
     pub positive: Vec<TermRequest>,
     /// What the results are not similar to.
-    #[serde(default, deserialize_with = "first_terms", skip_serializing_if = "Vec::is_empty")]
-    #[schema(inline, max_items = 15)]
+    #[serde(default, deserialize_with = "first_terms_or_none", skip_serializing_if = "Vec::is_empty")]
+    #[schema(inline, value_type = Option<Vec<TermRequest>>, max_items = 15)]
     pub negative: Vec<TermRequest>,
     /// Conditions that a result must all meet.
-    #[serde(default, deserialize_with = "object", skip_serializing_if = "FilterRequest::is_empty")]
-    #[schema(inline)]
+    #[serde(default, deserialize_with = "object_or_default", skip_serializing_if = "FilterRequest::is_empty")]
+    #[schema(inline, value_type = Option<FilterRequest>)]
     pub filter: FilterRequest,
     /// Number of results, 1 to 100.
-    #[serde(default = "default_limit", deserialize_with = "whole_number")]
-    #[schema(default = 10, minimum = 1, maximum = 100)]
+    #[serde(default = "default_limit", deserialize_with = "read_limit")]
+    #[schema(value_type = Option<usize>, default = 10, minimum = 1, maximum = 100)]
     pub limit: usize,
     /// Number of results to skip; `offset` + `limit` is at most 10,000.
-    #[serde(default, deserialize_with = "whole_number")]
-    #[schema(default = 0, maximum = 9999)]
+    #[serde(default, deserialize_with = "whole_number_or_default")]
+    #[schema(value_type = Option<usize>, default = 0, maximum = 9999)]
     pub offset: usize,
     /// The store to search, or `all`; the first configured store by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +50,10 @@ pub struct CompositeQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: Option<String>,
+    /// Language of all texts, for models that need to know it; see the query parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "de", pattern = "^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*$")]
+    pub lang: Option<String>,
     /// Only results with at least this score, -1 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = -1, maximum = 1)]
@@ -83,10 +88,10 @@ pub struct TermRequest {
     #[serde(default, deserialize_with = "optional_object", skip_serializing_if = "Option::is_none")]
     #[schema(inline)]
     pub region: Option<RegionRequest>,
-    /// How much the term counts, above 0, at most 10.
-    #[serde(default = "default_weight")]
-    #[schema(default = 1, exclusive_minimum = 0, maximum = 10)]
-    pub weight: f32,
+    /// How much the term counts, 0.000001 to 10.
+    #[serde(default = "default_weight", deserialize_with = "read_weight")]
+    #[schema(value_type = Option<f64>, default = 1, minimum = 0.000001, maximum = 10)]
+    pub weight: f64,
 }
 
 impl Default for TermRequest {
@@ -95,13 +100,38 @@ impl Default for TermRequest {
     }
 }
 
-fn default_weight() -> f32 {
+fn default_weight() -> f64 {
     1.0
+}
+
+fn read_weight<'de, D: Deserializer<'de>>(json: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(json)?.unwrap_or_else(default_weight))
+}
+
+fn read_limit<'de, D: Deserializer<'de>>(json: D) -> Result<usize, D::Error> {
+    Ok(optional_whole_number(json)?.unwrap_or_else(default_limit))
 }
 
 /// Reads terms. One more than the maximum is read, so that a longer list is refused.
 fn first_terms<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<TermRequest>, D::Error> {
     first_objects::<{ MAX_TERMS + 1 }, TermRequest, D>(json)
+}
+
+/// Reads terms, as [`first_terms`]; `null` is an empty list.
+fn first_terms_or_none<'de, D: Deserializer<'de>>(json: D) -> Result<Vec<TermRequest>, D::Error> {
+    first_objects_or_none::<{ MAX_TERMS + 1 }, TermRequest, D>(json)
+}
+
+/// Returns the weight of a term. With a weight below 0, a positive term would be a negative one.
+fn weight(weight: f64) -> Result<f32, String> {
+    if !(f64::from(MIN_WEIGHT)..=f64::from(MAX_WEIGHT)).contains(&weight) {
+        // `Display` writes 1e-300 with 300 zeros.
+        let shown = format!("{weight:?}");
+        let shown = shown.trim_end_matches(".0");
+        return Err(format!(".weight must be a number from {MIN_WEIGHT} to {MAX_WEIGHT}, not {shown}"));
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "its range was checked")]
+    Ok(weight as f32)
 }
 
 /// Returns the maximum size of the body, for images of at most `max_image_bytes`: that of 8 images, but not more than the
@@ -124,15 +154,13 @@ impl CompositeQuery {
         if self.positive.is_empty() {
             return Err(ApiError::invalid("positive", "is empty: a query needs at least one term to search for"));
         }
+        let language = parse_language(self.lang.as_deref())?;
         let collection = self.collection.unwrap_or_else(|| defaults.collection.to_string());
         let mut terms = Vec::new();
         for (field, sign, requests) in [("positive", 1.0, self.positive), ("negative", -1.0, self.negative)] {
             for (number, term) in requests.into_iter().enumerate() {
                 let wrong = |message: &str| ApiError::invalid(field, format!("[{number}]{message}"));
-                // A weight below 0 would turn a positive term into a negative one.
-                if term.weight.is_nan() || term.weight <= 0.0 {
-                    return Err(wrong(&format!(".weight must be a number above 0, at most 10, not {}", term.weight)));
-                }
+                let weight = weight(term.weight).map_err(|message| wrong(&message))?;
                 let region = term.region.map(|RegionRequest { x, y, width, height }| Region::new(x, y, width, height));
                 let region = region.transpose().map_err(|error| wrong(&format!(".region {error}")))?;
                 let input = match (term.text, term.id, term.image) {
@@ -152,7 +180,7 @@ impl CompositeQuery {
                     }
                     _ => return Err(wrong(" must have exactly one of `text`, `id` and `image`")),
                 };
-                terms.push(Term { input, weight: sign * term.weight, field });
+                terms.push(Term { input, weight: sign * weight, field });
             }
         }
         let permit = Arc::new(permit);
@@ -171,6 +199,6 @@ impl CompositeQuery {
             min_relevance: self.min_relevance,
             collapse: parse_collapse(self.collapse.as_deref())?,
         };
-        Ok((QueryInput { terms }, options))
+        Ok((QueryInput { terms, language }, options))
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::images::image_path;
-use crate::domain::{CollectionName, Hit, ImageFormat};
+use crate::api::images::{ImageSummary, image_path};
+use crate::domain::{CollectionName, Hit};
 use crate::search::{CollapsedHit, MergedHit, Scale, SearchResults};
 
 /// The results of a search.
@@ -52,9 +52,9 @@ pub struct TookReply {
 /// One result of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ResultReply {
-    /// The id of the image, the same in every store.
-    #[schema(format = Uuid)]
-    pub id: String,
+    /// Which image it is.
+    #[serde(flatten)]
+    pub image: ImageSummary,
     /// Cosine similarity of query and image, -1 to 1.
     pub score: f32,
     /// How likely it is that the image matches the search, 0 to 1; 0.5 and more is relevant. `null` if it is not known: while
@@ -65,17 +65,6 @@ pub struct ResultReply {
     /// first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub terms: Vec<f32>,
-    /// The key of the object.
-    pub s3_key: String,
-    /// The URI of the object: `s3://bucket/key`.
-    pub s3_uri: String,
-    /// The format: `jpeg`, `png`, `webp` or `gif`.
-    #[schema(value_type = ImageFormat)]
-    pub format: String,
-    /// Width of the upright original, in pixels.
-    pub width: u32,
-    /// Height of the upright original, in pixels.
-    pub height: u32,
     /// Key of the thumbnail in the bucket, if one was written.
     pub thumbnail_key: Option<String>,
     /// Path of the thumbnail on this service.
@@ -99,17 +88,9 @@ pub struct ResultReply {
 /// An image that is the same as a result.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DuplicateReply {
-    /// The id of the image.
-    #[schema(format = Uuid)]
-    pub id: String,
-    /// The key of the object.
-    pub s3_key: String,
-    /// The URI of the object: `s3://bucket/key`.
-    pub s3_uri: String,
-    /// Width of the upright original, in pixels.
-    pub width: u32,
-    /// Height of the upright original, in pixels.
-    pub height: u32,
+    /// Which image it is.
+    #[serde(flatten)]
+    pub image: ImageSummary,
     /// Path of the original on this service.
     pub original: String,
     /// Whether it has the same bytes as the result.
@@ -188,15 +169,10 @@ impl ResultReply {
             identical: same_as.map(|sha256| sha256 == payload.content_sha256),
             thumbnail: Some(image_path(&hit.id, "thumbnail", collection)),
             original: image_path(&hit.id, "original", collection),
-            id: hit.id.to_string(),
+            image: ImageSummary::new(hit.id, &payload),
             score: hit.score,
             terms: Vec::new(),
             relevance: scale.map(|scale| scale.relevance(hit.score)),
-            s3_key: payload.s3_key,
-            s3_uri: payload.s3_uri.to_string(),
-            format: payload.format.to_string(),
-            width: payload.width,
-            height: payload.height,
             thumbnail_key: payload.thumbnail_key,
             stores: if several { stores.into_iter().map(str::to_owned).collect() } else { Vec::new() },
         }
@@ -206,13 +182,9 @@ impl ResultReply {
 impl DuplicateReply {
     fn new(collection: &CollectionName, Hit { id, payload, .. }: Hit, content: &str) -> Self {
         Self {
+            image: ImageSummary::new(id, &payload),
             original: image_path(&id, "original", collection),
-            id: id.to_string(),
             identical: payload.content_sha256 == content,
-            s3_key: payload.s3_key,
-            s3_uri: payload.s3_uri.to_string(),
-            width: payload.width,
-            height: payload.height,
         }
     }
 }

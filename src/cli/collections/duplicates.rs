@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::name_or_default;
-use crate::api::replies::{DuplicateImageReply, DuplicatesReply, ErrorReply};
+use crate::api::replies::{DuplicatesReply, ErrorReply, ImageSummary};
 use crate::cli::CliError;
 use crate::cli::client::Client;
 use crate::cli::out::{self, Output};
@@ -56,7 +56,8 @@ impl Duplicates {
 fn describe(group: &DuplicatesReply) -> String {
     let mut text = format!("{} {} images", group.total, group.kind);
     for image in &group.images {
-        let DuplicateImageReply { s3_uri, width, height, size_bytes, .. } = image;
+        let ImageSummary { s3_uri, width, height, .. } = &image.image;
+        let size_bytes = image.size_bytes;
         write!(text, "\n  {s3_uri}  {width}x{height}, {size_bytes} bytes").ok();
     }
     let hidden = group.total.saturating_sub(group.images.len());

@@ -40,8 +40,9 @@ Examples:
 
 demo/queries.json and demo/captions.json are in the source code of Glimpse.
 
-The JSON file has one of four forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}}, {\"cat.jpg\": [\"a cat\", …], …},
-[{\"query\": \"a cat\", \"answers\": [\"cat.jpg\"], \"category\": \"animals\"}, …] or [{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}, …].
+The JSON file has one of five forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}}, {\"cat.jpg\": [\"a cat\", …], …},
+[{\"query\": \"a cat\", \"answers\": [\"cat.jpg\"], \"category\": \"animals\"}, …], [{\"file\": \"cat.jpg\", \"caption\": \"a cat\"}, …]
+or the body of PUT /collections/NAME/calibration: {\"queries\": [{\"text\": \"a cat\", \"answers\": [\"cat.jpg\"]}, …]}.
 A CSV file has the columns query_id and query_text, and the file of its answers query_id and image_path, as those of
 INQUIRE. An answer matches a key that ends with its path: `b/cat.jpg` matches `x/b/cat.jpg` but not `x/bb/cat.jpg`.
 
@@ -110,6 +111,7 @@ impl Eval {
         if known.is_empty() {
             return Err(wrong("no query has an answer".to_owned()));
         }
+        self.by.as_ref().map_or(Ok(()), |field| report::check_field(&known, field)).map_err(wrong)?;
         let mut cuts = self.at.clone();
         cuts.sort_unstable();
         cuts.dedup();
@@ -119,7 +121,7 @@ impl Eval {
         let run = search_all(&client, &known, &target, limit).await?;
         warn_if_nothing_matches(&known, &run);
         let values = Values::new(&measures, &known, &run);
-        let groups = self.by.as_ref().map(|field| report::groups(&values, &known, field)).transpose();
+        let groups = self.by.as_ref().map(|field| report::groups(&values, &known, field)).unwrap_or_default();
         let against = match self.against.clone() {
             Some(other) => {
                 let other = search_all(&client, &known, &other.or(&target), limit).await?;
@@ -134,7 +136,7 @@ impl Eval {
             all: values.means(|_| true),
             missed: missed.map(|(known, _)| known.text.clone()).collect(),
             without_answers: unanswered.len(),
-            groups: groups.map_err(wrong)?.unwrap_or_default(),
+            groups,
             against,
         };
         if let Some(page) = &self.html {
@@ -153,7 +155,7 @@ fn warn_if_nothing_matches(known: &[KnownQuery], run: &Run) {
         out::warnings(&[format!(
             "no result is a right answer. A key in the bucket is `{}`, and an answer is `{answer}`; --map FROM=TO replaces \
              the begin of the answers",
-            hit.s3_key
+            hit.image.s3_key
         )]);
     }
 }

@@ -104,18 +104,21 @@ impl Means {
     }
 }
 
-/// Returns the means of the queries with each value of a field. Fails if no query has the field.
-pub(super) fn groups(values: &Values, known: &[KnownQuery], field: &str) -> Result<BTreeMap<String, Means>, String> {
-    if !known.iter().any(|known| known.fields.contains_key(field)) {
-        let mut fields: Vec<&str> = known.iter().flat_map(|known| known.fields.keys().map(String::as_str)).collect();
-        fields.sort_unstable();
-        fields.dedup();
-        let fields = if fields.is_empty() { "none".to_owned() } else { fields.join(", ") };
-        return Err(format!("no query has the field `{field}`; fields: {fields}"));
+/// Fails if no query has the field. The message lists the fields that exist.
+pub(super) fn check_field(known: &[KnownQuery], field: &str) -> Result<(), String> {
+    if known.iter().any(|known| known.fields.contains_key(field)) {
+        return Ok(());
     }
+    let fields: BTreeSet<&str> = known.iter().flat_map(|known| known.fields.keys().map(String::as_str)).collect();
+    let fields = if fields.is_empty() { "none".to_owned() } else { Vec::from_iter(fields).join(", ") };
+    Err(format!("no query has the field `{field}` of --by; fields: {fields}"))
+}
+
+/// Returns the means of the queries with each value of a field.
+pub(super) fn groups(values: &Values, known: &[KnownQuery], field: &str) -> BTreeMap<String, Means> {
     let group = |at: usize| known[at].fields.get(field).map_or(NO_GROUP, String::as_str);
     let names: BTreeSet<&str> = (0..known.len()).map(group).collect();
-    Ok(names.into_iter().map(|name| (name.to_owned(), values.means(|at| group(at) == name))).collect())
+    names.into_iter().map(|name| (name.to_owned(), values.means(|at| group(at) == name))).collect()
 }
 
 #[cfg(test)]
@@ -141,10 +144,10 @@ mod tests {
         let all = values.means(|_| true);
         assert_eq!(all.recall, BTreeMap::from([(1, 0.25), (2, 0.5), (5, 0.75)]));
         assert!((all.mrr - (1.0 + 0.25 + 0.5) / 4.0).abs() < 1e-12);
-        let groups = groups(&values, &known, "category").unwrap();
+        let groups = groups(&values, &known, "category");
         assert_eq!(groups.keys().collect::<Vec<_>>(), ["(none)", "birds", "plants"]);
         assert_eq!((groups["birds"].queries, groups["birds"].mrr), (2, 0.75));
-        assert!(super::groups(&values, &known, "page").unwrap_err().ends_with("fields: category"));
+        assert!(check_field(&known, "page").unwrap_err().ends_with("fields: category"));
         assert!(values.means(|_| false).mrr.abs() < 1e-12, "an empty group is not an error");
         assert_eq!(
             all.rows().iter().map(|(measure, _)| measure.to_string()).collect::<Vec<_>>()[2..5],

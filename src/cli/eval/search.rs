@@ -110,11 +110,11 @@ async fn search(client: &Client, text: &str, target: &Target, limit: usize) -> R
 
 impl Outcome {
     fn new(mut results: Vec<ResultReply>, answers: &[String]) -> Self {
-        let keys: Vec<&str> = results.iter().map(|hit| hit.s3_key.as_str()).collect();
+        let keys: Vec<&str> = results.iter().map(|hit| hit.image.s3_key.as_str()).collect();
         let right = right_answers(&keys, answers);
         let base = right.first().and_then(|right| {
             let answer = answers[right.answer].trim_start_matches('/');
-            results[right.hit].s3_uri.strip_suffix(answer).map(str::to_owned)
+            results[right.hit].image.s3_uri.strip_suffix(answer).map(str::to_owned)
         });
         results.truncate(MAX_HITS_KEPT);
         Self { hits: results, right, base }

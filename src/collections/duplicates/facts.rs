@@ -3,7 +3,7 @@
 use futures::{StreamExt, TryStreamExt};
 
 use super::DuplicateKind;
-use crate::domain::{CollectionName, ImageId, ImageRecord, Signature};
+use crate::domain::{CollectionName, ImageId, Signature, StoredImage};
 use crate::index::{ImageIndex, IndexError};
 
 /// Records that are read in one call.
@@ -31,7 +31,7 @@ impl Facts {
         kind: DuplicateKind,
     ) -> Result<Self, IndexError> {
         let ids = store.scan(collection).try_chunks(CHUNK).map_err(|error| error.1);
-        let reads = ids.map_ok(|ids| async move { store.get(collection, &ids).await });
+        let reads = ids.map_ok(|ids| async move { store.payloads(collection, &ids).await });
         let mut reads = reads.try_buffered(CONCURRENT_READS).boxed();
         let mut facts = Self::default();
         while let Some(mut records) = reads.try_next().await? {
@@ -43,7 +43,7 @@ impl Facts {
         Ok(facts)
     }
 
-    fn add(&mut self, record: ImageRecord, kind: DuplicateKind) {
+    fn add(&mut self, record: StoredImage, kind: DuplicateKind) {
         let prefix = record.payload.content_sha256.get(..PREFIX_DIGITS);
         self.ids.push(record.id);
         self.contents.push(prefix.and_then(|digits| u64::from_str_radix(digits, 16).ok()));

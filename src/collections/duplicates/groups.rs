@@ -7,7 +7,7 @@ use super::{DuplicateGroup, DuplicateKind, MAX_LISTED};
 use crate::domain::{CollectionName, ImageId};
 use crate::index::{ImageIndex, IndexError};
 
-/// Returns the group of these records, without those that have changed since they were compared. Returns `None` if
+/// Returns the group of these images, without those that have changed since they were compared. Returns `None` if
 /// fewer than two are left.
 pub(super) async fn read_group(
     store: &dyn ImageIndex,
@@ -16,19 +16,19 @@ pub(super) async fn read_group(
     kind: DuplicateKind,
 ) -> Result<Option<DuplicateGroup>, IndexError> {
     let listed = &ids[..ids.len().min(MAX_LISTED)];
-    let mut records = Vec::with_capacity(listed.len());
+    let mut images = Vec::with_capacity(listed.len());
     for ids in listed.chunks(CHUNK) {
-        records.extend(store.get(collection, ids).await?);
+        images.extend(store.payloads(collection, ids).await?);
     }
-    records.sort_by_key(|record| {
-        let pixels = u64::from(record.payload.width) * u64::from(record.payload.height);
-        (Reverse((pixels, record.payload.size_bytes)), record.payload.s3_key.clone(), record.id)
+    images.sort_by_key(|image| {
+        let pixels = u64::from(image.payload.width) * u64::from(image.payload.height);
+        (Reverse((pixels, image.payload.size_bytes)), image.payload.s3_key.clone(), image.id)
     });
     if kind == DuplicateKind::Identical
-        && let Some(content) = records.first().map(|first| first.payload.content_sha256.clone())
+        && let Some(content) = images.first().map(|first| first.payload.content_sha256.clone())
     {
-        records.retain(|record| record.payload.content_sha256 == content);
+        images.retain(|image| image.payload.content_sha256 == content);
     }
-    let total = ids.len() - listed.len() + records.len();
-    Ok((records.len() > 1).then_some(DuplicateGroup { total, records }))
+    let total = ids.len() - listed.len() + images.len();
+    Ok((images.len() > 1).then_some(DuplicateGroup { total, images }))
 }

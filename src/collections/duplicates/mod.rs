@@ -11,7 +11,7 @@ use futures::stream::Stream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::domain::{CollectionName, ImageRecord};
+use crate::domain::{CollectionName, StoredImage};
 use crate::index::{ImageIndex, IndexError, Stores};
 use crate::jobs::error::JobsError;
 use crate::jobs::service::Jobs;
@@ -49,8 +49,8 @@ impl DuplicateKind {
 pub struct DuplicateGroup {
     /// The number of images.
     pub total: usize,
-    /// Their records, the largest image first; at most [`MAX_LISTED`].
-    pub records: Vec<ImageRecord>,
+    /// The images, the largest first; at most [`MAX_LISTED`].
+    pub images: Vec<StoredImage>,
 }
 
 /// The maximum number of images that are listed of one group.

@@ -59,7 +59,7 @@ fn spec() -> Result<ModelSpec, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embed::local::tokenizer::TextTokenizer;
+    use crate::embed::local::towers::tokenizer::TextTokenizer;
 
     fn tokens(text: &str) -> Result<Vec<u32>, EmbedError> {
         static OWN: LazyLock<TextTokenizer> =

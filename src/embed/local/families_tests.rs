@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
-use crate::domain::Embedding;
+use crate::domain::{Embedding, Language};
 use crate::imaging::{Decode, Extras, ImagingSettings, PreparedImage, Preprocessing, prepare_with};
 use crate::models::{Cleaning, PadToken};
 
@@ -56,15 +56,17 @@ impl Family {
         self.golden[key].as_array().unwrap()
     }
 
-    fn texts(&self) -> impl Iterator<Item = (&str, Option<&str>, &Value)> {
+    fn texts(&self) -> impl Iterator<Item = (&str, Option<Language>, &Value)> {
         let text = |entry: &'_ Value| entry["text"].as_str().is_none_or(|text| !REPAIRED.contains(&text));
         let entries = self.entries("texts").iter().filter(move |entry| text(entry));
-        entries.map(|entry| (entry["text"].as_str().unwrap(), entry["language"].as_str(), entry))
+        entries.map(|entry| {
+            (entry["text"].as_str().unwrap(), entry["language"].as_str().map(|code| code.parse().unwrap()), entry)
+        })
     }
 
     /// Returns the lowest cosine of our vectors of the texts to those of the reference.
     fn lowest_text(&self, towers: &Towers) -> f32 {
-        let cosine = |(text, language, entry): (&str, Option<&str>, &Value)| {
+        let cosine = |(text, language, entry): (&str, Option<Language>, &Value)| {
             towers.text(text, language).map_or(0.0, |ours| ours.cosine(&vector(entry)))
         };
         self.texts().map(cosine).fold(1.0, f32::min)
@@ -176,7 +178,7 @@ fn one_of_several_sizes_loads() {
         precision: Precision::Auto,
         size: size.map(str::to_owned),
     };
-    assert_eq!(load(&folders, &sized(Some("s0"))).unwrap().preprocessing.to_string(), "crop-64-bilinear-even");
+    assert_eq!(load(&folders, &sized(Some("s0"))).unwrap().preprocessing.to_string(), "crop-64-bilinear-floor");
     assert!(load(&folders, &sized(None)).is_ok());
     assert!(load(&folders, &sized(Some("s2"))).is_err());
 }

@@ -10,7 +10,6 @@ mod folder;
 mod loader;
 mod queue;
 mod source;
-mod tokenizer;
 mod towers;
 mod weights;
 mod workers;
@@ -29,7 +28,7 @@ use towers::Towers;
 use workers::Workers;
 
 use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
-use crate::domain::{DependencyError, Embedding, FailureKind, Space};
+use crate::domain::{DependencyError, Embedding, FailureKind, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 pub use crate::models::Precision;
 
@@ -155,9 +154,9 @@ impl ImageEmbeddingProvider for LocalProvider {
         self.embed_text_in(text, None).await
     }
 
-    async fn embed_text_in(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
-        let (towers, text, language) = (self.loader.towers().await?, text.to_owned(), language.map(str::to_owned));
-        self.workers.run(Urgency::Interactive, move || towers.text(&text, language.as_deref())).await
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
+        let (towers, text) = (self.loader.towers().await?, text.to_owned());
+        self.workers.run(Urgency::Interactive, move || towers.text(&text, language)).await
     }
 
     fn busy(&self) -> Option<Busy> {

@@ -7,7 +7,7 @@ use super::built_in;
 use super::folder::{self, Folders, Wanted};
 use super::towers::Towers;
 use super::unusable;
-use crate::embed::hub::{Hub, HubError, HubSettings, Outstanding, Repo, expand_path};
+use crate::embed::hub::{Hub, HubSettings, Outstanding, Repo, expand_path};
 use crate::embed::{EmbedError, EmbedSettings};
 use crate::models::{
     CatalogueModel, ModelFiles, Precision, TowerFiles, export_of, list, similar_names, text_repository,
@@ -123,11 +123,9 @@ impl Source {
         let Place::Hub { hub, repo, text, .. } = &self.place else { return Ok(Outstanding::default()) };
         let mut all = Outstanding::default();
         for repo in [Some(repo), text.as_ref()].into_iter().flatten() {
-            let one = match text {
-                None => outstanding(hub, repo, |names, folder| self.missing(names, folder)).await?,
-                Some(_) => outstanding(hub, repo, |names, folder| self.missing_of_tower(names, folder)).await?,
-            };
-            all = all.plus(one);
+            if self.complete(hub, repo).is_none() {
+                all = all.plus(hub.outstanding(repo, self.missing(Choice::Accepted)).await?);
+            }
         }
         Ok(all)
     }
@@ -142,68 +140,61 @@ impl Source {
         Ok(Some(match &self.place {
             Place::BuiltIn => return Ok(None),
             Place::Folder(path) => (self.name(), Folders::one(path.clone())),
-            Place::Hub { hub, repo, text: None, .. } => {
-                (repo.id().to_owned(), Folders::one(self.fetch(hub, repo).await?))
-            }
-            Place::Hub { hub, repo, text: Some(text), .. } => {
-                let (image, text) = (self.fetch_tower(hub, repo).await?, self.fetch_tower(hub, text).await?);
-                (repo.id().to_owned(), Folders::pair(image, text))
+            Place::Hub { hub, repo, text, .. } => {
+                let image = self.fetch(hub, repo).await?;
+                let folders = match text {
+                    None => Folders::one(image),
+                    Some(text) => Folders::pair(image, self.fetch(hub, text).await?),
+                };
+                (repo.id().to_owned(), folders)
             }
         }))
     }
 
     /// Returns the folder in the cache, and downloads missing files. Makes no network call if all files exist.
     async fn fetch(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
-        let (precision, size) = (self.precision, self.size.as_deref());
-        let complete = |names: &[String], folder: &Path| {
-            folder::missing(ModelFiles::find_exact(names, precision, size)?.paths(), folder)
+        match self.complete(hub, repo) {
+            Some(folder) => Ok(folder),
+            None => Ok(hub.fetch(repo, self.missing(Choice::Accepted)).await?),
+        }
+    }
+
+    /// Returns the folder in the cache if it has all files of the preferred precision.
+    fn complete(&self, hub: &Hub, repo: &Repo) -> Option<PathBuf> {
+        let missing = self.missing(Choice::Preferred);
+        let is_complete = |folder: &PathBuf| {
+            missing(&list(folder).unwrap_or_default(), folder).is_ok_and(|missing| missing.is_empty())
         };
-        fetch(hub, repo, complete, |names, folder| self.missing(names, folder)).await
+        hub.cached(repo).filter(is_complete)
     }
 
-    /// Does the same for a repository with only one tower.
-    async fn fetch_tower(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
-        let missing = |names: &[String], folder: &Path| self.missing_of_tower(names, folder);
-        fetch(hub, repo, missing, missing).await
-    }
-
-    /// Returns the files of the model that are missing in a folder; `names` are the files that exist.
-    fn missing(&self, names: &[String], folder: &Path) -> Result<Vec<String>, String> {
-        folder::missing(ModelFiles::find(names, self.precision, self.size.as_deref())?.paths(), folder)
-    }
-
-    /// Does the same for a repository with only one tower.
-    fn missing_of_tower(&self, names: &[String], folder: &Path) -> Result<Vec<String>, String> {
-        folder::missing(TowerFiles::find_single(names, self.precision)?.paths(), folder)
+    /// Returns a function that gets the names of the files that exist in a repository, and returns the files that are
+    /// needed and missing in a folder.
+    fn missing(&self, choice: Choice) -> impl Fn(&[String], &Path) -> Result<Vec<String>, String> {
+        let is_one_tower = matches!(&self.place, Place::Hub { text: Some(_), .. });
+        let (precision, size) = (self.precision, self.size.as_deref());
+        move |names, folder| match (is_one_tower, choice) {
+            (true, Choice::Preferred) => {
+                folder::missing(TowerFiles::find_single(names, &precision.accepted()[..1])?.paths(), folder)
+            }
+            (true, Choice::Accepted) => {
+                folder::missing(TowerFiles::find_single(names, precision.accepted())?.paths(), folder)
+            }
+            (false, Choice::Preferred) => {
+                folder::missing(ModelFiles::find_exact(names, precision, size)?.paths(), folder)
+            }
+            (false, Choice::Accepted) => folder::missing(ModelFiles::find(names, precision, size)?.paths(), folder),
+        }
     }
 }
 
-/// Returns the folder in the cache if `complete` finds all files there, or downloads the missing ones.
-async fn fetch(
-    hub: &Hub,
-    repo: &Repo,
-    complete: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
-    missing: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
-) -> Result<PathBuf, EmbedError> {
-    let is_complete =
-        |folder: &PathBuf| complete(&list(folder).unwrap_or_default(), folder).is_ok_and(|missing| missing.is_empty());
-    match hub.cached(repo).filter(is_complete) {
-        Some(folder) => Ok(folder),
-        None => Ok(hub.fetch(repo, missing).await?),
-    }
-}
-
-async fn outstanding(
-    hub: &Hub,
-    repo: &Repo,
-    missing: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
-) -> Result<Outstanding, HubError> {
-    let is_complete =
-        |folder: &PathBuf| missing(&list(folder).unwrap_or_default(), folder).is_ok_and(|missing| missing.is_empty());
-    if hub.cached(repo).is_some_and(|folder| is_complete(&folder)) {
-        return Ok(Outstanding::default());
-    }
-    hub.outstanding(repo, missing).await
+/// Which files of a model are looked for, if it has several precisions.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    /// Those of the first precision that the setting accepts.
+    Preferred,
+    /// Those of any precision that the setting accepts.
+    Accepted,
 }
 
 /// Whether the text has the form of a path, even if the path does not exist.

@@ -226,7 +226,7 @@ impl DecodeTarget {
                 Resize::Pad(_) => longest,
             };
             match model.filter {
-                // These read single pixels, which a reduction replaces by means.
+                // Their results depend on single pixels, which a reduction replaces by means.
                 Filter::Nearest | Filter::Box => 1.0,
                 Filter::Lanczos | Filter::Bilinear | Filter::Bicubic | Filter::Hamming => {
                     MIN_SIDE_RATIO * f64::from(model.edge) / f64::from(side)

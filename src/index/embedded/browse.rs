@@ -1,19 +1,17 @@
 //! Pages of records in an order, without a query.
 //!
-//! Each page reads one column of every record, except in the order of ids, which is that of the table.
+//! Each order is that of a table or of an index (`indexes.rs`), so a page reads only its own records and, with a filter,
+//! the entries in between.
 
-use std::borrow::Cow;
-use std::cmp::Reverse;
-
-use rusqlite::Connection;
-use serde::Deserialize;
+use rusqlite::{Connection, Params};
 
 use super::collection::Collection;
 use super::error::Fault;
 use super::filter::{self, SlotSet};
-use super::rows::{self, id, parse_payload, raw};
+use super::indexes::S3_KEY;
+use super::rows::{id, raw};
 use super::version::Version;
-use crate::domain::{BrowsePage, BrowseQuery, FirstItems, ImageId, PageStart, StoredImage, Timestamp};
+use crate::domain::{BrowsePage, BrowseQuery, ImageId, PageStart, StoredImage, Timestamp};
 use crate::index::shared::{IdRange, random_ranges};
 
 /// A record of a page, and the start of the page after it.
@@ -32,12 +30,11 @@ struct Records<'a> {
     allowed: Option<&'a SlotSet>,
 }
 
-/// The part of a payload that is read for the order of keys.
-#[derive(Deserialize)]
-struct Key<'t> {
-    #[serde(borrow)]
-    s3_key: Cow<'t, str>,
-}
+/// A text after every timestamp. Timestamps are texts of equal length, so the order of the texts is that of the moments.
+const AFTER_ALL_TIMES: &str = ":";
+/// The conditions for the records after a record. One condition for both would read every record of the same time.
+pub(super) const SAME_TIME: &str = "indexed_at = ?1 AND id > ?2";
+pub(super) const EARLIER: &str = "indexed_at < ?1";
 
 impl Collection {
     /// Returns a page of records. Damaged ones are left out.
@@ -73,43 +70,59 @@ impl Records<'_> {
     }
 
     fn newest(&self, after: Option<(Timestamp, ImageId)>, limit: usize) -> Result<Vec<Candidate>, Fault> {
-        // Timestamps are texts of equal length, so the order of the texts is the order of the moments.
-        let after = after.map(|(moment, id)| (Reverse(moment.to_string()), id));
-        let mut first = FirstItems::new(limit);
-        let sql = format!("SELECT id, slot, indexed_at FROM records_{}", self.number);
-        rows::each(self.connection, &sql, |row| {
-            let slot = row.get(1)?;
-            if self.is_allowed(slot) {
-                let item = (Reverse(row.get::<_, String>(2)?), id(row, 0)?);
-                if after.as_ref().is_none_or(|after| item > *after) {
-                    first.offer((item, slot));
-                }
-            }
-            Ok(())
-        })?;
-        let candidate = |((Reverse(moment), id), slot): ((Reverse<String>, ImageId), u32)| {
-            let moment = Timestamp::parse(&moment).map_err(|error| Fault::Damaged(error.to_string()))?;
-            Ok(Candidate { id, slot, next: PageStart::Newest { after: Some((moment, id)) } })
+        let mut found = Vec::new();
+        let Some((moment, id)) = after else {
+            self.add_newest(&mut found, limit, EARLIER, (AFTER_ALL_TIMES,))?;
+            return Ok(found);
         };
-        first.into_sorted().into_iter().map(candidate).collect()
+        self.add_newest(&mut found, limit, SAME_TIME, (moment.to_string(), bytes(id)))?;
+        self.add_newest(&mut found, limit, EARLIER, (moment.to_string(),))?;
+        Ok(found)
+    }
+
+    /// Adds records that match a condition, the newest first, until there are `limit`.
+    fn add_newest(
+        &self,
+        found: &mut Vec<Candidate>,
+        limit: usize,
+        condition: &str,
+        parameters: impl Params,
+    ) -> Result<(), Fault> {
+        let mut select = self.connection.prepare_cached(&newest_sql(self.number, condition))?;
+        let mut rows = select.query(parameters)?;
+        while found.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let (id, slot) = (id(row, 0)?, row.get(1)?);
+            if self.is_allowed(slot) {
+                let moment = Timestamp::parse(&row.get::<_, String>(2)?);
+                let moment = moment.map_err(|error| Fault::Damaged(error.to_string()))?;
+                found.push(Candidate { id, slot, next: PageStart::Newest { after: Some((moment, id)) } });
+            }
+        }
+        Ok(())
     }
 
     fn by_key(&self, after: Option<&(String, ImageId)>, limit: usize) -> Result<Vec<Candidate>, Fault> {
-        let mut first = FirstItems::new(limit);
-        let sql = format!("SELECT slot, payload FROM payloads_{}", self.number);
-        rows::each(self.connection, &sql, |row| {
+        let mut select = self.connection.prepare_cached(&key_sql(self.number))?;
+        let mut rows = select.query((after.map_or("", |(key, _)| key),))?;
+        let mut found: Vec<(String, ImageId, u32)> = Vec::new();
+        while let Some(row) = rows.next()? {
             let slot = row.get(0)?;
-            let Some(id) = self.version.occupant(slot).filter(|_| self.is_allowed(slot)) else { return Ok(()) };
-            if let Ok(Key { s3_key }) = parse_payload(slot, raw(row, 1)?) {
-                let item = (s3_key, id);
-                if after.is_none_or(|(key, id)| (item.0.as_ref(), item.1) > (key.as_str(), *id)) {
-                    first.offer((item.0.into_owned(), item.1, slot));
-                }
+            let Some(id) = self.version.occupant(slot).filter(|_| self.is_allowed(slot)) else { continue };
+            let Ok(key) = std::str::from_utf8(raw(row, 1)?) else { continue };
+            // Records with the same key (of several buckets) are sorted by their ids below, so all of them are read.
+            if found.len() >= limit && found.last().is_some_and(|(last, ..)| last != key) {
+                break;
             }
-            Ok(())
-        })?;
+            if after.is_none_or(|(after, after_id)| (key, id) > (after.as_str(), *after_id)) {
+                found.push((key.to_owned(), id, slot));
+            }
+        }
+        found.sort_unstable();
+        found.truncate(limit);
         let candidate = |(key, id, slot)| Candidate { id, slot, next: PageStart::Key { after: Some((key, id)) } };
-        Ok(first.into_sorted().into_iter().map(candidate).collect())
+        Ok(found.into_iter().map(candidate).collect())
     }
 
     fn by_id(&self, first: ImageId, after: Option<ImageId>, limit: usize) -> Result<Vec<Candidate>, Fault> {
@@ -135,4 +148,14 @@ impl Records<'_> {
 
 fn bytes(id: ImageId) -> Vec<u8> {
     id.0.as_bytes().to_vec()
+}
+
+/// Returns the query for the records that match a condition on their times, the newest first.
+pub(super) fn newest_sql(n: i64, condition: &str) -> String {
+    format!("SELECT id, slot, indexed_at FROM records_{n} WHERE {condition} ORDER BY indexed_at DESC, id")
+}
+
+/// Returns the query for the slots and keys from a key on, by key.
+pub(super) fn key_sql(n: i64) -> String {
+    format!("SELECT slot, {S3_KEY} FROM payloads_{n} WHERE {S3_KEY} >= ?1 ORDER BY {S3_KEY}")
 }

@@ -21,7 +21,7 @@ use super::vectors::{Vectors, checksum};
 use super::version::Version;
 use super::{filter, search};
 use crate::domain::{
-    CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, Payload, SearchQuery, Space,
+    CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, Payload, SearchQuery, Space, StoredImage,
 };
 use crate::index::shared::{check_dimensions, check_query};
 use crate::lock::{lock, read, write};
@@ -148,16 +148,29 @@ impl Collection {
 
     pub(super) fn get(&self, ids: &[ImageId]) -> Result<Vec<ImageRecord>, Fault> {
         let snapshot = self.snapshot()?;
-        let mut records = Vec::with_capacity(ids.len());
-        for &id in ids {
-            let Some(slot) = rows::slot(snapshot.rows()?, self.number, id)? else { continue };
-            let Some(payload) = self.payload(&snapshot, id, slot)? else { continue };
+        let read = self.read_payloads(&snapshot, ids)?.into_iter().map(|(slot, StoredImage { id, payload })| {
             let vector = snapshot.version.map().vector(slot).to_vec();
             let embedding = Embedding::normalised(vector, self.space.dimension)
                 .map_err(|error| Fault::Damaged(format!("slot {slot}: {error}")))?;
-            records.push(ImageRecord { id, uri: payload.s3_uri.clone(), embedding, payload });
+            Ok(ImageRecord { id, uri: payload.s3_uri.clone(), embedding, payload })
+        });
+        read.collect()
+    }
+
+    pub(super) fn payloads(&self, ids: &[ImageId]) -> Result<Vec<StoredImage>, Fault> {
+        let read = self.read_payloads(&self.snapshot()?, ids)?;
+        Ok(read.into_iter().map(|(_, image)| image).collect())
+    }
+
+    /// Returns the records with these ids that exist, with their slots.
+    fn read_payloads(&self, snapshot: &Snapshot, ids: &[ImageId]) -> Result<Vec<(u32, StoredImage)>, Fault> {
+        let mut images = Vec::with_capacity(ids.len());
+        for &id in ids {
+            let Some(slot) = rows::slot(snapshot.rows()?, self.number, id)? else { continue };
+            let Some(payload) = self.payload(snapshot, id, slot)? else { continue };
+            images.push((slot, StoredImage { id, payload }));
         }
-        Ok(records)
+        Ok(images)
     }
 
     /// Returns the first `limit` ids after `after`, ascending.

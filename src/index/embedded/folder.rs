@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::collection::Collection;
 use super::error::{Fault, OpenError};
+use super::indexes;
 use super::reclaim;
 use super::rows;
 use super::snapshot::Readers;
@@ -127,10 +128,20 @@ impl Folder {
         Ok(more)
     }
 
-    /// Returns whether there is space to reclaim from dropped collections.
-    pub(super) fn has_space_to_reclaim(&self) -> bool {
-        let reader = self.readers.take();
-        reader.is_ok_and(|reader| reader.connection().is_ok_and(|c| reclaim::is_needed(c).unwrap_or(false)))
+    /// Creates an index that a collection of an earlier version does not have; see `indexes.rs`. Returns whether there may
+    /// be more to create.
+    pub(super) fn add_index(&self, connection: &Connection) -> Result<bool, Fault> {
+        let created = indexes::create_next(connection)?;
+        if created {
+            self.record_writes(connection, 0);
+        }
+        Ok(created)
+    }
+
+    /// Returns whether there is space to reclaim from dropped collections, or an index to create.
+    pub(super) fn needs_maintenance(&self) -> bool {
+        let needed = |c: &Connection| Ok::<_, Fault>(reclaim::is_needed(c)? || indexes::is_missing(c)?);
+        self.readers.take().and_then(|reader| needed(reader.connection()?)).unwrap_or(false)
     }
 
     /// Counts the written records and syncs if a limit is reached.

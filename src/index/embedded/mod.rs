@@ -14,6 +14,7 @@ mod error;
 mod facets;
 mod filter;
 mod folder;
+mod indexes;
 mod near_pairs;
 mod products;
 mod reclaim;
@@ -45,24 +46,30 @@ use super::shared::{last_of_each_id, paged_ids};
 use super::{EnsureOutcome, ImageIndex, IndexError, NearPairs};
 use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
-    ImageRecord, SearchQuery, Space,
+    ImageRecord, SearchQuery, Space, StoredImage,
 };
 use crate::lock::lock;
 use crate::resilience::{Concurrently as _, cores};
 
 /// The name in `provider=`.
 const NAME: &str = "embedded";
-/// The log message if the space of a dropped collection cannot be reclaimed.
-const RECLAIM_FAILED: &str = "cannot reclaim the space of a dropped collection; the next start tries again";
+/// What is done in the background in steps, and the log message if it fails.
+const MAINTENANCE: [(Step, &str); 2] = [
+    (Folder::reclaim_space, "cannot reclaim the space of a dropped collection; the next start tries again"),
+    (Folder::add_index, "cannot create an index in index.sqlite; lists of images are slow until the next start"),
+];
 /// Ids in one page of `scan`.
 const IDS_PER_PAGE: u32 = 1_000;
+
+/// Returns whether there is more to do.
+type Step = fn(&Folder, &Connection) -> Result<bool, Fault>;
 
 /// The embedded store. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct EmbeddedIndex {
     folder: Arc<Folder>,
-    /// The task that reclaims the space of dropped collections.
-    reclaiming: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
+    /// The task that does the [`MAINTENANCE`].
+    maintenance: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
 }
 
 impl EmbeddedIndex {
@@ -72,19 +79,18 @@ impl EmbeddedIndex {
     /// # Errors
     /// Returns an [`OpenError`] if another process has the index open or its files cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let index = Self { folder: Arc::new(Folder::open(folder)?), reclaiming: Arc::default() };
-        // The space of a collection may be left because the process ended before it was reclaimed.
-        if index.folder.has_space_to_reclaim()
+        let index = Self { folder: Arc::new(Folder::open(folder)?), maintenance: Arc::default() };
+        if index.folder.needs_maintenance()
             && let Ok(runtime) = Handle::try_current()
         {
-            index.keep_task(AbortOnDropHandle::new(runtime.spawn(reclaim_space(Arc::downgrade(&index.folder)))));
+            index.keep_task(AbortOnDropHandle::new(runtime.spawn(maintain(Arc::downgrade(&index.folder)))));
         }
         Ok(index)
     }
 
-    /// Stores the task that reclaims space, and aborts an earlier one.
+    /// Stores the task that does the maintenance, and aborts an earlier one.
     fn keep_task(&self, task: AbortOnDropHandle<()>) {
-        *lock(&self.reclaiming) = Some(task);
+        *lock(&self.maintenance) = Some(task);
     }
 
     /// Returns the records that a power loss destroyed and that [`Self::open`] removed. Callers must discard what they
@@ -118,16 +124,19 @@ impl EmbeddedIndex {
     }
 }
 
-/// Reclaims the space of dropped collections in steps, so that other writes can run in between. Ends when the index is
-/// closed; the next start continues.
-async fn reclaim_space(folder: Weak<Folder>) {
-    while let Some(folder) = folder.upgrade() {
-        let sqlite = folder.sqlite.clone();
-        match sqlite.call(move |connection| Ok(folder.reclaim_space(connection))).await {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return,
-            Ok(Err(error)) => return tracing::warn!(%error, "{RECLAIM_FAILED}"),
-            Err(error) => return tracing::warn!(%error, "{RECLAIM_FAILED}"),
+/// Does the [`MAINTENANCE`] in steps, so that other writes can run in between. Ends when the index is closed; the next
+/// start continues.
+async fn maintain(folder: Weak<Folder>) {
+    for (step, failed) in MAINTENANCE {
+        while let Some(folder) = folder.upgrade() {
+            let sqlite = folder.sqlite.clone();
+            match sqlite.call(move |connection| Ok(step(&folder, connection))).await {
+                Ok(Ok(true)) => continue,
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "{failed}"),
+                Err(error) => tracing::warn!(%error, "{failed}"),
+            }
+            break;
         }
     }
 }
@@ -186,6 +195,11 @@ impl ImageIndex for EmbeddedIndex {
         self.read(collection, move |collection| collection.get(&ids)).await
     }
 
+    async fn payloads(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<StoredImage>, IndexError> {
+        let ids = ids.to_vec();
+        self.read(collection, move |collection| collection.payloads(&ids)).await
+    }
+
     async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {
         let query = query.clone();
         self.read(collection, move |collection| collection.browse(&query)).await
@@ -240,7 +254,7 @@ impl ImageIndex for EmbeddedIndex {
         let name = collection.clone();
         self.write(collection, move |folder, connection| folder.drop_collection(connection, &name)).await?;
         // The collection is dropped. Reclaiming its space continues in the background if it takes longer.
-        let task = Handle::current().spawn(reclaim_space(Arc::downgrade(&self.folder)));
+        let task = Handle::current().spawn(maintain(Arc::downgrade(&self.folder)));
         let mut task = AbortOnDropHandle::new(task);
         if tokio::time::timeout(reclaim::RECLAIM_WAIT, &mut task).await.is_err() {
             self.keep_task(task);

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::error::Fault;
+use super::indexes;
 use super::vectors::checksum;
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Payload, Space};
 
@@ -64,7 +65,7 @@ fn terms<'a>(folders: &[String], meta: impl IntoIterator<Item = (&'a String, &'a
     folders.chain(meta.into_iter().map(|(key, value)| meta_term(key, value))).collect()
 }
 
-/// Creates the row and the tables of a collection. Returns its number, which is never reused.
+/// Creates the row, the tables and the indexes of a collection. Returns its number, which is never reused.
 pub(super) fn create(tx: &Transaction<'_>, name: &CollectionName, space: &str) -> rusqlite::Result<i64> {
     tx.execute("INSERT INTO collections (name, space) VALUES (?1, ?2)", (name.as_str(), space))?;
     let n = tx.last_insert_rowid();
@@ -76,6 +77,7 @@ pub(super) fn create(tx: &Transaction<'_>, name: &CollectionName, space: &str) -
          CREATE TABLE terms_{n} (term TEXT NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (term, slot))
              STRICT, WITHOUT ROWID;"
     ))?;
+    indexes::create(tx, n)?;
     Ok(n)
 }
 

@@ -6,11 +6,12 @@ use std::sync::{Arc, Barrier};
 
 use rusqlite::Connection;
 
+use super::browse::{EARLIER, SAME_TIME, key_sql, newest_sql};
 use super::collection::Collection;
 use super::folder::Folder;
 use super::rows::{self, Row};
 use super::snapshot::Snapshot;
-use crate::domain::{CollectionName, Embedding, ImageId, Probe, Space};
+use crate::domain::{BrowseQuery, CollectionName, Embedding, Filter, ImageId, PageStart, Probe, Space};
 use crate::index::shared::example_record;
 
 const NUMBER: i64 = 1;
@@ -111,4 +112,40 @@ fn a_snapshot_has_rows_and_vectors_of_the_same_moment() {
         }
         done.store(true, Ordering::Relaxed);
     });
+}
+
+/// Returns the steps of a query as SQLite plans them.
+fn plan(connection: &Connection, sql: &str) -> String {
+    let mut explain = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let parameters = explain.parameter_count();
+    let steps = explain.query_map(rusqlite::params_from_iter(vec![""; parameters]), |row| row.get::<_, String>(3));
+    steps.unwrap().collect::<Result<Vec<_>, _>>().unwrap().join(", ")
+}
+
+#[test]
+fn an_old_collection_gets_the_indexes_that_pages_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, mut writer, collection) = open(folder.path());
+    collection.upsert(&mut writer, &(0..20).map(|n| row(n, n)).collect::<Vec<_>>()).unwrap();
+    let damage = format!("UPDATE payloads_{NUMBER} SET payload = '{{' WHERE slot = 3");
+    writer.execute_batch(&damage).unwrap();
+    let page = |start| {
+        let page = collection.browse(&BrowseQuery { filter: Filter::default(), start, limit: 7 }).unwrap();
+        page.images.into_iter().map(|image| image.payload.s3_key).collect::<Vec<_>>()
+    };
+    let starts = [PageStart::Newest { after: None }, PageStart::Key { after: None }];
+    let queries = [newest_sql(NUMBER, SAME_TIME), newest_sql(NUMBER, EARLIER), key_sql(NUMBER)];
+    let pages = || starts.clone().map(page);
+    let plans = |writer: &Connection| queries.clone().map(|sql| plan(writer, &sql));
+    let expected = (pages(), plans(&writer));
+    for (plan, name) in expected.1.iter().zip(["newest_1", "newest_1", "keys_1"]) {
+        assert!(plan.contains("COVERING INDEX") && plan.contains(name) && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+
+    assert!(!folder.needs_maintenance());
+    writer.execute_batch(&format!("DROP INDEX newest_{NUMBER}; DROP INDEX keys_{NUMBER}")).unwrap();
+    assert_eq!(pages(), expected.0, "without the indexes");
+    assert!(folder.needs_maintenance());
+    while folder.add_index(&writer).unwrap() {}
+    assert_eq!((pages(), plans(&writer)), expected);
 }

@@ -134,7 +134,7 @@ impl Points<'_> {
         let mut keys = FirstKeys::new(after, limit);
         self.each_value(S3_KEY, |id, key| keys.offer(key.as_str().map_or("", String::as_str), id)).await?;
         let (ids, next) = keys.into_page();
-        Ok(BrowsePage { images: self.get(&ids).await?, next })
+        Ok(BrowsePage { images: get(self.index, self.collection, &ids).await?, next })
     }
 
     /// Calls `each` with the id and one field of every point.
@@ -162,27 +162,6 @@ impl Points<'_> {
         }
     }
 
-    /// Returns the points with these ids that exist, in this order.
-    async fn get(&self, ids: &[ImageId]) -> Result<Vec<StoredImage>, Fault> {
-        let (mut found, mut rest) = (Vec::with_capacity(ids.len()), ids);
-        while !rest.is_empty() {
-            let chunk = &rest[..self.index.limits.page.cap(RECORDS_PER_PAGE).min(rest.len())];
-            let list: Vec<PointId> = chunk.iter().copied().map(record::point_id).collect();
-            let request = GetPointsBuilder::new(server_name(self.collection), list).with_payload(true);
-            match self.index.client.call(self.index.client.qdrant.get_points(request)).await {
-                Ok(reply) => {
-                    for point in reply.result {
-                        found.push(stored_image(point)?);
-                    }
-                    rest = &rest[chunk.len()..];
-                }
-                Err(Fault::Limit(limit)) if lower_limit(&self.index.limits.page, &limit, chunk.len()) => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-        Ok(found)
-    }
-
     fn and(&self, condition: Condition) -> qdrant::Filter {
         let mut conditions = self.conditions.clone();
         conditions.must.push(condition);
@@ -192,6 +171,31 @@ impl Points<'_> {
     fn request(&self, limit: u32) -> ScrollPointsBuilder {
         ScrollPointsBuilder::new(server_name(self.collection)).limit(limit).with_vectors(false)
     }
+}
+
+/// Returns the points with these ids that exist, in this order.
+pub(super) async fn get(
+    index: &QdrantIndex,
+    collection: &CollectionName,
+    ids: &[ImageId],
+) -> Result<Vec<StoredImage>, Fault> {
+    let (mut found, mut rest) = (Vec::with_capacity(ids.len()), ids);
+    while !rest.is_empty() {
+        let chunk = &rest[..index.limits.page.cap(RECORDS_PER_PAGE).min(rest.len())];
+        let list: Vec<PointId> = chunk.iter().copied().map(record::point_id).collect();
+        let request = GetPointsBuilder::new(server_name(collection), list).with_payload(true);
+        match index.client.call(index.client.qdrant.get_points(request)).await {
+            Ok(reply) => {
+                for point in reply.result {
+                    found.push(stored_image(point)?);
+                }
+                rest = &rest[chunk.len()..];
+            }
+            Err(Fault::Limit(limit)) if lower_limit(&index.limits.page, &limit, chunk.len()) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(found)
 }
 
 /// Returns the id after `id`. Fails for the last id.

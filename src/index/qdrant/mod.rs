@@ -42,7 +42,7 @@ use super::size_limit::SizeLimit;
 use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
-    ImageRecord, InvalidSetting, SearchQuery, Space,
+    ImageRecord, InvalidSetting, SearchQuery, Space, StoredImage,
 };
 use crate::lock::lock;
 
@@ -183,6 +183,11 @@ impl ImageIndex for QdrantIndex {
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         search::get(self, collection, ids).await
+    }
+
+    async fn payloads(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<StoredImage>, IndexError> {
+        let images = browse::get(self, collection, ids).await;
+        images.map_err(|fault| self.index_error(collection, fault))
     }
 
     async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {

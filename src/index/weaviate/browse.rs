@@ -120,7 +120,7 @@ impl Objects<'_> {
             }
         }
         let (ids, next) = keys.into_page();
-        let mut images = self.get(&ids).await?;
+        let mut images = get(self.index, self.collection, &ids).await?;
         images.sort_by(|a, b| start.compare(a, b));
         Ok(BrowsePage { images, next })
     }
@@ -146,23 +146,27 @@ impl Objects<'_> {
         };
         request_page(self.index, self.collection, size, request).await
     }
+}
 
-    async fn get(&self, ids: &[ImageId]) -> Result<Vec<StoredImage>, IndexError> {
-        let (mut images, mut rest) = (Vec::with_capacity(ids.len()), ids);
-        while !rest.is_empty() {
-            let request = |page| SearchRequest {
-                filters: Some(ids_filter(&rest[..page])),
-                ..search_request(self.collection, &[property::PAYLOAD], ONLY_ID, page)
-            };
-            let (reply, page) =
-                request_page(self.index, self.collection, RECORDS_PER_PAGE.min(rest.len()), request).await?;
-            for object in &reply.results {
-                images.push(record::stored_image(object)?);
-            }
-            rest = &rest[page..];
+/// Returns the objects with these ids that exist.
+pub(super) async fn get(
+    index: &WeaviateIndex,
+    collection: &CollectionName,
+    ids: &[ImageId],
+) -> Result<Vec<StoredImage>, IndexError> {
+    let (mut images, mut rest) = (Vec::with_capacity(ids.len()), ids);
+    while !rest.is_empty() {
+        let request = |page| SearchRequest {
+            filters: Some(ids_filter(&rest[..page])),
+            ..search_request(collection, &[property::PAYLOAD], ONLY_ID, page)
+        };
+        let (reply, page) = request_page(index, collection, RECORDS_PER_PAGE.min(rest.len()), request).await?;
+        for object in &reply.results {
+            images.push(record::stored_image(object)?);
         }
-        Ok(images)
+        rest = &rest[page..];
     }
+    Ok(images)
 }
 
 fn sort_by(property: &str, ascending: bool) -> SortBy {

@@ -44,7 +44,7 @@ use super::size_limit::SizeLimit;
 use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, FailureKind, Hit,
-    ImageId, ImageRecord, InvalidSetting, SearchQuery, Space,
+    ImageId, ImageRecord, InvalidSetting, SearchQuery, Space, StoredImage,
 };
 use crate::http::RestClient;
 
@@ -141,6 +141,11 @@ impl ImageIndex for WeaviateIndex {
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         search::get(self, collection, ids).await
+    }
+
+    async fn payloads(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<StoredImage>, IndexError> {
+        schema::find(&self.rest, collection).await?.require_own(collection)?;
+        browse::get(self, collection, ids).await
     }
 
     async fn browse(&self, collection: &CollectionName, query: &BrowseQuery) -> Result<BrowsePage, IndexError> {

@@ -10,5 +10,5 @@ pub(crate) mod metadata;
 pub(crate) mod progress;
 mod reconcile;
 mod run_job;
-mod schedule;
+pub(crate) mod schedule;
 pub(crate) mod sync;

@@ -6,6 +6,10 @@ use crate::domain::{Executor, JobId, JobRecord};
 use crate::jobs::{JobService, LEDGER_RETRY_DELAY};
 use crate::ledger::{LedgerError, jobs};
 use crate::lock::lock;
+use crate::resilience::Waiting;
+
+/// The name of the dependency in the status of a job that waits for other work of the service.
+pub(crate) const OTHER_JOBS: &str = "jobs";
 
 impl JobService {
     /// Starts jobs while there are free slots, until the process is asked to stop.
@@ -51,6 +55,27 @@ impl JobService {
         }
         self.spawn_job(job);
         Ok(true)
+    }
+
+    /// Returns what keeps a job from being started by [`Self::schedule`].
+    pub(crate) async fn queued_behind(&self, job: &JobRecord) -> Result<Option<Waiting>, LedgerError> {
+        let (collection, executor) = (&job.spec.collection, job.spec.executor);
+        let mut running = self.running().await?;
+        // An ended job leaves the running ones in a moment, and this job may have started meanwhile.
+        running.retain(|other| other.id != job.id && !other.state.is_final());
+        let slots = self.settings.glimpse_jobs_at_once;
+        let message = if let Some(other) = running.iter().find(|other| other.spec.collection == *collection) {
+            format!("the job {} is not finished; a collection has one job at a time", other.id)
+        } else if lock(&self.reserved).contains(collection) {
+            format!("the collection `{collection}` is being verified or removed")
+        } else if running.iter().filter(|other| other.spec.executor == executor).count() >= slots {
+            let executor = executor.as_str();
+            format!("{slots} other jobs with the executor `{executor}` run; GLIMPSE_JOBS_AT_ONCE allows no more")
+        } else {
+            return Ok(None);
+        };
+        let since = job.submitted_at.into();
+        Ok(Some(Waiting { dependency: OTHER_JOBS.to_owned(), since, next_try: None, message, full: false }))
     }
 
     pub(crate) async fn running(&self) -> Result<Vec<JobRecord>, LedgerError> {

@@ -18,7 +18,7 @@ pub struct JobView {
     pub rates: Option<Rates>,
     /// Estimated seconds until the job ends; only while it runs and if it can be estimated.
     pub eta_seconds: Option<u64>,
-    /// The dependency that the job waits for.
+    /// The dependency, or the other work of the service, that the job waits for.
     pub waiting_on: Option<Waiting>,
     /// Its remote workers, while it runs.
     pub workers: Vec<WorkerView>,
@@ -74,7 +74,8 @@ impl JobService {
         let Some(running) = running else {
             let kept = self.ledger.read(move |db| jobs::summary(db, id)).await?;
             let rates = kept.and_then(|kept| serde_json::from_str(&kept).ok());
-            return Ok(JobView { job, rates, eta_seconds: None, waiting_on: None, workers: Vec::new() });
+            let waiting_on = if job.state.is_final() { None } else { self.queued_behind(&job).await? };
+            return Ok(JobView { job, rates, eta_seconds: None, waiting_on, workers: Vec::new() });
         };
         let stages = running.stages(job.spec.executor, self.pipeline.provider().busy());
         let overall = Some(running.overall(&job.counts));

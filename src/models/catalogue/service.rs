@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CatalogueModel;
 use crate::imaging::Preprocessing;
-use crate::models::clean::Cleaning;
+use crate::models::text::Cleaning;
 
 /// Number of words in a text that certainly has the 64 tokens to which the text towers are padded.
 const LONG_TEXT_WORDS: usize = 128;

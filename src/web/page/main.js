@@ -18,6 +18,7 @@ import { installShortcuts } from "./shortcuts.js";
 /**
  * @typedef {object} MountedView
  * @property {() => unknown} [update] Called if the address changes within the view; without it the view is built again.
+ * @property {() => unknown} [state] What the view needs to look as it does now. It is in `history.state` if the user comes back.
  * @property {() => void} unmount Ends timers and subscriptions.
  */
 
@@ -74,8 +75,14 @@ function showLoadError() {
   );
 }
 
+/** Keeps how the view looks in the entry of the browser's history, for the back button and a reload. */
+function keepState() {
+  if (current?.view.state) history.replaceState(current.view.state(), "");
+}
+
 /** @type {Navigate} */
 function navigate(address) {
+  keepState();
   if (address === location.pathname + location.search) history.replaceState(null, "", address);
   else history.pushState(null, "", address);
   return render();
@@ -90,6 +97,8 @@ document.addEventListener("click", (event) => {
   navigate(href);
 });
 addEventListener("popstate", render);
+addEventListener("scrollend", keepState);
+addEventListener("pagehide", keepState);
 
 let signingIn = false;
 onUnauthorized(async () => {

@@ -46,6 +46,10 @@ async fn images_are_listed_counted_and_summed_up() {
         assert_eq!(all, sorted, "{path}");
     }
     assert_eq!(keys(&app, "/images?order=key&s3_prefix=images/a/&meta.taxon=t0").await, sorted[..2]);
+    let (_, page) = get(&app, "/images?order=key&limit=1&s3_prefix=images/a/").await;
+    let other = format!("/images?cursor={}&s3_prefix=images/", page["next_cursor"].as_str().unwrap());
+    let (status, error) = get(&app, &other).await;
+    assert_eq!((status, error["code"].as_str()), (422, Some("invalid_cursor")), "{error}");
     let (_, page) = get(&app, "/images?limit=1").await;
     let (_, image) = get(&app, &format!("/images/{}", page["images"][0]["id"].as_str().unwrap())).await;
     assert_eq!(page["images"][0], image);

@@ -35,7 +35,8 @@ async fn one_term_is_the_same_search_as_without_json() {
         assert_eq!(json, other);
     };
     let (_, by_text) = app.get("/search/images?q=a+cat&limit=5&min_width=300").await;
-    let body = json!({"positive": [{"text": "a cat"}], "limit": 5.0, "filter": {"min_width": 300}});
+    let body = json!({"positive": [{"text": "a cat", "weight": null}], "negative": null, "limit": 5.0, "offset": null,
+        "filter": {"min_width": 300, "meta": null}});
     same(find(&app, body).await, by_text);
     let id = image_id("images/cat.jpg");
     let (_, by_id) = app.get(&format!("/search/images?like={id}")).await;
@@ -125,8 +126,18 @@ async fn a_wrong_body_is_refused_with_the_place_and_what_is_allowed() {
         (json!({"positive": [{"id": "x"}]}), 404, "there is no image `x`"),
         (json!({"positive": [{"image": "%"}]}), 422, "positive: [0].image is not valid base64"),
         (json!({"positive": [{"image": "AAAA"}]}), 415, ""),
-        (json!({"positive": [{"text": "a", "weight": 0}]}), 422, "a number above 0, at most 10, not 0"),
-        (json!({"positive": [{"text": "a", "weight": 11}]}), 422, "at most 10, not 11"),
+        (
+            json!({"positive": [{"text": "a", "weight": 0}]}),
+            422,
+            "[0].weight must be a number from 0.000001 to 10, not 0",
+        ),
+        (json!({"positive": [{"text": "a", "weight": 1e-300}]}), 422, "from 0.000001 to 10, not 1e-300"),
+        (json!({"positive": [{"text": "a", "weight": 11}]}), 422, "to 10, not 11"),
+        (
+            json!({"positive": [{"text": "a".repeat(20_000)}]}),
+            422,
+            "text: a text must have at most 16384 bytes, not 20000",
+        ),
         (json!({"positive": seventeen}), 422, "at most 16 terms together"),
         (json!({"positive": nine}), 422, "at most 8 images together, not 9"),
         (
@@ -140,6 +151,11 @@ async fn a_wrong_body_is_refused_with_the_place_and_what_is_allowed() {
             "filter.meta.a: must be a string or a list of strings, not 1",
         ),
         (json!({"positive": [{"text": "a"}], "filter": {"format": "tiff"}}), 422, "must be jpeg, png, webp or gif"),
+        (
+            json!({"positive": [{"text": "a"}], "lang": "deu_Lat"}),
+            422,
+            "lang: the language `deu_Lat` is not known; this language can be `deu_Latn`",
+        ),
         (json!({"positive": [{"text": "a"}], "limit": 0}), 422, "limit: must be a whole number from 1 to 100, not 0"),
         (json!({"positive": [{"text": "a"}, {"text": "b"}], "min_relevance": 0.5}), 409, "several parts"),
     ] {

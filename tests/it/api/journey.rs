@@ -120,7 +120,7 @@ async fn a_bad_image_fails_alone_with_its_class() {
         ("images/text.jpg", "unsupported_format"),
     ];
     assert_eq!(classes, expected.map(|(key, class)| (key.to_owned(), class.to_owned())));
-    let keys: Vec<String> = app.find_like(good).await.results.into_iter().map(|hit| hit.s3_key).collect();
+    let keys: Vec<String> = app.find_like(good).await.results.into_iter().map(|hit| hit.image.s3_key).collect();
     for key in ["images/good.jpg", "images/ünï cödé +%25.JPG", "images//lead.jpg"] {
         assert!(keys.iter().any(|found| found == key), "{key} in {keys:?}");
     }

@@ -57,24 +57,24 @@ async fn similar_images_start_with_copies_and_leave_out_the_image_itself() {
     let cat = image_id("images/cat.jpg");
     let all = search(&app, &[("like", &cat), ("limit", "100")]).await;
     assert_eq!((all.total, all.like.as_deref()), (26, Some(cat.as_str())));
-    assert!(all.results.iter().all(|hit| hit.id != cat));
+    assert!(all.results.iter().all(|hit| hit.image.id != cat));
     let first = &all.results[0];
-    assert_eq!((first.s3_key.as_str(), first.identical), ("images/copy of cat.jpg", Some(true)));
+    assert_eq!((first.image.s3_key.as_str(), first.identical), ("images/copy of cat.jpg", Some(true)));
     assert!(first.score > 0.999 && all.results[1].identical == Some(false));
 
     // Pages have no gap and no repetition at the place of the image itself.
     let mut paged = Vec::new();
     for offset in (0..26).step_by(4) {
         let page = search(&app, &[("like", &cat), ("limit", "4"), ("offset", &offset.to_string())]).await;
-        paged.extend(page.results.into_iter().map(|hit| hit.id));
+        paged.extend(page.results.into_iter().map(|hit| hit.image.id));
     }
-    assert_eq!(paged, all.results.iter().map(|hit| hit.id.clone()).collect::<Vec<_>>());
+    assert_eq!(paged, all.results.iter().map(|hit| hit.image.id.clone()).collect::<Vec<_>>());
 
     let same = search(&app, &[("like", &cat), ("min_score", "0.99")]).await;
     assert_eq!((same.total, same.results[0].identical), (1, Some(true)));
     // With a text: the result is between the two.
     let both = search(&app, &[("like", &cat), ("q", "a rocket")]).await;
-    assert!(both.results.iter().any(|hit| hit.s3_key.contains("rocket")), "{both:?}");
+    assert!(both.results.iter().any(|hit| hit.image.s3_key.contains("rocket")), "{both:?}");
     let unknown = app.get("/search/images?like=00000000-0000-5000-8000-000000000000").await;
     assert_eq!((unknown.0, unknown.1["code"].as_str()), (StatusCode::NOT_FOUND, Some("unknown_image")));
 }

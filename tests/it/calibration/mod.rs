@@ -161,7 +161,7 @@ async fn what_is_relevant_is_relevant_and_nothing_else_is_for_texts_without_a_me
 async fn the_relevance_of_a_search_by_image_says_whether_it_is_the_same_image() {
     let app = demo_service().await;
     let reply = app.find_like(demo_image("cat.jpg")).await;
-    assert_eq!((reply.no_good_match, reply.results[0].s3_key.as_str()), (Some(false), "images/cat.jpg"));
+    assert_eq!((reply.no_good_match, reply.results[0].image.s3_key.as_str()), (Some(false), "images/cat.jpg"));
     assert!(reply.results[0].relevance.unwrap() > 0.9 && reply.results[1].relevance.unwrap() < 0.5);
     let like = find(&app, &format!("like={}", image_id("images/cat.jpg"))).await;
     assert_eq!(like["no_good_match"], true, "no other image shows the same: {like}");

@@ -56,7 +56,7 @@ async fn all_of_it(app: &TestApp, weaviate: &Server, collection: &str) {
             assert_eq!(one.results.len(), all.results.len(), "{store}{filter}");
             for (hit, both) in one.results.iter().zip(&all.results) {
                 assert!(
-                    hit.id == both.id && (hit.score - both.score).abs() < 1e-4,
+                    hit.image.id == both.image.id && (hit.score - both.score).abs() < 1e-4,
                     "{store}{filter}: {hit:?} {both:?}"
                 );
             }
@@ -66,7 +66,10 @@ async fn all_of_it(app: &TestApp, weaviate: &Server, collection: &str) {
     for store in STORES {
         let response = app.search_file(cat.clone(), &format!("?provider={store}&limit=1")).await;
         let found: SearchReply = response.json().await.unwrap();
-        assert!(found.results[0].s3_key == "images/cat.jpg" && found.results[0].score > 0.999, "{store}: {found:?}");
+        assert!(
+            found.results[0].image.s3_key == "images/cat.jpg" && found.results[0].score > 0.999,
+            "{store}: {found:?}"
+        );
     }
 
     assert!(verify(app, collection, false).await.agrees);

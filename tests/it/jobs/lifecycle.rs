@@ -40,7 +40,10 @@ async fn a_running_job_can_be_stopped_and_its_records_stay() {
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     let waiting = app.submit(json!({"s3_prefix": "other/"})).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
-    assert_eq!(app.job(&waiting).await.status, "PENDING", "two jobs on one collection do not overlap");
+    let pending = app.job(&waiting).await;
+    assert_eq!(pending.status, "PENDING", "two jobs on one collection do not overlap");
+    let waiting_on = pending.waiting_on.unwrap();
+    assert!(waiting_on.dependency == "jobs" && waiting_on.message.contains(&id), "{waiting_on:?}");
     let (status, reply) = app.delete("/collections/documents").await;
     assert_eq!((status, reply["code"].as_str().unwrap()), (StatusCode::CONFLICT, "collection_busy"));
 
@@ -98,7 +101,7 @@ async fn removed_records_and_collections_return_with_the_next_job() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.ingest().await;
-    let id = app.find_like(demo_image("cat.jpg")).await.results[0].id.clone();
+    let id = app.find_like(demo_image("cat.jpg")).await.results[0].image.id.clone();
     let (status, image) = app.get(&format!("/images/{id}")).await;
     assert_eq!(status, StatusCode::OK);
     insta::assert_json_snapshot!(image, {".indexed_at" => "[time]"});

@@ -51,7 +51,7 @@ async fn found(app: &TestApp, filter: &str) -> Vec<String> {
 
 async fn meta(app: &TestApp, name: &str) -> BTreeMap<String, String> {
     let reply = app.find_like(demo_image(name)).await;
-    let (status, image) = app.get(&format!("/images/{}", reply.results[0].id)).await;
+    let (status, image) = app.get(&format!("/images/{}", reply.results[0].image.id)).await;
     assert_eq!((status, image["s3_key"].as_str().unwrap()), (StatusCode::OK, format!("images/{name}").as_str()));
     serde_json::from_value(image["meta"].clone()).unwrap()
 }

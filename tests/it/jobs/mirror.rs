@@ -98,7 +98,7 @@ async fn a_dry_run_reports_what_a_sync_then_does() {
     assert!(removed.iter().all(|key| !now.contains(key)), "{now:?}");
     assert!(now.contains(&format!("images/moved/{}", names[20])));
     let hit = app.find_like(demo_image(&names[21])).await.results.remove(0);
-    assert_eq!(hit.s3_key, format!("images/moved/{}", names[21]));
+    assert_eq!(hit.image.s3_key, format!("images/moved/{}", names[21]));
 
     proxied_bucket.reads();
     assert_eq!(succeeded(&app.ingest_with(mirror).await), (0, 23, 0));
@@ -122,12 +122,15 @@ async fn a_renamed_image_is_read_but_not_embedded() {
     let stages = moved.stages.unwrap();
     assert!(stages.fetch.p95_ms > 0.0 && stages.prepare.p95_ms <= 0.0 && stages.embed.p95_ms <= 0.0, "{stages:?}");
     let hit = app.find_like(demo_image("cat.jpg")).await.results.remove(0);
-    assert_eq!((hit.s3_key.as_str(), hit.width, hit.height), ("elsewhere/cat.jpg", like.width, like.height));
+    assert_eq!(
+        (hit.image.s3_key.as_str(), hit.image.width, hit.image.height),
+        ("elsewhere/cat.jpg", like.image.width, like.image.height)
+    );
     assert!((hit.score - like.score).abs() < 1e-6);
-    let (status, record) = app.get(&format!("/images/{}", hit.id)).await;
+    let (status, record) = app.get(&format!("/images/{}", hit.image.id)).await;
     assert_eq!((status, &record["s3_uri"]), (StatusCode::OK, &json!("s3://pipeline/elsewhere/cat.jpg")));
     assert_eq!(record["thumbnail_key"], json!(like.thumbnail_key), "the image is the same, and so is its thumbnail");
-    let thumbnail = app.send(Method::GET, &format!("/images/{}/thumbnail", hit.id), None).await;
+    let thumbnail = app.send(Method::GET, &format!("/images/{}/thumbnail", hit.image.id), None).await;
     assert_eq!(thumbnail.status(), StatusCode::OK);
 }
 

@@ -22,7 +22,7 @@ async fn a_collection_of_a_model_service_is_searched_with_the_local_model() {
 
     let app = app.restart_with(&[]).await;
     let hits = app.find_like(demo_image("coffee.jpg")).await;
-    assert_eq!(hits.results[0].s3_key, "images/coffee.jpg");
+    assert_eq!(hits.results[0].image.s3_key, "images/coffee.jpg");
     assert!(hits.results[0].score > 0.9999, "{}", hits.results[0].score);
 }
 

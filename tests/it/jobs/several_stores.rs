@@ -94,8 +94,8 @@ async fn a_job_waits_for_a_store_that_is_down_and_the_counts_agree_at_the_end() 
         embedded.results.iter().zip(&qdrant_hits.results).zip(&merged.results)
     {
         assert!(
-            embedded.id == qdrant_hits.id
-                && embedded.id == start_with_both_stores.id
+            embedded.image.id == qdrant_hits.image.id
+                && embedded.image.id == start_with_both_stores.image.id
                 && (embedded.score - qdrant_hits.score).abs() < 1e-5,
             "{embedded:?} {qdrant_hits:?}"
         );
@@ -213,7 +213,7 @@ async fn differences_between_ledger_and_stores_are_found_and_repaired() {
     assert_eq!(done(&app.ingest().await), (DEMO_IMAGES, 0, 0));
     // Removed from both stores, past the ledger.
     let hit = search(&app, "limit=1").await.results.remove(0);
-    let id = hit.id.parse().unwrap();
+    let id = hit.image.id.parse().unwrap();
     qdrant.delete_points(QDRANT_COLLECTION, &[id]);
     let folder = app.stop().await;
     {
@@ -226,7 +226,7 @@ async fn differences_between_ledger_and_stores_are_found_and_repaired() {
     let found = verify(&app, None).await;
     let kinds: Vec<_> =
         found.differences.iter().map(|embedded| (embedded.kind.as_str(), embedded.s3_uri.clone())).collect();
-    assert_eq!(kinds, [("lost", Some(hit.s3_uri.clone()))]);
+    assert_eq!(kinds, [("lost", Some(hit.image.s3_uri.clone()))]);
     assert!(verify(&app, Some(json!({"repair": true}))).await.agrees);
     assert_eq!(done(&app.ingest().await), (1, DEMO_IMAGES - 1, 0), "forgotten images are indexed again");
 

@@ -295,5 +295,5 @@ async fn parse_reply(response: Response) -> (StatusCode, Value) {
 
 /// File names of the hits, best first.
 pub(crate) fn names(reply: &SearchReply) -> Vec<String> {
-    reply.results.iter().map(|hit| hit.s3_key.rsplit('/').next().unwrap().to_owned()).collect()
+    reply.results.iter().map(|hit| hit.image.s3_key.rsplit('/').next().unwrap().to_owned()).collect()
 }

@@ -20,12 +20,12 @@ class Tower(torch.nn.Module):
         self.model = model
         self.run = run
 
-    def forward(self, *given):
-        return self.run(self.model, *given)
+    def forward(self, *inputs):
+        return self.run(self.model, *inputs)
 
 
-def export(path, model, run, given, outputs, dynamic=None, opset=17, dynamo=False):
-    """Exports `run(model, *given.values())`. Axes without a name in `dynamic` are fixed.
+def export(path, model, run, inputs, outputs, dynamic=None, opset=17, dynamo=False):
+    """Exports `run(model, *inputs.values())`. Axes without a name in `dynamic` are fixed.
 
     With `dynamo` by the exporter of today's PyTorch, which writes the weights to `<name>.onnx.data`.
     """
@@ -36,10 +36,10 @@ def export(path, model, run, given, outputs, dynamic=None, opset=17, dynamo=Fals
         warnings.simplefilter("ignore")
         axes = {"dynamic_axes": dynamic}
         if dynamo:
-            named = [{at: torch.export.Dim(axis) for at, axis in dynamic.get(name, {}).items()} for name in given]
-            axes = {"dynamic_shapes": {"given": tuple(named)}}
+            named = [{at: torch.export.Dim(axis) for at, axis in dynamic.get(name, {}).items()} for name in inputs]
+            axes = {"dynamic_shapes": {"inputs": tuple(named)}}
         torch.onnx.export(
-            Tower(model, run).eval(), tuple(given.values()), path, input_names=list(given), output_names=outputs,
+            Tower(model, run).eval(), tuple(inputs.values()), path, input_names=list(inputs), output_names=outputs,
             opset_version=opset, dynamo=dynamo, verbose=False, **axes)
     exported = onnx.load(path)
     if dynamo:
@@ -94,7 +94,7 @@ def one_data_file(path, name, threshold=1024):
                     size_threshold=threshold)
 
 
-def half(path, keep_io_types):
+def save_fp16(path, keep_io_types):
     from onnxruntime.transformers import float16
 
     with warnings.catch_warnings():
@@ -103,7 +103,7 @@ def half(path, keep_io_types):
     save_variant(path.with_name(path.stem + "_fp16.onnx"), model)
 
 
-def quantized(path, suffix="_quantized"):
+def save_int8(path, suffix="_quantized"):
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     target = path.with_name(path.stem + suffix + ".onnx")

@@ -1,4 +1,4 @@
-"""Where the files are, and how JSON is written."""
+"""Paths of the test data, and how JSON is written."""
 
 import json
 import shutil

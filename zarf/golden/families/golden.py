@@ -10,9 +10,9 @@ from PIL import Image
 from .files import ROOT, write_rows
 from .samples import IMAGES
 
-AGREEMENT = 0.99999
-# Two different inputs may not have a more similar pair of vectors: a tower that ignores its input would pass.
-ALIKE = 0.995
+MIN_COSINE = 0.99999
+# The vectors of two different inputs are less similar: otherwise a tower that ignores its input would pass.
+MAX_SIMILARITY = 0.995
 
 
 def unit(vector):
@@ -32,10 +32,10 @@ class Graph:
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def run(self, output, **given):
+    def run(self, output, **inputs):
         types = {"tensor(float)": numpy.float32, "tensor(float16)": numpy.float16, "tensor(int64)": numpy.int64,
                  "tensor(int32)": numpy.int32, "tensor(uint8)": numpy.uint8}
-        feed = {slot.name: numpy.asarray(given[slot.name]).astype(types[slot.type])
+        feed = {slot.name: numpy.asarray(inputs[slot.name]).astype(types[slot.type])
                 for slot in self.session.get_inputs()}
         return self.session.run([output], feed)[0]
 
@@ -52,7 +52,7 @@ class Golden:
             cosine = float(unit(got) @ vector)
             assert numpy.isfinite(cosine), (self.folder.name, variant, name)
             if not variant:
-                assert cosine >= AGREEMENT, (self.folder.name, name, cosine)
+                assert cosine >= MIN_COSINE, (self.folder.name, name, cosine)
             else:
                 lowest = self.head.setdefault("variants", {})
                 lowest[variant] = min(lowest.get(variant, 1.0), round(cosine, 6))
@@ -64,7 +64,7 @@ class Golden:
         self.texts.append(entry)
 
     def image(self, file, pixels, values, vector, graph_vectors):
-        """`pixels`: height x width x RGB in 0..255 after resizing; `values`: what the graph gets, [3, height, width]."""
+        """`pixels`: height x width x RGB in 0..255 after resizing; `values`: [3, height, width], for the graph."""
         vector = unit(vector)
         self.check(file, vector, graph_vectors)
         pixels = numpy.ascontiguousarray(pixels, dtype=numpy.uint8)
@@ -79,12 +79,12 @@ class Golden:
     def write(self):
         dimension = len(self.images[0]["vector"])
         assert all(len(entry["vector"]) == dimension for entry in self.texts + self.images)
-        for kind, entries, given in (("texts", self.texts, "ids"), ("images", self.images, "pixels")):
-            rows = {str(entry[given]): entry["vector"] for entry in entries}
+        for kind, entries, key in (("texts", self.texts, "ids"), ("images", self.images, "pixels")):
+            rows = {str(entry[key]): entry["vector"] for entry in entries}
             vectors = numpy.array(list(rows.values()))
-            alike = (vectors @ vectors.T - 2 * numpy.eye(len(vectors))).max()
-            print(f"  {kind}: {len(vectors)} different, the most similar two have a cosine of {alike:.4f}")
-            assert alike < ALIKE, (self.folder.name, kind, alike)
+            similarity = (vectors @ vectors.T - 2 * numpy.eye(len(vectors))).max()
+            print(f"  {kind}: {len(vectors)} different, the most similar two have a cosine of {similarity:.4f}")
+            assert similarity < MAX_SIMILARITY, (self.folder.name, kind, similarity)
         write_rows(self.folder / "golden.json",
                    {**self.head, "dimension": dimension, "texts": self.texts, "images": self.images})
 

@@ -60,7 +60,7 @@ def clip_preprocessor(side, resample=3, mean=OPENAI_MEAN, std=OPENAI_STD, **more
 
 
 def old_clip_preprocessor(side):
-    """The form of before transformers 4.26: integers, and no rescale or conversion keys."""
+    """The form before transformers 4.26: sizes are integers, keys of rescaling and conversion are absent."""
     return {"crop_size": side, "do_center_crop": True, "do_normalize": True, "do_resize": True,
             "feature_extractor_type": "CLIPFeatureExtractor", "image_mean": OPENAI_MEAN, "image_std": OPENAI_STD,
             "resample": 3, "size": side}

@@ -9,7 +9,7 @@ from .export import export
 from .files import FAMILIES, empty, write_json
 from .golden import Golden, Graph, photos
 from .hub import OPENAI_MEAN, OPENAI_STD, clip_preprocessor, clip_tokenizer, old_clip_preprocessor, roberta_tokenizer
-from .processors import batch, of_transformers
+from .processors import batch, transformers_pixels
 from .samples import TEXTS
 from .weights import randomise
 
@@ -19,28 +19,28 @@ PREPROCESSING = {"resize": "shortest edge and crop", "filter": "bicubic", "size"
                  "mean": OPENAI_MEAN, "std": OPENAI_STD, "crop_offset": "floor", "context": CONTEXT}
 
 
-def configured(kind, words, **text):
+def configured(kind, vocab_size, **text):
     tower = dict(hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
                  projection_dim=DIMENSION)
     config = kind(
-        text_config=dict(tower, vocab_size=words, max_position_embeddings=CONTEXT, **text),
+        text_config=dict(tower, vocab_size=vocab_size, max_position_embeddings=CONTEXT, **text),
         vision_config=dict(tower, image_size=SIDE, patch_size=8), projection_dim=DIMENSION)
     config._attn_implementation = "eager"
     return config
 
 
-def clip(words, seed):
+def clip(vocab_size, seed):
     # 2 as in the files of OpenAI: the row that is read is then the one of the highest id.
-    config = configured(CLIPConfig, words, bos_token_id=0, eos_token_id=2)
+    config = configured(CLIPConfig, vocab_size, bos_token_id=0, eos_token_id=2)
     return randomise(CLIPModel(config), seed)
 
 
-def clip_config(words, kind="clip", **more):
+def clip_config(vocab_size, kind="clip", **more):
     return {"architectures": ["CLIPModel"], "initializer_factor": 1.0, "logit_scale_init_value": 2.6592,
             "model_type": kind, "projection_dim": DIMENSION,
             "text_config": {"bos_token_id": 0, "eos_token_id": 2, "hidden_act": "quick_gelu", "hidden_size": WIDTH,
                             "max_position_embeddings": CONTEXT, "model_type": "clip_text_model",
-                            "projection_dim": DIMENSION, "vocab_size": words},
+                            "projection_dim": DIMENSION, "vocab_size": vocab_size},
             "torch_dtype": "float32",
             "vision_config": {"hidden_act": "quick_gelu", "hidden_size": WIDTH, "image_size": SIDE,
                               "model_type": "clip_vision_model", "patch_size": 8, "projection_dim": DIMENSION}} | more
@@ -56,8 +56,8 @@ def image_example():
     return {"pixel_values": torch.randn(2, 3, SIDE, SIDE)}
 
 
-def text_example(words):
-    return {"input_ids": torch.randint(4, words - 2, (2, 9)), "attention_mask": torch.ones(2, 9, dtype=torch.long)}
+def text_example(vocab_size):
+    return {"input_ids": torch.randint(4, vocab_size - 2, (2, 9)), "attention_mask": torch.ones(2, 9, dtype=torch.long)}
 
 
 def image_features(model, pixels):
@@ -68,9 +68,9 @@ def text_features(model, ids, mask):
     return model.get_text_features(input_ids=ids, attention_mask=mask).pooler_output
 
 
-def export_pair(model, words, vision, text):
+def export_pair(model, vocab_size, vision, text):
     export(vision, model, image_features, image_example(), ["image_embeds"], IMAGE_AXES)
-    export(text, model, text_features, text_example(words), ["text_embeds"], TEXT_AXES)
+    export(text, model, text_features, text_example(vocab_size), ["text_embeds"], TEXT_AXES)
 
 
 def add_vectors(golden, model, tokenize, run_text, run_image, pad=None):
@@ -83,7 +83,7 @@ def add_vectors(golden, model, tokenize, run_text, run_image, pad=None):
             vector = text_features(model, torch.tensor([ids]), torch.tensor([mask]))[0]
             golden.text(text, ids, vector, {"": run_text(ids, mask)})
         for file, image in photos():
-            pixels, values = of_transformers(processor, image)
+            pixels, values = transformers_pixels(processor, image)
             golden.image(file, pixels, values, image_features(model, batch(values))[0], {"": run_image(values)})
     golden.write()
 
@@ -137,11 +137,11 @@ def sentence_transformers():
 def qdrant():
     root = empty(FAMILIES / "qdrant-clip")
     tokenizer = vocabularies.clip()
-    words = len(tokenizer)
-    model = clip(words, 23)
+    vocab_size = len(tokenizer)
+    model = clip(vocab_size, 23)
     files = root / "vision" / "model.onnx", root / "text" / "model.onnx"
-    export_pair(model, words, *files)
-    config = clip_config(words)
+    export_pair(model, vocab_size, *files)
+    config = clip_config(vocab_size)
     for tower, name in (("vision", "CLIPVisionModelWithProjection"), ("text", "CLIPTextModelWithProjection")):
         write_json(root / tower / "config.json", {
             "architectures": [name], **config[f"{tower}_config"], "torch_dtype": "float32"})
@@ -160,14 +160,14 @@ def both_towers():
         output = model(input_ids=ids, pixel_values=pixels, attention_mask=mask)
         return output.logits_per_image, output.logits_per_text, output.text_embeds, output.image_embeds
 
-    given = text_example(len(tokenizer))
-    given = {"input_ids": given["input_ids"], **image_example(), "attention_mask": given["attention_mask"]}
+    inputs = text_example(len(tokenizer))
+    inputs = {"input_ids": inputs["input_ids"], **image_example(), "attention_mask": inputs["attention_mask"]}
     axes = {name: {0: "text_batch_size", 1: "sequence_length"} for name in ("input_ids", "attention_mask")}
     axes |= {"pixel_values": {0: "image_batch_size", 1: "num_channels", 2: "height", 3: "width"},
              "logits_per_image": {0: "image_batch_size", 1: "text_batch_size"},
              "logits_per_text": {0: "text_batch_size", 1: "image_batch_size"},
              "text_embeds": {0: "text_batch_size"}, "image_embeds": {0: "image_batch_size"}}
-    export(folder / "model.onnx", model, run, given,
+    export(folder / "model.onnx", model, run, inputs,
            ["logits_per_image", "logits_per_text", "text_embeds", "image_embeds"], axes)
     # Saved by transformers 5: the image processor is in processor_config.json.
     image_processor = clip_preprocessor(SIDE, data_format="channels_first")
@@ -188,15 +188,15 @@ def both_towers():
 def metaclip2():
     folder = empty(FAMILIES / "metaclip2")
     tokenizer = vocabularies.xlm_roberta()
-    words = len(tokenizer)
-    config = configured(MetaClip2Config, words, bos_token_id=0, eos_token_id=2, pad_token_id=1)
+    vocab_size = len(tokenizer)
+    config = configured(MetaClip2Config, vocab_size, bos_token_id=0, eos_token_id=2, pad_token_id=1)
     model = randomise(MetaClip2Model(config), 25)
     files = folder / "image.onnx", folder / "text.onnx"
-    example = text_example(words)
+    example = text_example(vocab_size)
     example["input_ids"][:, -1] = 2
     export(files[0], model, image_features, image_example(), ["image_embeds"], IMAGE_AXES)
     export(files[1], model, text_features, example, ["text_embeds"], TEXT_AXES)
-    values = clip_config(words, "metaclip_2", architectures=["MetaClip2Model"])
+    values = clip_config(vocab_size, "metaclip_2", architectures=["MetaClip2Model"])
     values["text_config"] |= {"model_type": "metaclip_2_text_model", "hidden_act": "gelu", "pad_token_id": 1}
     values["vision_config"] |= {"model_type": "metaclip_2_vision_model", "hidden_act": "gelu"}
     write_json(folder / "config.json", values)
@@ -206,7 +206,8 @@ def metaclip2():
     def tokenize(text):
         return tokenizer(text, padding="max_length", truncation=True, max_length=CONTEXT).input_ids
 
-    golden = Golden(folder, f"{REFERENCE}, MetaClip2Model, CLIPImageProcessorPil, XLMRobertaTokenizer", PREPROCESSING | {
+    reference = f"{REFERENCE}, MetaClip2Model, CLIPImageProcessorPil, XLMRobertaTokenizer"
+    golden = Golden(folder, reference, PREPROCESSING | {
         "lower": False, "clean": "none", "pad_id": 1, "frame": "<s> text </s>"}, layout="E")
     pair_vectors(golden, model, tokenize, *files, pad=1)
 

@@ -1,4 +1,5 @@
-"""Layout C, immich-app/*: folders visual and textual, a fixed batch of 1 (not u8), 32 bit ids, normalised vectors.
+"""Layout C, immich-app/*: folders visual and textual, 32 bit ids, normalised vectors, and a fixed batch of 1 but in
+later revisions.
 
 Texts and pixels follow immich's rules, which differ from OpenCLIP's in small ways; what OpenCLIP makes of a text is
 added if it differs.
@@ -17,12 +18,13 @@ from .golden import Golden, Graph, photos, rounded, unit
 from .hub import HALF, clip_tokenizer, roberta_tokenizer, special_tokens, write_tokenizer
 from .openclip import CONTEXT, OPENAI, REFERENCE, SIDE, TEXT, VISION, WIDTH, build, config_folder, described
 from .openclip import DIMENSION, encode_image, encode_text
-from .processors import batch, of_immich
+from .processors import batch, immich_pixels
 from .samples import LANGUAGES, TEXTS
 
 SQUASH = OPENAI | {"mean": HALF, "std": HALF, "resize_mode": "squash"}
 TIMM_SIGLIP = {"image_size": SIDE, "timm_model_name": "vit_base_patch16_siglip_224", "timm_model_pretrained": False,
                "timm_pool": "map", "timm_proj": "none"}
+TIMM_SIZES = {"img_size": SIDE, "patch_size": 8, "embed_dim": DIMENSION, "depth": 1, "num_heads": 2}
 
 
 def clean(text, canonicalize):
@@ -33,7 +35,7 @@ def clean(text, canonicalize):
     return text
 
 
-def tokenizer_of(folder, context, pad):
+def immich_tokenizer(folder, context, pad):
     """The tokenizer of the files as immich sets it up."""
     tokenizer = Tokenizer.from_file(str(folder / "textual" / "tokenizer.json"))
     tokenizer.enable_padding(length=context, pad_token=pad, pad_id=tokenizer.token_to_id(pad))
@@ -67,18 +69,18 @@ def add_vectors(golden, model, settings, tokenize, reference, files, names=("emb
             golden.text(text, ids, encode_text(model, torch.tensor([ids]))[0],
                         {"": textual.run(names[1], text=[ids])}, **more)
         for file, image in photos():
-            pixels, values = of_immich(settings, image)
+            pixels, values = immich_pixels(settings, image)
             golden.image(file, pixels, values, encode_image(model, batch(values))[0],
                          {"": visual.run(names[0], image=[pixels if bytes_in else values])})
     golden.write()
 
 
-def golden_of(folder, settings, **text):
+def immich_golden(folder, settings, **text):
     return Golden(folder, f"{REFERENCE}; texts and pixels by immich's rules", described(
         settings, crop_offset="floor", **text), layout="C", normalised=True)
 
 
-def of_hugging_face(tokenizer, context, clean_up):
+def hf_tokenizer(tokenizer, context, clean_up):
     """OpenCLIP's HFTokenizer around a tokenizer that is in memory."""
     from open_clip.tokenizer import HFTokenizer, get_clean_fn
 
@@ -95,8 +97,8 @@ def openclip_immich():
     write_json(folder / "config.json", {"embed_dim": DIMENSION, "vision_cfg": VISION, "text_cfg": TEXT})
     clip_tokenizer(folder / "textual", vocabularies.clip())
     # immich pads with <|endoftext|>; the vectors are those of padding with 0, because of the causal mask.
-    tokenizer, simple = tokenizer_of(folder, CONTEXT, "!"), vocabularies.clip_for_openclip()
-    golden = golden_of(folder, OPENAI, lower=True, clean="collapses whitespace", context=CONTEXT, pad_id=0,
+    tokenizer, simple = immich_tokenizer(folder, CONTEXT, "!"), vocabularies.clip_for_openclip()
+    golden = immich_golden(folder, OPENAI, lower=True, clean="collapses whitespace", context=CONTEXT, pad_id=0,
                        frame="<|startoftext|> text <|endoftext|>")
     add_vectors(golden, model, OPENAI, lambda text, _: tokenizer.encode(clean(text, False)).ids,
                 lambda text, _: simple(text)[0].tolist(), files)
@@ -120,8 +122,8 @@ def openclip_immich_u8():
     write_json(folder / "visual" / "preprocess_cfg.json", OPENAI)
     write_json(folder / "config.json", {"embed_dim": DIMENSION, "vision_cfg": VISION, "text_cfg": TEXT})
     clip_tokenizer(folder / "textual", vocabularies.clip())
-    tokenizer, simple = tokenizer_of(folder, CONTEXT, "!"), vocabularies.clip_for_openclip()
-    golden = golden_of(folder, OPENAI, lower=True, clean="collapses whitespace", context=CONTEXT, pad_id=0,
+    tokenizer, simple = immich_tokenizer(folder, CONTEXT, "!"), vocabularies.clip_for_openclip()
+    golden = immich_golden(folder, OPENAI, lower=True, clean="collapses whitespace", context=CONTEXT, pad_id=0,
                        frame="<|startoftext|> text <|endoftext|>", values="bytes, height x width x RGB")
     add_vectors(golden, model, OPENAI, lambda text, _: tokenizer.encode(clean(text, False)).ids,
                 lambda text, _: simple(text)[0].tolist(), files, names, bytes_in=True)
@@ -141,9 +143,9 @@ def xlm_roberta():
     files = export_towers(model, folder, OPENAI, CONTEXT, external=True)
     write_json(folder / "config.json", {"embed_dim": DIMENSION, "vision_cfg": VISION, "text_cfg": hub})
     roberta_tokenizer(folder / "textual", tokenizer)
-    files_tokenizer = tokenizer_of(folder, CONTEXT, "<pad>")
-    reference = of_hugging_face(tokenizer, CONTEXT, "whitespace")
-    golden = golden_of(folder, OPENAI, lower=False, clean="collapses whitespace", context=CONTEXT, pad_id=1,
+    files_tokenizer = immich_tokenizer(folder, CONTEXT, "<pad>")
+    reference = hf_tokenizer(tokenizer, CONTEXT, "whitespace")
+    golden = immich_golden(folder, OPENAI, lower=False, clean="collapses whitespace", context=CONTEXT, pad_id=1,
                        frame="<s> text </s>")
     add_vectors(golden, model, OPENAI, lambda text, _: files_tokenizer.encode(clean(text, False)).ids,
                 lambda text, _: reference(text)[0].tolist(), files)
@@ -157,8 +159,7 @@ def siglip2_immich():
             "tokenizer_kwargs": {"clean": "canonicalize"}, "width": WIDTH, "heads": 2, "layers": 1,
             "no_causal_mask": True, "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-06},
             "act_kwargs": {"approximate": "tanh"}}
-    model = build(TIMM_SIGLIP, text, 55, custom=True, init_logit_bias=-10, timm_sizes={
-        "img_size": SIDE, "patch_size": 8, "embed_dim": DIMENSION, "depth": 1, "num_heads": 2})
+    model = build(TIMM_SIGLIP, text, 55, custom=True, init_logit_bias=-10, timm_sizes=TIMM_SIZES)
     names = ("image_embedding", "text_embedding")
     files = export_towers(model, folder, SQUASH, context, names)
     write_json(folder / "config.json", {"embed_dim": DIMENSION, "init_logit_bias": -10, "custom_text": True,
@@ -168,9 +169,9 @@ def siglip2_immich():
         "add_bos_token": False, "add_eos_token": True, **special, "clean_up_tokenization_spaces": False,
         "model_max_length": 1000000000000000019884624838656, "padding_side": "right",
         "tokenizer_class": "GemmaTokenizer"}, special_tokens(**special))
-    files_tokenizer = tokenizer_of(folder, context, "<pad>")
-    reference = of_hugging_face(tokenizer, context, "canonicalize")
-    golden = golden_of(folder, SQUASH, lower=True, clean="canonicalize: collapses whitespace, then removes ASCII "
+    files_tokenizer = immich_tokenizer(folder, context, "<pad>")
+    reference = hf_tokenizer(tokenizer, context, "canonicalize")
+    golden = immich_golden(folder, SQUASH, lower=True, clean="canonicalize: collapses whitespace, then removes ASCII "
                        "punctuation", context=context, pad_id=0, frame="text <eos>")
     add_vectors(golden, model, SQUASH, lambda text, _: files_tokenizer.encode(clean(text, True)).ids,
                 lambda text, _: reference(text)[0].tolist(), files, names)
@@ -181,26 +182,29 @@ def nllb():
     tokenizer = vocabularies.nllb()
     hub = {"hf_model_name": "facebook/nllb-200-distilled-600M", "hf_tokenizer_name": "facebook/nllb-200-distilled-600M",
            "hf_proj_type": "linear", "hf_pooler_type": "cls_pooler"}
+    # The published ones have the image tower of SigLIP.
     config = M2M100Config(
         vocab_size=len(tokenizer), d_model=WIDTH, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, max_position_embeddings=CONTEXT + 2,
         pad_token_id=1, bos_token_id=0, eos_token_id=2, attn_implementation="eager")
     with config_folder(config) as name:
-        model = build(VISION, hub | {"hf_model_name": name, "hf_model_pretrained": False}, 54, custom=True)
-    files = export_towers(model, folder, OPENAI, CONTEXT)
-    write_json(folder / "config.json", {"embed_dim": DIMENSION, "vision_cfg": VISION, "text_cfg": hub})
+        model = build(TIMM_SIGLIP, hub | {"hf_model_name": name, "hf_model_pretrained": False}, 54, custom=True,
+                      init_logit_bias=-10, timm_sizes=TIMM_SIZES)
+    files = export_towers(model, folder, SQUASH, CONTEXT)
+    write_json(folder / "config.json", {"embed_dim": DIMENSION, "custom_text": True, "init_logit_bias": -10,
+                                        "vision_cfg": TIMM_SIGLIP, "text_cfg": hub})
     roberta_tokenizer(folder / "textual", tokenizer, "NllbTokenizer", 1024, src_lang="eng_Latn", tgt_lang=None,
                       legacy_behaviour=False)
-    files_tokenizer = tokenizer_of(folder, CONTEXT, "<pad>")
-    reference = of_hugging_face(tokenizer, CONTEXT, "whitespace")
+    files_tokenizer = immich_tokenizer(folder, CONTEXT, "<pad>")
+    reference = hf_tokenizer(tokenizer, CONTEXT, "whitespace")
 
     def with_language(text, language):
         tokenizer.set_src_lang_special_tokens(language)
         return reference(text)[0].tolist()
 
-    golden = golden_of(folder, OPENAI, lower=False, clean="collapses whitespace", context=CONTEXT, pad_id=1,
+    golden = immich_golden(folder, SQUASH, lower=False, clean="collapses whitespace", context=CONTEXT, pad_id=1,
                        frame="eng_Latn text </s>", prefix="the language code, directly before the text")
-    add_vectors(golden, model, OPENAI, lambda text, language: files_tokenizer.encode(language + clean(text, False)).ids,
+    add_vectors(golden, model, SQUASH, lambda text, language: files_tokenizer.encode(language + clean(text, False)).ids,
                 with_language, files, languages=LANGUAGES)
 
 

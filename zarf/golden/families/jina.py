@@ -11,7 +11,7 @@ from .files import FAMILIES, empty, write_json
 from .golden import Golden, Graph, photos
 from .hub import OPENAI_MEAN, OPENAI_STD, bert_tokenizer, roberta_tokenizer
 from .openclip import DIMENSION, OPENAI, SIDE, WIDTH, described, scaled_down
-from .processors import batch, of_open_clip
+from .processors import batch, open_clip_pixels
 from .samples import TEXTS
 from .weights import randomise
 
@@ -40,8 +40,9 @@ class Jina(torch.nn.Module):
 
 
 def preprocessor(side):
-    return {"auto_map": {"AutoImageProcessor": "jinaai/jina-clip-implementation--processing_clip.JinaCLIPImageProcessor",
-                         "AutoProcessor": "jinaai/jina-clip-implementation--processing_clip.JinaCLIPProcessor"},
+    code = "jinaai/jina-clip-implementation--processing_clip"
+    return {"auto_map": {"AutoImageProcessor": f"{code}.JinaCLIPImageProcessor",
+                         "AutoProcessor": f"{code}.JinaCLIPProcessor"},
             "fill_color": 0, "image_processor_type": "JinaCLIPImageProcessor", "interpolation": "bicubic",
             "mean": OPENAI_MEAN, "processor_class": "JinaCLIPProcessor", "resize_mode": "shortest", "size": side,
             "std": OPENAI_STD}
@@ -53,13 +54,13 @@ def add_vectors(golden, model, tokenize, run_text, run_image):
             ids = tokenize(text)
             golden.text(text, ids, model.encode_text(torch.tensor([ids]))[0], {"": run_text(ids)})
         for file, image in photos():
-            pixels, values = of_open_clip(OPENAI, image)
+            pixels, values = open_clip_pixels(OPENAI, image)
             golden.image(file, pixels, values, model.encode_image(batch(values))[0], {"": run_image(values)})
     golden.write()
 
 
-def text_config(kind, words, **more):
-    return kind(vocab_size=words, hidden_size=DIMENSION, num_hidden_layers=1, num_attention_heads=2,
+def text_config(kind, vocab_size, **more):
+    return kind(vocab_size=vocab_size, hidden_size=DIMENSION, num_hidden_layers=1, num_attention_heads=2,
                 intermediate_size=32, max_position_embeddings=512, attn_implementation="eager", **more)
 
 

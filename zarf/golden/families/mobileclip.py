@@ -1,14 +1,16 @@
-"""MobileCLIP and MobileCLIP 2: a convolutional image tower, and a text tower without a mask, so that padding matters."""
+"""MobileCLIP and MobileCLIP 2: a convolutional image tower, and a text tower without a mask: padding matters."""
 
 import torch
 from timm.utils.model import reparameterize_model
+from transformers import CLIPImageProcessorPil
 
 from . import vocabularies
 from .export import export
 from .files import FAMILIES, empty, write_json
 from .golden import Golden, Graph
 from .hub import OPENAI_MEAN, OPENAI_STD, clip_preprocessor, clip_tokenizer
-from .openclip import CONTEXT, REFERENCE, TEXT, add_vectors, build, described, layout_d, some
+from .openclip import CONTEXT, REFERENCE, TEXT, add_vectors, build, described, layout_d, subset
+from .processors import transformers_pixels
 
 SIDE = 64
 # The least that the five halvings of the image tower leave, and heads of 32 values.
@@ -39,11 +41,14 @@ def transformers_js(model, folder, files, layout, name, **head):
            {"input_ids": torch.randint(1, TEXT["vocab_size"], (2, CONTEXT))}, ["text_embeds"],
            {"input_ids": {0: "batch_size"}, "text_embeds": {0: "batch_size"}})
     clip_tokenizer(folder, vocabularies.clip(), pad="!")
-    golden = Golden(folder, f"{REFERENCE}, {name}, image_transform_v2, SimpleTokenizer", described(
-        RAW, crop_offset="round half to even", lower=True, clean="collapses whitespace", context=CONTEXT, pad_id=0,
+    golden = Golden(folder, f"{REFERENCE}, {name}, SimpleTokenizer; CLIPImageProcessorPil of transformers", described(
+        RAW, crop_offset="floor", lower=True, clean="collapses whitespace", context=CONTEXT, pad_id=0,
         frame="<|startoftext|> text <|endoftext|>"), layout=layout, **head)
     text, vision = Graph(text), Graph(vision)
-    add_vectors(golden, model, RAW, lambda ids: text.run("text_embeds", input_ids=[ids]),
+    processor = CLIPImageProcessorPil(**{
+        key: value for key, value in preprocessor().items() if not key.endswith("_type")})
+    add_vectors(golden, model, lambda image: transformers_pixels(processor, image),
+                lambda ids: text.run("text_embeds", input_ids=[ids]),
                 lambda values: vision.run("image_embeds", pixel_values=[values]))
 
 
@@ -62,7 +67,7 @@ def mobileclip():
 def mobileclip2():
     model, config = mobileclip_model(47, "fastvit_mci3", LARGE)
     layout_d("mobileclip2", model, config, NORMALISED,
-             some(NORMALISED, "mean", "std", "interpolation", "resize_mode"), size="s3")
+             subset(NORMALISED, "mean", "std", "interpolation", "resize_mode"), size="s3")
 
 
 def mobileclip2_sizes():

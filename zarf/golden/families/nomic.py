@@ -10,7 +10,7 @@ from .export import export
 from .files import FAMILIES, empty, write_json
 from .golden import Golden, Graph, photos
 from .hub import OPENAI_MEAN, OPENAI_STD, RESCALE, bert_tokenizer
-from .processors import batch, of_transformers
+from .processors import batch, transformers_pixels
 from .samples import TEXTS
 from .weights import randomise
 
@@ -25,13 +25,13 @@ def text_vector(states, mask):
     return torch.nn.functional.layer_norm(mean, (mean.shape[-1],))
 
 
-def export_towers(text, vision, words, root):
+def export_towers(text, vision, vocab_size, root):
     axes = {0: "batch_size", 1: "sequence_length"}
-    ids = torch.randint(104, words, (2, 9))
-    given = {"input_ids": ids, "token_type_ids": torch.zeros_like(ids), "attention_mask": torch.ones_like(ids)}
+    ids = torch.randint(104, vocab_size, (2, 9))
+    inputs = {"input_ids": ids, "token_type_ids": torch.zeros_like(ids), "attention_mask": torch.ones_like(ids)}
     export(root / "text" / "onnx" / "model.onnx", text, lambda model, ids, types, mask: model(
-        input_ids=ids, token_type_ids=types, attention_mask=mask).last_hidden_state, given, ["last_hidden_state"],
-        {name: axes for name in (*given, "last_hidden_state")})
+        input_ids=ids, token_type_ids=types, attention_mask=mask).last_hidden_state, inputs, ["last_hidden_state"],
+        {name: axes for name in (*inputs, "last_hidden_state")})
     export(root / "vision" / "onnx" / "model.onnx", vision, lambda model, pixels: model(pixels).last_hidden_state,
            {"pixel_values": torch.randn(2, 3, SIDE, SIDE)}, ["last_hidden_state"],
            {"pixel_values": {0: "batch_size"}, "last_hidden_state": {0: "batch_size"}})
@@ -87,7 +87,7 @@ def nomic():
                                 attention_mask=mask)
             golden.text(sample, ids, text_vector(states, mask)[0], {"": text_vector(torch.tensor(got), mask)[0]})
         for file, image in photos():
-            pixels, values = of_transformers(processor, image)
+            pixels, values = transformers_pixels(processor, image)
             golden.image(file, pixels, values, vision(batch(values)).last_hidden_state[0, 0],
                          {"": graphs[1].run("last_hidden_state", pixel_values=[values])[0, 0]})
     golden.write()

@@ -16,7 +16,7 @@ from .export import export
 from .files import FAMILIES, empty, write_json
 from .golden import Golden, Graph, photos
 from .hub import OPENAI_MEAN, OPENAI_STD, clip_tokenizer
-from .processors import batch, of_open_clip
+from .processors import batch, open_clip_pixels
 from .samples import REPAIRED_TEXTS, TEXTS
 from .weights import randomise
 
@@ -61,7 +61,7 @@ def encode_text(model, ids):
     return model.encode_text(ids, normalize=True)
 
 
-def some(settings, *names):
+def subset(settings, *names):
     return {name: settings[name] for name in names}
 
 
@@ -74,11 +74,11 @@ def described(settings, **text):
 def layout_d(name, model, config, settings, preprocess_cfg, dynamo=False, **head):
     """Exports as RuteNL's script does: the length of texts is fixed, the batch is free, vectors are normalised."""
     folder = empty(FAMILIES / name)
-    given = {"pixel_values": torch.randn(2, 3, *settings["size"])}
-    export(folder / "visual.onnx", model, encode_image, given, ["image_embeddings"],
+    inputs = {"pixel_values": torch.randn(2, 3, *settings["size"])}
+    export(folder / "visual.onnx", model, encode_image, inputs, ["image_embeddings"],
            {"pixel_values": {0: "batch_size"}, "image_embeddings": {0: "batch_size"}}, opset=18, dynamo=dynamo)
-    given = {"input_ids": torch.randint(1, config["text_cfg"]["vocab_size"], (2, CONTEXT))}
-    export(folder / "text.onnx", model, encode_text, given, ["text_embeddings"],
+    inputs = {"input_ids": torch.randint(1, config["text_cfg"]["vocab_size"], (2, CONTEXT))}
+    export(folder / "text.onnx", model, encode_text, inputs, ["text_embeddings"],
            {"input_ids": {0: "batch_size"}, "text_embeddings": {0: "batch_size"}}, opset=18, dynamo=dynamo)
     write_json(folder / "open_clip_config.json", {
         "model_cfg": {"embed_dim": DIMENSION, **config},
@@ -92,7 +92,7 @@ def layout_d(name, model, config, settings, preprocess_cfg, dynamo=False, **head
         settings, crop_offset="round half to even", lower=True, clean="collapses whitespace", context=CONTEXT,
         pad_id=0, frame="<|startoftext|> text <|endoftext|>"), layout="D", normalised=True, **head)
     visual, text = Graph(folder / "visual.onnx"), Graph(folder / "text.onnx")
-    add_vectors(golden, model, settings,
+    add_vectors(golden, model, lambda image: open_clip_pixels(settings, image),
                 lambda ids: text.run("text_embeddings", input_ids=[ids]),
                 lambda values: visual.run("image_embeddings", pixel_values=[values]))
 
@@ -111,22 +111,23 @@ def clip_ids():
     return tokenize
 
 
-def add_vectors(golden, model, settings, run_text, run_image, repaired=REPAIRED_TEXTS):
+def add_vectors(golden, model, preprocess, run_text, run_image):
+    """`preprocess`: pixels and values of an image."""
     tokenize = clip_ids()
     with torch.no_grad():
-        for text in [*TEXTS, *repaired]:
-            more = {"repaired": True} if text in repaired else {}
+        for text in [*TEXTS, *REPAIRED_TEXTS]:
+            more = {"repaired": True} if text in REPAIRED_TEXTS else {}
             ids = tokenize(text, **more)
             golden.text(text, ids, encode_text(model, torch.tensor([ids]))[0], {"": run_text(ids)}, **more)
         for file, image in photos():
-            pixels, values = of_open_clip(settings, image)
+            pixels, values = preprocess(image)
             golden.image(file, pixels, values, encode_image(model, batch(values))[0], {"": run_image(values)})
     golden.write()
 
 
 def openclip():
     model = build(VISION, TEXT, 31)
-    layout_d("openclip", model, {"vision_cfg": VISION, "text_cfg": TEXT}, OPENAI, some(OPENAI, "mean", "std"),
+    layout_d("openclip", model, {"vision_cfg": VISION, "text_cfg": TEXT}, OPENAI, subset(OPENAI, "mean", "std"),
              dynamo=True)
 
 
@@ -142,7 +143,7 @@ def eva_clip():
     model = build(vision, TEXT, 33, custom=True, timm_sizes={
         "img_size": SIDE, "patch_size": 8, "embed_dim": WIDTH, "depth": 1, "num_heads": 2, "ref_feat_shape": (4, 4)})
     layout_d("eva-clip", model, {"vision_cfg": vision, "text_cfg": TEXT, "custom_text": True}, OPENAI,
-             some(OPENAI, "mean", "std", "interpolation", "resize_mode"))
+             subset(OPENAI, "mean", "std", "interpolation", "resize_mode"))
 
 
 FAMILY = {"openclip": openclip, "bioclip": bioclip, "eva-clip": eva_clip}

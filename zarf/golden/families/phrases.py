@@ -1,8 +1,10 @@
-"""Short phrases about photographs in ten scripts, written for this project."""
+"""Short phrases about images in ten scripts, written for this project."""
 
 PHRASES = {
-    "latin": ["a red car in the snow", "two dogs run on the beach", "ein kleines Haus am See", "le chat dort sur la chaise",
-              "una montaña con nieve", "zwei Kinder spielen im Garten", "een fiets bij de brug", "İstanbul'da bir köprü"],
+    "latin": ["a red car in the snow", "two dogs run on the beach", "ein kleines Haus am See",
+              "le chat dort sur la chaise", "una montaña con nieve", "zwei Kinder spielen im Garten",
+              "een fiets bij de brug",
+              "İstanbul'da bir köprü"],
     "cyrillic": ["красная машина в снегу", "две собаки на пляже", "маленький дом у озера", "кошка спит на стуле",
                  "гора и старый мост", "дети играют в саду"],
     "greek": ["ένα κόκκινο αυτοκίνητο", "δύο σκύλοι στην παραλία", "η γάτα κοιμάται", "ένα σπίτι δίπλα στη λίμνη"],

@@ -4,14 +4,14 @@ import numpy
 import torch
 
 
-def of_transformers(processor, image):
+def transformers_pixels(processor, image):
     """Pixels (height x width x RGB, 0..255) and values ([3, height, width]) of an image processor of transformers."""
     plain = processor(image, do_normalize=False, do_rescale=False, return_tensors="np").pixel_values[0]
     values = processor(image, return_tensors="np").pixel_values[0]
     return plain.transpose(1, 2, 0).round(), values
 
 
-def of_open_clip(settings, image):
+def open_clip_pixels(settings, image):
     """The same by OpenCLIP's `image_transform_v2` for a dict of its settings."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
@@ -20,7 +20,7 @@ def of_open_clip(settings, image):
     return (plain(image).numpy() * 255).round().transpose(1, 2, 0), values(image).numpy()
 
 
-def of_immich(settings, image):
+def immich_pixels(settings, image):
     """immich's rules: the longer side rounded down, the crop offset rounded down, values in 32 bits."""
     from PIL import Image
 

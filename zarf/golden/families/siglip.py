@@ -7,11 +7,11 @@ import transformers
 from transformers import SiglipConfig, SiglipImageProcessorPil, SiglipModel
 
 from . import vocabularies
-from .export import export, half, quantized
+from .export import export, save_fp16, save_int8
 from .files import FAMILIES, empty, write_json
 from .golden import Golden, Graph, photos
 from .hub import HALF, RESCALE, special_tokens, write_tokenizer
-from .processors import batch, of_transformers
+from .processors import batch, transformers_pixels
 from .samples import TEXTS
 from .weights import randomise
 
@@ -19,19 +19,19 @@ SIDE, WIDTH, CONTEXT = 32, 16, 64
 REFERENCE = f"transformers {transformers.__version__}, SiglipModel"
 
 
-def model(words, seed):
+def model(vocab_size, seed):
     tower = dict(hidden_size=WIDTH, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
     config = SiglipConfig(
-        text_config=dict(tower, vocab_size=words, max_position_embeddings=CONTEXT, projection_size=WIDTH,
+        text_config=dict(tower, vocab_size=vocab_size, max_position_embeddings=CONTEXT, projection_size=WIDTH,
                          pad_token_id=1, bos_token_id=None, eos_token_id=1),
         vision_config=dict(tower, image_size=SIDE, patch_size=8))
     config._attn_implementation = "eager"
     return randomise(SiglipModel(config), seed)
 
 
-def export_towers(siglip, folder, words):
-    def pooled(tower, given):
-        output = tower(given)
+def export_towers(siglip, folder, vocab_size):
+    def pooled(tower, inputs):
+        output = tower(inputs)
         return output.last_hidden_state, output.pooler_output
 
     outputs = ["last_hidden_state", "pooler_output"]
@@ -39,7 +39,7 @@ def export_towers(siglip, folder, words):
     export(folder / "vision_model.onnx", siglip.vision_model, pooled, {"pixel_values": torch.randn(2, 3, SIDE, SIDE)},
            outputs, {"pixel_values": axes, **{name: {0: "batch_size"} for name in outputs}})
     export(folder / "text_model.onnx", siglip.text_model, pooled,
-           {"input_ids": torch.randint(0, words, (2, CONTEXT))}, outputs,
+           {"input_ids": torch.randint(0, vocab_size, (2, CONTEXT))}, outputs,
            {name: {0: "batch_size", 1: "sequence_length"} for name in ("input_ids", "last_hidden_state")}
            | {"pooler_output": {0: "batch_size"}})
 
@@ -55,7 +55,7 @@ def add_vectors(golden, siglip, processor, tokenize, variants=("",), **more):
             golden.text(text, ids, vector, {name: graph.run("pooler_output", input_ids=[ids])
                                             for name, graph in graphs["text"].items()})
         for file, image in photos():
-            pixels, values = of_transformers(processor, image)
+            pixels, values = transformers_pixels(processor, image)
             vector = siglip.get_image_features(pixel_values=batch(values)).pooler_output[0]
             golden.image(file, pixels, values, vector, {name: graph.run("pooler_output", pixel_values=[values])
                                                         for name, graph in graphs["vision"].items()})
@@ -71,16 +71,16 @@ def preprocessor(resample, **more):
 def siglip():
     folder = empty(FAMILIES / "siglip")
     fast = vocabularies.siglip_json()
-    words = fast.get_vocab_size()
-    siglip = model(words, 11)
-    export_towers(siglip, folder / "onnx", words)
+    vocab_size = fast.get_vocab_size()
+    siglip = model(vocab_size, 11)
+    export_towers(siglip, folder / "onnx", vocab_size)
     for tower in ("vision", "text"):
-        half(folder / "onnx" / f"{tower}_model.onnx", keep_io_types=True)
-        quantized(folder / "onnx" / f"{tower}_model.onnx")
+        save_fp16(folder / "onnx" / f"{tower}_model.onnx", keep_io_types=True)
+        save_int8(folder / "onnx" / f"{tower}_model.onnx")
     # As the publishers': neither dimension nor context; these tiny towers differ from the class defaults.
     write_json(folder / "config.json", {
         "architectures": ["SiglipModel"], "initializer_factor": 1.0, "model_type": "siglip",
-        "text_config": {"model_type": "siglip_text_model", "vocab_size": words}, "torch_dtype": "float32",
+        "text_config": {"model_type": "siglip_text_model", "vocab_size": vocab_size}, "torch_dtype": "float32",
         "vision_config": {"model_type": "siglip_vision_model"}})
     write_json(folder / "preprocessor_config.json", preprocessor(3))
     write_tokenizer(folder, fast, {
@@ -110,12 +110,12 @@ def siglip():
 def siglip2():
     folder = empty(FAMILIES / "siglip2")
     files, lower = vocabularies.gemma(), vocabularies.gemma(lower=True)
-    words = len(files)
-    siglip = model(words, 12)
-    export_towers(siglip, folder / "onnx", words)
+    vocab_size = len(files)
+    siglip = model(vocab_size, 12)
+    export_towers(siglip, folder / "onnx", vocab_size)
     write_json(folder / "config.json", {
         "architectures": ["SiglipModel"], "initializer_factor": 1.0, "model_type": "siglip",
-        "text_config": {"hidden_act": "gelu_pytorch_tanh", "model_type": "siglip_text_model", "vocab_size": words},
+        "text_config": {"hidden_act": "gelu_pytorch_tanh", "model_type": "siglip_text_model", "vocab_size": vocab_size},
         "torch_dtype": "float32", "vision_config": {"image_size": SIDE, "model_type": "siglip_vision_model"}})
     write_json(folder / "preprocessor_config.json", preprocessor(2, do_convert_rgb=None))
     names = {"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"}

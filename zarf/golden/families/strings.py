@@ -18,18 +18,21 @@ TYPES = {
     "nllb-bpe": "nllb-clip/textual/tokenizer.json",
     "bert-wordpiece": "jina-clip-v1/tokenizer.json",
 }
-EMOJI = ["\U0001f980", "\U0001f408", "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea", "\u2764\ufe0f",
+EMOJI = ["\U0001f980", "\U0001f408", "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea",
+         "\u2764\ufe0f",
          "\U0001f44d\U0001f3fd", "\u26f0", "\U0001f3d6\ufe0f"]
 MARKS = ["\u0301", "\u0308", "\u0327", "\u0651", "\u05b8", "\u093c", "\u0e49", "\u3099"]
 BETWEEN = [" ", "  ", "\t", "\n", "\u00a0", "\u3000", "\u200b", "", ", ", " - ", "_", "/", "...", "\u2026", "\u200f"]
-ODD = ["", " ", "\n", "\u200b", "\ufeff", "</s>", "<s>", "<pad>", "<unk>", "<|endoftext|>", "[CLS]", "[MASK]", "eng_Latn",
-       "deu_Latnein Hund", "\u2581", "<0x41>", "\ufb01", "\uff21\uff22\uff11", "\u2122", "\u00df\u1e9e", "\u0130\u0131", "\u01c5", "\u03a3\u03c3\u03c2",
-       "\ufffd", "\U0010ffff", "\x00", "\x7f", "a\x00b", "&amp;", "1234567890", "'s 't 're 've 'm 'll 'd", "!?" * 40, "e\u0301" * 30,
-       "\u202eabc\u202c", "\u0627\u0644\u0633\u0644\u0627\u0645 hello \u05e9\u05dc\u05d5\u05dd", "x" * 300]
+EDGE_CASES = ["", " ", "\n", "\u200b", "\ufeff", "</s>", "<s>", "<pad>", "<unk>", "<|endoftext|>", "[CLS]", "[MASK]",
+              "eng_Latn", "deu_Latnein Hund", "\u2581", "<0x41>", "\ufb01", "\uff21\uff22\uff11", "\u2122",
+              "\u00df\u1e9e", "\u0130\u0131", "\u01c5", "\u03a3\u03c3\u03c2",
+              "\ufffd", "\U0010ffff", "\x00", "\x7f", "a\x00b", "&amp;", "1234567890",
+              "'s 't 're 've 'm 'll 'd", "!?" * 40, "e\u0301" * 30,
+              "\u202eabc\u202c", "\u0627\u0644\u0633\u0644\u0627\u0645 hello \u05e9\u05dc\u05d5\u05dd", "x" * 300]
 
 
 def strings():
-    """The odd ones, then random words of one to three scripts with marks, emoji and separators, then a long one."""
+    """The edge cases, then random words of one to three scripts with marks, emoji and separators, then a long one."""
     generator = random.Random(19)
     words = {script: [word for phrase in phrases for word in phrase.split()] for script, phrases in PHRASES.items()}
 
@@ -51,7 +54,7 @@ def strings():
             parts += [word, " " if generator.random() < 0.75 else generator.choice(BETWEEN)]
         return "".join(parts)[:length]
 
-    made = list(ODD)
+    made = list(EDGE_CASES)
     while len(made) < COUNT - 1:
         made.append(text(generator.randrange(1, 50)))
     return [*made, text(LONGEST)]
@@ -79,7 +82,7 @@ def tokenizers():
         encoded = [tokenizer.encode(text).ids for text in texts]
         rows[name] = {"file": str(path.relative_to(ROOT)), "tokens": sum(map(len, encoded)),
                       # Of the first strings also the ids, to see what is expected.
-                      "ids": encoded[: len(ODD)],
+                      "ids": encoded[: len(EDGE_CASES)],
                       "fnv1a": "".join(fingerprint(ids) for ids in encoded)}
         print(f"  {name}: {rows[name]['tokens']} tokens, {len(set(map(tuple, encoded)))} different")
     (folder / "expected.json").write_text(json.dumps(rows).replace('}, "', '},\n"') + "\n")

@@ -29,11 +29,12 @@ PUNCTUATION = r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]\^_`{|}~]"""
 def corpus():
     captions = json.loads((ROOT / "demo" / "captions.json").read_text())
     characters = " ".join(string.punctuation + string.digits + string.ascii_uppercase)
-    return [entry["caption"] for entry in captions] + [characters] * 6 + [phrase for phrases in PHRASES.values() for phrase in phrases] * 3
+    phrases = [phrase for script in PHRASES.values() for phrase in script]
+    return [entry["caption"] for entry in captions] + [characters] * 6 + phrases * 3
 
 
 @cache
-def clip_words():
+def clip_vocabulary():
     """The bytes, their forms at the end of a word and the first merges of the tokenizer of clip-tiny."""
     model = json.loads((CLIP_TINY / "tokenizer.json").read_text())["model"]
     merges = [tuple(merge) if isinstance(merge, list) else tuple(merge.split()) for merge in model["merges"]]
@@ -44,7 +45,7 @@ def clip_words():
 
 
 def clip(**settings):
-    vocab, merges = clip_words()
+    vocab, merges = clip_vocabulary()
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=77, **settings)
 
 
@@ -52,7 +53,7 @@ def clip_for_openclip():
     """The same words in the tokenizer that OpenCLIP brings."""
     from open_clip.tokenizer import SimpleTokenizer
 
-    lines = ["# merges"] + [" ".join(merge) for merge in clip_words()[1]]
+    lines = ["# merges"] + [" ".join(merge) for merge in clip_vocabulary()[1]]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "merges.gz"
         path.write_bytes(gzip.compress("\n".join(lines).encode()))
@@ -62,8 +63,8 @@ def clip_for_openclip():
 def sentencepieces(kind, size, lines=None, mapped=True, **settings):
     """Trains a SentencePiece model, on the corpus unless there are `lines`, with CHARACTER_MAP if `mapped`."""
     trained = io.BytesIO()
-    rules = [f"{' '.join(f'{ord(c):X}' for c in given)}\t{' '.join(f'{ord(c):X}' for c in result)}\n"
-             for given, result in CHARACTER_MAP.items()]
+    rules = [f"{' '.join(f'{ord(c):X}' for c in source)}\t{' '.join(f'{ord(c):X}' for c in target)}\n"
+             for source, target in CHARACTER_MAP.items()]
     with tempfile.NamedTemporaryFile("w", suffix=".tsv") as table:
         table.write("".join(rules))
         table.flush()
@@ -117,7 +118,7 @@ def siglip_json():
 
 
 @cache
-def gemma_words():
+def gemma_vocabulary():
     """A byte pair encoding with byte fallback: pad 0, eos 1, bos 2, unk 3, then bytes, merges and characters."""
     lines = [line.lower() for line in corpus()] + corpus()[:60]
     proto = sentencepieces("bpe", 620, lines, mapped=False, pad_id=0, eos_id=1, bos_id=2, unk_id=3, byte_fallback=True,
@@ -130,7 +131,7 @@ def gemma_words():
 
 def gemma(lower=False):
     """The tokenizer as in the files of the exports; with `lower` that of transformers for SigLIP 2."""
-    vocab, merges = gemma_words()
+    vocab, merges = gemma_vocabulary()
     kind = Siglip2Tokenizer if lower else GemmaTokenizer
     tokenizer = kind(vocab=dict(vocab), merges=list(merges), add_bos_token=False, add_eos_token=True,
                      padding_side="right", model_max_length=64)
@@ -153,7 +154,7 @@ def xlm_roberta():
 
 
 @cache
-def nllb_words():
+def nllb_vocabulary():
     """The pieces of a byte pair encoding and the merges that lead to them."""
     proto = sentencepieces("bpe", 420, unk_id=0, bos_id=1, eos_id=2, pad_id=-1)
     names = ["<s>", "<pad>", "</s>", "<unk>"] + [piece.piece for piece in proto.pieces[3:]]
@@ -162,7 +163,7 @@ def nllb_words():
 
 
 def nllb():
-    vocab, merges, characters = nllb_words()
+    vocab, merges, characters = nllb_vocabulary()
     return NllbTokenizer(vocab=dict(vocab), merges=list(merges), _spm_precompiled_charsmap=characters,
                          src_lang="eng_Latn", model_max_length=1024)
 
@@ -172,7 +173,7 @@ def nllb_languages():
 
 
 @cache
-def bert_words():
+def bert_vocabulary():
     """The pieces of a byte pair encoding: those that begin a word, and the others after ##."""
     normalizer = normalizers.BertNormalizer(lowercase=True)
     proto = sentencepieces("bpe", 400, [normalizer.normalize_str(line) for line in corpus()], mapped=False)
@@ -184,4 +185,4 @@ def bert_words():
 
 
 def bert():
-    return BertTokenizer(vocab=dict(bert_words()), do_lower_case=True, model_max_length=512)
+    return BertTokenizer(vocab=dict(bert_vocabulary()), do_lower_case=True, model_max_length=512)

@@ -1,4 +1,4 @@
-//! Reads a JSON file of known answers, which has one of four forms.
+//! Reads a JSON file of known answers, which has one of five forms.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,10 @@ pub(super) fn read(text: &str, group: &str) -> Result<Vec<KnownQuery>, String> {
         Value::Array(entries) => entries.iter().map(from_entry).collect(),
         Value::Object(file) => match file.get(group) {
             Some(Value::Object(queries)) => from_queries(queries),
+            // Also the body of `PUT /collections/{name}/calibration`.
+            Some(Value::Array(entries)) if entries.iter().any(Value::is_object) => {
+                entries.iter().map(from_entry).collect()
+            }
             _ if file.values().all(Value::is_array) => from_captions(file),
             _ => Err(no_group(file, group)),
         },
@@ -38,13 +42,14 @@ fn from_captions(files: &Map<String, Value>) -> Result<Vec<KnownQuery>, String> 
 fn from_entry(entry: &Value) -> Result<KnownQuery, String> {
     let wrong = || {
         format!(
-            "each entry must be {{\"query\": \"a cat\", \"answers\": [\"cat.jpg\"]}} or {{\"file\": \"cat.jpg\", \
+            "each entry must be {{\"query\": \"a cat\", \"answers\": [\"cat.jpg\"]}} (or `text` for `query`) or {{\"file\": \"cat.jpg\", \
              \"caption\": \"a cat\"}}, not {entry}"
         )
     };
-    let (text, answers) = match (&entry["query"], &entry["caption"], &entry["file"]) {
-        (Value::String(query), _, _) => (query, strings("answers", &entry["answers"])?),
-        (_, Value::String(caption), Value::String(file)) => (caption, vec![file.clone()]),
+    let (text, answers, names) = match (&entry["query"], &entry["caption"], &entry["file"], &entry["text"]) {
+        (Value::String(query), ..) => (query, strings("answers", &entry["answers"])?, ["query", "answers"]),
+        (_, Value::String(caption), Value::String(file), _) => (caption, vec![file.clone()], ["caption", "file"]),
+        (.., Value::String(text)) => (text, strings("answers", &entry["answers"])?, ["text", "answers"]),
         _ => return Err(wrong()),
     };
     let field = |(name, value): (&String, &Value)| match value {
@@ -52,11 +57,7 @@ fn from_entry(entry: &Value) -> Result<KnownQuery, String> {
         Value::Number(number) => Some((name.clone(), number.to_string())),
         _ => None,
     };
-    let others = entry
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| !["query", "caption", "file"].contains(&name.as_str()));
+    let others = entry.as_object().into_iter().flatten().filter(|(name, _)| !names.contains(&name.as_str()));
     Ok(KnownQuery { fields: others.filter_map(field).collect(), ..known(text, answers) })
 }
 
@@ -92,6 +93,9 @@ mod tests {
         let captions = r#"{"a.jpg": ["one", "two"], "b.jpg": ["one"]}"#;
         let expected = [known("one", &["a.jpg"]), known("two", &["a.jpg"]), known("one", &["b.jpg"])];
         assert_eq!(read(captions, "queries").unwrap(), expected);
+        let body = r#"{"queries": [{"text": "a cat", "answers": ["cat.jpg"]}, {"text": "rent", "answers": []}]}"#;
+        assert_eq!(read(body, "queries").unwrap(), [known("a cat", &["cat.jpg"]), known("rent", &[])]);
+        assert_eq!(read(r#"{"queries": ["one"]}"#, "queries").unwrap(), [known("one", &["queries"])]);
         assert_eq!(read(include_str!("../../../../demo/queries.json"), "hard").unwrap().len(), 17);
         assert_eq!(read(include_str!("../../../../demo/captions.json"), "queries").unwrap().len(), 26);
     }

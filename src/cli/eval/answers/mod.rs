@@ -1,4 +1,4 @@
-//! Queries with known answers: a JSON file in one of four forms, or the two CSV files of INQUIRE.
+//! Queries with known answers: a JSON file in one of five forms, or the two CSV files of INQUIRE.
 
 mod csv;
 mod json;

@@ -123,7 +123,7 @@ mod tests {
             all: values.means(|_| true),
             missed: Vec::new(),
             without_answers: 0,
-            groups: super::super::report::groups(&values, &known, "category").unwrap(),
+            groups: super::super::report::groups(&values, &known, "category"),
             against: Some(Comparison::new(&known, &values, &values, searched("c2"))),
         };
         let thumbnails = Thumbnails::from([("cat.jpg".to_owned(), "data:image/jpeg;base64,AA".to_owned())]);

@@ -50,7 +50,12 @@ fn found_figure(at: usize, hit: &ResultReply, query: &WorstQuery<'_>, thumbnails
     let is_right = query.outcome.right.iter().any(|right| right.hit == at);
     let relevance = hit.relevance.map(|relevance| format!(" · {:.0} %", relevance * 100.0)).unwrap_or_default();
     let (class, mark) = if is_right { ("right", "✓ ") } else { ("wrong", "") };
-    figure(class, thumbnails.get(&hit.id), &hit.s3_key, &format!("{mark}{} · {:.3}{relevance}", at + 1, hit.score))
+    figure(
+        class,
+        thumbnails.get(&hit.image.id),
+        &hit.image.s3_key,
+        &format!("{mark}{} · {:.3}{relevance}", at + 1, hit.score),
+    )
 }
 
 fn figure(class: &str, image: Option<&String>, name: &str, note: &str) -> String {

@@ -61,7 +61,7 @@ pub(super) fn worst_queries<'a>(known: &'a [KnownQuery], run: &'a Run, values: &
 
 /// Returns the ids of the images that are shown.
 pub(super) fn image_ids(queries: &[WorstQuery<'_>]) -> BTreeSet<String> {
-    let found = queries.iter().flat_map(|query| query.outcome.hits.iter().map(|hit| hit.id.clone()));
+    let found = queries.iter().flat_map(|query| query.outcome.hits.iter().map(|hit| hit.image.id.clone()));
     let expected = queries.iter().flat_map(|query| query.expected.iter().filter_map(|image| image.id.clone()));
     found.chain(expected).collect()
 }
@@ -69,7 +69,7 @@ pub(super) fn image_ids(queries: &[WorstQuery<'_>]) -> BTreeSet<String> {
 /// Returns the id of an answer: of the result that matches it, or of the image at this path below the common base.
 fn id(outcome: &Outcome, right: Option<&RightAnswer>, base: Option<&str>, answer: &str) -> Option<String> {
     if let Some(hit) = right.and_then(|right| outcome.hits.get(right.hit)) {
-        return Some(hit.id.clone());
+        return Some(hit.image.id.clone());
     }
     let uri = ImageUri::parse(&format!("{}{}", base?, answer.trim_start_matches('/'))).ok()?;
     Some(uri.id().to_string())

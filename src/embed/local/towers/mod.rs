@@ -3,6 +3,7 @@
 mod image;
 mod output;
 mod text;
+pub(super) mod tokenizer;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use text::TextTower;
 
 use super::details::ModelDetails;
 use super::engine::Network;
-use crate::domain::Embedding;
+use crate::domain::{Embedding, Language};
 use crate::embed::EmbedError;
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::models::{ModelSpec, Precision};
@@ -83,15 +84,14 @@ impl Towers {
         rows.into_iter().map(|row| self.embedding(row)).collect()
     }
 
-    /// Returns the embedding of a text, cut to the maximum of the model. `language` is a language tag, for models that
-    /// read one.
-    pub(super) fn text(&self, text: &str, language: Option<&str>) -> Result<Embedding, EmbedError> {
+    /// Returns the embedding of a text, cut to the maximum of the model.
+    pub(super) fn text(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
         self.embedding(self.text.row(text, language)?)
     }
 
     /// Returns the token ids that the text tower gets.
     #[cfg(test)]
-    pub(super) fn ids(&self, text: &str, language: Option<&str>) -> Result<Vec<u32>, EmbedError> {
+    pub(super) fn ids(&self, text: &str, language: Option<Language>) -> Result<Vec<u32>, EmbedError> {
         self.text.ids(text, language).map(|ids| ids.padded)
     }
 

@@ -6,11 +6,11 @@ use rten_tensor::Tensor;
 
 use super::listed;
 use super::output::{Output, layer_norm};
-use crate::domain::Embedding;
+use super::tokenizer::TextTokenizer;
 use crate::domain::space::MIN_SAME_COSINE;
+use crate::domain::{Embedding, Language};
 use crate::embed::EmbedError;
 use crate::embed::local::engine::{Element, Input, Network};
-use crate::embed::local::tokenizer::TextTokenizer;
 use crate::models::ModelSpec;
 
 /// A network with the inputs and the output that are used.
@@ -118,20 +118,19 @@ impl TextTower {
     }
 
     /// Returns the output row of a text.
-    pub(super) fn row(&self, text: &str, language: Option<&str>) -> Result<Vec<f32>, EmbedError> {
+    pub(super) fn row<'a>(&'a self, text: &str, language: Option<Language>) -> Result<Vec<f32>, EmbedError> {
         let Ids { padded, count } = self.ids(text, language)?;
         let (shape, length) = ([1, padded.len()], padded.len());
         let is_text = |at: usize| if self.pads_left { at >= length - count } else { at < count };
-        let input = |(name, role): &'_ (String, Role)| {
+        let input = |(name, role): &'a (String, Role)| -> (&'a str, Input) {
             let values = match role {
                 Role::Ids => padded.iter().copied().map(u32::cast_signed).collect(),
                 Role::Mask => (0..length).map(|at| i32::from(is_text(at))).collect(),
                 Role::Types => vec![0; length],
             };
-            (name.clone(), Input::Int(Tensor::from_data(&shape, values)))
+            (name, Input::Int(Tensor::from_data(&shape, values)))
         };
-        let inputs: Vec<_> = self.inputs.iter().map(input).collect();
-        let inputs = inputs.iter().map(|(name, value)| (&**name, value.clone())).collect();
+        let inputs = self.inputs.iter().map(input).collect();
         let output = self.network.run(inputs, &self.output.name)?;
         let mut rows = self.output.vectors(&output, &[count]);
         let (Some(mut row), true) = (rows.pop(), rows.is_empty()) else {
@@ -146,7 +145,7 @@ impl TextTower {
     /// Returns the tokens of a text, padded if the network or the model needs it.
     ///
     /// Other texts are not padded: a short text needs only a short run.
-    pub(super) fn ids(&self, text: &str, language: Option<&str>) -> Result<Ids, EmbedError> {
+    pub(super) fn ids(&self, text: &str, language: Option<Language>) -> Result<Ids, EmbedError> {
         let mut padded = self.tokenizer.tokens(text, language)?;
         let count = padded.len();
         if let (Some(length), Some(pad)) = (self.length, self.tokenizer.pad()) {

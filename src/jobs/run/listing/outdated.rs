@@ -13,13 +13,13 @@ impl Planner {
         let ids: Vec<ImageId> = images.iter().map(|image| image.uri.id()).collect();
         let mut outdated = HashSet::new();
         for store in self.stores.iter() {
-            let records = match store.get(&self.planning.collection, &ids).await {
+            let records = match store.payloads(&self.planning.collection, &ids).await {
                 // A dry run does not create the collection.
                 Err(IndexError::UnknownCollection(_)) => continue,
                 records => records.map_err(JobFailure::Store)?,
             };
             let older = records.into_iter().filter(|record| record.payload.version < PAYLOAD_VERSION);
-            outdated.extend(older.map(|record| record.uri));
+            outdated.extend(older.map(|record| record.payload.s3_uri));
         }
         Ok(outdated)
     }

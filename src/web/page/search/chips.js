@@ -37,11 +37,7 @@ export function createChips({ onRemove, onRegion }) {
    */
   async function remove(term, index) {
     await onRemove(term);
-    // The button that had the focus was removed.
-    if (document.activeElement !== document.body) return;
-    const buttons = element.querySelectorAll(".remove");
-    const next = buttons[index] ?? buttons[index - 1] ?? document.querySelector("#query-text");
-    if (next instanceof HTMLElement) next.focus();
+    focusNextRemove(element, index);
   }
 
   /**
@@ -58,6 +54,18 @@ export function createChips({ onRemove, onRegion }) {
   }
 
   return { element, show };
+}
+
+/**
+ * Moves the focus to the next chip after the one with the focus was removed.
+ * @param {HTMLElement} list
+ * @param {number} index The index of the removed chip.
+ */
+export function focusNextRemove(list, index) {
+  if (document.activeElement !== document.body) return;
+  const buttons = list.querySelectorAll(".remove");
+  const next = buttons[index] ?? buttons[index - 1] ?? document.querySelector("#query-text");
+  if (next instanceof HTMLElement) next.focus();
 }
 
 /**

@@ -3,16 +3,16 @@
 import { el } from "../dom.js";
 import { formatNumber } from "../format.js";
 import * as compare from "./compare.js";
-import { focusFirstImage, Grid } from "./grid.js";
+import { createImageGrid } from "./image-grid.js";
 import { createPaging } from "./paging.js";
-import { queryAddress } from "./query.js";
+import { collapseKind } from "./query.js";
 import { isDividedByRelevance } from "./relevance.js";
-import { fetchResults, PAGE_SIZE } from "./request.js";
-import { withImage } from "./terms.js";
-import { openViewer } from "./viewer.js";
+import { fetchResults, pageSize } from "./request.js";
 
-/** The API refuses pages beyond this offset. */
+/** The API refuses pages that end beyond this result. */
 const MAX_RESULTS = 10_000;
+/** The same, if similar images are one result. */
+const MAX_COLLAPSED_RESULTS = 200;
 
 /**
  * @param {object} options
@@ -26,11 +26,12 @@ const MAX_RESULTS = 10_000;
  */
 export function createColumn({ query, store, otherStore, reply, otherReply, signal, navigate }) {
   const label = otherStore ? `Results of ${store}` : "Results";
-  const grid = new Grid({ open: (index) => openViewer(grid, index, { query, navigate, add }), add }, label);
-  const pageSize = Math.min(PAGE_SIZE, Number(query.limit) || PAGE_SIZE);
+  const grid = createImageGrid(label, { query, navigate });
+  const size = pageSize(query);
+  const maxResults = collapseKind(query) === "similar" ? MAX_COLLAPSED_RESULTS : MAX_RESULTS;
   const results = reply?.results ?? [];
-  const marks = otherStore && otherReply ? marksFor(results, otherReply.results, otherStore, pageSize) : [];
-  let hasMore = results.length === pageSize && !query.limit && !otherStore;
+  const marks = otherStore && otherReply ? marksFor(results, otherReply.results, otherStore, size) : [];
+  let hasMore = results.length === size && !query.limit && !otherStore;
   const divided = isDividedByRelevance(query);
   const paging = createPaging({
     hasMore,
@@ -38,7 +39,7 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
     // Less relevant results load only after the user has opened the fold.
     isPaused: () => grid.folded,
     endText: () =>
-      grid.results.length > pageSize ? `End of the results: ${formatNumber(grid.results.length)} images.` : null,
+      grid.results.length > size ? `End of the results: ${formatNumber(grid.results.length)} images.` : null,
     signal,
   });
   const { end } = paging;
@@ -48,16 +49,6 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
 
   grid.loadMore = paging.loadMore;
   grid.onToggle = hideEndIfFolded;
-
-  /**
-   * Adds an image to the search.
-   * @param {number} index
-   * @param {"like" | "not_like"} field
-   */
-  async function add(index, field) {
-    await navigate(queryAddress(withImage(query, field, grid.results[index].id)));
-    focusFirstImage();
-  }
 
   /**
    * @param {ResultReply[]} next
@@ -75,7 +66,7 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
 
   async function loadPage() {
     const next = await fetchResults(query, store, grid.results.length, signal);
-    hasMore = next.results.length === pageSize && grid.results.length + next.results.length + pageSize <= MAX_RESULTS;
+    hasMore = next.results.length === size && grid.results.length + next.results.length + size <= maxResults;
     append(next.results);
     return { loaded: next.results.length, hasMore };
   }

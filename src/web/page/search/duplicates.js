@@ -1,6 +1,7 @@
 // Other images that are the same as a result of a search.
 
 import { el } from "../dom.js";
+import { openImageAddress } from "./open-image.js";
 
 /**
  * A mark on a result that stands for several images; null if it stands for one.
@@ -14,10 +15,11 @@ export function duplicatesMark({ duplicates_total: total = 0, duplicates = [] })
 }
 
 /**
- * The keys of the other images, for an open image.
+ * The other images, for an open image. Each link opens one of them.
  * @param {import("./tile.js").GridImage} result
+ * @param {import("./query.js").Query} query
  */
-export function duplicatesList({ duplicates_total: total = 0, duplicates = [] }) {
+export function duplicatesList({ duplicates_total: total = 0, duplicates = [] }, query) {
   if (!total) return [];
   const hidden = total - duplicates.length;
   return [
@@ -25,8 +27,13 @@ export function duplicatesList({ duplicates_total: total = 0, duplicates = [] })
     el(
       "ul",
       { class: "duplicates" },
-      duplicates.map(({ s3_key, original, width, height, identical }) =>
-        el("li", {}, el("a", { href: original }, s3_key), identical ? "" : ` (${width} × ${height}, similar)`),
+      duplicates.map(({ id, s3_key, width, height, identical }) =>
+        el(
+          "li",
+          {},
+          el("a", { href: openImageAddress(query, id) }, s3_key),
+          identical ? "" : ` (${width} × ${height}, similar)`,
+        ),
       ),
       hidden > 0 ? el("li", {}, `and ${hidden} more`) : null,
     ),

@@ -4,12 +4,16 @@
 import { ApiError, fetchJson } from "../api.js";
 import { button, el } from "../dom.js";
 import { formatNumber } from "../format.js";
+import { focusStatusIfLost } from "./focus.js";
 import { browseParams } from "./query.js";
 
 /** @typedef {import("./query.js").Query} Query */
 
 const MAX_VALUES = 12;
 const MAX_META_KEYS = 4;
+/** The characters at the end of a long text that a narrow chip shows: for a folder its name, within these limits. */
+const MIN_END = 14;
+const MAX_END = 28;
 /** The names of the fields that are not metadata. @type {Record<string, string>} */
 const NAMES = { format: "Format", folder: "Folder" };
 
@@ -28,17 +32,22 @@ export function createFacets({ read, onSelect }) {
   /**
    * @param {Query} query
    * @param {string} collection
+   * @returns {Promise<number | null>} The number of images that match the filters; null if it is not known.
    */
   async function show(query, collection) {
     turn += 1;
     const own = turn;
-    const groups = await fetchGroups(query, collection);
-    if (own !== turn) return;
+    element.setAttribute("aria-busy", "true");
+    const { groups, total } = await fetchGroups(query, collection);
+    if (own !== turn) return null;
+    element.removeAttribute("aria-busy");
     element.replaceChildren(...groups.map((group) => renderGroup(group, query)));
     // The chip that had the focus was replaced.
     const again = [...element.querySelectorAll("button")].find((chip) => chip.dataset.key === pressed);
     if (pressed && document.activeElement === document.body) (again ?? element.querySelector("button"))?.focus();
+    if (pressed) focusStatusIfLost();
     pressed = null;
+    return total;
   }
 
   /**
@@ -47,22 +56,25 @@ export function createFacets({ read, onSelect }) {
    */
   function renderGroup({ field, values }, query) {
     const name = NAMES[field] ?? field.slice("meta.".length);
-    const chips = values.map(({ value, count }) => {
+    const chips = sortNumbers(values).map(({ value, count }) => {
       const selected = isSelected(query, field, value);
       const key = `${field}=${value}`;
+      const text = value || "(empty)";
       const chip = button(
         "",
         () => {
           pressed = key;
           onSelect(toggled(read(), field, value));
         },
-        { class: "facet", "aria-pressed": String(selected), title: value },
+        {
+          class: "facet",
+          "aria-pressed": String(selected),
+          "aria-label": `${text} ${formatNumber(count)}`,
+          title: value,
+        },
       );
       chip.dataset.key = key;
-      chip.append(
-        el("span", { class: "text" }, value || "(empty)"),
-        el("span", { class: "count" }, ` ${formatNumber(count)}`),
-      );
+      chip.append(shortenedText(text), el("span", { class: "count" }, ` ${formatNumber(count)}`));
       return el("li", {}, chip);
     });
     return el(
@@ -75,6 +87,7 @@ export function createFacets({ read, onSelect }) {
 
   function clear() {
     turn += 1;
+    element.removeAttribute("aria-busy");
     element.replaceChildren();
   }
 
@@ -82,10 +95,38 @@ export function createFacets({ read, onSelect }) {
 }
 
 /**
- * The fields whose values tell the images apart. Without an answer there are none: the images are shown nevertheless.
+ * The text of a chip. If the chip is too narrow, the text is shortened before its end: folders differ there.
+ * @param {string} text
+ */
+function shortenedText(text) {
+  const characters = [...text];
+  const slash = characters.lastIndexOf("/", -2);
+  const nameLength = slash < 0 ? 0 : characters.length - slash - 1;
+  const end = Math.max(MIN_END, Math.min(MAX_END, nameLength));
+  const split = characters.length > end ? characters.length - end : characters.length;
+  return el(
+    "span",
+    { class: "shortened" },
+    el("span", { class: "text" }, characters.slice(0, split).join("")),
+    el("span", {}, characters.slice(split).join("")),
+  );
+}
+
+/**
+ * Numbers in their order. Other values stay in the order of their frequency.
+ * @param {FacetsReply["values"]} values
+ */
+function sortNumbers(values) {
+  const areNumbers = values.every(({ value }) => value.trim() && Number.isFinite(Number(value)));
+  return areNumbers ? values.toSorted((one, other) => Number(one.value) - Number(other.value)) : values;
+}
+
+/**
+ * The fields whose values tell the images apart, and the number of images. Without an answer there are none: the images are
+ * shown nevertheless.
  * @param {Query} query
  * @param {string} collection
- * @returns {Promise<FacetsReply[]>}
+ * @returns {Promise<{ groups: FacetsReply[], total: number | null }>}
  */
 async function fetchGroups(query, collection) {
   const path = `/collections/${encodeURIComponent(collection)}`;
@@ -96,9 +137,11 @@ async function fetchGroups(query, collection) {
     const groups = await Promise.all(fields.map((field) => fetchFacets(path, query, field)));
     // Each image has one format.
     const total = groups[0].values.reduce((sum, { count }) => sum + count, 0);
-    return groups.map((group) => withUsefulValues(group, query, total)).filter(({ values }) => values.length);
+    const useful = groups.map((group) => withUsefulValues(group, query, total)).filter(({ values }) => values.length);
+    // If all stores are asked, the values are those of the first one.
+    return { groups: useful, total: query.provider === "all" ? null : total };
   } catch (error) {
-    if (error instanceof ApiError) return [];
+    if (error instanceof ApiError) return { groups: [], total: null };
     throw error;
   }
 }
@@ -134,7 +177,7 @@ function withUsefulValues(group, query, total) {
  * @param {string} value
  */
 function isSelected(query, field, value) {
-  if (field === "format") return query.format === value;
+  if (field === "format") return (query.format ?? []).includes(value);
   if (field === "folder") return (query.s3_prefix ?? []).includes(literal(value));
   return query.meta.some(([name, other]) => `meta.${name}` === field && other === literal(value));
 }
@@ -148,7 +191,10 @@ function isSelected(query, field, value) {
  */
 function toggled(query, field, value) {
   const selected = isSelected(query, field, value);
-  if (field === "format") return { ...query, format: selected ? "" : value };
+  if (field === "format") {
+    const others = (query.format ?? []).filter((format) => format !== value);
+    return { ...query, format: selected ? others : [...others, value] };
+  }
   const text = literal(value);
   if (field === "folder") {
     const folders = query.s3_prefix ?? [];

@@ -1,6 +1,9 @@
 // The filters of the search form.
 
 import { el, field } from "../dom.js";
+import { LABELS } from "./fields.js";
+import { missingConditions } from "./kept.js";
+import { conditions, parseQuery } from "./query.js";
 
 /** Lines of a field that grows with its text. */
 const MAX_ROWS = 5;
@@ -37,13 +40,13 @@ export function createFilters() {
     el(
       "div",
       { class: "fields" },
-      field("Folder", prefix),
-      field("Format", format),
-      field("Minimum width", minWidth),
-      field("Minimum height", minHeight),
-      field("Indexed after", indexedAfter),
-      field("Metadata", metadata),
-      field("Minimum score", minScore),
+      field(LABELS.s3_prefix, prefix),
+      field(LABELS.format, format),
+      field(LABELS.min_width, minWidth),
+      field(LABELS.min_height, minHeight),
+      field(LABELS.indexed_after, indexedAfter),
+      field(LABELS.meta, metadata),
+      field(LABELS.min_score, minScore),
     ),
   );
 
@@ -63,7 +66,7 @@ export function createFilters() {
     for (const [name, value] of metadataPairs()) if (name && value !== undefined) meta.push([name, value]);
     return {
       s3_prefix: readLines(prefix).map((folder) => folder.replace(/\/*$/, "/")),
-      format: format.value,
+      format: [format.value],
       min_width: minWidth.value,
       min_height: minHeight.value,
       indexed_after: indexedAfter.value && `${indexedAfter.value}T00:00:00Z`,
@@ -73,9 +76,9 @@ export function createFilters() {
   }
 
   /** @param {import("./query.js").Query} query */
-  function fill(query) {
+  function fillControls(query) {
     fillLines(prefix, query.s3_prefix ?? []);
-    format.value = query.format ?? "";
+    format.value = query.format?.length === 1 ? query.format[0] : "";
     minWidth.value = query.min_width ?? "";
     minHeight.value = query.min_height ?? "";
     indexedAfter.value = (query.indexed_after ?? "").slice(0, "2024-12-31".length);
@@ -85,8 +88,19 @@ export function createFilters() {
       query.meta.map(([name, value]) => `${name}=${value}`),
     );
     metadata.setCustomValidity("");
+  }
+
+  /**
+   * Fills the controls, and returns the conditions that they cannot hold.
+   * @param {import("./query.js").Query} query
+   */
+  function fill(query) {
+    fillControls(query);
+    const kept = missingConditions(query, read());
+    if (kept.length) fillControls(parseQuery(missingConditions(query, parseQuery(kept))));
     // Filters that are active are never hidden.
-    if (Object.values(read()).some((value) => value.length > 0)) element.open = true;
+    if (conditions(read()).length) element.open = true;
+    return kept;
   }
 
   return { element, read, fill };

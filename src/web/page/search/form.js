@@ -4,7 +4,10 @@ import { button, el, field } from "../dom.js";
 import { formatNumber } from "../format.js";
 import { createChips } from "./chips.js";
 import { createFilters } from "./filters.js";
-import { isNegative, withoutTerm, withRegion } from "./terms.js";
+import { focusStatusIfLost } from "./focus.js";
+import { createKept } from "./kept.js";
+import { conditions, parseQuery, withoutMinimum } from "./query.js";
+import { hasSearchTerm, isNegative, splitExcluded, withoutTerm, withRegion } from "./terms.js";
 
 const COMPARE_PREFIX = "compare:";
 
@@ -24,6 +27,10 @@ const COMPARE_PREFIX = "compare:";
  */
 export function createSearchForm({ onSubmit, onFile, focusResults }) {
   let defaultCollection = "";
+  /** @type {string | undefined} */
+  let defaultStore;
+  /** The conditions that no control can hold. @type {import("./query.js").Parameter[]} */
+  let kept = [];
   /** The terms that are shown as chips. @type {Pick<import("./query.js").Query, "file" | "like" | "not_like" | "not">} */
   let terms = {};
 
@@ -54,13 +61,20 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
   });
   const chips = createChips({
     onRemove: removeTerm,
-    onRegion: (term, region) => onSubmit(withRegion(read(), term, region)),
+    onRegion: async (term, region) => {
+      await onSubmit(withRegion(read(), term, region));
+      focusStatusIfLost();
+    },
   });
   const exclude = el("input", { id: "exclude-text", placeholder: "snow", autocomplete: "off", maxLength: 1000 });
   const collection = el("select", { name: "collection", onchange: submit });
   const store = el("select", { name: "provider", onchange: submit });
   const storeField = field("Store", store);
   const filters = createFilters();
+  const keptChips = createKept((left) => {
+    kept = left;
+    return onSubmit(read());
+  });
   const element = el(
     "form",
     {
@@ -80,6 +94,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
       button("Search", undefined, { type: "submit", class: "primary" }),
     ),
     chips.element,
+    keptChips.element,
     el(
       "div",
       { class: "options" },
@@ -99,19 +114,23 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
   function removeTerm(term) {
     const query = withoutTerm(read(), term);
     // A minimum for images would hide every result of a search by text.
-    return onSubmit(isNegative(term) ? query : { ...query, min_score: "" });
+    return onSubmit(isNegative(term) ? query : withoutMinimum(query));
   }
 
   /** @returns {import("./query.js").Query} */
   function read() {
     const compared = store.value.startsWith(COMPARE_PREFIX);
+    const typed = splitExcluded(text.value);
+    // A text that only excludes is searched for as it is, unless there are images to search for.
+    const { q, not } = typed.q || hasSearchTerm(terms) ? typed : { q: text.value.trim(), not: [] };
     return {
-      q: text.value.trim(),
+      q,
       ...terms,
-      not: [...new Set([...(terms.not ?? []), exclude.value.trim()])],
+      not: [...new Set([...(terms.not ?? []), ...not, exclude.value.trim()])],
       ...(compared ? { compare: store.value.slice(COMPARE_PREFIX.length) } : { provider: store.value }),
       collection: collection.value,
-      ...filters.read(),
+      // A value of a control comes first: of a condition that has one value, it replaces the one that was kept.
+      ...parseQuery([...conditions(filters.read()), ...kept]),
     };
   }
 
@@ -121,26 +140,39 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
     const { file, like, not_like, not } = query;
     terms = { file, like, not_like, not };
     exclude.value = "";
-    const name = query.collection && query.collection !== defaultCollection ? query.collection : "";
-    // A collection that does not exist is shown too, so that the form agrees with the address.
-    if (name && ![...collection.options].some((option) => option.value === name)) {
-      collection.append(el("option", { value: name }, name));
-    }
-    collection.value = name;
-    store.value = query.compare ? COMPARE_PREFIX + query.compare : (query.provider ?? "");
-    filters.fill(query);
+    choose(collection, query.collection, defaultCollection);
+    if (query.compare) choose(store, COMPARE_PREFIX + query.compare, undefined, `compare ${query.compare}`);
+    else choose(store, query.provider, defaultStore);
+    storeField.hidden = store.options.length < 2;
+    kept = filters.fill(query);
     chips.show(query);
+    keptChips.show(kept);
   }
 
   /** @param {Choices} choices */
   function offer(choices) {
     defaultCollection = choices.defaultCollection;
+    defaultStore = choices.stores[0]?.name;
     collection.replaceChildren(...collectionOptions(choices));
     store.replaceChildren(...storeOptions(choices.stores));
-    storeField.hidden = choices.stores.length < 2;
   }
 
   return { element, read, fill, offer };
+}
+
+/**
+ * Chooses a value. One that does not exist becomes an option, so that the form agrees with the address.
+ * @param {HTMLSelectElement} select
+ * @param {string} [value]
+ * @param {string} [defaultValue] The value of the first option.
+ * @param {string} [label]
+ */
+function choose(select, value, defaultValue, label = value) {
+  const chosen = value && value !== defaultValue ? value : "";
+  if (chosen && ![...select.options].some((option) => option.value === chosen)) {
+    select.append(el("option", { value: chosen }, label));
+  }
+  select.value = chosen;
 }
 
 /**

@@ -6,12 +6,19 @@ import { el } from "../dom.js";
 import { isTyping } from "../shortcuts.js";
 import { duplicatesMark } from "./duplicates.js";
 import { createFold, isLessRelevant, NO_GOOD_MATCH } from "./relevance.js";
-import { createTile, resizeTile } from "./tile.js";
+import { layoutRows } from "./rows.js";
+import { createTile } from "./tile.js";
 
 /** @typedef {import("./tile.js").Tile} Tile */
 /** @typedef {import("./tile.js").GridImage} GridImage */
 
-const GAP = 8;
+/**
+ * @typedef {object} GridState
+ * @property {boolean} open Whether less relevant images are shown.
+ * @property {number} count The number of images that are loaded.
+ * @property {number} focused The index of the image that has the focus, or -1.
+ */
+
 /** The number of images that load at once; the others load when they are near the viewport. */
 const EAGER_IMAGES = 24;
 
@@ -20,12 +27,6 @@ const EAGER_IMAGES = 24;
  * @type {Record<string, "like" | "not_like">}
  */
 export const TERM_KEYS = { "+": "like", "-": "not_like" };
-
-/** @param {number} width The width of the grid. */
-function targetRowHeight(width) {
-  if (width < 560) return 132;
-  return width < 1800 ? 190 : 236;
-}
 
 export class Grid {
   element;
@@ -51,7 +52,7 @@ export class Grid {
   #actions;
   #relevant;
   #lessRelevant;
-  #message = el("p", { class: "no-match", hidden: true }, `${NO_GOOD_MATCH} The nearest ones are below.`);
+  #message = el("p", { class: "no-match", hidden: true });
   #fold = createFold(() => this.#toggle());
   #observer = new ResizeObserver(() => this.layout());
 
@@ -84,6 +85,25 @@ export class Grid {
   /** Whether there are less relevant images, and the user has not opened them. */
   get folded() {
     return this.shownCount < this.results.length;
+  }
+
+  /** @returns {GridState} */
+  get state() {
+    const focused = this.#tiles.findIndex((tile) => tile.item.contains(document.activeElement));
+    return { open: this.#open, count: this.results.length, focused };
+  }
+
+  /** Shows or hides the less relevant images. */
+  set open(/** @type {boolean} */ open) {
+    if (open !== this.#open) this.#toggle();
+  }
+
+  /**
+   * Moves the focus to an image without scrolling.
+   * @param {number} index
+   */
+  restoreFocus(index) {
+    this.#tiles[index]?.button.focus({ preventScroll: true });
   }
 
   /** Shows that no result is relevant. Call this before the first results are appended. */
@@ -146,6 +166,7 @@ export class Grid {
     const count = this.results.length - this.#relevantCount;
     this.#fold.show(count && !this.#complete ? null : count, this.#open);
     this.#lessRelevant.hidden = count === 0 || !this.#open;
+    this.#message.textContent = `${NO_GOOD_MATCH} ${this.#open ? "The nearest ones are below." : "The nearest ones are hidden."}`;
   }
 
   /** Scales the bars to the range of the scores: cosines of good and bad results differ by little. */
@@ -255,41 +276,4 @@ export class Grid {
   disconnect() {
     this.#observer.disconnect();
   }
-}
-
-/** Moves the focus to the first image that is shown, after a search from an image that was removed. */
-export function focusFirstImage() {
-  const first = document.querySelector(".grid:not([hidden]) .hit, .fold:not([hidden]) button");
-  if (first instanceof HTMLElement) first.focus();
-}
-
-/**
- * Sets the size of each tile, so that each row is full.
- * @param {Tile[]} tiles
- * @param {number} width The width of the rows.
- */
-function layoutRows(tiles, width) {
-  const target = targetRowHeight(width);
-  /** @param {number} count @param {number} ratios The height of a full row with this many tiles. */
-  const rowHeight = (count, ratios) => (width - GAP * (count - 1)) / ratios;
-  /** @type {Tile[]} */
-  let row = [];
-  let ratios = 0;
-  /** @param {number} height */
-  const finishRow = (height) => {
-    for (const tile of row) resizeTile(tile, height);
-    row = [];
-    ratios = 0;
-  };
-  for (const tile of tiles) {
-    const without = rowHeight(row.length, ratios);
-    const withTile = rowHeight(row.length + 1, ratios + tile.ratio);
-    // A wide tile would make narrow ones before it tiny: the row ends before it if that height is nearer to the target.
-    if (row.length && target / withTile > Math.max(1, without / target)) finishRow(without);
-    row.push(tile);
-    ratios += tile.ratio;
-    const height = rowHeight(row.length, ratios);
-    if (height <= target) finishRow(height);
-  }
-  if (row.length) finishRow(Math.min(target, rowHeight(row.length, ratios)));
 }

@@ -3,11 +3,10 @@
 import { fetchJson } from "../api.js";
 import { el } from "../dom.js";
 import { formatNumber } from "../format.js";
-import { focusFirstImage, Grid } from "./grid.js";
+import { withFormNames } from "./fields.js";
+import { createImageGrid } from "./image-grid.js";
 import { createPaging } from "./paging.js";
-import { browseParams, queryAddress } from "./query.js";
-import { withImage } from "./terms.js";
-import { openViewer } from "./viewer.js";
+import { browseParams } from "./query.js";
 
 const PAGE_SIZE = 60;
 
@@ -19,7 +18,7 @@ const PAGE_SIZE = 60;
  */
 export async function createImageList({ query, signal, navigate }) {
   let page = await fetchPage(query, null, signal);
-  const grid = new Grid({ open: (index) => openViewer(grid, index, { query, navigate, add }), add }, "Newest images");
+  const grid = createImageGrid("Newest images", { query, navigate });
   const paging = createPaging({
     hasMore: page.next_cursor !== null,
     loadPage: async () => {
@@ -38,16 +37,6 @@ export async function createImageList({ query, signal, navigate }) {
     grid.append(page.images, { complete: page.next_cursor === null });
   }
 
-  /**
-   * Starts a search by an image.
-   * @param {number} index
-   * @param {"like" | "not_like"} field
-   */
-  async function add(index, field) {
-    await navigate(queryAddress(withImage(query, field, grid.results[index].id)));
-    focusFirstImage();
-  }
-
   return { grid, element: el("section", {}, grid.element, paging.end), warnings: page.warnings ?? [] };
 }
 
@@ -62,5 +51,5 @@ function fetchPage(query, cursor, signal) {
   params.set("limit", String(PAGE_SIZE));
   if (query.collection) params.set("collection", query.collection);
   if (cursor) params.set("cursor", cursor);
-  return fetchJson(`/images?${params}`, { signal });
+  return withFormNames(fetchJson(`/images?${params}`, { signal }));
 }

@@ -14,7 +14,8 @@ import { button, el, notice } from "../dom.js";
 export function createPaging({ loadPage, hasMore: hasNext, isPaused = () => false, endText, signal }) {
   const end = el("div", { class: "end" });
   let hasMore = hasNext;
-  let loading = false;
+  /** @type {Promise<boolean> | null} */
+  let loading = null;
   const observer = new IntersectionObserver(
     (entries) => {
       if (entries.at(-1)?.isIntersecting) loadMore();
@@ -24,9 +25,14 @@ export function createPaging({ loadPage, hasMore: hasNext, isPaused = () => fals
   observer.observe(end);
   signal.addEventListener("abort", () => observer.disconnect());
 
+  /** Loads the next page, or waits for the page that is being loaded; resolves to whether there was one. */
   async function loadMore() {
-    if (!hasMore || loading || isPaused()) return false;
-    loading = true;
+    if (!hasMore || isPaused()) return false;
+    loading ??= load();
+    return loading;
+  }
+
+  async function load() {
     try {
       const page = await loadPage();
       hasMore = page.hasMore;
@@ -37,7 +43,7 @@ export function createPaging({ loadPage, hasMore: hasNext, isPaused = () => fals
       else if (!signal.aborted) throw error;
       return false;
     } finally {
-      loading = false;
+      loading = null;
       // An observer reports changes only: if the end is still in view after the new rows, it must be observed again.
       observer.unobserve(end);
       if (hasMore && !signal.aborted) observer.observe(end);

@@ -1,6 +1,7 @@
 // A dialog to choose the part of an image to search for.
 
 import { button, el } from "../dom.js";
+import { enlargement } from "./small-image.js";
 
 /** The least width and height, as shares of the image. */
 const MIN_SIDE = 0.02;
@@ -24,7 +25,7 @@ export function chooseRegion({ source, fallback, name, onChoose }) {
   /** @type {Edges} */
   let edges = { left: 0.25, top: 0.25, right: 0.75, bottom: 0.75 };
   const frame = el("div", { class: "frame", tabIndex: 0, role: "img", onkeydown: handleKey });
-  const image = el("img", { src: source, alt: name, draggable: false, onerror: showFallback });
+  const image = el("img", { src: source, alt: name, draggable: false, onerror: showFallback, onload: enlarge });
   const area = el("div", { class: "region-area", onpointerdown: startDrawing }, image, frame);
   /** @type {HTMLDialogElement} */
   const dialog = el(
@@ -48,6 +49,14 @@ export function chooseRegion({ source, fallback, name, onChoose }) {
 
   function showFallback() {
     if (fallback && image.src !== new URL(fallback, location.href).href) image.src = fallback;
+  }
+
+  /** Enlarges a small image, so that a part of it can be drawn. */
+  function enlarge() {
+    const { naturalWidth: width, naturalHeight: height } = image;
+    const scale = enlargement({ width, height });
+    image.classList.toggle("pixelated", scale > 1);
+    image.style.width = scale > 1 ? `${width * scale}px` : "";
   }
 
   /** @param {Edges} next */

@@ -1,12 +1,28 @@
 // Sends searches to the API, one page of results at a time.
 
 import { ApiError, fetchJson, sendJson } from "../api.js";
+import { withFormNames } from "./fields.js";
 import { collapseKind, recallFile, searchParams } from "./query.js";
 import { isNegative, parseImage, queryTerms } from "./terms.js";
 
-export const PAGE_SIZE = 50;
+const PAGE_SIZE = 50;
 /** The API refuses a search by more texts and images. */
 const MAX_TERMS = 16;
+
+/**
+ * @typedef {object} Page
+ * @property {string | undefined} provider The store; the default store if undefined.
+ * @property {number | string} limit A text that is not a number is sent as it is: the API says what is wrong with it.
+ * @property {number} offset
+ */
+
+/**
+ * The number of results of one page.
+ * @param {import("./query.js").Query} query
+ */
+export function pageSize({ limit }) {
+  return Number(limit) || PAGE_SIZE;
+}
 
 /**
  * Fetches one page of results from one store.
@@ -16,9 +32,18 @@ const MAX_TERMS = 16;
  * @param {AbortSignal} signal
  * @returns {Promise<SearchReply>}
  */
-export async function fetchResults(query, provider, offset, signal) {
-  const limit = Math.min(PAGE_SIZE, Number(query.limit) || PAGE_SIZE);
-  const page = { provider, limit, offset };
+export function fetchResults(query, provider, offset, signal) {
+  const page = { provider, limit: toNumber(query.limit) ?? PAGE_SIZE, offset };
+  return withFormNames(sendSearch(query, page, signal));
+}
+
+/**
+ * @param {import("./query.js").Query} query
+ * @param {Page} page
+ * @param {AbortSignal} signal
+ * @returns {Promise<SearchReply>}
+ */
+async function sendSearch(query, page, signal) {
   const { length: termCount } = queryTerms(query);
   if (termCount > MAX_TERMS) {
     throw new ApiError("too_many_terms", `A search has at most ${MAX_TERMS} texts and images. Remove some of them.`, 0);
@@ -35,11 +60,12 @@ export async function fetchResults(query, provider, offset, signal) {
 /**
  * The body of a search by several terms.
  * @param {import("./query.js").Query} query
- * @param {{ provider: string | undefined, limit: number, offset: number }} page
+ * @param {Page} page
  */
 async function toBody(query, page) {
   const terms = queryTerms(query);
-  const { s3_prefix, format, min_width, min_height, indexed_after, meta, collection, min_score } = query;
+  const { s3_prefix, format, min_width, min_height, indexed_after, meta, collection, lang, min_score, min_relevance } =
+    query;
   return {
     positive: await Promise.all(terms.filter((term) => !isNegative(term)).map(toInput)),
     negative: await Promise.all(terms.filter(isNegative).map(toInput)),
@@ -52,7 +78,9 @@ async function toBody(query, page) {
       meta: groupValues(meta),
     },
     collection,
+    lang,
     min_score: toNumber(min_score),
+    min_relevance: toNumber(min_relevance),
     collapse: collapseKind(query),
     ...page,
   };
@@ -88,6 +116,7 @@ function toRegion(text) {
  * @param {string | undefined} text
  */
 function toNumber(text) {
+  if (!text) return undefined;
   const number = Number(text);
   return Number.isNaN(number) ? text : number;
 }

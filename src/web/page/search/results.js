@@ -2,12 +2,14 @@
 
 import { ApiError } from "../api.js";
 import { announce, button, el, notice } from "../dom.js";
+import { formatCount } from "../format.js";
 import { createColumn } from "./column.js";
 import { describeOverlap } from "./compare.js";
 import { createImageList } from "./image-list.js";
-import { queryAddress } from "./query.js";
+import { isCopiesQuery, queryAddress } from "./query.js";
 import { isDividedByRelevance, NO_GOOD_MATCH } from "./relevance.js";
-import { fetchResults } from "./request.js";
+import { fetchResults, pageSize } from "./request.js";
+import { openSingleImage, openViewer } from "./viewer.js";
 
 /** Error codes of a store for which another store may answer. */
 const STORE_ERRORS = [
@@ -21,6 +23,7 @@ const STORE_ERRORS = [
 
 const NOTHING_MATCHES = "No image of the collection matches the filters. Remove one of them.";
 const NOTHING_FOUND = "No image matches. Remove a filter, or choose another collection.";
+const NO_COPIES = "The collection has no other copy of this image.";
 
 export class Results {
   summary = el("div", { class: "summary" });
@@ -46,6 +49,30 @@ export class Results {
     this.columns.replaceChildren();
     this.columns.removeAttribute("aria-busy");
     this.summary.replaceChildren();
+  }
+
+  get grids() {
+    return this.#grids;
+  }
+
+  /**
+   * Opens an image of the results, or another one of the collection.
+   * @param {string} id
+   * @param {import("./query.js").Query} query
+   */
+  async open(id, query) {
+    const context = { query, navigate: this.#navigate };
+    for (const grid of this.#grids) {
+      const index = grid.results.findIndex((result) => result.id === id);
+      if (index >= 0 && index < grid.shownCount) return openViewer(grid, index, context);
+    }
+    try {
+      await openSingleImage(id, context);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.summary.append(el("p", { class: "warning" }, error.message));
+      announce(error.message);
+    }
   }
 
   /** Moves the focus to the first image; returns false if there is none. */
@@ -99,9 +126,11 @@ export class Results {
   async browse(query) {
     const { signal } = this.#start();
     this.columns.classList.remove("side-by-side");
+    this.columns.setAttribute("aria-busy", "true");
     try {
       const { grid, element, warnings } = await createImageList({ query, signal, navigate: this.#navigate });
       if (signal.aborted) return grid.disconnect();
+      this.columns.removeAttribute("aria-busy");
       this.#grids.push(grid);
       this.columns.append(element);
       grid.layout();
@@ -109,6 +138,7 @@ export class Results {
       if (!grid.results.length) this.columns.replaceChildren(notice(NOTHING_MATCHES));
     } catch (error) {
       if (signal.aborted) return;
+      this.columns.removeAttribute("aria-busy");
       if (!(error instanceof ApiError)) throw error;
       this.columns.append(notice(error.message, this.#retryButton()));
       announce(error.message);
@@ -165,18 +195,24 @@ export class Results {
   #showSummary(query, outcomes, names) {
     const replies = outcomes.filter((reply) => reply !== null);
     const found = replies.some((reply) => reply.results.length);
-    const text = !found ? null : replies.length === 2 ? describeComparison(replies, names) : describeTiming(replies[0]);
+    const searchesCopies = isCopiesQuery(query);
+    const text = !found
+      ? null
+      : replies.length === 2
+        ? describeComparison(replies, names)
+        : `${searchesCopies ? describeCopies(query, replies[0]) : ""}${describeTiming(replies[0])}`;
+    const nothing = searchesCopies ? NO_COPIES : NOTHING_FOUND;
     const warnings = replies.flatMap((reply) => reply.warnings ?? []);
     this.summary.replaceChildren(
       text
         ? el("p", { class: "muted", id: "timing" }, text)
-        : notice(NOTHING_FOUND, linkButton("/?view=jobs", "Index a bucket")),
+        : notice(nothing, searchesCopies ? null : linkButton("/?view=jobs", "Index a bucket")),
       ...warnings.map((warning) =>
         el("p", { class: "warning" }, `${warning}. These results are from the other stores.`),
       ),
     );
     const noGoodMatch = found && isDividedByRelevance(query) && replies.every((reply) => reply.no_good_match);
-    announce(noGoodMatch ? `${NO_GOOD_MATCH} ${text}` : (text ?? NOTHING_FOUND));
+    announce(noGoodMatch ? `${NO_GOOD_MATCH} ${text}` : (text ?? nothing));
   }
 }
 
@@ -194,6 +230,17 @@ async function fetchOutcome(query, store, signal) {
     if (signal.aborted) return null;
     throw error;
   }
+}
+
+/**
+ * @param {import("./query.js").Query} query
+ * @param {SearchReply} reply
+ */
+function describeCopies(query, { results }) {
+  const count = `${results.length === pageSize(query) ? "At least " : ""}${formatCount(results.length, "image")}`;
+  return results.length === 1
+    ? `${count} in the collection is probably a copy of this image. `
+    : `${count} in the collection are probably copies of this image. `;
 }
 
 /** @param {SearchReply} reply */

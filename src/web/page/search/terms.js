@@ -8,10 +8,11 @@
  */
 
 /** @typedef {import("./query.js").Query} Query */
+/** @typedef {Partial<Pick<Query, TermField>>} Terms */
 
 /**
  * The terms in the order of the API: what to be similar to comes first.
- * @param {Query} query
+ * @param {Terms} query
  * @returns {Term[]}
  */
 export function queryTerms(query) {
@@ -48,6 +49,17 @@ export function withRegion(query, { field, value }, region) {
   return { ...query, [images]: query[images]?.map((other) => (other === value ? image : other)) };
 }
 
+/**
+ * Splits a typed text: `a dog -snow -"a red car"` is the text `a dog`, and excludes `snow` and `a red car`.
+ * @param {string} typed
+ * @returns {{ q: string, not: string[] }}
+ */
+export function splitExcluded(typed) {
+  const excluded = /(?:^|\s)-(?:"([^"]+)"|([^\s"-]\S*))(?=\s|$)/g;
+  const not = [...typed.matchAll(excluded)].map(([, quoted, word]) => (quoted ?? word).trim());
+  return { q: typed.replace(excluded, "").trim(), not };
+}
+
 /** @param {Term} term */
 export function isNegative({ field }) {
   return field === "not_like" || field === "not";
@@ -55,7 +67,7 @@ export function isNegative({ field }) {
 
 /**
  * Whether the query has something to search for, not only something to exclude.
- * @param {Query} query
+ * @param {Terms} query
  */
 export function hasSearchTerm(query) {
   return queryTerms(query).some((term) => !isNegative(term));

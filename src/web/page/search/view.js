@@ -5,8 +5,12 @@ import { announce, button, el, notice } from "../dom.js";
 import { formatBytes, formatCount } from "../format.js";
 import { acceptFiles } from "./drop-target.js";
 import { createFacets } from "./facets.js";
+import { focusStatusIfLost } from "./focus.js";
 import { createSearchForm } from "./form.js";
-import { parseQuery, queryAddress, rememberFile } from "./query.js";
+import { addressNotes } from "./notes.js";
+import { openImageId } from "./open-image.js";
+import { readPosition, restorePosition } from "./position.js";
+import { hasFilter, parseQuery, queryAddress, rememberFile, withoutMinimum } from "./query.js";
 import { Results } from "./results.js";
 import { hasSearchTerm, queryTerms } from "./terms.js";
 
@@ -22,6 +26,11 @@ export function mount(root, navigate) {
   /** @type {LoadedChoices} */
   let choices = { collections: [], stores: [], defaultCollection: "" };
   const results = new Results({ navigate, retry: update });
+  const notes = el("div", { class: "notes" });
+  /** Counts the addresses that are shown. */
+  let turn = 0;
+  /** Whether all results of the address are shown. */
+  let isShown = false;
   const form = createSearchForm({
     onSubmit: (query) => navigate(queryAddress(query)),
     onFile: searchByFile,
@@ -35,9 +44,11 @@ export function mount(root, navigate) {
       return navigate(queryAddress(query));
     },
   });
+  history.scrollRestoration = "manual";
   root.append(
     el("h1", { class: "visually-hidden" }, "Search"),
     form.element,
+    notes,
     results.summary,
     facets.element,
     results.columns,
@@ -58,7 +69,23 @@ export function mount(root, navigate) {
   }
 
   async function showAddress() {
+    turn += 1;
+    const own = turn;
+    isShown = false;
+    /** @type {import("./position.js").Position | null} */
+    const position = history.state;
+    const image = openImageId();
     const query = parseQuery();
+    await showResults(query);
+    if (own !== turn) return;
+    if (position) await restorePosition(position, results.grids);
+    if (own !== turn) return;
+    isShown = true;
+    if (image) await results.open(image, query);
+  }
+
+  /** @param {import("./query.js").Query} query */
+  async function showResults(query) {
     form.fill(query);
     // An open image belongs to the results before.
     for (const dialog of document.querySelectorAll("dialog")) if (dialog.matches(".viewer, .region")) dialog.close();
@@ -67,24 +94,41 @@ export function mount(root, navigate) {
     const collection = query.collection ?? choices.defaultCollection;
     const count = choices.collections.find(({ name }) => name === collection)?.count;
     if (queryTerms(query).length || !count) facets.clear();
+    notes.replaceChildren(...addressNotes(query, hasSearchTerm(query)));
     if (hasSearchTerm(query)) return results.search(query, choices.stores);
     if (queryTerms(query).length) {
       announce(NOTHING_WANTED);
       return results.summary.replaceChildren(notice(NOTHING_WANTED));
     }
-    results.summary.replaceChildren(...introduction(collection, count));
-    return count ? Promise.all([results.browse(query), facets.show(query, collection)]) : undefined;
+    results.summary.replaceChildren(...introduction(collection, count, hasFilter(query)));
+    if (count) await Promise.all([results.browse(query), showFacets(query, collection)]);
+  }
+
+  /**
+   * Shows the values of the images, and how many images match the filters.
+   * @param {import("./query.js").Query} query
+   * @param {string} collection
+   */
+  async function showFacets(query, collection) {
+    const status = results.summary.firstElementChild;
+    const count = await facets.show(query, collection);
+    if (!status || count === null || !hasFilter(query)) return;
+    status.textContent = `${formatCount(count, "image")} in “${collection}” ${count === 1 ? "matches" : "match"} the filters.`;
+    announce(status.textContent);
   }
 
   /**
    * @param {string} collection
    * @param {number | undefined} count Undefined if the collection does not exist.
+   * @param {boolean} isFiltered
    */
-  function introduction(collection, count) {
+  function introduction(collection, count, isFiltered) {
     if (choices.error) return [notice(choices.error.message, button("Try again", update))];
     if (!choices.stores.length) return [];
     if (count) {
-      const text = `${formatCount(count, "image")} in “${collection}”. Describe an image, or drop one here.`;
+      const text = isFiltered
+        ? `Images in “${collection}” that match the filters.`
+        : `${formatCount(count, "image")} in “${collection}”. Describe an image, or drop one here.`;
       return [el("p", { class: "muted" }, text)];
     }
     const text =
@@ -96,21 +140,26 @@ export function mount(root, navigate) {
    * Searches by a file, together with the text, what it excludes, and the filters of the form.
    * @param {File} file
    */
-  function searchByFile(file) {
+  async function searchByFile(file) {
     const limit = choices.maxImageBytes;
     if (limit && file.size > limit) {
       const text = `This file is too large: it has ${formatBytes(file.size)}, and the limit is ${formatBytes(limit)}. Use a smaller version of it.`;
       results.clear();
       results.summary.replaceChildren(notice(text));
+      focusStatusIfLost();
       return announce(text);
     }
-    return navigate(queryAddress({ ...form.read(), like: [], min_score: "", file: rememberFile(file) }));
+    await navigate(queryAddress(withoutMinimum({ ...form.read(), like: [], file: rememberFile(file) })));
+    focusStatusIfLost();
   }
 
   loadAndUpdate();
   return {
     update,
+    state: () => (isShown ? readPosition(results.grids) : history.state),
     unmount: () => {
+      history.scrollRestoration = "auto";
+      turn += 1;
       removeDropTarget();
       results.clear();
     },

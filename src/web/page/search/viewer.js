@@ -2,42 +2,57 @@
 
 import { ApiError, fetchJson } from "../api.js";
 import { announce, button, copyButton, el } from "../dom.js";
-import { formatBytes, formatDateTime } from "../format.js";
 import { isTyping } from "../shortcuts.js";
-import { termLabel } from "./chips.js";
+import { addImage } from "./add-image.js";
 import { duplicatesList } from "./duplicates.js";
-import { focusFirstImage, TERM_KEYS } from "./grid.js";
-import { queryAddress } from "./query.js";
+import { factElements, recordFacts, resultFacts, termScores } from "./facts.js";
+import { focusFirstImage } from "./focus.js";
+import { TERM_KEYS } from "./grid.js";
+import { openImageId, setOpenImageId } from "./open-image.js";
+import { copiesQuery, queryAddress, withoutMinimum } from "./query.js";
 import { chooseRegion } from "./region.js";
-import { formatRelevance, RELEVANCE_EXPLANATION, SCORE_EXPLANATION } from "./relevance.js";
-import { queryTerms } from "./terms.js";
+import { enlargement } from "./small-image.js";
 import { LESS_EXPLANATION, MORE_EXPLANATION } from "./tile.js";
 
-/** Images with at least this score are near-duplicates. */
-const DUPLICATE_MIN_SCORE = "0.98";
-/** Smaller images are enlarged to about this many pixels, each pixel a square. */
-const MIN_SHOWN_SIZE = 256;
 /** Beyond this aspect ratio an image that fits the screen is thinner than one pixel and would not be visible. */
 const MAX_TRUE_RATIO = 200;
-const TERMS_EXPLANATION = "The cosine similarity of the image and each part of the search, from −1 to 1.";
+const COPIES_EXPLANATION =
+  "Finds copies of this image in the collection: the same file, or resized, compressed again, mirrored or cropped";
 const FORMATS_WITH_TRANSPARENCY = ["png", "webp", "gif"];
 
 /** @typedef {import("./tile.js").GridImage} GridImage */
-/** @typedef {[name: string, value: string | number | null | undefined, explanation?: string]} Fact */
+
+/**
+ * What the viewer shows: the images of a grid, or one image.
+ * @typedef {Pick<import("./grid.js").Grid, "results" | "shownCount" | "loadMore" | "layout" | "focus">} ImageSequence
+ */
 
 /** @type {HTMLDialogElement | null} */
 let openDialog = null;
 
 /**
- * Opens the image at an index of the grid.
- * @param {import("./grid.js").Grid} grid
- * @param {number} firstIndex
- * @param {object} context
- * @param {import("./query.js").Query} context.query
- * @param {import("../main.js").Navigate} context.navigate
- * @param {(index: number, field: "like" | "not_like") => unknown} context.add Adds an image to the search.
+ * Opens an image that no grid shows.
+ * @param {string} id
+ * @param {import("./add-image.js").SearchContext} context
  */
-export function openViewer(grid, firstIndex, { query, navigate, add }) {
+export async function openSingleImage(id, context) {
+  const { collection } = context.query;
+  const params = new URLSearchParams(collection ? { collection } : {});
+  /** @type {ImageReply} */
+  const record = await fetchJson(`/images/${encodeURIComponent(id)}?${params}`);
+  const nothing = () => {};
+  const sequence = { results: [record], shownCount: 1, loadMore: async () => false, layout: nothing, focus: nothing };
+  openViewer(sequence, 0, context);
+}
+
+/**
+ * Opens the image at an index of the grid.
+ * @param {ImageSequence} grid
+ * @param {number} firstIndex
+ * @param {import("./add-image.js").SearchContext} context
+ */
+export function openViewer(grid, firstIndex, context) {
+  const { query, navigate } = context;
   let index = firstIndex;
   const image = el("img", { class: "large", alt: "", onerror: showThumbnail });
   const errorText = el("p", { class: "warning", role: "alert", hidden: true });
@@ -49,7 +64,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
     {
       class: "stage",
       onclick: (event) => {
-        if (event.target === stage) dialog.close();
+        if (event.target === stage) close();
       },
     },
     image,
@@ -57,7 +72,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
     previous,
     next,
   );
-  const closeButton = button("×", () => dialog.close(), { class: "close", "aria-label": "Close" });
+  const closeButton = button("×", close, { class: "close", "aria-label": "Close" });
   const dialog = el(
     "dialog",
     { class: "viewer", "aria-label": "Image", tabIndex: -1, onclose: restoreGrid, onkeydown: handleKey },
@@ -65,7 +80,18 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
     el("aside", {}, closeButton, details),
   );
 
+  function close() {
+    removeFromAddress();
+    dialog.close();
+  }
+
+  function removeFromAddress() {
+    // The address can already be that of another image.
+    if (openImageId() === grid.results[index].id) setOpenImageId(null);
+  }
+
   function restoreGrid() {
+    removeFromAddress();
     dialog.remove();
     if (openDialog === dialog) openDialog = null;
     // The scroll bar is back and the page is narrower. The rows need their new size before an image gets the focus, or the
@@ -85,13 +111,16 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
 
   /** @param {"like" | "not_like"} field */
   function addToSearch(field) {
-    dialog.close();
-    add(index, field);
+    close();
+    return addImage(context, field, grid.results[index].id);
   }
 
-  /** @param {string} [minScore] */
-  function searchSimilar(minScore) {
-    return searchByImage(grid.results[index].id, minScore);
+  function searchSimilar() {
+    return searchByImage(grid.results[index].id);
+  }
+
+  function findCopies() {
+    return show(copiesQuery(query, grid.results[index].id));
   }
 
   function searchPart() {
@@ -101,15 +130,17 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
   }
 
   /**
+   * Searches by an image alone, with the filters of the search that is shown.
    * @param {string} image
-   * @param {string} [minScore]
    */
-  async function searchByImage(image, minScore = "") {
-    const { collection, provider } = query;
-    dialog.close();
-    // Each copy is shown on its own if the user looks for copies.
-    const collapse = minScore ? "none" : undefined;
-    await navigate(queryAddress({ meta: [], collection, provider, like: [image], min_score: minScore, collapse }));
+  function searchByImage(image) {
+    return show(withoutMinimum({ ...query, q: "", file: "", like: [image], not_like: [], not: [] }));
+  }
+
+  /** @param {import("./query.js").Query} next */
+  async function show(next) {
+    close();
+    await navigate(queryAddress(next));
     focusFirstImage();
   }
 
@@ -135,17 +166,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
     image.src = result.original;
     image.alt = result.s3_key;
     dialog.setAttribute("aria-label", result.s3_key);
-    const facts = el(
-      "dl",
-      {},
-      factElements([
-        ["Score", result.score?.toFixed(4), SCORE_EXPLANATION],
-        ["Relevance", formatRelevance(result), RELEVANCE_EXPLANATION],
-        ["Size", `${result.width} × ${result.height}`],
-        ["Format", result.format],
-        ["URI", result.s3_uri],
-      ]),
-    );
+    const facts = el("dl", {}, factElements(resultFacts(result)));
     details.replaceChildren(
       el("h1", { class: "key" }, result.s3_key),
       el("div", { class: "row" }, copyButton(result.s3_key)),
@@ -154,11 +175,15 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
         { class: "row" },
         button("More like this", () => addToSearch("like"), { title: MORE_EXPLANATION }),
         button("Less like this", () => addToSearch("not_like"), { title: LESS_EXPLANATION }),
-        button("Similar images", () => searchSimilar(), { title: "Starts a search by this image alone (m)" }),
-        button("Search a part…", searchPart, { title: "Starts a search by a part of this image" }),
-        button("Find duplicates", () => searchSimilar(DUPLICATE_MIN_SCORE)),
+        button("Similar images", () => searchSimilar(), {
+          title: "Searches by this image alone, with the same filters (m)",
+        }),
+        button("Search a part…", searchPart, {
+          title: "Searches by a part of this image alone, with the same filters",
+        }),
+        button("Find duplicates", findCopies, { title: COPIES_EXPLANATION }),
       ),
-      ...duplicatesList(result),
+      ...duplicatesList(result, query),
       ...termScores(result, query),
       facts,
     );
@@ -170,6 +195,7 @@ export function openViewer(grid, firstIndex, { query, navigate, add }) {
       if (!(error instanceof ApiError)) throw error;
       if (grid.results[index] === result) details.append(el("p", { class: "warning" }, error.message));
     }
+    if (dialog.open && grid.results[index] === result) setOpenImageId(result.id);
   }
 
   /** Shows the thumbnail, and why the original cannot be shown. */
@@ -206,48 +232,12 @@ function fetchRecord(result) {
 }
 
 /**
- * @param {ImageReply} record
- * @returns {Fact[]}
- */
-function recordFacts(record) {
-  return [
-    ["File size", formatBytes(record.size_bytes)],
-    ["Frames", record.frames > 1 ? record.frames : null],
-    ["Indexed", formatDateTime(record.indexed_at)],
-    ["SHA-256", record.content_sha256],
-    ...Object.entries(record.meta),
-  ];
-}
-
-/**
- * For a search by several terms: the cosine of the image and each of them.
- * @param {GridImage} result
- * @param {import("./query.js").Query} query
- */
-function termScores({ terms: cosines = [] }, query) {
-  const terms = queryTerms(query);
-  if (terms.length < 2 || cosines.length !== terms.length) return [];
-  const rows = terms.map((term, position) => [
-    el("dt", {}, termLabel(term, query.collection)),
-    el("dd", {}, cosines[position].toFixed(4)),
-  ]);
-  return [el("h2", {}, "Why"), el("dl", { class: "terms", title: TERMS_EXPLANATION }, rows)];
-}
-
-/** @param {Fact[]} facts */
-function factElements(facts) {
-  return facts
-    .filter(([, value]) => value !== null && value !== undefined && value !== "")
-    .flatMap(([name, value, title]) => [el("dt", { title }, name), el("dd", { title }, String(value))]);
-}
-
-/**
  * Shows the image at its own size, or smaller if it does not fit.
  * @param {HTMLImageElement} image
  * @param {GridImage} result
  */
 function fitImage(image, { width, height, format }) {
-  const scale = Math.max(1, Math.floor(MIN_SHOWN_SIZE / Math.max(width, height)));
+  const scale = enlargement({ width, height });
   const ratio = width / height;
   image.width = width;
   image.height = height;

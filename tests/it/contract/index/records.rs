@@ -1,6 +1,6 @@
 //! Records are written, replaced, read and deleted.
 
-use glimpse::domain::{Embedding, ImageRecord};
+use glimpse::domain::{Embedding, ImageRecord, StoredImage};
 use glimpse::index::{ImageIndex, IndexError};
 
 use super::support::{EAST, NORTH, count, fresh, ids, query, record};
@@ -23,6 +23,8 @@ pub(crate) async fn upserted_records_are_found_and_deleted_ones_are_not(index: &
     assert_eq!(count(index, &collection).await, 5);
     for written in &records {
         same(&index.get(&collection, &[written.id]).await.unwrap()[0], written);
+        let images = index.payloads(&collection, &[written.id]).await.unwrap();
+        assert_eq!(images, [StoredImage::from(written.clone())]);
     }
     let never_written = record("never.jpg", EAST).id;
     index.delete(&collection, &[records[1].id, never_written]).await.unwrap();

@@ -6,13 +6,13 @@ use super::Browser;
 use super::accessibility::assert_accessible;
 use crate::support::{TestApp, demo_image};
 
-/// Two folders; two taxa, one of them of three images.
-const IMAGES: [(&str, &str, &str); 5] = [
-    ("images/cats/1.jpg", "cat.jpg", "Felis catus"),
-    ("images/cats/2.jpg", "cat.jpg", "Felis catus"),
-    ("images/cats/3.jpg", "panda.jpg", "Felis catus"),
-    ("images/others/4.jpg", "panda.jpg", "Ailuropoda melanoleuca"),
-    ("images/others/5.jpg", "rocket.jpg", ""),
+/// Two folders; two taxa, one of them of three images; three months.
+const IMAGES: [(&str, &str, &str, &str); 5] = [
+    ("images/cats/1.jpg", "cat.jpg", "Felis catus", "10"),
+    ("images/cats/2.jpg", "cat.jpg", "Felis catus", "10"),
+    ("images/cats/3.jpg", "panda.jpg", "Felis catus", "9"),
+    ("images/a-folder-with-a-name-that-a-chip-shortens/4.jpg", "panda.jpg", "Ailuropoda melanoleuca", "2"),
+    ("images/a-folder-with-a-name-that-a-chip-shortens/5.jpg", "rocket.jpg", "", "2"),
 ];
 
 fn press(chip: &str) -> String {
@@ -22,8 +22,9 @@ fn press(chip: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     let app = TestApp::start().await;
-    for (key, image, taxon) in IMAGES {
-        let metadata = if taxon.is_empty() { [].into() } else { [("taxon".to_owned(), taxon.to_owned())].into() };
+    for (key, image, taxon, month) in IMAGES {
+        let pairs = [("taxon", taxon), ("month", month)].into_iter().filter(|(_, value)| !value.is_empty());
+        let metadata = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let object =
             glimpse::source::NewObject { bytes: demo_image(image).into(), content_type: "image/jpeg".into(), metadata };
         app.put_object(key, object).await;
@@ -37,17 +38,29 @@ async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     let chips = "return [...document.querySelectorAll('.facet')].map((chip) => chip.dataset.key)";
     let expected = json!([
         "folder=images/cats/",
-        "folder=images/others/",
+        "folder=images/a-folder-with-a-name-that-a-chip-shortens/",
+        "meta.month=2",
+        "meta.month=9",
+        "meta.month=10",
         "meta.taxon=Felis catus",
         "meta.taxon=Ailuropoda melanoleuca"
     ]);
     assert_eq!(browser.run(chips).await, expected);
     assert_accessible(&browser, "browse").await;
+    // A long name is shortened before its end.
+    let long = "(() => { const [start, end] = document.querySelector('[data-key*=shortens] .shortened').children;
+        return start.scrollWidth > start.clientWidth && end.clientWidth > 0; })()";
+    browser.resize(360, 780).await;
+    browser.wait_until(long).await;
+    browser.resize(1280, 900).await;
 
     browser.run("document.querySelector('.facet').focus()").await;
     browser.keys("\u{e007}").await;
     browser.wait_until(&images(3)).await;
     browser.wait_until("document.activeElement.getAttribute('aria-pressed') === 'true'").await;
+    browser
+        .wait_until("document.querySelector('.summary').innerText === '3 images in “documents” match the filters.'")
+        .await;
     assert_eq!(browser.address().await, "/?s3_prefix=images%2Fcats%2F");
     assert_eq!(
         browser.run("return document.querySelector('textarea[name=s3_prefix]').value").await,
@@ -56,7 +69,7 @@ async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     browser.run(&press("folder=images/cats/")).await;
     browser.wait_until(&images(5)).await;
     // Two chips in a row, with an exclusion that is only typed.
-    browser.wait_until("document.querySelectorAll('.facet').length === 4").await;
+    browser.wait_until("document.querySelectorAll('.facet').length === 7").await;
     browser.type_into("textarea[name=meta]", "taxon=!Ailuropoda melanoleuca").await;
     let (first, second) = (press("meta.taxon=Felis catus"), press("folder=images/cats/"));
     browser.run(&format!("{first}; setTimeout(() => {{ {second} }})")).await;
@@ -66,13 +79,13 @@ async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     assert_eq!(browser.address().await, address);
     browser.goto("/").await;
     browser.wait_until(&images(5)).await;
-    browser.wait_until("document.querySelectorAll('.facet').length === 4").await;
+    browser.wait_until("document.querySelectorAll('.facet').length === 7").await;
     browser.run(&press("meta.taxon=Ailuropoda melanoleuca")).await;
     browser.wait_until(&images(1)).await;
     assert_eq!(browser.address().await, "/?meta.taxon=Ailuropoda+melanoleuca");
 
     // Another collection shows its images at once.
-    let body = json!({"s3_prefix": "images/others/", "collection": "others"});
+    let body = json!({"s3_prefix": "images/a-folder-with-a-name-that-a-chip-shortens/", "collection": "others"});
     app.ingest_with(body).await;
     browser.goto("/").await;
     browser.wait_until(&images(5)).await;

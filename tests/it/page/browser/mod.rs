@@ -1,6 +1,7 @@
 //! Tests of the page in Chromium.
 
 mod accessibility;
+mod address;
 mod browse;
 mod driver;
 mod jobs;

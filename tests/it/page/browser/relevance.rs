@@ -32,7 +32,7 @@ async fn wait_for_relevance(app: &TestApp) {
     }
 }
 
-async fn demo() -> TestApp {
+pub(super) async fn demo_with_relevance() -> TestApp {
     let app = demo_service().await;
     wait_for_relevance(&app).await;
     app
@@ -49,7 +49,7 @@ async fn fold_state(browser: &Browser) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_separates_the_relevant_results_and_the_keyboard_opens_the_others() {
-    let app = demo().await;
+    let app = demo_with_relevance().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?q=a+cat").await;
     browser.wait_for(".fold button[aria-expanded='false']").await;
@@ -102,13 +102,13 @@ async fn a_line_separates_the_relevant_results_and_the_keyboard_opens_the_others
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_that_no_image_matches_says_so_and_its_results_can_be_opened() {
-    let app = demo().await;
+    let app = demo_with_relevance().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/").await;
     browser.wait_until("document.querySelector('.summary').innerText.includes('26 images')").await;
     browser.type_into("#query-text", &format!("zzzzzz{ENTER}")).await;
     browser.wait_for(".fold button[aria-expanded='false']").await;
-    assert!(browser.text(".no-match").await.starts_with("No image matches this search well."));
+    assert_eq!(browser.text(".no-match").await, "No image matches this search well. The nearest ones are hidden.");
     assert!(browser.text("#announcer").await.starts_with("No image matches this search well."));
     assert_eq!(count_shown(&browser).await, 0);
     assert_accessible(&browser, "no-match").await;
@@ -118,6 +118,7 @@ async fn a_search_that_no_image_matches_says_so_and_its_results_can_be_opened() 
     browser.wait_until("document.activeElement === document.querySelector('.fold button')").await;
     browser.keys(ENTER).await;
     browser.wait_until(&format!("{SHOWN}.length === 26")).await;
+    assert!(browser.text(".no-match").await.ends_with("The nearest ones are below."));
     browser.close().await;
 }
 

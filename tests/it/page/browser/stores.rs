@@ -102,6 +102,10 @@ async fn a_comparison_of_two_stores_shows_where_they_differ() {
     assert!(label.ends_with("result 1, 1 rank higher than in embedded"), "{label}");
     assert!(browser.text("#timing").await.starts_with("Both stores have 24 of 26 images, 0 of them at the same rank."));
 
+    let bars = "[...document.querySelectorAll('.hit .bar')].filter((bar) => bar.parentNode.clientWidth > 100)";
+    let widths = format!("return new Set({bars}.map((bar) => bar.clientWidth)).size");
+    assert_eq!(browser.run(&widths).await, json!(1), "bars have one width, whatever is beside them");
+
     let beside = "(() => { const [one, other] = [...document.querySelectorAll('.side-by-side section')].map((side) =>
          side.getBoundingClientRect()); return one.top === other.top && one.right <= other.left; })()";
     for (width, height) in [(360, 780), (1280, 900), (2560, 1440)] {

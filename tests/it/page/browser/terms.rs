@@ -23,6 +23,9 @@ async fn less_like_this_removes_an_image_and_its_chip_brings_it_back() {
     browser.goto("/?q=an+animal").await;
     wait_for_counts(&browser, 0, 26).await;
     browser.open_folds().await;
+    // A screen that a finger touches shows the buttons of each image.
+    let shown = "getComputedStyle(document.querySelector('.actions')).visibility === 'visible'";
+    browser.wait_until(&format!("!matchMedia('(hover: none)').matches || {shown}")).await;
     browser.run(&format!("{CAT}.focus()")).await;
     for label in ["More like this", "Less like this"] {
         browser.keys(TAB).await;
@@ -55,7 +58,9 @@ async fn an_open_image_shows_its_cosine_with_each_term() {
     let app = demo_service().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     let moose = image_id("images/moose.jpg");
-    browser.goto(&format!("/?q=an+animal&like={moose}&not=snow")).await;
+    browser.goto(&format!("/?q=an+animal&like={moose}")).await;
+    wait_for_counts(&browser, 1, 25).await;
+    browser.type_into("#query-text", &format!(" -snow{ENTER}")).await;
     wait_for_counts(&browser, 2, 25).await;
     browser.type_into("#exclude-text", &format!("a building{ENTER}")).await;
     wait_for_counts(&browser, 3, 25).await;
@@ -112,6 +117,7 @@ async fn a_part_of_an_image_is_drawn_or_selected_with_the_keyboard() {
     browser.keys(ENTER).await;
     browser.wait_until("document.querySelector('.chip .text')?.innerText === '(a part)'").await;
     wait_for_counts(&browser, 1, 25).await;
+    browser.wait_until("document.activeElement.id === 'timing'").await;
     assert_eq!(browser.address().await, format!("/?like={cat}%7E0.21%2C0.27%2C0.52%2C0.5"));
 
     browser.click(".hit").await;

@@ -54,6 +54,10 @@ async fn an_image_of_any_shape_is_shown_whole_and_is_large_enough_to_see() {
             assert!(thin || (is / should - 1.0).abs() < 0.05, "{wide}x{high} is shown as {is}");
         }
     }
+    open(&browser, "images/24x32.png").await;
+    browser.press("Search a part…").await;
+    browser.wait_until("document.querySelector('.region-area img').clientWidth === 8 * 24").await;
+    browser.run("document.querySelector('dialog.region').close()").await;
     open(&browser, "images/clear.png").await;
     let behind = browser.run("return getComputedStyle(document.querySelector('.large')).backgroundImage").await;
     assert!(behind.as_str().unwrap().contains("conic"), "a transparent image has a pattern behind it: {behind}");

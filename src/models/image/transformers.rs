@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::family::Family;
-use super::image::{HALF, ImageSpec, OPENAI_MEAN, OPENAI_STD, side};
-use super::json::{given, quoted, whole};
-use super::{Layout, image_open_clip};
+use super::{HALF, ImageSpec, OPENAI_MEAN, OPENAI_STD, open_clip, side};
 use crate::imaging::{Filter, Preprocessing, Resize};
+use crate::models::Layout;
+use crate::models::family::Family;
+use crate::models::json::{given, quoted, whole};
 
 /// Side of an image, if a file does not contain it.
 const DEFAULT_SIZE: u64 = 224;
@@ -28,7 +28,7 @@ enum Class {
 pub(super) fn read(values: &Map<String, Value>, family: &Family) -> Result<ImageSpec, String> {
     let class = Class::find(values, family)?;
     if class == Class::JinaClip {
-        return image_open_clip::read(values, image_open_clip::Rule::new(Layout::Towers, family));
+        return open_clip::read(values, open_clip::Rule::new(Layout::Towers, family));
     }
     if !flag(values, "do_resize", true)? {
         return Err("do_resize is false; only true is supported".to_owned());
@@ -165,5 +165,5 @@ pub(super) fn channels(values: &Map<String, Value>, name: &str, default: [f32; 3
 }
 
 #[cfg(test)]
-#[path = "image_tests.rs"]
+#[path = "tests.rs"]
 mod tests;

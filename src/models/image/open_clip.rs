@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use super::Layout;
-use super::family::Family;
-use super::image::{ImageSpec, OPENAI_MEAN, OPENAI_STD, side};
-use super::image_transformers::{channels, square};
-use super::json::{given, quoted, whole, whole_number};
+use super::transformers::{channels, square};
+use super::{ImageSpec, OPENAI_MEAN, OPENAI_STD, side};
 use crate::imaging::{Filter, Preprocessing, Resize};
+use crate::models::Layout;
+use crate::models::family::Family;
+use crate::models::json::{given, quoted, whole, whole_number};
 
 /// Side of an image, if no file contains it.
 const DEFAULT_SIZE: u64 = 224;

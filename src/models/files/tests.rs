@@ -94,7 +94,7 @@ fn the_nearest_description_files_belong_to_a_tower() {
     assert_eq!(found.text.descriptions, ["config.json", "textual/tokenizer_config.json"]);
     assert_eq!(found.text.tokenizer.as_deref(), Some("textual/tokenizer.json"));
     let qdrant = ["model.onnx", "config.json", "preprocessor_config.json"].map(str::to_owned);
-    let single = TowerFiles::find_single(&qdrant, Precision::Auto).unwrap();
+    let single = TowerFiles::find_single(&qdrant, Precision::Auto.accepted()).unwrap();
     assert_eq!((&*single.onnx, single.descriptions.len()), ("model.onnx", 2));
 }
 

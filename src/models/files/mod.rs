@@ -1,7 +1,11 @@
 //! Finds the files of a model among the paths of a folder or repository.
 
+mod list;
+
 use super::descriptions::{NAMES, OPEN_CLIP_CONFIG, PREPROCESS_CFG, PREPROCESSOR, PROCESSOR};
 use super::precision::Precision;
+
+pub(crate) use list::list;
 
 /// How a publisher arranges the files of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,15 +97,15 @@ impl TowerFiles {
         Self { onnx, descriptions, tokenizer }
     }
 
-    /// Finds the only tower of a repository.
-    pub(crate) fn find_single(names: &[String], precision: Precision) -> Result<Self, String> {
-        let stems = ["onnx/model", "model"];
-        let found = precision.accepted().iter().find_map(|&exact| {
-            let paths =
-                stems.iter().flat_map(|stem| exact.suffixes().iter().map(move |end| format!("{stem}{end}.onnx")));
-            paths.into_iter().find(|path| names.contains(path)).map(|path| Self::new(names, path))
-        });
-        found.ok_or_else(|| format!("there is no model.onnx in the precision {precision}; {}", onnx_files(names)))
+    /// Finds the only tower of a repository, in the first of these precisions that it has.
+    pub(crate) fn find_single(names: &[String], accepted: &[Precision]) -> Result<Self, String> {
+        let suffixes = accepted.iter().flat_map(|precision| precision.suffixes());
+        let mut paths = suffixes.flat_map(|end| ["onnx/", ""].map(|place| format!("{place}model{end}.onnx")));
+        let found = paths.find(|path| names.contains(path)).map(|path| Self::new(names, path));
+        found.ok_or_else(|| {
+            let precisions: Vec<_> = accepted.iter().map(Precision::to_string).collect();
+            format!("there is no model.onnx in the precision {}; {}", precisions.join(" or "), onnx_files(names))
+        })
     }
 
     /// Returns all paths.
@@ -249,5 +253,4 @@ fn onnx_files(names: &[String]) -> String {
 }
 
 #[cfg(test)]
-#[path = "files_tests.rs"]
 mod tests;

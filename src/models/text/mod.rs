@@ -1,12 +1,15 @@
 //! How texts are prepared for the text tower.
 
+mod clean;
+
 use serde_json::{Map, Value};
 
 use super::Layout;
-use super::clean::Cleaning;
 use super::descriptions::{CONFIG, Descriptions, MODEL_CONFIG, TOKENIZER_CONFIG};
 use super::family::{Family, check_range, tower_number};
 use super::json::{given, quoted, whole_number};
+
+pub(crate) use clean::Cleaning;
 
 /// Maximum number of tokens. Some models read 8,192, for which one text would need gigabytes of memory; no search has
 /// that many.
@@ -54,7 +57,7 @@ impl TextSpec {
     ///
     /// # Errors
     /// A message with the file, the key and the value that is not supported.
-    pub(super) fn read(family: &Family, layout: Layout, files: &Descriptions) -> Result<Self, String> {
+    pub(in crate::models) fn read(family: &Family, layout: Layout, files: &Descriptions) -> Result<Self, String> {
         let pad = files.token("pad_token").map_or(PadToken::OfTokenizer, |name| PadToken::Name(name.to_owned()));
         let left = files.get(TOKENIZER_CONFIG).and_then(|config| given(config, "padding_side"));
         let base = Self {
@@ -174,5 +177,4 @@ fn open_clip(base: TextSpec, config: &Map<String, Value>, layout: Layout) -> Res
 }
 
 #[cfg(test)]
-#[path = "text_tests.rs"]
 mod tests;

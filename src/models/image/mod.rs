@@ -1,17 +1,20 @@
 //! How images are prepared for the image tower.
 
+mod open_clip;
+mod transformers;
+
+use super::Layout;
 use super::descriptions::{CONFIG, Descriptions, OPEN_CLIP_CONFIG, PREPROCESS_CFG, PREPROCESSOR, PROCESSOR};
 use super::family::{Family, tower_number};
 use super::json::given;
-use super::{Layout, image_open_clip, image_transformers};
 use crate::imaging::Preprocessing;
 
 /// Upper limit, above any model. A larger number is an error in the file and would need much memory.
 const MAX_SIZE: u64 = 2_048;
 /// Mean and deviation of the pixels with which OpenAI trained CLIP.
-pub(super) const OPENAI_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-pub(super) const OPENAI_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
-pub(super) const HALF: [f32; 3] = [0.5; 3];
+pub(in crate::models) const OPENAI_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+pub(in crate::models) const OPENAI_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
+pub(in crate::models) const HALF: [f32; 3] = [0.5; 3];
 
 /// How an image becomes the input of the image tower.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,14 +31,18 @@ impl ImageSpec {
     ///
     /// # Errors
     /// A message that begins with the name of the file.
-    pub(super) fn read(family: &Family, layout: Layout, files: &Descriptions) -> Result<(Self, &'static str), String> {
+    pub(in crate::models) fn read(
+        family: &Family,
+        layout: Layout,
+        files: &Descriptions,
+    ) -> Result<(Self, &'static str), String> {
         let named = |name: &'static str| move |reason: String| format!("{name}: {reason}");
-        let open_clip = |name: &'static str, values| {
-            let rule = image_open_clip::Rule::new(layout, family);
-            image_open_clip::read(values, rule).map_err(named(name)).map(|spec| (spec, name))
+        let by_open_clip = |name: &'static str, values| {
+            let rule = open_clip::Rule::new(layout, family);
+            open_clip::read(values, rule).map_err(named(name)).map(|spec| (spec, name))
         };
-        let transformers = |name: &'static str, values| {
-            image_transformers::read(values, family).map_err(named(name)).map(|spec| (spec, name))
+        let by_transformers = |name: &'static str, values| {
+            transformers::read(values, family).map_err(named(name)).map(|spec| (spec, name))
         };
         if let Some(value) = files.get(PROCESSOR).and_then(|file| given(file, "image_processor"))
             && !value.is_object()
@@ -43,15 +50,15 @@ impl ImageSpec {
             return Err(format!("{PROCESSOR}: image_processor must be a JSON object"));
         }
         let (spec, name) = if let Some(values) = files.get(PREPROCESS_CFG) {
-            open_clip(PREPROCESS_CFG, values)?
+            by_open_clip(PREPROCESS_CFG, values)?
         } else if let Some(values) = files.nested(OPEN_CLIP_CONFIG, "preprocess_cfg")
             && matches!(family, Family::OpenClip(_))
         {
-            open_clip(OPEN_CLIP_CONFIG, values)?
+            by_open_clip(OPEN_CLIP_CONFIG, values)?
         } else if let Some(values) = files.nested(PROCESSOR, "image_processor") {
-            transformers(PROCESSOR, values)?
+            by_transformers(PROCESSOR, values)?
         } else if let Some(values) = files.get(PREPROCESSOR) {
-            transformers(PREPROCESSOR, values)?
+            by_transformers(PREPROCESSOR, values)?
         } else {
             return Err(format!(
                 "there is no {PREPROCESSOR}, no object image_processor in {PROCESSOR}, no {PREPROCESS_CFG} and no object \
@@ -70,13 +77,13 @@ impl ImageSpec {
     }
 
     /// Whether the values of the pixels are only brought to the range 0 to 1.
-    pub(super) fn is_unnormalised(&self) -> bool {
+    pub(in crate::models) fn is_unnormalised(&self) -> bool {
         self.mean == [0.0; 3] && self.std == [1.0; 3]
     }
 }
 
 /// Checks the side of a square.
-pub(super) fn side(size: u64) -> Result<u32, String> {
+fn side(size: u64) -> Result<u32, String> {
     let side = u32::try_from(size).ok().filter(|_| (1..=MAX_SIZE).contains(&size));
     side.ok_or_else(|| format!("size is {size}; it must be between 1 and {MAX_SIZE} pixels"))
 }

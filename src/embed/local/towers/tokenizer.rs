@@ -2,14 +2,15 @@
 
 use tokenizers::{Tokenizer, TruncationParams};
 
+use crate::domain::Language;
 use crate::embed::EmbedError;
-use crate::models::{PadToken, TextSpec, flores_code, lfs_pointer};
+use crate::models::{PadToken, TextSpec, lfs_pointer};
 
 /// Maximum characters that are tokenized. No model reads that many, so the rest of a text cannot change the tokens.
 const MAX_CHARS: usize = 16_384;
 
 /// The tokenizer of one model.
-pub(super) struct TextTokenizer {
+pub(in crate::embed::local) struct TextTokenizer {
     tokenizer: Tokenizer,
     spec: TextSpec,
     /// Tokens of a text without words.
@@ -19,7 +20,7 @@ pub(super) struct TextTokenizer {
 
 impl TextTokenizer {
     /// Parses a `tokenizer.json`. Texts are prepared and cut as `spec` says, and not padded.
-    pub(super) fn parse(json: &[u8], spec: TextSpec) -> Result<Self, String> {
+    pub(in crate::embed::local) fn parse(json: &[u8], spec: TextSpec) -> Result<Self, String> {
         let invalid = |error: tokenizers::Error| format!("tokenizer.json: {error}");
         lfs_pointer::refuse(json).map_err(|reason| format!("tokenizer.json: {reason}"))?;
         let mut tokenizer = Tokenizer::from_bytes(json).map_err(invalid)?;
@@ -48,9 +49,13 @@ impl TextTokenizer {
     }
 
     /// Returns the token ids of `text`, cut to the maximum of the model. Refuses a text without visible characters or
-    /// words, because the model would return a meaningless vector for it. `language` is a language tag; models that read
-    /// none ignore it, and an unknown one is the default of the model.
-    pub(super) fn tokens(&self, text: &str, language: Option<&str>) -> Result<Vec<u32>, EmbedError> {
+    /// words, because the model would return a meaningless vector for it. Models that read a
+    /// `language` detect it by the script of the text if none is given; other models ignore it.
+    pub(in crate::embed::local) fn tokens(
+        &self,
+        text: &str,
+        language: Option<Language>,
+    ) -> Result<Vec<u32>, EmbedError> {
         let rejected = |reason: &str| EmbedError::Rejected(format!("the text cannot be embedded: {reason}"));
         if !has_visible_text(text) {
             return Err(rejected("it has no visible characters"));
@@ -59,7 +64,8 @@ impl TextTokenizer {
             Some(_) => text.trim_start().chars().take(MAX_CHARS).collect(),
             None => text.to_owned(),
         };
-        let code = self.spec.language.map(|default| language.and_then(flores_code).unwrap_or(default));
+        let language = || language.or_else(|| Language::detect(&text));
+        let code = self.spec.language.map(|default| language().map_or(default, Language::code));
         let (code, prefix) = (code.unwrap_or_default(), self.spec.prefix);
         let text = format!("{code}{prefix}{}", self.spec.cleaning.apply(&text));
         let encoded = self.tokenizer.encode_fast(text, true).map_err(|error| rejected(&error.to_string()))?;
@@ -203,10 +209,13 @@ mod tests {
         let prefixed = with(TextSpec { prefix: "query: ", ..free.clone() });
         assert_eq!(prefixed.tokens("a cat", None), tokens("query: a cat"));
         let nllb = with(TextSpec { language: Some("eng_Latn"), ..free });
-        for (language, text) in
-            [(None, "eng_Latna cat"), (Some("de-CH"), "deu_Latna cat"), (Some("tlh"), "eng_Latna cat")]
-        {
-            assert_eq!(nllb.tokens("a cat", language), tokens(text), "{language:?}");
+        for (language, text) in [(None, "eng_Latna cat"), (Some("de-CH"), "deu_Latna cat")] {
+            assert_eq!(
+                nllb.tokens("a cat", language.map(|tag: &str| tag.parse().unwrap())),
+                tokens(text),
+                "{language:?}"
+            );
         }
+        assert_eq!(nllb.tokens("кот", None), tokens("rus_Cyrlкот"));
     }
 }

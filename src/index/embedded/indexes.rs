@@ -1,0 +1,50 @@
+//! The SQLite indexes for pages of records in an order. With them, a page costs its size; without them, SQLite sorts every
+//! record for each page.
+//!
+//! A new collection is created with them. Collections of earlier versions get them in the background after the start, one
+//! index in each call of the writer thread. Searches and lists are possible meanwhile; other writes wait for the index.
+
+use rusqlite::Connection;
+
+/// The key in a payload; NULL for a damaged one. A query must contain the same text to use the index.
+pub(super) const S3_KEY: &str = "CASE WHEN json_valid(payload) THEN payload ->> '$.s3_key' END";
+
+/// Creates the indexes of a collection.
+pub(super) fn create(connection: &Connection, n: i64) -> rusqlite::Result<()> {
+    indexes(n).iter().try_for_each(|(_, sql)| connection.execute_batch(sql))
+}
+
+/// Creates one index that a collection does not have. Returns whether there was one to create.
+pub(super) fn create_next(connection: &Connection) -> rusqlite::Result<bool> {
+    let Some((name, sql)) = next_missing(connection)? else { return Ok(false) };
+    let started = std::time::Instant::now();
+    connection.execute_batch(&sql)?;
+    tracing::info!(index = name, took = ?started.elapsed(), "created an index in index.sqlite");
+    Ok(true)
+}
+
+/// Whether a collection does not have all indexes.
+pub(super) fn is_missing(connection: &Connection) -> rusqlite::Result<bool> {
+    next_missing(connection).map(|index| index.is_some())
+}
+
+fn next_missing(connection: &Connection) -> rusqlite::Result<Option<(String, String)>> {
+    let mut numbers = connection.prepare("SELECT number FROM collections ORDER BY number")?;
+    let mut exists = connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = ?1")?;
+    for number in numbers.query_map((), |row| row.get(0))? {
+        for (name, sql) in indexes(number?) {
+            if !exists.exists((&name,))? {
+                return Ok(Some((name, sql)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the names of the indexes of a collection, and the statements that create them. Both indexes have all columns
+/// that a page reads before the payloads of its records.
+fn indexes(n: i64) -> [(String, String); 2] {
+    let newest = format!("CREATE INDEX newest_{n} ON records_{n} (indexed_at DESC, id, slot)");
+    let keys = format!("CREATE INDEX keys_{n} ON payloads_{n} ({S3_KEY})");
+    [(format!("newest_{n}"), newest), (format!("keys_{n}"), keys)]
+}
