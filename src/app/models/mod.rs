@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::BuildError;
 use crate::config::Settings;
-use crate::domain::InvalidSetting;
 use crate::embed::EmbedError;
 use crate::embed::hub::Outstanding;
 use crate::embed::local::Source;
@@ -73,5 +72,5 @@ impl Download {
 }
 
 fn source(settings: &Settings, name: &str, precision: Precision) -> Result<Source, BuildError> {
-    Ok(Source::named(name, precision, &settings.hub).map_err(InvalidSetting)?)
+    Ok(Source::named(name, precision, &settings.hub)?)
 }

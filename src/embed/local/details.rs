@@ -37,12 +37,11 @@ impl ModelDetails {
             read_from: read_from.into_iter().cloned().collect(),
         };
         let image_files = image.descriptions.iter().filter(|path| path.rsplit('/').next() == Some(spec.image_file));
-        let text_files = text.descriptions.iter().chain(&text.tokenizer);
         Self {
             layout: layout.description(),
             precision: *precision,
             image: tower(image, image_rules(&spec.image), image_files.collect()),
-            text: tower(text, text_rules(&spec.text), text_files.collect()),
+            text: tower(text, text_rules(&spec.text), text.text_rules().collect()),
         }
     }
 }
@@ -53,10 +52,8 @@ fn image_rules(ImageSpec { preprocessing, mean, std, .. }: &ImageSpec) -> String
 }
 
 fn text_rules(spec: &TextSpec) -> String {
-    let mut rules = vec![match spec.pads_to_context {
-        true => format!("padded to {} tokens", spec.context),
-        false => format!("at most {} tokens", spec.context),
-    }];
+    let length = if spec.pads_to_context { "padded to" } else { "at most" };
+    let mut rules = vec![format!("{length} {} tokens", spec.context)];
     let cleaning = spec.cleaning.name().trim_start_matches('+');
     rules.extend((!cleaning.is_empty()).then(|| format!("cleaned by the rule `{cleaning}`")));
     rules.extend((!spec.prefix.is_empty()).then(|| format!("with the prefix `{}`", spec.prefix.trim_end())));

@@ -48,16 +48,20 @@ impl Source {
     /// # Errors
     /// [`EmbedError::Dependency`] with a message that names the setting.
     pub fn from_settings(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
-        let named = Self::named(&settings.clip_model, settings.clip_precision, hub);
-        named.map_err(|reason| unusable(format!("CLIP_MODEL: {reason}")))
+        Self::find(&settings.clip_model, settings.clip_precision, hub, "CLIP_MODEL: ")
     }
 
     /// Returns the model with this name: the built-in model, a folder, a name of the catalogue, or a repository of the
     /// hub.
     ///
     /// # Errors
-    /// A message with the allowed names.
-    pub fn named(model: &str, precision: Precision, hub: &HubSettings) -> Result<Self, String> {
+    /// [`EmbedError::Dependency`] with the allowed names.
+    pub fn named(model: &str, precision: Precision, hub: &HubSettings) -> Result<Self, EmbedError> {
+        Self::find(model, precision, hub, "")
+    }
+
+    /// Errors about the name begin with `setting`.
+    fn find(model: &str, precision: Precision, hub: &HubSettings, setting: &str) -> Result<Self, EmbedError> {
         if model == BUILT_IN {
             return Ok(Self::built_in());
         }
@@ -72,11 +76,15 @@ impl Source {
         if is_path(name) || name.contains('$') {
             return Ok(Self { size, ..Self::folder(expand_path(name), precision) });
         }
-        let repo: Repo = export_of(name).parse().map_err(|reason: String| {
-            format!("{reason}, a folder, or a name of `glimpse models list`{}", similar_names(name))
-        })?;
-        let text = text_repository(repo.id()).map(str::parse).transpose()?;
-        let hub = Box::new(Hub::new(hub).map_err(|error| error.to_string())?);
+        let parse = |name: &str| {
+            name.parse::<Repo>().map_err(|reason| {
+                let similar = similar_names(name);
+                unusable(format!("{setting}{reason}, a folder, or a name of `glimpse models list`{similar}"))
+            })
+        };
+        let repo = parse(&export_of(name))?;
+        let text = text_repository(repo.id()).map(parse).transpose()?;
+        let hub = Box::new(Hub::new(hub)?);
         Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size })
     }
 
