@@ -161,8 +161,7 @@ impl Doctor {
             } else {
                 "images only"
             };
-            let licence = CatalogueModel::find(&settings.embed.clip_model).and_then(CatalogueModel::restricted_licence);
-            let licence = licence.map_or_else(String::new, |licence| format!("; not for commercial use: {licence}"));
+            let licence = licence_note(&settings.embed.clip_model);
             let description = format!("{name} makes vectors of {} from {inputs}{licence}", verified.name());
             space = Some(verified);
             Ok(description)
@@ -189,6 +188,12 @@ async fn wait_for_space(provider: &dyn ImageEmbeddingProvider) -> Result<Arc<Spa
 /// while.
 fn is_loading(error: &EmbedError) -> bool {
     matches!(error, EmbedError::Dependency(down) if matches!(down.failure, FailureKind::Unavailable { .. }))
+}
+
+/// Returns the licence of the model if it forbids commercial use.
+fn licence_note(model: &str) -> String {
+    let licence = CatalogueModel::find(model).and_then(CatalogueModel::restricted_licence);
+    licence.map_or_else(String::new, |licence| format!("; commercial use is not allowed: {licence}"))
 }
 
 fn provider_advice(error: &EmbedError, kind: ProviderKind) -> String {
@@ -235,6 +240,13 @@ mod tests {
         assert!(advice(ProviderKind::Ollama, FailureKind::Refused).contains("OLLAMA_VISION_MODEL"));
         assert!(advice(ProviderKind::Clip, FailureKind::Failed).contains("set CLIP_URL"));
         assert!(advice(ProviderKind::Clip, FailureKind::Refused).contains("CLIP_API_KEY"));
+    }
+
+    #[test]
+    fn a_licence_that_forbids_commercial_use_is_named() {
+        assert!(licence_note("mobileclip2-s2").contains("research only"));
+        assert!(licence_note("jinaai/jina-clip-v2@main").contains("CC-BY-NC-4.0"));
+        assert_eq!(licence_note("siglip2-base-256") + &licence_note("./my-clip"), "");
     }
 
     #[tokio::test]
