@@ -52,8 +52,8 @@ impl ClipProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("clip", &settings.service)?;
-        let RemoteSettings { model, size, resize, max_batch, .. } = settings;
-        Ok(Self { service, served: ServedModel::new(size, resize), model, batch: BatchSize::new(max_batch) })
+        let (served, batch) = (ServedModel::new(&settings), BatchSize::new(settings.max_batch));
+        Ok(Self { service, served, model: settings.model, batch })
     }
 
     /// Reads the info of the service. An outage is an error and not an empty info, because a wrong default size would

@@ -1,14 +1,16 @@
 //! What `glimpse clip` says about its model: in the reply to `GET /`, and in the list of `GET /models`.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
 
-use super::EmbedError;
 use super::remote::DEFAULT_IMAGE_SIZE;
 use super::response::SharedPreprocessing;
+use super::{EmbedError, RemoteSettings};
 use crate::domain::Language;
 use crate::imaging::{Preprocessing, Resize, SIDES};
+use crate::models::ServiceRules;
 
 /// The description of a model. Those of other servers may have none of these fields.
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +34,10 @@ impl ModelInfo {
         name.split_at(name.find('+').unwrap_or(name.len()))
     }
 
+    fn is_empty(&self) -> bool {
+        self.image_size.is_none() && self.resize.is_none() && self.preprocessing.is_none()
+    }
+
     /// Returns the rule by which texts are cleaned, which is part of the identity of the space.
     pub(super) fn text_rule(&self) -> &str {
         self.image_and_text().1
@@ -42,16 +48,22 @@ impl ModelInfo {
 #[derive(Debug)]
 pub(super) struct ServedModel {
     pub(super) preprocessing: SharedPreprocessing,
+    /// Used if the service reports nothing.
+    default: Preprocessing,
+    rules: Option<ServiceRules>,
     size: Option<u32>,
     resize: Resize,
-    /// Only `glimpse clip` takes the language of a text; another server may refuse a field that it does not know.
-    takes_language: AtomicBool,
+    /// Only `glimpse clip` describes its model. It takes the language of a text, and prepares texts itself; another
+    /// server may refuse a field that it does not know.
+    describes_itself: AtomicBool,
 }
 
 impl ServedModel {
-    pub(super) fn new(size: Option<u32>, resize: Resize) -> Self {
-        let preprocessing = SharedPreprocessing::new(size.unwrap_or(DEFAULT_IMAGE_SIZE), resize);
-        Self { preprocessing, size, resize, takes_language: AtomicBool::new(false) }
+    pub(super) fn new(settings: &RemoteSettings) -> Self {
+        let (default, rules) = (settings.preprocessing(), settings.rules());
+        let RemoteSettings { size, resize, .. } = *settings;
+        let preprocessing = SharedPreprocessing::new(default);
+        Self { preprocessing, default, rules, size, resize, describes_itself: AtomicBool::new(false) }
     }
 
     /// Uses what the service reports, if it reports anything, and returns it.
@@ -61,13 +73,29 @@ impl ServedModel {
     pub(super) fn set(&self, info: Option<ModelInfo>) -> Result<ModelInfo, EmbedError> {
         let info = info.unwrap_or_default();
         self.preprocessing.set(self.preprocessing_of(&info)?);
-        self.takes_language.store(info.image_size.is_some(), Ordering::Relaxed);
+        self.describes_itself.store(info.image_size.is_some(), Ordering::Relaxed);
         Ok(info)
     }
 
     /// Returns the code of the language for a request, if the service takes it.
     pub(super) fn language(&self, language: Option<Language>) -> Option<&'static str> {
-        language.filter(|_| self.takes_language.load(Ordering::Relaxed)).map(Language::code)
+        language.filter(|_| self.describes_itself.load(Ordering::Relaxed)).map(Language::code)
+    }
+
+    /// Returns what is sent for one text, see [`ServiceRules::texts`].
+    pub(super) fn texts<'a>(&self, text: &'a str) -> Vec<Cow<'a, str>> {
+        match self.rules.filter(|_| !self.describes_itself.load(Ordering::Relaxed)) {
+            Some(rules) => rules.texts(text),
+            None => vec![Cow::Borrowed(text)],
+        }
+    }
+
+    /// Returns the rule by which texts are cleaned, by the service or by [`Self::texts`].
+    pub(super) fn text_rule<'a>(&self, info: &'a ModelInfo) -> &'a str {
+        match self.rules {
+            Some(rules) if info.is_empty() => rules.cleaning().name(),
+            _ => info.text_rule(),
+        }
     }
 
     fn size(&self, info: &ModelInfo) -> Result<u32, EmbedError> {
@@ -88,6 +116,9 @@ impl ServedModel {
 
     /// The model decides how images are resized, unless our settings say that they are padded.
     fn preprocessing_of(&self, info: &ModelInfo) -> Result<Preprocessing, EmbedError> {
+        if info.is_empty() {
+            return Ok(self.default);
+        }
         let size = self.size(info)?;
         let named = info.image_and_text().0.parse().ok().filter(|named: &Preprocessing| named.size == size);
         let mut reported = named.unwrap_or_else(|| {
@@ -104,7 +135,18 @@ impl ServedModel {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+    use std::time::Duration;
+
     use super::*;
+    use crate::domain::Secret;
+    use crate::embed::ServiceSettings;
+
+    fn served(model: &str, resize: Resize) -> ServedModel {
+        let (url, key, timeout) = ("http://h".parse().unwrap(), Secret::default(), Duration::from_secs(1));
+        let (service, model) = (ServiceSettings { url, key, timeout }, model.to_owned());
+        ServedModel::new(&RemoteSettings { service, model, max_batch: NonZeroUsize::MIN, size: None, resize })
+    }
 
     #[test]
     fn the_service_chooses_the_resize_and_the_settings_choose_to_pad() {
@@ -115,7 +157,7 @@ mod tests {
                 preprocessing: preprocessing.map(str::to_owned),
                 ..ModelInfo::default()
             };
-            ServedModel::new(None, resize).preprocessing_of(&info).unwrap().to_string() + info.text_rule()
+            served("m", resize).preprocessing_of(&info).unwrap().to_string() + info.text_rule()
         };
         for (configured, own) in [(Resize::Crop, "crop-224-bicubic"), (Resize::CropFloor, "crop-224-bicubic-floor")] {
             assert_eq!(name(configured, Some("crop"), None), "crop-224-bicubic");
@@ -134,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_language_is_sent_to_a_service_that_describes_its_model() {
-        let (served, german) = (ServedModel::new(None, Resize::Crop), Some("de".parse().unwrap()));
+        let (served, german) = (served("m", Resize::Crop), Some("de".parse().unwrap()));
         for (info, sent) in [
             (None, None),
             (Some(ModelInfo { image_size: Some(224), ..ModelInfo::default() }), Some("deu_Latn")),
@@ -143,5 +185,18 @@ mod tests {
             served.set(info).unwrap();
             assert_eq!(served.language(german), sent);
         }
+    }
+
+    #[test]
+    fn texts_of_a_known_model_are_prepared_unless_the_service_does_it() {
+        let served = served("google/siglip2-base-patch16-256", Resize::CropFloor);
+        let info = served.set(None).unwrap();
+        assert_eq!(served.preprocessing.get().to_string() + served.text_rule(&info), "squash-256-bilinear+lower");
+        assert_eq!((served.texts("A cat").len(), &*served.texts("A cat")[0]), (2, "a cat"));
+        let reported = "squash-384-bicubic+canonical".to_owned();
+        let info = ModelInfo { image_size: Some(384), preprocessing: Some(reported.clone()), ..ModelInfo::default() };
+        let info = served.set(Some(info)).unwrap();
+        assert_eq!(served.preprocessing.get().to_string() + served.text_rule(&info), reported);
+        assert_eq!(served.texts("A cat"), ["A cat"]);
     }
 }

@@ -6,7 +6,12 @@
 //!
 //! `glimpse clip` has the same routes. Its list of models describes the model in the field `glimpse`, and its texts may
 //! have a language (`"lang"`).
+//!
+//! Infinity splits texts into tokens by the processor of transformers with `padding=True` and `truncation=True`
+//! (`torch_vision.py`): it pads to the longest text of a batch and leaves lower case to the tokenizer. A SigLIP needs
+//! more, see [`ServiceRules`](crate::models::ServiceRules).
 
+use std::borrow::Cow;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -44,7 +49,7 @@ struct TextRequest<'a> {
     model: &'a str,
     modality: &'static str,
     encoding_format: &'static str,
-    input: [&'a str; 1],
+    input: &'a [Cow<'a, str>],
     #[serde(skip_serializing_if = "Option::is_none")]
     lang: Option<&'static str>,
 }
@@ -79,7 +84,7 @@ impl OpenAiProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("openai", &settings.service)?;
-        let served = ServedModel::new(settings.size, settings.resize);
+        let served = ServedModel::new(&settings);
         let batch = BatchSize::new(settings.max_batch.min(MAX_IMAGES));
         Ok(Self { service, served, model: settings.model, batch })
     }
@@ -148,7 +153,7 @@ impl ImageEmbeddingProvider for OpenAiProvider {
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let info = self.served.set(self.model_info().await?)?;
         let mut space = probe::probe_space(self, &self.model, info.dimension).await?;
-        space.preprocessing.push_str(info.text_rule());
+        space.preprocessing.push_str(self.served.text_rule(&info));
         response::check_reads_images(self, ImageEncoding::DataUri).await?;
         Ok(Arc::new(space))
     }
@@ -165,8 +170,11 @@ impl ImageEmbeddingProvider for OpenAiProvider {
     /// The service truncates a long text itself.
     async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
         let (model, lang) = (&*self.model, self.served.language(language));
-        let request = TextRequest { model, modality: "text", encoding_format: "float", input: [text], lang };
-        let reply = self.service.post_small("/embeddings", &request, MAX_VECTOR_BYTES + 12 * text.len()).await?;
-        response::embedding(self.in_order(reply)?)
+        let texts = self.served.texts(text);
+        let max_bytes = texts.iter().map(|text| MAX_VECTOR_BYTES + 12 * text.len()).sum();
+        let request = TextRequest { model, modality: "text", encoding_format: "float", input: &texts, lang };
+        let reply = self.service.post_small("/embeddings", &request, max_bytes).await?;
+        let vectors = response::embeddings(self.in_order(reply)?, texts.len())?;
+        vectors.into_iter().next().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
     }
 }

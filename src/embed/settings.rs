@@ -20,8 +20,8 @@ pub struct EmbedSettings {
     /// `IMAGE_EMBEDDING_PROVIDER`: `local` (default), a model in this process; or a remote service: `clip`, `openai`,
     /// `multi2vec`, `ollama` (also called `llava`).
     pub image_embedding_provider: ProviderKind,
-    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a folder with a model exported to ONNX;
-    /// or a repository of the Hugging Face hub with such files, as `organisation/name`, `organisation/name@revision`, or
+    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a name of `glimpse models list`; a folder
+    /// with a model exported to ONNX; or a repository of the Hugging Face hub with such files, as `organisation/name`, `organisation/name@revision`, or
     /// with `:size` at the end if it has a model in several sizes.
     /// For `openai` the name that the service uses, for `clip` and `multi2vec` a label.
     pub clip_model: String,

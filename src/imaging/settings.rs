@@ -26,8 +26,8 @@ pub struct ImagingSettings {
     pub image_resize: ResizeKind,
     /// `IMAGE_PAD_COLOR`: the colour that `pad` fills with, as RRGGBB; `000000` by default.
     pub image_pad_color: Colour,
-    /// `IMAGE_TARGET_SIZE`: empty (default) for the size of the model, or 224 if a service does not report one. Any
-    /// other value must match that size.
+    /// `IMAGE_TARGET_SIZE`: empty (default) for the size of the model; for a service that does not report one, that of
+    /// the catalogue, or 224. Any other value must match that size.
     #[serde(deserialize_with = "target_size")]
     pub image_target_size: Option<u32>,
 }

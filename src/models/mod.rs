@@ -4,6 +4,7 @@
 //! Refuses every preparation that is not supported, with its name. With a wrong preparation a model would still return
 //! vectors, and the error would not be noticed.
 
+mod catalogue;
 mod descriptions;
 mod exceptions;
 mod family;
@@ -15,6 +16,9 @@ mod precision;
 mod repositories;
 mod text;
 
+pub(crate) use catalogue::{
+    CatalogueModel, CommercialUse, Languages, Recommendation, ServiceRules, catalogue, similar_names,
+};
 pub(crate) use descriptions::{Descriptions, read_json};
 pub(crate) use files::{Layout, ModelFiles, TowerFiles, list};
 pub(crate) use image::ImageSpec;
@@ -50,6 +54,8 @@ pub(crate) struct ModelSpec {
     /// Number of values in a vector, if the files contain it.
     pub(crate) dimension: Option<usize>,
     pub(crate) image: ImageSpec,
+    /// The file from which it was read.
+    pub(crate) image_file: &'static str,
     pub(crate) text: TextSpec,
     pub(crate) image_output: OutputRule,
     pub(crate) text_output: OutputRule,
@@ -74,9 +80,11 @@ impl ModelSpec {
     ) -> Result<Self, String> {
         let family = Family::find(repository, layout, image)?;
         let rules = family.rules();
+        let (image_spec, image_file) = ImageSpec::read(&family, layout, image)?;
         let mut spec = Self {
             dimension: family.dimension(image)?,
-            image: ImageSpec::read(&family, layout, image)?,
+            image: image_spec,
+            image_file,
             text: TextSpec::read(&family, layout, text)?,
             image_output: rules.image,
             text_output: rules.text,

@@ -125,6 +125,9 @@ fn each_repository_has_its_spec_or_is_refused_with_its_message() {
             (Ok(spec), Loads(preprocessing, normalisation, texts, cleaning)) => {
                 assert_eq!(spec.image.preprocessing.to_string(), preprocessing, "{name}");
                 assert_eq!((spec.image.mean, spec.image.std), normalisation, "{name}");
+                if let Some(known) = CatalogueModel::find(&name.replacen("--", "/", 1)) {
+                    assert_eq!(known.preprocessing, preprocessing, "{name}");
+                }
                 let TextSpec { context, pads_to_context, reads_end_token, .. } = spec.text;
                 let found = match (pads_to_context, reads_end_token) {
                     (true, _) => Full(context),

@@ -14,6 +14,7 @@ use super::{Bucket, BuildError, parts, providers};
 use crate::config::Settings;
 use crate::domain::{FailureKind, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
+use crate::models::CatalogueModel;
 use crate::source::{S3Endpoint, SourceError};
 
 /// Maximum time of one check.
@@ -165,7 +166,8 @@ impl Doctor {
                 "images only"
             };
             let by = engine.map(|engine| format!(", by {engine}")).unwrap_or_default();
-            let description = format!("{name} makes vectors of {} from {inputs}{by}", verified.name());
+            let licence = licence_note(&settings.embed.clip_model);
+            let description = format!("{name} makes vectors of {} from {inputs}{by}{licence}", verified.name());
             space = Some(verified);
             Ok(description)
         };
@@ -191,6 +193,12 @@ async fn wait_for_space(provider: &dyn ImageEmbeddingProvider) -> Result<Arc<Spa
 /// while.
 fn is_loading(error: &EmbedError) -> bool {
     matches!(error, EmbedError::Dependency(down) if matches!(down.failure, FailureKind::Unavailable { .. }))
+}
+
+/// Returns the licence of the model if it forbids commercial use.
+fn licence_note(model: &str) -> String {
+    let licence = CatalogueModel::find(model).and_then(CatalogueModel::restricted_licence);
+    licence.map_or_else(String::new, |licence| format!("; commercial use is not allowed: {licence}"))
 }
 
 fn provider_advice(error: &EmbedError, kind: ProviderKind) -> String {
@@ -237,6 +245,13 @@ mod tests {
         assert!(advice(ProviderKind::Ollama, FailureKind::Refused).contains("OLLAMA_VISION_MODEL"));
         assert!(advice(ProviderKind::Clip, FailureKind::Failed).contains("set CLIP_URL"));
         assert!(advice(ProviderKind::Clip, FailureKind::Refused).contains("CLIP_API_KEY"));
+    }
+
+    #[test]
+    fn a_licence_that_forbids_commercial_use_is_named() {
+        assert!(licence_note("mobileclip2-s2").contains("research only"));
+        assert!(licence_note("jinaai/jina-clip-v2@main").contains("CC-BY-NC-4.0"));
+        assert_eq!(licence_note("siglip2-base-256") + &licence_note("./my-clip"), "");
     }
 
     #[tokio::test]

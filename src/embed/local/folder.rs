@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::details::ModelDetails;
 use super::engine::{Engine, Network, Onnx};
 use super::towers::{Networks, Towers};
 use super::{unusable, weights};
@@ -31,6 +32,10 @@ impl Folders {
     /// A folder for each tower, as the layout [`Layout::Folders`](crate::models::Layout::Folders) in one folder.
     pub(super) fn pair(image: PathBuf, text: PathBuf) -> Self {
         Self { roots: vec![("vision/", image), ("text/", text)] }
+    }
+
+    pub(super) fn paths(self) -> Vec<PathBuf> {
+        self.roots.into_iter().map(|(_, folder)| folder).collect()
     }
 
     fn names(&self) -> io::Result<Vec<String>> {
@@ -65,7 +70,9 @@ pub(super) fn load(folders: &Folders, wanted: &Wanted) -> Result<Towers, EmbedEr
     let place = folders.roots.first().map(|(_, folder)| folder.display().to_string()).unwrap_or_default();
     let towers = find(folders, wanted).and_then(|files| {
         let spec = spec(folders, &files, &wanted.repository)?;
-        towers(folders, &files, &spec, wanted)
+        let mut towers = towers(folders, &files, &spec, wanted)?;
+        towers.details = Some(ModelDetails::new(&files, &spec));
+        Ok(towers)
     });
     towers.map_err(|reason| unusable(format!("the model in {place}: {reason}")))
 }

@@ -4,6 +4,7 @@
 //! Depends on rten, tokenizers and the specs of models, not on the source of images or the use of vectors.
 
 mod built_in;
+mod details;
 mod engine;
 mod folder;
 mod loader;
@@ -31,6 +32,7 @@ use crate::domain::{DependencyError, Embedding, FailureKind, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 pub use crate::models::Precision;
 
+pub use details::{ModelDetails, TowerDetails};
 pub use engine::{Device, Engine, EngineError, EngineKind};
 pub use source::{BUILT_IN, Source};
 
@@ -81,6 +83,11 @@ impl LocalProvider {
     /// As [`LocalProvider::open`].
     pub async fn ready(&self) -> Result<(), EmbedError> {
         self.loader.wait().await.map(|_| ())
+    }
+
+    /// Returns the files and rules of the model, once it is loaded. The built-in model has none.
+    pub fn details(&self) -> Option<ModelDetails> {
+        self.loader.loaded()?.details.clone()
     }
 
     /// Changes how images are made square. This gives another space.

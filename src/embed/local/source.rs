@@ -8,9 +8,11 @@ use super::engine::Engine;
 use super::folder::{self, Folders, Wanted};
 use super::towers::Towers;
 use super::unusable;
-use crate::embed::hub::{Hub, HubSettings, Repo, expand_path};
+use crate::embed::hub::{Hub, HubSettings, Outstanding, Repo, expand_path};
 use crate::embed::{EmbedError, EmbedSettings};
-use crate::models::{ModelFiles, Precision, TowerFiles, export_of, list, text_repository};
+use crate::models::{
+    CatalogueModel, ModelFiles, Precision, TowerFiles, export_of, list, similar_names, text_repository,
+};
 
 /// The name of the built-in model.
 pub const BUILT_IN: &str = "glimpse-mini-1";
@@ -43,31 +45,49 @@ impl Source {
         Self { place: Place::Folder(path.into()), precision, size: None, engine: Engine::default() }
     }
 
-    /// Returns the model of `CLIP_MODEL`: the built-in model if it has its name, or else a folder or a repository of
-    /// the hub.
+    /// Returns the model of `CLIP_MODEL`.
     ///
     /// # Errors
     /// [`EmbedError::Dependency`] with a message that names the setting.
     pub fn from_settings(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
-        let (precision, engine) = (settings.clip_precision, Engine::from_settings(settings));
-        let model = settings.clip_model.as_str();
+        let source = Self::find(&settings.clip_model, settings.clip_precision, hub, "CLIP_MODEL: ")?;
+        Ok(source.with_engine(Engine::from_settings(settings)))
+    }
+
+    /// Returns the model with this name: the built-in model, a folder, a name of the catalogue, or a repository of the
+    /// hub.
+    ///
+    /// # Errors
+    /// [`EmbedError::Dependency`] with the allowed names.
+    pub fn named(model: &str, precision: Precision, hub: &HubSettings) -> Result<Self, EmbedError> {
+        Self::find(model, precision, hub, "")
+    }
+
+    /// Errors about the name begin with `setting`.
+    fn find(model: &str, precision: Precision, hub: &HubSettings, setting: &str) -> Result<Self, EmbedError> {
         if model == BUILT_IN {
-            return Ok(Self::built_in().with_engine(engine));
+            return Ok(Self::built_in());
         }
         // The name of a repository cannot contain `~` or `$`.
         let path = expand_path(model);
         if path.is_dir() {
-            return Ok(Self::folder(path, precision).with_engine(engine));
+            return Ok(Self::folder(path, precision));
         }
+        let model = CatalogueModel::named(model).and_then(|known| known.repository.as_deref()).unwrap_or(model);
         let (name, size) = split_size(model);
         let size = size.map(str::to_owned);
         if is_path(name) || name.contains('$') {
-            return Ok(Self { size, engine, ..Self::folder(expand_path(name), precision) });
+            return Ok(Self { size, ..Self::folder(expand_path(name), precision) });
         }
-        let parse = |name: &str| name.parse().map_err(|reason: String| unusable(format!("CLIP_MODEL: {reason}")));
-        let repo: Repo = parse(&export_of(name))?;
+        let parse = |name: &str| {
+            name.parse::<Repo>().map_err(|reason| {
+                let similar = similar_names(name);
+                unusable(format!("{setting}{reason}, a folder, or a name of `glimpse models list`{similar}"))
+            })
+        };
+        let repo = parse(&export_of(name))?;
         let text = text_repository(repo.id()).map(parse).transpose()?;
-        let hub = Box::new(Hub::new(hub)?);
+        let (hub, engine) = (Box::new(Hub::new(hub)?), Engine::default());
         Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size, engine })
     }
 
@@ -104,64 +124,103 @@ impl Source {
 
     /// Downloads missing files and loads the model on a blocking thread.
     pub(super) async fn load(&self) -> Result<Arc<Towers>, EmbedError> {
-        let (name, engine) = (self.name(), self.engine.clone());
+        let engine = self.engine.clone();
+        let Some((repository, folders)) = self.folders().await? else {
+            return blocking(move || built_in::towers(&engine)).await;
+        };
+        let (name, precision, size) = (self.name(), self.precision, self.size.clone());
+        let wanted = Wanted { name, repository, precision, size, engine };
+        blocking(move || folder::load(&folders, &wanted).map(Arc::new)).await
+    }
+
+    /// Downloads missing files and returns the folders of the model. The built-in model has none.
+    ///
+    /// # Errors
+    /// [`EmbedError::Dependency`] with what to do.
+    pub async fn download(&self) -> Result<Vec<PathBuf>, EmbedError> {
+        Ok(self.folders().await?.map(|(_, folders)| folders.paths()).unwrap_or_default())
+    }
+
+    /// Returns what [`Source::download`] would fetch.
+    ///
+    /// # Errors
+    /// As [`Source::download`].
+    pub async fn outstanding(&self) -> Result<Outstanding, EmbedError> {
+        let Place::Hub { hub, repo, text, .. } = &self.place else { return Ok(Outstanding::default()) };
+        let mut all = Outstanding::default();
+        for repo in [Some(repo), text.as_ref()].into_iter().flatten() {
+            if self.complete(hub, repo).is_none() {
+                all = all.plus(hub.outstanding(repo, self.missing(Choice::Accepted)).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Returns the name of the repository or folder with its folders. Downloads missing files.
+    async fn folders(&self) -> Result<Option<(String, Folders)>, EmbedError> {
         if let Place::Hub { repo, model, .. } = &self.place
             && !model.starts_with(repo.id())
         {
             tracing::info!(model, export = %repo, "the ONNX export of this model is used");
         }
-        let (repository, folders) = match &self.place {
-            Place::BuiltIn => return blocking(move || built_in::towers(&engine)).await,
-            Place::Folder(path) => (name.clone(), Folders::one(path.clone())),
-            Place::Hub { hub, repo, text: None, .. } => {
-                (repo.id().to_owned(), Folders::one(self.fetch(hub, repo).await?))
+        Ok(Some(match &self.place {
+            Place::BuiltIn => return Ok(None),
+            Place::Folder(path) => (self.name(), Folders::one(path.clone())),
+            Place::Hub { hub, repo, text, .. } => {
+                let image = self.fetch(hub, repo).await?;
+                let folders = match text {
+                    None => Folders::one(image),
+                    Some(text) => Folders::pair(image, self.fetch(hub, text).await?),
+                };
+                (repo.id().to_owned(), folders)
             }
-            Place::Hub { hub, repo, text: Some(text), .. } => {
-                let (image, text) = (self.fetch_tower(hub, repo).await?, self.fetch_tower(hub, text).await?);
-                (repo.id().to_owned(), Folders::pair(image, text))
-            }
-        };
-        let wanted = Wanted { name, repository, precision: self.precision, size: self.size.clone(), engine };
-        blocking(move || folder::load(&folders, &wanted).map(Arc::new)).await
+        }))
     }
 
     /// Returns the folder in the cache, and downloads missing files. Makes no network call if all files exist.
     async fn fetch(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
-        let (precision, size) = (self.precision, self.size.as_deref());
-        let complete = |names: &[String], folder: &Path| {
-            folder::missing(ModelFiles::find_exact(names, precision, size)?.paths(), folder)
-        };
-        let missing = |names: &[String], folder: &Path| {
-            folder::missing(ModelFiles::find(names, precision, size)?.paths(), folder)
-        };
-        fetch(hub, repo, complete, missing).await
+        match self.complete(hub, repo) {
+            Some(folder) => Ok(folder),
+            None => Ok(hub.fetch(repo, self.missing(Choice::Accepted)).await?),
+        }
     }
 
-    /// Does the same for a repository with only one tower.
-    async fn fetch_tower(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
-        let accepted = self.precision.accepted();
-        let find = |accepted: &'static [Precision]| {
-            move |names: &[String], folder: &Path| {
-                folder::missing(TowerFiles::find_single(names, accepted)?.paths(), folder)
-            }
+    /// Returns the folder in the cache if it has all files of the preferred precision.
+    fn complete(&self, hub: &Hub, repo: &Repo) -> Option<PathBuf> {
+        let missing = self.missing(Choice::Preferred);
+        let is_complete = |folder: &PathBuf| {
+            missing(&list(folder).unwrap_or_default(), folder).is_ok_and(|missing| missing.is_empty())
         };
-        fetch(hub, repo, find(&accepted[..1]), find(accepted)).await
+        hub.cached(repo).filter(is_complete)
+    }
+
+    /// Returns a function that gets the names of the files that exist in a repository, and returns the files that are
+    /// needed and missing in a folder.
+    fn missing(&self, choice: Choice) -> impl Fn(&[String], &Path) -> Result<Vec<String>, String> {
+        let is_one_tower = matches!(&self.place, Place::Hub { text: Some(_), .. });
+        let (precision, size) = (self.precision, self.size.as_deref());
+        move |names, folder| match (is_one_tower, choice) {
+            (true, Choice::Preferred) => {
+                folder::missing(TowerFiles::find_single(names, &precision.accepted()[..1])?.paths(), folder)
+            }
+            (true, Choice::Accepted) => {
+                folder::missing(TowerFiles::find_single(names, precision.accepted())?.paths(), folder)
+            }
+            (false, Choice::Preferred) => {
+                folder::missing(ModelFiles::find_exact(names, precision, size)?.paths(), folder)
+            }
+            (false, Choice::Accepted) => folder::missing(ModelFiles::find(names, precision, size)?.paths(), folder),
+        }
     }
 }
 
-/// Returns the folder in the cache if `complete` finds all files there, or downloads the missing ones.
-async fn fetch(
-    hub: &Hub,
-    repo: &Repo,
-    complete: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
-    missing: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
-) -> Result<PathBuf, EmbedError> {
-    let is_complete =
-        |folder: &PathBuf| complete(&list(folder).unwrap_or_default(), folder).is_ok_and(|missing| missing.is_empty());
-    match hub.cached(repo).filter(is_complete) {
-        Some(folder) => Ok(folder),
-        None => Ok(hub.fetch(repo, missing).await?),
-    }
+/// Which files of a model are looked for, if it has several precisions.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    /// Those of the first precision that the setting accepts.
+    Preferred,
+    /// Those of any precision that the setting accepts.
+    Accepted,
 }
 
 /// Whether the text has the form of a path, even if the path does not exist.
@@ -210,8 +269,18 @@ mod tests {
             assert!(matches!(source(path).unwrap().place, Place::Folder(_)), "{path}");
         }
         assert_eq!(repo("laion/some-clip"), "laion/some-clip");
-        let error = source("vit-b-32").unwrap_err().to_string();
-        assert!(error.contains("CLIP_MODEL") && error.contains("organisation/name"), "{error}");
+        let error = source("siglip2-base256").unwrap_err().to_string();
+        for part in ["CLIP_MODEL", "organisation/name", "similar names: siglip2-base-256"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_catalogue_is_its_repository() {
+        assert_eq!(repo("siglip2-base-256"), "onnx-community/siglip2-base-patch16-256-ONNX");
+        assert_eq!(source("siglip2-base-256").unwrap().name(), "onnx-community/siglip2-base-patch16-256-ONNX");
+        let sized = source("mobileclip2-s2").unwrap();
+        assert_eq!(sized.size.as_deref(), Some("s2"));
     }
 
     #[test]

@@ -36,6 +36,18 @@ impl Layout {
         (Self::Combined, "model", "model"),
     ];
 
+    /// Returns the arrangement in words.
+    pub(crate) fn description(self) -> &'static str {
+        match self {
+            Self::Towers => "vision_model.onnx and text_model.onnx (transformers.js, optimum)",
+            Self::Immich => "visual/model.onnx and textual/model.onnx (immich)",
+            Self::OpenClip => "visual.onnx and text.onnx (OpenCLIP)",
+            Self::ShortNames => "image.onnx and text.onnx",
+            Self::Folders => "a folder or repository for each tower",
+            Self::Combined => "model.onnx with both towers",
+        }
+    }
+
     /// Whether OpenCLIP made the export.
     pub(super) fn is_of_open_clip(self) -> bool {
         matches!(self, Self::Immich | Self::OpenClip)
@@ -47,6 +59,8 @@ const PLACES: [&str; 4] = ["onnx/", "", "0_CLIPModel/onnx/", "0_CLIPModel/"];
 /// Folders of sentence-transformers with description files.
 const MODULES: &str = "0_CLIPModel/";
 const TOKENIZER: &str = "tokenizer.json";
+/// Description files that contain only rules for images.
+const IMAGE_FILES: [&str; 3] = [PROCESSOR, PREPROCESSOR, PREPROCESS_CFG];
 
 /// The files of one tower, as paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,9 +116,17 @@ impl TowerFiles {
     }
 
     fn describes_images(&self) -> bool {
-        let names = [PROCESSOR, PREPROCESSOR, PREPROCESS_CFG, OPEN_CLIP_CONFIG];
-        self.descriptions.iter().any(|path| names.iter().any(|name| path.rsplit('/').next() == Some(name)))
+        self.descriptions.iter().any(|path| has_name(path, &IMAGE_FILES) || has_name(path, &[OPEN_CLIP_CONFIG]))
     }
+
+    /// Returns the files that may contain rules for texts.
+    pub(crate) fn text_rules(&self) -> impl Iterator<Item = &String> {
+        self.descriptions.iter().filter(|path| !has_name(path, &IMAGE_FILES)).chain(&self.tokenizer)
+    }
+}
+
+fn has_name(path: &str, names: &[&str]) -> bool {
+    path.rsplit('/').next().is_some_and(|name| names.contains(&name))
 }
 
 impl ModelFiles {

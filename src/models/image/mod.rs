@@ -27,11 +27,15 @@ pub(crate) struct ImageSpec {
 }
 
 impl ImageSpec {
-    /// Reads the preparation from the first file that has it.
+    /// Reads the preparation from the first file that has it. Returns the name of this file, too.
     ///
     /// # Errors
     /// A message that begins with the name of the file.
-    pub(in crate::models) fn read(family: &Family, layout: Layout, files: &Descriptions) -> Result<Self, String> {
+    pub(in crate::models) fn read(
+        family: &Family,
+        layout: Layout,
+        files: &Descriptions,
+    ) -> Result<(Self, &'static str), String> {
         let named = |name: &'static str| move |reason: String| format!("{name}: {reason}");
         let by_open_clip = |name: &'static str, values| {
             let rule = open_clip::Rule::new(layout, family);
@@ -69,7 +73,7 @@ impl ImageSpec {
                 "image_size in {CONFIG} is {stated}, but the image size in {name} is {other}; both must be the same"
             ));
         }
-        Ok(spec)
+        Ok((spec, name))
     }
 
     /// Whether the values of the pixels are only brought to the range 0 to 1.

@@ -13,6 +13,7 @@ use rten_tensor::prelude::*;
 use image::ImageTower;
 use text::TextTower;
 
+use super::details::ModelDetails;
 use super::engine::Network;
 use crate::domain::{Embedding, Language};
 use crate::embed::EmbedError;
@@ -29,6 +30,8 @@ pub(super) struct Towers {
     pub(super) text_rule: &'static str,
     /// Images in one run of the image tower for the lowest time per image.
     pub(super) run: NonZeroUsize,
+    /// `None` for the built-in model.
+    pub(super) details: Option<ModelDetails>,
     image: ImageTower,
     text: TextTower,
 }
@@ -69,7 +72,7 @@ impl Towers {
             None => text.measure().map_err(|error| error.to_string())?,
         };
         let text_rule = spec.text.cleaning.name();
-        Ok(Self { name, dimension, preprocessing, text_rule, run, image, text })
+        Ok(Self { name, dimension, preprocessing, text_rule, run, details: None, image, text })
     }
 
     /// Returns one embedding per image.
