@@ -112,10 +112,12 @@ fn towers(folders: &Folders, files: &ModelFiles, spec: &ModelSpec, wanted: &Want
         network.map_err(|reason| format!("{path}: {reason}"))
     };
     let image = network(&files.image.onnx)?;
-    let text = match files.text.onnx == files.image.onnx {
-        true if wanted.engine.runs_parts() => image.clone(),
-        true => return Err(format!("{}: both towers are in one network; {ONE_NETWORK}", files.image.onnx)),
-        false => network(&files.text.onnx)?,
+    let text = if files.text.onnx != files.image.onnx {
+        network(&files.text.onnx)?
+    } else if wanted.engine.runs_parts() {
+        image.clone()
+    } else {
+        return Err(format!("{}: both towers are in one network; {ONE_NETWORK}", files.image.onnx));
     };
     let run = wanted.engine.images_per_run(RUN_IMAGES);
     Towers::new(wanted.name.clone(), spec, Networks { image, text, run }, &tokenizer, files.precision)

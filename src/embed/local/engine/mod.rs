@@ -65,9 +65,9 @@ fn rejected(reason: impl std::fmt::Display) -> EmbedError {
 /// Returns the engines that tests can use on this machine.
 #[cfg(test)]
 pub(super) fn available() -> Vec<Engine> {
-    let library = std::env::var("ORT_DYLIB_PATH").ok().filter(|_| cfg!(feature = "onnxruntime"));
+    let library = std::env::var_os("ORT_DYLIB_PATH").filter(|path| cfg!(feature = "onnxruntime") && !path.is_empty());
     if library.is_none() {
-        println!("skipped: set ORT_DYLIB_PATH, and build with the feature onnxruntime");
+        eprintln!("skipped: set ORT_DYLIB_PATH, and build with the feature onnxruntime");
     }
     let onnxruntime = library.map(|path| Engine::new(EngineKind::OnnxRuntime, Device::Cpu, Some(path.into())));
     [Some(Engine::default()), onnxruntime].into_iter().flatten().collect()

@@ -37,13 +37,12 @@ pub(super) fn open(path: Option<&Path>, device: Device) -> Result<&'static Libra
     let error = |problem| EngineError { problem, advice: advice(device) };
     let path = path.map_or_else(|| Ok(default_name()), find).map_err(error)?;
     let _opening = lock(&OPENING);
-    let library = match OPENED.get() {
-        Some(library) => library,
-        None => {
-            let loaded = load(&path).map_err(error)?;
-            tracing::info!(path = %path.display(), version = loaded.version, "ONNX Runtime is loaded");
-            OPENED.get_or_init(|| loaded)
-        }
+    let library = if let Some(library) = OPENED.get() {
+        library
+    } else {
+        let loaded = load(&path).map_err(error)?;
+        tracing::info!(path = %path.display(), version = loaded.version, "ONNX Runtime is loaded");
+        OPENED.get_or_init(|| loaded)
     };
     match provider(device) {
         Ok(None) => Ok(library),

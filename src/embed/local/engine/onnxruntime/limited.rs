@@ -56,7 +56,7 @@ mod tests {
     fn a_call_that_does_not_return_is_the_last_one() {
         let (hangs, limit) = (AtomicBool::new(false), Duration::from_millis(20));
         assert_eq!(run_unless(&hangs, "a", Duration::from_mins(1), || 7), Ok(7));
-        let panicked = run_unless(&hangs, "b", Duration::from_mins(1), || panic!("no")).map(|(): ()| ());
+        let panicked: Result<(), _> = run_unless(&hangs, "b", Duration::from_mins(1), || panic!("no"));
         assert!(panicked.unwrap_err().contains("b panicked"));
         // Ends with the test, when the sender is dropped.
         let (_sender, receiver) = mpsc::channel::<()>();

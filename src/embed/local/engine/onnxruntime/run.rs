@@ -14,6 +14,7 @@ use ort::{AsPointer as _, Error};
 pub(super) fn run_shared(session: &Session, inputs: &[(CString, DynValue)], output: &CStr) -> ort::Result<DynValue> {
     let names: Vec<_> = inputs.iter().map(|(name, _)| name.as_ptr()).collect();
     let values: Vec<_> = inputs.iter().map(|(_, value)| value.ptr()).collect();
+    let outputs = [output.as_ptr()];
     let mut result = ptr::null_mut();
     // SAFETY: ONNX Runtime allows concurrent runs of a session ("Multiple threads can invoke the Run() method on the same
     // inference session object"); the author of the crate doubts it for GPUs, and for them this function is not used. The
@@ -25,8 +26,8 @@ pub(super) fn run_shared(session: &Session, inputs: &[(CString, DynValue)], outp
             names.as_ptr(),
             values.as_ptr(),
             values.len(),
-            &output.as_ptr(),
-            1,
+            outputs.as_ptr(),
+            outputs.len(),
             &raw mut result,
         );
         Error::result_from_status(status)?;

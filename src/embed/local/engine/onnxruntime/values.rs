@@ -49,12 +49,11 @@ where
 
 /// Copies an output.
 pub(super) fn from_value(value: &DynValue) -> Result<Tensor<f32>, String> {
-    let (shape, numbers) = match value.try_extract_tensor::<f32>() {
-        Ok((shape, numbers)) => (shape, numbers.to_vec()),
-        Err(_) => {
-            let (shape, numbers) = value.try_extract_tensor::<f16>().map_err(|error| error.to_string())?;
-            (shape, numbers.iter().map(|value| value.to_f32()).collect())
-        }
+    let (shape, numbers) = if let Ok((shape, numbers)) = value.try_extract_tensor::<f32>() {
+        (shape, numbers.to_vec())
+    } else {
+        let (shape, numbers) = value.try_extract_tensor::<f16>().map_err(|error| error.to_string())?;
+        (shape, numbers.iter().map(|value| value.to_f32()).collect())
     };
     let shape: Option<Vec<usize>> = shape.iter().map(|&length| usize::try_from(length).ok()).collect();
     let shape = shape.ok_or("its output has a negative length")?;
