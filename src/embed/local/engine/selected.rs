@@ -107,6 +107,11 @@ impl Engine {
         }
     }
 
+    /// Whether it computes only what an output needs, without the other inputs of the network.
+    pub(in crate::embed::local) fn runs_parts(&self) -> bool {
+        self.kind == EngineKind::Rten
+    }
+
     /// Returns the maximum number of images in one run: `on_cpu`, or as many as fill the device.
     pub(in crate::embed::local) fn images_per_run(&self, on_cpu: NonZeroUsize) -> NonZeroUsize {
         if self.device.is_accelerator() { ACCELERATOR_RUN } else { on_cpu }
