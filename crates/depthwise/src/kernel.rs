@@ -1,7 +1,6 @@
 //! The arithmetic. The same loops are compiled for several instruction sets; the compiler vectorises them.
 
 #![expect(unsafe_code, reason = "ADR 0019: the compiler cannot check the features of the CPU")]
-#![expect(clippy::needless_range_loop, reason = "the compiler vectorises these better than iterators")]
 
 use crate::geometry::{COPY, Geometry, Row};
 use crate::{Clip, Parameters};
