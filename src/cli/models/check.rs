@@ -44,7 +44,7 @@ fn conclusion(check: &ModelCheck) -> &'static str {
     if check.demo.is_text_usable {
         "The model is sound."
     } else {
-        "The model is sound: it loads and both towers work. But its texts find the images no\n\
-         better than chance, as with random weights; do not use it for searches by text."
+        "The model is sound: it loads, and both towers work. But its texts find images\n\
+         hardly better than chance, as with random weights: do not search with it."
     }
 }
