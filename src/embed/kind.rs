@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::EmbedSettings;
-use super::local::BUILT_IN;
+use super::local::{BUILT_IN, Engine, EngineKind};
 use crate::domain::Endpoint;
 use crate::http::bearer;
 
@@ -94,8 +94,18 @@ impl EmbedSettings {
         let kind = self.image_embedding_provider;
         let names: &[&str] = match kind {
             ProviderKind::Local => &["CLIP_URL", "CLIP_ENDPOINT", "CLIP_API_KEY"],
-            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => &["CLIP_PRECISION"],
-            ProviderKind::Ollama => &["CLIP_URL", "CLIP_ENDPOINT", "CLIP_MODEL", "CLIP_PRECISION"],
+            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => {
+                &["CLIP_PRECISION", "CLIP_ENGINE", "CLIP_DEVICE", "ORT_DYLIB_PATH"]
+            }
+            ProviderKind::Ollama => &[
+                "CLIP_URL",
+                "CLIP_ENDPOINT",
+                "CLIP_MODEL",
+                "CLIP_PRECISION",
+                "CLIP_ENGINE",
+                "CLIP_DEVICE",
+                "ORT_DYLIB_PATH",
+            ],
         };
         let ollama: &[&str] = match kind {
             ProviderKind::Ollama => &[],
@@ -106,6 +116,9 @@ impl EmbedSettings {
         let mut unused: Vec<_> = names.map(|name| (*name, reason())).collect();
         if kind == ProviderKind::Local && self.clip_model == BUILT_IN {
             unused.push(("CLIP_PRECISION", format!("CLIP_MODEL is `{BUILT_IN}`, which has one precision")));
+        }
+        if kind == ProviderKind::Local && self.clip_engine == EngineKind::Rten {
+            unused.push(("ORT_DYLIB_PATH", "CLIP_ENGINE is `rten`".to_owned()));
         }
         unused
     }
@@ -123,6 +136,9 @@ impl EmbedSettings {
     /// A message that names the setting and the allowed values.
     pub fn validate(&self) -> Result<(), String> {
         self.validate_url()?;
+        if self.image_embedding_provider == ProviderKind::Local {
+            Engine::from_settings(self).validate()?;
+        }
         bearer(&self.clip_api_key).map_err(|what| format!("CLIP_API_KEY {what}"))?;
         for (name, model) in [("OLLAMA_MODEL", &self.ollama_model), ("OLLAMA_VISION_MODEL", &self.ollama_vision_model)]
         {

@@ -108,6 +108,11 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
         self.inner()?.max_per_call()
     }
 
+    /// Returns the engine that runs the model, if it runs in this process.
+    fn engine(&self) -> Option<EngineInfo> {
+        self.inner()?.engine()
+    }
+
     /// Returns how long its threads have worked, if it has threads in this process.
     fn busy(&self) -> Option<Busy> {
         self.inner()?.busy()
@@ -121,6 +126,15 @@ pub struct Busy {
     pub threads: NonZeroUsize,
     /// Total working time of all threads since the start.
     pub worked: Duration,
+}
+
+/// What runs a model in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// The name of the engine.
+    pub name: &'static str,
+    /// The name of the device.
+    pub device: String,
 }
 
 /// Errors of an embedding provider.

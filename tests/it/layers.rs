@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Names of the three ports that their users may import: traits, their types and errors. No adapter.
-const PORTS: [&str; 19] = [
+const PORTS: [&str; 20] = [
     "source::ImageSource",
     "source::Scope",
     "source::ListedPage",
@@ -18,6 +18,7 @@ const PORTS: [&str; 19] = [
     "embed::ImageEmbeddingProvider",
     "embed::EmbedError",
     "embed::Busy",
+    "embed::EngineInfo",
     "index::ImageIndex",
     "index::IndexError",
     "index::EnsureOutcome",

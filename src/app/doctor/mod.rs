@@ -147,22 +147,27 @@ impl Doctor {
         let settings = &self.settings;
         let name = settings.embed.image_embedding_provider.name();
         let probe = async {
-            let raw = providers::raw(settings)
-                .await
-                .map_err(|error| Problem::new(&error, "check CLIP_MODEL and the IMAGE_ settings"))?;
+            let raw = providers::raw(settings).await.map_err(|error| match error {
+                BuildError::Engine(error) => Problem::new(&error.problem, error.advice),
+                error => Problem::new(&error, "check CLIP_MODEL and the IMAGE_ settings"),
+            })?;
             let kind = settings.embed.image_embedding_provider;
-            wait_for_space(&*raw).await.map_err(|error| Problem::new(&error, provider_advice(&error, kind)))
+            let space = wait_for_space(&*raw).await;
+            let space = space.map_err(|error| Problem::new(&error, provider_advice(&error, kind)))?;
+            let engine = if kind == ProviderKind::Local { providers::check_engine(settings).await.ok() } else { None };
+            Ok((space, engine))
         };
         let mut space = None;
         let check = async {
-            let verified = probe.await?;
+            let (verified, engine) = probe.await?;
             let inputs = if verified.probes.iter().any(|probe| probe.name.starts_with("text:")) {
                 "images and text"
             } else {
                 "images only"
             };
+            let by = engine.map(|engine| format!(", by {engine}")).unwrap_or_default();
             let licence = licence_note(&settings.embed.clip_model);
-            let description = format!("{name} makes vectors of {} from {inputs}{licence}", verified.name());
+            let description = format!("{name} makes vectors of {} from {inputs}{by}{licence}", verified.name());
             space = Some(verified);
             Ok(description)
         };
@@ -208,7 +213,7 @@ fn provider_advice(error: &EmbedError, kind: ProviderKind) -> String {
             "start the service, which continues the download, and wait until /readyz answers 200".to_owned()
         }
         EmbedError::Dependency(_) if kind == ProviderKind::Local => {
-            "check CLIP_MODEL and CLIP_PRECISION; for a model of the hub also HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and \
+            "check CLIP_MODEL, CLIP_PRECISION, CLIP_ENGINE and CLIP_DEVICE; for a model of the hub also HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and \
              HF_TOKEN"
                 .to_owned()
         }

@@ -11,7 +11,7 @@ use super::BuildError;
 use crate::config::Settings;
 use crate::embed::EmbedError;
 use crate::embed::hub::Outstanding;
-use crate::embed::local::Source;
+use crate::embed::local::{Engine, Source};
 use crate::models::catalogue;
 
 pub(crate) use crate::models::{CatalogueModel, CommercialUse, Languages, Precision, Recommendation, similar_names};
@@ -72,5 +72,6 @@ impl Download {
 }
 
 fn source(settings: &Settings, name: &str, precision: Precision) -> Result<Source, BuildError> {
-    Ok(Source::named(name, precision, &settings.hub)?)
+    let source = Source::named(name, precision, &settings.hub)?;
+    Ok(source.with_engine(Engine::from_settings(&settings.embed)))
 }

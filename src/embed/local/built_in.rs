@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
-use super::engine::rten::RtenNetwork;
+use super::engine::{Engine, EngineKind, Onnx};
 use super::source::BUILT_IN;
 use super::towers::{Networks, Towers};
 use super::unusable;
@@ -18,30 +18,29 @@ static IMAGE: &[u8] = include_bytes!("../../../models/glimpse-mini-1/image.onnx"
 static TEXT: &[u8] = include_bytes!("../../../models/glimpse-mini-1/text.onnx");
 
 /// Returns the model. The first call loads it, which takes about a quarter of a second of CPU. All providers of the
-/// process share it, because it cannot change.
-pub(super) fn towers() -> Result<Arc<Towers>, EmbedError> {
-    static LOADED: LazyLock<Result<Arc<Towers>, EmbedError>> = LazyLock::new(|| match load() {
-        Ok(towers) => Ok(Arc::new(towers)),
-        Err(reason) => Err(unusable(format!("the built-in model: {reason}"))),
-    });
-    LOADED.clone()
+/// process that use rten share it, because it cannot change.
+pub(super) fn towers(engine: &Engine) -> Result<Arc<Towers>, EmbedError> {
+    static LOADED: LazyLock<Result<Arc<Towers>, EmbedError>> = LazyLock::new(|| shared(&Engine::default()));
+    match engine.kind() {
+        EngineKind::Rten => LOADED.clone(),
+        EngineKind::OnnxRuntime => shared(engine),
+    }
 }
 
-fn load() -> Result<Towers, String> {
+fn shared(engine: &Engine) -> Result<Arc<Towers>, EmbedError> {
+    load(engine).map(Arc::new).map_err(|reason| unusable(format!("the built-in model: {reason}")))
+}
+
+fn load(engine: &Engine) -> Result<Towers, String> {
     let spec = spec()?;
     // Prepacked weights reduce a short query from 3.4 to 1.8 ms and cost 50 ms at the start and 45 MB. They make no
     // difference for the convolutions of the image tower.
-    let image = Arc::new(RtenNetwork::from_bytes(IMAGE, false)?);
-    let text = Arc::new(RtenNetwork::from_bytes(TEXT, true)?);
-    // Convolutions take 52 ms for a single image, 58 ms each in runs of four and 60 ms in runs of eight, because the
-    // activations do not fit into the cache.
-    Towers::new(
-        BUILT_IN.to_owned(),
-        &spec,
-        Networks { image, text, run: NonZeroUsize::MIN },
-        TOKENIZER,
-        Precision::Fp32,
-    )
+    let image = engine.load(Onnx::BuiltIn { bytes: IMAGE, prepack: false })?;
+    let text = engine.load(Onnx::BuiltIn { bytes: TEXT, prepack: true })?;
+    // A run with several images takes longer for each, because the activations do not fit into the cache: with rten
+    // alone 52 ms for one image, 58 each in runs of four and 60 in runs of eight.
+    let run = engine.images_per_run(NonZeroUsize::MIN);
+    Towers::new(BUILT_IN.to_owned(), &spec, Networks { image, text, run }, TOKENIZER, Precision::Fp32)
 }
 
 fn spec() -> Result<ModelSpec, String> {

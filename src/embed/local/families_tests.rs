@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 
-use base64::Engine;
+use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
 use crate::domain::{Embedding, Language};
+use crate::embed::local::engine;
 use crate::imaging::{Decode, Extras, ImagingSettings, PreparedImage, Preprocessing, prepare_with};
 use crate::models::{Cleaning, PadToken};
 
@@ -25,25 +26,33 @@ struct Family {
     name: String,
     folders: Folders,
     golden: Value,
+    engine: Engine,
 }
 
 impl Family {
     fn open(name: &str) -> Self {
         let folder = root().join("tests/data/families").join(name);
         let golden = serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
-        Self { name: name.to_owned(), folders: Folders::one(folder), golden }
+        Self { name: name.to_owned(), folders: Folders::one(folder), golden, engine: Engine::default() }
     }
 
     fn wanted(&self, precision: Precision) -> Wanted {
-        Wanted { name: self.name.clone(), repository: self.name.clone(), precision, size: None }
+        Wanted {
+            name: self.name.clone(),
+            repository: self.name.clone(),
+            precision,
+            size: None,
+            engine: self.engine.clone(),
+        }
     }
 
     fn load_with(&self, precision: Precision, change: impl Fn(&mut ModelSpec)) -> Towers {
         let load = || {
-            let files = find(&self.folders, &self.wanted(precision))?;
+            let wanted = self.wanted(precision);
+            let files = find(&self.folders, &wanted)?;
             let mut spec = spec(&self.folders, &files, &self.name)?;
             change(&mut spec);
-            towers(&self.folders, &files, &spec, &self.name)
+            towers(&self.folders, &files, &spec, &wanted)
         };
         load().unwrap_or_else(|reason: String| panic!("{}: {reason}", self.name))
     }
@@ -83,7 +92,7 @@ fn vector(entry: &Value) -> Embedding {
 
 fn check_texts(family: &Family, towers: &Towers, wrong: &mut Vec<String>) {
     for (text, language, entry) in family.texts() {
-        let place = format!("{}: {text:.40?}", family.name);
+        let place = format!("{} by {}: {text:.40?}", family.name, family.engine);
         let ids: Vec<u32> = serde_json::from_value(entry["ids"].clone()).unwrap();
         match towers.ids(text, language) {
             // A network of any length gets no padding if it does not change the vector.
@@ -114,7 +123,7 @@ fn check_images(family: &Family, towers: &Towers, done: &mut Prepared, wrong: &m
     let size = towers.preprocessing.size;
     for entry in family.entries("images") {
         let file = entry["file"].as_str().unwrap();
-        let place = format!("{}: {file}", family.name);
+        let place = format!("{} by {}: {file}", family.name, family.engine);
         let rgb = STANDARD.decode(entry["pixels"].as_str().unwrap()).unwrap();
         let ours = prepared(file, &towers.preprocessing, done);
         let difference = ours.iter().zip(&rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
@@ -137,8 +146,16 @@ fn every_family_has_the_tokens_pixels_and_vectors_of_its_reference() {
     names.sort();
     assert!(names.len() >= 18, "{names:?}");
     let (mut wrong, mut done) = (Vec::new(), Prepared::new());
-    for name in &names {
-        let family = Family::open(name);
+    for (name, engine) in
+        names.iter().flat_map(|name| engine::available().into_iter().map(move |engine| (name, engine)))
+    {
+        let family = Family { engine, ..Family::open(name) };
+        let files = find(&family.folders, &family.wanted(Precision::Auto)).unwrap();
+        if files.image.onnx == files.text.onnx && !family.engine.runs_parts() {
+            let error = load(&family.folders, &family.wanted(Precision::Auto)).err().unwrap().to_string();
+            assert!(error.contains("CLIP_ENGINE=rten"), "{error}");
+            continue;
+        }
         let towers = family.load();
         assert_eq!(family.golden["dimension"], towers.dimension, "{name}");
         check_texts(&family, &towers, &mut wrong);
@@ -149,12 +166,18 @@ fn every_family_has_the_tokens_pixels_and_vectors_of_its_reference() {
 
 #[test]
 fn sixteen_and_eight_bits_are_close() {
-    let siglip = Family::open("siglip");
-    for (precision, suffix) in [(Precision::Fp16, "_fp16"), (Precision::Int8, "_quantized")] {
+    let variants = [(Precision::Fp16, "_fp16"), (Precision::Int8, "_quantized")];
+    let engines = engine::available().into_iter();
+    for (engine, (precision, suffix)) in engines.flat_map(|engine| variants.map(|variant| (engine.clone(), variant))) {
+        let siglip = Family { engine, ..Family::open("siglip") };
         #[expect(clippy::cast_possible_truncation, reason = "a cosine")]
         let reference = siglip.golden["variants"][suffix].as_f64().unwrap() as f32;
         let lowest = siglip.lowest_text(&siglip.load_with(precision, |_| {}));
-        assert!(lowest >= reference - 0.02, "{precision}: {lowest}, ONNX Runtime {reference}");
+        assert!(
+            lowest >= reference - 0.02,
+            "{precision} by {}: {lowest}, ONNX Runtime in Python {reference}",
+            siglip.engine
+        );
     }
 }
 
@@ -177,6 +200,7 @@ fn one_of_several_sizes_loads() {
         repository: "mobileclip2".to_owned(),
         precision: Precision::Auto,
         size: size.map(str::to_owned),
+        engine: Engine::default(),
     };
     assert_eq!(load(&folders, &sized(Some("s0"))).unwrap().preprocessing.to_string(), "crop-64-bilinear-floor");
     assert!(load(&folders, &sized(None)).is_ok());

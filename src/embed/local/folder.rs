@@ -7,16 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::details::ModelDetails;
-use super::engine::Network;
-use super::engine::rten::RtenNetwork;
+use super::engine::{Engine, Network, Onnx};
 use super::towers::{Networks, Towers};
 use super::{unusable, weights};
 use crate::embed::EmbedError;
 use crate::models::{Descriptions, ModelFiles, ModelSpec, Precision, TowerFiles, list, read_json};
 
-/// Images in one run. Matrix products are faster with several images: a ViT-B/32 takes 52.6 ms of CPU for a single
+/// Images in one run on the CPU. Matrix products are faster with several images: a ViT-B/32 takes 52.6 ms of CPU for a single
 /// image, 43.3 ms each in runs of four and 42.1 ms in runs of eight. A search waits for at most one run.
 const RUN_IMAGES: NonZeroUsize = NonZeroUsize::new(4).unwrap();
+
+/// ONNX Runtime computes both towers for each image and each text, and needs the inputs of both.
+const ONE_NETWORK: &str = "CLIP_ENGINE=onnxruntime needs an export with a file for each tower, or set CLIP_ENGINE=rten";
 
 /// The folders with the files of one model.
 #[derive(Debug)]
@@ -63,6 +65,7 @@ pub(super) struct Wanted {
     pub(super) precision: Precision,
     /// Folder of one size, for repositories with several.
     pub(super) size: Option<String>,
+    pub(super) engine: Engine,
 }
 
 /// Loads the model.
@@ -70,7 +73,7 @@ pub(super) fn load(folders: &Folders, wanted: &Wanted) -> Result<Towers, EmbedEr
     let place = folders.roots.first().map(|(_, folder)| folder.display().to_string()).unwrap_or_default();
     let towers = find(folders, wanted).and_then(|files| {
         let spec = spec(folders, &files, &wanted.repository)?;
-        let mut towers = towers(folders, &files, &spec, &wanted.name)?;
+        let mut towers = towers(folders, &files, &spec, wanted)?;
         towers.details = Some(ModelDetails::new(&files, &spec));
         Ok(towers)
     });
@@ -101,16 +104,21 @@ fn spec(folders: &Folders, files: &ModelFiles, repository: &str) -> Result<Model
     ModelSpec::read(repository, files.layout, &describe(&files.image)?, &describe(&files.text)?)
 }
 
-fn towers(folders: &Folders, files: &ModelFiles, spec: &ModelSpec, name: &str) -> Result<Towers, String> {
+fn towers(folders: &Folders, files: &ModelFiles, spec: &ModelSpec, wanted: &Wanted) -> Result<Towers, String> {
     let tokenizer = files.text.tokenizer.as_ref().ok_or("there is no tokenizer.json")?;
     let (_, tokenizer) = read(folders, tokenizer)?;
     let network = |path: &str| -> Result<Arc<dyn Network>, String> {
-        let network = RtenNetwork::from_file(&folders.path(path)).map_err(|reason| format!("{path}: {reason}"))?;
-        Ok(Arc::new(network))
+        let network = wanted.engine.load(Onnx::File(folders.path(path)));
+        network.map_err(|reason| format!("{path}: {reason}"))
     };
     let image = network(&files.image.onnx)?;
-    let text = if files.text.onnx == files.image.onnx { image.clone() } else { network(&files.text.onnx)? };
-    Towers::new(name.to_owned(), spec, Networks { image, text, run: RUN_IMAGES }, &tokenizer, files.precision)
+    let text = match files.text.onnx == files.image.onnx {
+        true if wanted.engine.runs_parts() => image.clone(),
+        true => return Err(format!("{}: both towers are in one network; {ONE_NETWORK}", files.image.onnx)),
+        false => network(&files.text.onnx)?,
+    };
+    let run = wanted.engine.images_per_run(RUN_IMAGES);
+    Towers::new(wanted.name.clone(), spec, Networks { image, text, run }, &tokenizer, files.precision)
         .map_err(|reason| format!("{reason} ({} and {})", files.image.onnx, files.text.onnx))
 }
 

@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, Shared};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::engine::Engine;
 use super::source::Source;
 use super::towers::Towers;
 use super::{DEPENDENCY, failed};
@@ -49,6 +50,10 @@ impl ModelLoader {
 
     pub(super) fn name(&self) -> String {
         self.source.name()
+    }
+
+    pub(super) fn engine(&self) -> &Engine {
+        self.source.engine()
     }
 
     pub(super) fn is_built_in(&self) -> bool {

@@ -27,12 +27,13 @@ use queue::Urgency;
 use towers::Towers;
 use workers::Workers;
 
-use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
+use super::{Busy, EmbedError, EngineInfo, ImageEmbeddingProvider, probe};
 use crate::domain::{DependencyError, Embedding, FailureKind, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 pub use crate::models::Precision;
 
 pub use details::{ModelDetails, TowerDetails};
+pub use engine::{Device, Engine, EngineError, EngineKind};
 pub use source::{BUILT_IN, Source};
 
 /// The name of the provider in errors.
@@ -62,7 +63,7 @@ impl LocalProvider {
     /// # Errors
     /// [`EmbedError::Dependency`] if the built-in files cannot be loaded or a thread cannot be started.
     pub fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
-        let loader = ModelLoader::with_model(Source::built_in(), built_in::towers()?);
+        let loader = ModelLoader::with_model(Source::built_in(), built_in::towers(&Engine::default())?);
         Ok(Self { workers: Workers::start(threads)?, loader, resize: Resize::Crop })
     }
 
@@ -117,12 +118,12 @@ impl ImageEmbeddingProvider for LocalProvider {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        // The built-in model cannot change while the process runs, so it is probed once for all its providers.
+        // The built-in model in rten cannot change while the process runs, so it is probed once for all its providers.
         static PROBED: OnceCell<Space> = OnceCell::const_new();
         // The probes have the image size of the model, so it must be loaded first.
         let towers = self.loader.towers().await?;
         let probe = || probe::probe_space(self, &towers.name, Some(towers.dimension));
-        if !self.loader.is_built_in() {
+        if !self.loader.is_built_in() || *self.loader.engine() != Engine::default() {
             let mut space = probe().await?;
             // The probes have no capital letters and no punctuation, so that they do not show how texts are cleaned.
             space.preprocessing.push_str(towers.text_rule);
@@ -137,7 +138,7 @@ impl ImageEmbeddingProvider for LocalProvider {
     /// most one run.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         let towers = self.loader.towers().await?;
-        let share = images.len().div_ceil(self.workers.busy().threads.get());
+        let share = self.loader.engine().share(images.len(), self.workers.busy().threads);
         let runs = images.chunks(towers.run.get().min(share).max(1));
         let vectors =
             try_join_all(runs.map(|run| self.images(towers.clone(), run.to_vec(), Urgency::Background))).await?;
@@ -161,6 +162,11 @@ impl ImageEmbeddingProvider for LocalProvider {
 
     fn busy(&self) -> Option<Busy> {
         Some(self.workers.busy())
+    }
+
+    fn engine(&self) -> Option<EngineInfo> {
+        let engine = self.loader.engine();
+        Some(EngineInfo { name: engine.kind().name(), device: engine.device().to_string() })
     }
 }
 
@@ -186,3 +192,6 @@ fn unusable(detail: String) -> EmbedError {
 fn dependency(failure: FailureKind, detail: String) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: DEPENDENCY.to_owned(), failure, detail })
 }
+
+#[cfg(all(test, feature = "onnxruntime"))]
+mod onnxruntime_tests;

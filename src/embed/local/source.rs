@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::built_in;
+use super::engine::Engine;
 use super::folder::{self, Folders, Wanted};
 use super::towers::Towers;
 use super::unusable;
@@ -23,6 +24,7 @@ pub struct Source {
     precision: Precision,
     /// Folder of one size, for repositories with several.
     size: Option<String>,
+    engine: Engine,
 }
 
 #[derive(Debug)]
@@ -35,12 +37,12 @@ enum Place {
 impl Source {
     /// Returns the built-in model.
     pub fn built_in() -> Self {
-        Self { place: Place::BuiltIn, precision: Precision::Fp32, size: None }
+        Self { place: Place::BuiltIn, precision: Precision::Fp32, size: None, engine: Engine::default() }
     }
 
     /// Returns a folder with a model exported to ONNX.
     pub fn folder(path: impl Into<PathBuf>, precision: Precision) -> Self {
-        Self { place: Place::Folder(path.into()), precision, size: None }
+        Self { place: Place::Folder(path.into()), precision, size: None, engine: Engine::default() }
     }
 
     /// Returns the model of `CLIP_MODEL`.
@@ -48,7 +50,8 @@ impl Source {
     /// # Errors
     /// [`EmbedError::Dependency`] with a message that names the setting.
     pub fn from_settings(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
-        Self::find(&settings.clip_model, settings.clip_precision, hub, "CLIP_MODEL: ")
+        let source = Self::find(&settings.clip_model, settings.clip_precision, hub, "CLIP_MODEL: ")?;
+        Ok(source.with_engine(Engine::from_settings(settings)))
     }
 
     /// Returns the model with this name: the built-in model, a folder, a name of the catalogue, or a repository of the
@@ -84,8 +87,19 @@ impl Source {
         };
         let repo = parse(&export_of(name))?;
         let text = text_repository(repo.id()).map(parse).transpose()?;
-        let hub = Box::new(Hub::new(hub)?);
-        Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size })
+        let (hub, engine) = (Box::new(Hub::new(hub)?), Engine::default());
+        Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size, engine })
+    }
+
+    /// Changes the engine, which is rten by default.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// Returns the engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Whether this is the built-in model, which needs no download.
@@ -110,8 +124,12 @@ impl Source {
 
     /// Downloads missing files and loads the model on a blocking thread.
     pub(super) async fn load(&self) -> Result<Arc<Towers>, EmbedError> {
-        let Some((repository, folders)) = self.folders().await? else { return blocking(built_in::towers).await };
-        let wanted = Wanted { name: self.name(), repository, precision: self.precision, size: self.size.clone() };
+        let engine = self.engine.clone();
+        let Some((repository, folders)) = self.folders().await? else {
+            return blocking(move || built_in::towers(&engine)).await;
+        };
+        let (name, precision, size) = (self.name(), self.precision, self.size.clone());
+        let wanted = Wanted { name, repository, precision, size, engine };
         blocking(move || folder::load(&folders, &wanted).map(Arc::new)).await
     }
 

@@ -1,10 +1,22 @@
 //! Inference engines: a loaded network with named inputs and outputs, which runs on the thread of its caller.
 
-pub(super) mod rten;
+mod kind;
+#[cfg(not(feature = "onnxruntime"))]
+mod no_onnxruntime;
+#[cfg(feature = "onnxruntime")]
+mod onnxruntime;
+mod rten;
+mod selected;
 
 use rten_tensor::Tensor;
 
+#[cfg(not(feature = "onnxruntime"))]
+use self::no_onnxruntime as onnxruntime;
 use crate::embed::EmbedError;
+
+pub use kind::{Device, EngineKind};
+pub(super) use selected::Onnx;
+pub use selected::{Engine, EngineError};
 
 /// Type of the elements of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,4 +60,15 @@ pub(super) trait Network: Send + Sync {
 /// Returns the error of a network that cannot process an input.
 fn rejected(reason: impl std::fmt::Display) -> EmbedError {
     EmbedError::Rejected(format!("the model cannot process it: {reason}"))
+}
+
+/// Returns the engines that tests can use on this machine.
+#[cfg(test)]
+pub(super) fn available() -> Vec<Engine> {
+    let library = std::env::var("ORT_DYLIB_PATH").ok().filter(|_| cfg!(feature = "onnxruntime"));
+    if library.is_none() {
+        println!("skipped: set ORT_DYLIB_PATH, and build with the feature onnxruntime");
+    }
+    let onnxruntime = library.map(|path| Engine::new(EngineKind::OnnxRuntime, Device::Cpu, Some(path.into())));
+    [Some(Engine::default()), onnxruntime].into_iter().flatten().collect()
 }
