@@ -1,13 +1,10 @@
 //! Encodes prepared images for requests: PNG in base64, inside a JSON body. Lossless, so that `local` and `clip` with
 //! the same model have the same space; the measurements are in `zarf/adr/0004-images-on-the-wire.md`.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use bytes::Bytes;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
 
-use super::EmbedError;
+use super::{EmbedError, wire_png};
 use crate::imaging::PreparedImage;
 
 /// Maximum bytes of a request body, unless a single image is larger.
@@ -33,7 +30,7 @@ impl ImageEncoding {
     /// Encodes an image as the string that represents it in JSON.
     pub(super) fn text(self, image: &PreparedImage) -> Result<String, EmbedError> {
         let mut text = self.prefix().to_owned();
-        STANDARD.encode_string(png(image)?, &mut text);
+        STANDARD.encode_append(png(image)?, &mut text);
         Ok(text)
     }
 }
@@ -55,7 +52,7 @@ pub(super) async fn body(
             // No character of base64 or of the prefix needs an escape in JSON.
             body.push_str(if place == 0 { "\"" } else { ",\"" });
             body.push_str(encoding.prefix());
-            STANDARD.encode_string(png(image)?, &mut body);
+            STANDARD.encode_append(png(image)?, &mut body);
             body.push('"');
         }
         body.push_str(after);
@@ -75,11 +72,8 @@ fn png(image: &PreparedImage) -> Result<Vec<u8>, EmbedError> {
             side * side * 3
         )));
     }
-    let mut png = Vec::with_capacity(image.rgb.len() / 2);
-    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Paeth)
-        .write_image(&image.rgb, image.size, image.size, ExtendedColorType::Rgb8)
-        .map_err(|error| EmbedError::Rejected(format!("the image cannot be encoded as PNG: {error}")))?;
-    Ok(png)
+    wire_png::encode(&image.rgb, image.size)
+        .map_err(|error| EmbedError::Rejected(format!("the image cannot be encoded as PNG: {error}")))
 }
 
 /// Upper bound of the length of an image's string: noise does not compress, and base64 makes four bytes of three.

@@ -13,6 +13,7 @@ const POSITIONS: [(u8, u8); 25] = [
 ];
 
 type Coefficients = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
+type Pixels = [[u8; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
 
 /// Decodes the blocks of one component.
 pub(super) struct Blocks<'a> {
@@ -23,12 +24,12 @@ pub(super) struct Blocks<'a> {
     last_needed: usize,
     /// The factor of each coefficient, in zigzag order.
     factors: [f32; POSITIONS.len()],
-    across: Axis,
-    down: Axis,
+    across: Weights,
+    down: Weights,
 }
 
-/// The weight of each frequency for each pixel of an axis.
-type Axis = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
+/// The weight of each frequency (row) for each pixel (column) of an axis.
+type Weights = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
 
 impl<'a> Blocks<'a> {
     pub(super) fn new((component, shape): (&'a Component, Shape)) -> Self {
@@ -43,8 +44,8 @@ impl<'a> Blocks<'a> {
             shape,
             last_needed: POSITIONS.iter().rposition(needed).unwrap_or(0),
             factors,
-            across: axis(shape.across),
-            down: axis(shape.down),
+            across: weights(shape.across),
+            down: weights(shape.down),
         }
     }
 
@@ -144,21 +145,44 @@ impl<'a> Blocks<'a> {
             }
             return;
         }
-        let mut rows = Coefficients::default();
-        for (row, frequencies) in rows.iter_mut().zip(coefficients) {
-            for (sum, weights) in row.iter_mut().zip(&self.across) {
-                *sum = frequencies.iter().zip(weights).map(|(frequency, weight)| frequency * weight).sum();
+        let pixels = self.transform(coefficients);
+        for (y, row) in pixels[..down].iter().enumerate() {
+            // A constant length: four bytes are one store, and not a call of `memmove`.
+            if across == MAX_BLOCK_SIDE {
+                planes.row(plane, top + y, left, MAX_BLOCK_SIDE).copy_from_slice(row);
+            } else {
+                planes.row(plane, top + y, left, across).copy_from_slice(&row[..across]);
             }
         }
-        for (y, weights) in self.down.iter().enumerate().take(down) {
-            let mut sums = [0.0; MAX_BLOCK_SIDE];
-            for (row, weight) in rows.iter().zip(weights) {
-                for (sum, value) in sums.iter_mut().zip(row) {
-                    *sum += value * weight;
+    }
+
+    /// Returns the pixels of up to 4 x 4.
+    ///
+    /// The loops are over numbers: in a release build, the adapters of iterators are calls here, because they are
+    /// compiled in another codegen unit and `lto` is off.
+    #[inline]
+    fn transform(&self, coefficients: &Coefficients) -> Pixels {
+        let mut rows = Coefficients::default();
+        for y in 0..MAX_BLOCK_SIDE {
+            for frequency in 0..MAX_BLOCK_SIDE {
+                for x in 0..MAX_BLOCK_SIDE {
+                    rows[y][x] += coefficients[y][frequency] * self.across[frequency][x];
                 }
             }
-            planes.row(plane, top + y, left, across).copy_from_slice(&sums.map(byte)[..across]);
         }
+        let mut pixels = Pixels::default();
+        for y in 0..MAX_BLOCK_SIDE {
+            let mut sums = [0.0; MAX_BLOCK_SIDE];
+            for frequency in 0..MAX_BLOCK_SIDE {
+                for x in 0..MAX_BLOCK_SIDE {
+                    sums[x] += rows[frequency][x] * self.down[frequency][y];
+                }
+            }
+            for x in 0..MAX_BLOCK_SIDE {
+                pixels[y][x] = byte(sums[x]);
+            }
+        }
+        pixels
     }
 }
 
@@ -182,16 +206,16 @@ fn next_code(codes: &Huffman, bits: &mut Bits<'_>) -> Option<Code> {
 }
 
 /// Returns the inverse cosine transform with `pixels` points, scaled to the same mean as the eight points of JPEG.
-fn axis(pixels: usize) -> Axis {
-    let mut axis = Axis::default();
+fn weights(pixels: usize) -> Weights {
+    let mut weights = Weights::default();
     #[expect(clippy::cast_precision_loss, reason = "numbers below ten")]
-    for (pixel, weights) in axis.iter_mut().enumerate().take(pixels) {
-        for (frequency, weight) in weights.iter_mut().enumerate().take(pixels) {
+    for (frequency, weights) in weights.iter_mut().enumerate().take(pixels) {
+        for (pixel, weight) in weights.iter_mut().enumerate().take(pixels) {
             let angle = (2 * pixel + 1) as f32 * frequency as f32 * std::f32::consts::PI / (2 * pixels) as f32;
             *weight = if frequency == 0 { std::f32::consts::FRAC_1_SQRT_2 / 2.0 } else { angle.cos() / 2.0 };
         }
     }
-    axis
+    weights
 }
 
 /// Converts a value to a byte. JPEG stores bytes as values around zero.
