@@ -12,8 +12,7 @@ const POSITIONS: [(u8, u8); 25] = [
     (1, 3), (0, 4), (0, 5), (1, 4), (2, 3), (3, 2), (4, 1), (5, 0), (6, 0), (5, 1), (4, 2), (3, 3),
 ];
 
-type Coefficients = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
-type Pixels = [[u8; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
+type Matrix = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
 
 /// Decodes the blocks of one component.
 pub(super) struct Blocks<'a> {
@@ -24,12 +23,11 @@ pub(super) struct Blocks<'a> {
     last_needed: usize,
     /// The factor of each coefficient, in zigzag order.
     factors: [f32; POSITIONS.len()],
-    across: Weights,
-    down: Weights,
+    /// The weight of each frequency (row) for each pixel (column).
+    across: Matrix,
+    /// The weight of each frequency (column) for each pixel (row).
+    down: Matrix,
 }
-
-/// The weight of each frequency (row) for each pixel (column) of an axis.
-type Weights = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
 
 impl<'a> Blocks<'a> {
     pub(super) fn new((component, shape): (&'a Component, Shape)) -> Self {
@@ -44,7 +42,7 @@ impl<'a> Blocks<'a> {
             shape,
             last_needed: POSITIONS.iter().rposition(needed).unwrap_or(0),
             factors,
-            across: weights(shape.across),
+            across: transposed(&weights(shape.across)),
             down: weights(shape.down),
         }
     }
@@ -63,7 +61,7 @@ impl<'a> Blocks<'a> {
         let (component, shape) = (self.component, self.shape);
         for y in 0..component.down {
             for x in 0..component.across {
-                let mut coefficients = Coefficients::default();
+                let mut coefficients = Matrix::default();
                 self.read(bits, before, &mut coefficients)?;
                 let left = (column * component.across + x) * shape.across;
                 let top = (row * component.down + y) * shape.down;
@@ -74,7 +72,7 @@ impl<'a> Blocks<'a> {
     }
 
     #[inline]
-    fn read(&self, bits: &mut Bits<'_>, before: &mut i32, coefficients: &mut Coefficients) -> Option<()> {
+    fn read(&self, bits: &mut Bits<'_>, before: &mut i32, coefficients: &mut Matrix) -> Option<()> {
         bits.refill();
         let size = u32::from(self.component.dc.symbol(bits)?);
         if size > 0 {
@@ -127,13 +125,7 @@ impl<'a> Blocks<'a> {
     }
 
     #[inline]
-    fn write_pixels(
-        &self,
-        coefficients: &Coefficients,
-        planes: &mut Planes,
-        plane: usize,
-        (left, top): (usize, usize),
-    ) {
+    fn write_pixels(&self, coefficients: &Matrix, planes: &mut Planes, plane: usize, (left, top): (usize, usize)) {
         let Shape { across, down, .. } = self.shape;
         if (across, down) == (2, 2) {
             // Fast path for nearly all blocks of an image: here the transform consists only of sums.
@@ -145,45 +137,33 @@ impl<'a> Blocks<'a> {
             }
             return;
         }
-        let pixels = self.transform(coefficients);
-        for (y, row) in pixels[..down].iter().enumerate() {
+        let pixels = product(&self.down, &product(coefficients, &self.across));
+        for (y, &[a, b, c, d]) in pixels[..down].iter().enumerate() {
+            let pixels = [byte(a), byte(b), byte(c), byte(d)];
             // A constant length: four bytes are one store, and not a call of `memmove`.
             if across == MAX_BLOCK_SIDE {
-                planes.row(plane, top + y, left, MAX_BLOCK_SIDE).copy_from_slice(row);
+                planes.row(plane, top + y, left, MAX_BLOCK_SIDE).copy_from_slice(&pixels);
             } else {
-                planes.row(plane, top + y, left, across).copy_from_slice(&row[..across]);
+                planes.row(plane, top + y, left, across).copy_from_slice(&pixels[..across]);
             }
         }
     }
+}
 
-    /// Returns the pixels of up to 4 x 4.
-    ///
-    /// The loops are over numbers: in a release build, the adapters of iterators are calls here, because they are
-    /// compiled in another codegen unit and `lto` is off.
-    #[inline]
-    fn transform(&self, coefficients: &Coefficients) -> Pixels {
-        let mut rows = Coefficients::default();
-        for y in 0..MAX_BLOCK_SIDE {
-            for frequency in 0..MAX_BLOCK_SIDE {
-                for x in 0..MAX_BLOCK_SIDE {
-                    rows[y][x] += coefficients[y][frequency] * self.across[frequency][x];
-                }
+/// Returns the product of two matrices.
+///
+/// It has no `zip`, `map` or `sum`: with `lto` off, they are compiled in another codegen unit and called for each number.
+#[inline]
+fn product(left: &Matrix, right: &Matrix) -> Matrix {
+    let mut product = Matrix::default();
+    for y in 0..MAX_BLOCK_SIDE {
+        for (between, row) in right.iter().enumerate() {
+            for (x, value) in row.iter().enumerate() {
+                product[y][x] += left[y][between] * value;
             }
         }
-        let mut pixels = Pixels::default();
-        for y in 0..MAX_BLOCK_SIDE {
-            let mut sums = [0.0; MAX_BLOCK_SIDE];
-            for frequency in 0..MAX_BLOCK_SIDE {
-                for x in 0..MAX_BLOCK_SIDE {
-                    sums[x] += rows[frequency][x] * self.down[frequency][y];
-                }
-            }
-            for x in 0..MAX_BLOCK_SIDE {
-                pixels[y][x] = byte(sums[x]);
-            }
-        }
-        pixels
     }
+    product
 }
 
 enum Code {
@@ -206,16 +186,21 @@ fn next_code(codes: &Huffman, bits: &mut Bits<'_>) -> Option<Code> {
 }
 
 /// Returns the inverse cosine transform with `pixels` points, scaled to the same mean as the eight points of JPEG.
-fn weights(pixels: usize) -> Weights {
-    let mut weights = Weights::default();
+/// The rows are pixels, the columns are frequencies.
+fn weights(pixels: usize) -> Matrix {
+    let mut weights = Matrix::default();
     #[expect(clippy::cast_precision_loss, reason = "numbers below ten")]
-    for (frequency, weights) in weights.iter_mut().enumerate().take(pixels) {
-        for (pixel, weight) in weights.iter_mut().enumerate().take(pixels) {
+    for (pixel, weights) in weights.iter_mut().enumerate().take(pixels) {
+        for (frequency, weight) in weights.iter_mut().enumerate().take(pixels) {
             let angle = (2 * pixel + 1) as f32 * frequency as f32 * std::f32::consts::PI / (2 * pixels) as f32;
             *weight = if frequency == 0 { std::f32::consts::FRAC_1_SQRT_2 / 2.0 } else { angle.cos() / 2.0 };
         }
     }
     weights
+}
+
+fn transposed(matrix: &Matrix) -> Matrix {
+    std::array::from_fn(|row| std::array::from_fn(|column| matrix[column][row]))
 }
 
 /// Converts a value to a byte. JPEG stores bytes as values around zero.

@@ -46,9 +46,9 @@ fn crop(decoded: &DecodedImage, size: u32, fraction: Fraction) -> Result<RgbImag
 fn cut(image: &RgbImage, (left, top): (u32, u32), size: u32) -> RgbImage {
     let mut square = RgbImage::new(size, size);
     let (stride, from, line) = (image.width() as usize * 3, left as usize * 3, size as usize * 3);
-    for (y, out) in square.chunks_exact_mut(line).enumerate() {
+    for (y, out) in square.chunks_exact_mut(line.max(1)).enumerate() {
         let start = (top as usize + y) * stride + from;
-        out.copy_from_slice(&image[start..start + line]);
+        out.copy_from_slice(&image.as_raw()[start..start + line]);
     }
     square
 }
