@@ -24,7 +24,7 @@ IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run seed-images ingest-images search-image-text search-image search-image-qdrant search-image-weaviate eval \
-	release install test check crash test-api test-servers test-peers test-ray bench bench-peers screenshot \
+	release install test check crash test-api test-servers test-peers test-onnxruntime test-ray bench bench-peers bench-gpu screenshot \
 	up status logs stack-seed down compose
 
 help:
@@ -70,12 +70,12 @@ install: ## build the optimised binary and copy it to ~/.cargo/bin
 
 test: ## run all tests; says what it installs before it does so, INSTALL=no installs nothing; REQUIRE=browser,nginx skips neither
 	zarf/proxy/install.sh
-	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked
+	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked --workspace
 
 check: $(DENY) ## check format, lints, documentation, dependencies, layers, language and the page's JavaScript (node)
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps
 	$(DENY) --locked --config zarf/deny.toml check bans licenses sources
 	$(CARGO) test --locked --test it -- layers:: language::
 	zarf/page/check.sh
@@ -97,6 +97,9 @@ test-servers: ## test against real servers, SERVERS="weaviate minio" (go builds 
 test-peers: ## test the embedding providers against infinity (python3; PyPI, 6 GB under target/peers)
 	CARGO="$(CARGO)" zarf/peers/infinity.sh
 
+test-onnxruntime: ## test the engine ONNX Runtime on the CPU (python3; PyPI, 170 MB under target/onnxruntime)
+	CARGO="$(CARGO)" zarf/onnxruntime/test.sh
+
 test-ray: ## test jobs on a real Ray cluster in a network of its own (root, python3; PyPI, in the user's cache)
 	CARGO="$(CARGO)" zarf/ray/test.sh
 
@@ -111,10 +114,13 @@ target/peers/bin/python:
 target/peers/clip-b32: target/peers/bin/python
 	target/peers/bin/python zarf/peers/clip_b32.py $@
 
-bench-peers: target/peers/clip-b32 ## compare with Pillow, libvips and ONNX Runtime on one core (python3; 7 GB under target/peers)
-	$(CARGO) bench --locked --bench decode_peer --bench embed_peer --no-run
+bench-peers: target/peers/clip-b32 ## compare with Pillow, libvips and ONNX Runtime on one core (python3; 7 GB under target/peers); FEATURES=onnxruntime
+	$(CARGO) bench --locked $${FEATURES:+--features "$$FEATURES"} --bench decode_peer --bench embed_peer --no-run
 	target/peers/bin/python zarf/peers/decode.py target/peers/files
 	target/peers/bin/python zarf/peers/embed.py target/peers/clip-b32
+
+bench-gpu: ## measure indexing on an NVIDIA GPU (driver, python3; 10 GB under target); DEVICE=cuda COUNT=10000 BATCH=256
+	CARGO="$(CARGO)" zarf/gpu/bench.sh
 
 screenshot: ## make the screenshot of the README (chromium, chromium-driver)
 	zarf/browser/install.sh >/dev/null

@@ -1,17 +1,22 @@
 //! One side of `zarf/peers/embed.py`: runs a model in a folder as it is asked on standard input, and nothing else, so
 //! that the script can compare its CPU time with that of another library on the same core. It does nothing by itself.
 //!
-//! `embed_peer FOLDER fp32|int8 THREADS`, then lines `image N`, `batch N` or `text N THE TEXT`; each is answered with
-//! one line when it is done.
+//! `embed_peer FOLDER fp32|int8 THREADS` (`built-in` as folder: the built-in model), then lines `image N`, `batch N` or
+//! `text N THE TEXT`; each is answered with one line when it is done. `CLIP_ENGINE` and `ORT_DYLIB_PATH` select the
+//! engine.
 
 use std::hint::black_box;
 use std::io::{BufRead, Write};
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
+use glimpse::config::Settings;
 use glimpse::embed::ImageEmbeddingProvider;
-use glimpse::embed::local::{LocalProvider, Source};
+use glimpse::embed::local::{Engine, LocalProvider, Source};
 use glimpse::imaging::PreparedImage;
+
+/// In place of a folder.
+const BUILT_IN: &str = "built-in";
 
 type Failed = Box<dyn std::error::Error>;
 
@@ -23,11 +28,15 @@ fn main() -> Result<(), Failed> {
     };
     let threads: NonZeroUsize = threads.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(Source::folder(folder, precision.clone().try_into()?), threads))
+    let source = match folder.as_str() {
+        BUILT_IN => Source::built_in(),
+        _ => Source::folder(folder, precision.clone().try_into()?),
+    };
+    let engine = Engine::from_settings(&Settings::load()?.embed);
+    runtime.block_on(async { serve(LocalProvider::open(source.with_engine(engine), threads).await?).await })
 }
 
-async fn serve(source: Source, threads: NonZeroUsize) -> Result<(), Failed> {
-    let model = LocalProvider::open(source, threads).await?;
+async fn serve(model: LocalProvider) -> Result<(), Failed> {
     let size = model.preprocessing().size;
     let pixel = |place: u32| u8::try_from(place * 7 % 251).unwrap_or_default();
     let image = PreparedImage { size, rgb: Bytes::from((0..size * size * 3).map(pixel).collect::<Vec<u8>>()) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{CollectionInfo, Space};
-use crate::embed::{EmbedError, ImageEmbeddingProvider};
+use crate::embed::{EmbedError, EngineInfo, ImageEmbeddingProvider};
 use crate::index::several_stores::StoreStatuses;
 use crate::index::{IndexError, Stores};
 use crate::jobs::Jobs;
@@ -59,6 +59,8 @@ pub struct Status {
     pub stores: StoreStatuses<Vec<CollectionInfo>>,
     /// The Ray cluster, if one is configured.
     pub cluster: Option<Result<ClusterVersion, ClusterError>>,
+    /// The engine that runs the model, if it runs in this process.
+    pub engine: Option<EngineInfo>,
     /// Whether the service stops.
     pub is_draining: bool,
 }
@@ -87,7 +89,8 @@ impl Health {
     pub async fn status(&self) -> Status {
         let (provider, stores, cluster) =
             tokio::join!(self.provider_status(), self.stores.statuses(STATUS_TIMEOUT), self.jobs.cluster());
-        Status { provider, stores, cluster, is_draining: self.jobs.is_draining() }
+        let engine = self.provider.engine();
+        Status { provider, stores, cluster, engine, is_draining: self.jobs.is_draining() }
     }
 
     async fn provider_status(&self) -> Result<Arc<Space>, String> {

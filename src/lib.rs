@@ -4,6 +4,7 @@ pub mod domain;
 mod http;
 pub mod imaging;
 mod lock;
+mod models;
 pub mod resilience;
 pub mod sqlite;
 

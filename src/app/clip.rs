@@ -51,11 +51,7 @@ impl ClipService {
             format!(
                 "clip     http://{addr}  (--addr); to use it: IMAGE_EMBEDDING_PROVIDER=clip CLIP_URL=http://{addr}"
             ),
-            format!(
-                "model    {}, {} threads (CLIP_MODEL, GLIMPSE_EMBED_THREADS)",
-                settings.embed.clip_model,
-                settings.embed.threads()
-            ),
+            format!("model    {}, {}", settings.embed.clip_model, providers::engine_line(&settings)),
         ];
         if !addr.ip().is_loopback() {
             lines.push("auth     none: everyone who can reach this address can use the service".to_owned());

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::config::SettingsError;
 use crate::domain::InvalidSetting;
 use crate::embed::EmbedError;
+use crate::embed::local::EngineError;
 use crate::index::embedded::OpenError;
 use crate::ledger::LedgerError;
 use crate::resilience::Retryable;
@@ -61,6 +62,9 @@ pub enum BuildError {
     /// The embedding provider cannot be used.
     #[error(transparent)]
     Provider(#[from] EmbedError),
+    /// The engine of a model in this process cannot be used.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     /// The HTTP server ended by itself.
     #[error("the HTTP server ended: {0}")]
     Serve(io::Error),
@@ -82,7 +86,7 @@ impl BuildError {
     /// Whether the error persists until a setting is changed.
     pub fn is_configuration_error(&self) -> bool {
         match self {
-            Self::Settings(_) | Self::Setting(_) | Self::Bucket(_) => true,
+            Self::Settings(_) | Self::Setting(_) | Self::Bucket(_) | Self::Engine(_) => true,
             Self::Provider(error) => !error.is_retryable(),
             Self::Source(error) => !error.is_retryable(),
             Self::AddressInUse(_)

@@ -6,6 +6,7 @@ mod cluster;
 mod doctor;
 mod embedding;
 mod error;
+pub(crate) mod models;
 mod parts;
 mod providers;
 mod serve;

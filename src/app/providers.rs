@@ -5,12 +5,15 @@ use std::sync::Arc;
 use super::BuildError;
 use crate::config::Settings;
 use crate::domain::Endpoint;
-use crate::embed::local::{LocalProvider, Source};
+use crate::embed::local::{Engine, EngineError, LocalProvider, Source};
 use crate::embed::{
     ClipProvider, ImageEmbeddingProvider, Multi2VecProvider, OllamaProvider, OllamaSettings, OpenAiProvider,
     ProviderKind, RemoteSettings, ServiceSettings,
 };
 use crate::imaging::Resize;
+
+/// Fewer images in a call leave a GPU idle for most of the time.
+const MIN_GPU_BATCH: usize = 32;
 
 /// Returns the adapter. An adapter for a remote service makes no network call yet: a service that is down now may be up
 /// when it is needed.
@@ -48,17 +51,37 @@ pub(super) fn start_line(settings: &Settings) -> String {
             embed.ollama_vision_model, embed.ollama_model
         ),
         (ProviderKind::Local, _) | (_, None) => {
-            let threads = embed.threads();
-            format!(
-                "model    {} in this process, {threads} threads (CLIP_MODEL, GLIMPSE_EMBED_THREADS)",
-                embed.clip_model
-            )
+            format!("model    {} in this process, {}", embed.clip_model, engine_line(settings))
         }
     }
 }
 
+/// Returns the end of the start line of a model in this process.
+pub(super) fn engine_line(settings: &Settings) -> String {
+    let embed = &settings.embed;
+    let (engine, threads) = (Engine::from_settings(embed), embed.threads());
+    format!("{engine}, {threads} threads (CLIP_MODEL, CLIP_ENGINE, CLIP_DEVICE, GLIMPSE_EMBED_THREADS)")
+}
+
+/// Checks the engine of a model in this process, and returns its name and version.
+pub(super) async fn check_engine(settings: &Settings) -> Result<String, EngineError> {
+    let engine = Engine::from_settings(&settings.embed);
+    let checked = tokio::task::spawn_blocking(move || engine.check()).await;
+    checked.unwrap_or_else(|_| {
+        let problem = "checking the engine panicked".to_owned();
+        Err(EngineError { problem, advice: "the log has the reason".to_owned() })
+    })
+}
+
 async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
     let source = Source::from_settings(&settings.embed, &settings.hub)?;
+    // A model that is loaded later would report a missing library too late.
+    let engine = check_engine(settings).await?;
+    tracing::info!(engine, threads = settings.embed.threads(), "the model runs in this process");
+    let batch = settings.pipeline.image_embed_batch_size;
+    if settings.embed.clip_device.is_accelerator() && batch < MIN_GPU_BATCH {
+        tracing::warn!("IMAGE_EMBED_BATCH_SIZE is {batch}, which is too few for a GPU; set 64 to 256");
+    }
     // Only the built-in model is loaded now. Another one may take long, above all a download: it is loaded while the
     // service runs and reports that it is not ready.
     let is_built_in = source.is_built_in();
@@ -84,8 +107,8 @@ fn remote(settings: &Settings, url: &Endpoint) -> RemoteSettings {
 /// services, unless a service reports another method.
 fn resize(settings: &Settings) -> Resize {
     match settings.imaging.resize() {
-        Resize::Crop | Resize::CropFloor => Resize::CropFloor,
-        pad @ Resize::Pad(_) => pad,
+        Resize::Crop => Resize::CropFloor,
+        other => other,
     }
 }
 

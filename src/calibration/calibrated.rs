@@ -147,6 +147,16 @@ impl Calibrated {
     }
 }
 
+/// Measures a provider anew and returns the file of the result, for the file of the built-in model.
+///
+/// # Errors
+/// A message if a call of the provider fails.
+pub async fn measured_file(provider: &dyn ImageEmbeddingProvider) -> Result<String, String> {
+    let space = provider.space().await.map_err(|error| error.to_string())?;
+    let measured = Calibrated::measure(provider, &space).await.map_err(|error| error.to_string())?;
+    Ok(measured.to_json())
+}
+
 /// The file of a space. Spaces of the same name replace each other's file.
 fn path(folder: &Path, space: &Space) -> PathBuf {
     let name = hex::encode(&Sha256::digest(space.name())[..8]);

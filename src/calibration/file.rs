@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 /// Reads a file of at most `max_bytes`. Returns `None` if the file does not exist or does not have this form.
-pub(super) fn read<T: DeserializeOwned>(path: &Path, max_bytes: u64) -> Option<T> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path, max_bytes: u64) -> Option<T> {
     let is_small = path.metadata().is_ok_and(|file| file.len() <= max_bytes);
     let bytes = std::fs::read(path).ok().filter(|_| is_small)?;
     serde_json::from_slice(&bytes).ok()
@@ -16,7 +16,7 @@ pub(super) fn read<T: DeserializeOwned>(path: &Path, max_bytes: u64) -> Option<T
 ///
 /// # Errors
 /// The error of the file system.
-pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -8,7 +8,8 @@
 
 mod backgrounds;
 mod calibrated;
-mod file;
+mod demo_check;
+pub(crate) mod file;
 mod fit;
 mod inputs;
 mod logistic;
@@ -33,6 +34,8 @@ use crate::lock::lock;
 
 use backgrounds::Backgrounds;
 use calibrated::Calibrated;
+pub use calibrated::measured_file;
+pub use demo_check::DemoCheck;
 pub(crate) use refit::LabelledHits;
 pub use refit::{Platt, Refit, RefitError};
 use refits::Refits;
@@ -284,16 +287,6 @@ impl PreparedScale {
             (QueryKind::Image | QueryKind::Several, _, _) => Scale::for_image(&self.calibrated.image),
         }
     }
-}
-
-/// Measures a provider anew and returns the file of the result, for the file of the built-in model.
-///
-/// # Errors
-/// A message if a call of the provider fails.
-pub async fn measured_file(provider: &dyn ImageEmbeddingProvider) -> Result<String, String> {
-    let space = provider.space().await.map_err(|error| error.to_string())?;
-    let measured = Calibrated::measure(provider, &space).await.map_err(|error| error.to_string())?;
-    Ok(measured.to_json())
 }
 
 #[cfg(test)]

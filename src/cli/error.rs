@@ -53,6 +53,8 @@ pub(super) enum CliError {
     SearchFailed(String),
     #[error("there is no collection `{0}`; `glimpse collections list` shows all")]
     NoCollection(String),
+    #[error("the catalogue has no model `{name}`{similar}; `glimpse models list` shows all")]
+    NoModel { name: String, similar: String },
     #[error(transparent)]
     Vary(#[from] VaryError),
     #[error("cannot write to standard output")]

@@ -1,14 +1,16 @@
-//! The command line. `serve`, `demo`, `clip`, `worker`, `seed` and `doctor` do their work in this process; the other
-//! commands are clients of a running service.
+//! The command line. `serve`, `demo`, `clip`, `worker`, `seed`, `models` and `doctor` do their work in this process; the
+//! other commands are clients of a running service.
 
 mod client;
 mod collections;
 mod doctor;
 mod error;
 mod eval;
+mod help;
 mod images;
 mod ingest;
 mod jobs;
+mod models;
 mod out;
 mod run;
 mod search;
@@ -25,6 +27,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{Settings, SettingsError};
 
 use error::CliError;
+use help::{client_help, own_examples, subcommand_help};
 use run::{clip, demo, serve, worker};
 
 /// The result of a command, as an exit code. Code 2, an invalid command line, is returned by clap.
@@ -46,22 +49,6 @@ impl Ending {
             Self::DoneWithFailures => 3,
         }
     }
-}
-
-/// The end of the help of a command that needs a running service.
-const SERVICE: &str = "\
-The command connects to the service at GLIMPSE_URL (by default at the address of GLIMPSE_ADDR) and sends the first key
-of GLIMPSE_API_KEY, if one is set.";
-
-fn client_help(examples: &str) -> String {
-    format!("{examples}\n\n{SERVICE}")
-}
-
-/// Sets the end of the help of a subcommand: the examples of `command` that begin with its name.
-fn subcommand_help(command: &str, examples: &str, subcommand: clap::Command) -> clap::Command {
-    let begin = format!("  glimpse {command} {} ", subcommand.get_name());
-    let own: Vec<&str> = examples.lines().filter(|line| format!("{line} ").starts_with(&begin)).collect();
-    subcommand.after_help(client_help(&format!("Examples:\n{}", own.join("\n"))))
 }
 
 const EXAMPLES: &str = "\
@@ -110,6 +97,8 @@ enum Command {
     Images(images::Images),
     /// List, show or drop collections, and count their values
     Collections(collections::Collections),
+    /// List the known models and their licences; download or check one
+    Models(models::Models),
     /// Check the settings and everything that they name, and print what to do about each problem
     Doctor(doctor::Doctor),
     /// Compare the stores with each other and with the ledger, and repair differences
@@ -171,6 +160,7 @@ impl Command {
             Command::Jobs(command) => command.run(&settings?).await,
             Command::Images(command) => command.run(&settings?).await,
             Command::Collections(command) => command.run(&settings?).await,
+            Command::Models(command) => Box::pin(command.run(&settings?)).await,
             Command::Verify(command) => command.run(&settings?).await,
             Command::Eval(command) => command.run(&settings?).await,
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use bytes::Bytes;
 use clap::{ArgGroup, Args};
@@ -15,6 +16,7 @@ use crate::api::replies::{
     Base64Bytes, CompositeQuery, FilterRequest, ImageSummary, RegionRequest, SearchReply, TermRequest, Values,
 };
 use crate::config::Settings;
+use crate::domain::Language;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,6 +32,7 @@ Examples:
   glimpse search \"a cat\" --limit 100 --offset 100         the second hundred results
   glimpse search \"a cat\" --s3-prefix images/2026/ --min-width 1024 --meta place=CH
   glimpse search \"a cat\" --meta month=4..6 --meta 'place=!CH'    April to June, not in CH
+  glimpse search \"eine Katze\" --lang de                 for a model that needs to know the language
   glimpse search \"a cat\" --json | jq .results
 
 The score is the cosine similarity of query and image; its range depends on the model. The relevance says what it means:
@@ -41,6 +44,10 @@ several inputs.";
 pub(super) struct Search {
     /// The text to search for, 1 to 1,000 characters
     text: Option<String>,
+    /// The language of the texts, for models that need to know it (nllb-clip): a tag such as de, or a code of NLLB such as
+    /// deu_Latn
+    #[arg(long, value_name = "LANGUAGE", value_parser = Language::from_str)]
+    lang: Option<Language>,
     /// An image to search for: JPEG, PNG, WebP or GIF, at most IMAGE_MAX_SIZE_MB of the service
     #[arg(long)]
     file: Option<PathBuf>,
@@ -178,6 +185,7 @@ impl Search {
         let mut query = self.filter.request().to_pairs();
         let given = [
             ("q", self.text.clone()),
+            ("lang", self.lang.map(|language| language.code().to_owned())),
             ("like", self.like.first().map(|like| like.id.to_string())),
             ("region", self.region.map(|region| region.to_string())),
             ("provider", self.provider.clone()),
@@ -212,6 +220,7 @@ impl Search {
             offset: self.offset,
             provider: self.provider.clone(),
             collection: self.collection.clone(),
+            lang: self.lang.map(|language| language.code().to_owned()),
             min_score: self.min_score,
             min_relevance: self.min_relevance,
             collapse: self.collapse.clone(),

@@ -17,8 +17,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClipError {
     #[error(
-        "there is no route {0}; the routes are POST /embedding/image, POST /embedding/text, GET /, GET /healthz and \
-         GET /readyz"
+        "there is no route {0}; the routes are POST /embedding/image, POST /embedding/text, POST /v1/embeddings, \
+         GET /v1/models, GET /, GET /healthz and GET /readyz"
     )]
     NoRoute(String),
     #[error("{1} does not support the method {0}")]
@@ -29,10 +29,14 @@ pub(super) enum ClipError {
     Unreadable(StatusCode),
     #[error("the body is too large: the limit is one base64 image of IMAGE_MAX_SIZE_MB and 1 MB for the rest")]
     TooLarge,
-    #[error("{count} {what} in one request; at most {max} are allowed")]
-    TooMany { what: &'static str, count: usize, max: usize },
-    #[error("images[{index}]: {problem}")]
-    Input { index: usize, problem: String },
+    #[error("{field}: {count} items in one request; at most {max} are allowed")]
+    TooMany { field: &'static str, count: usize, max: usize },
+    #[error("{field}[{index}]: {problem}")]
+    Input { field: &'static str, index: usize, problem: String },
+    #[error("{field}: {problem}")]
+    Field { field: &'static str, problem: String },
+    #[error("this service does not have the model `{requested}`; it has `{served}`")]
+    UnknownModel { requested: String, served: String },
     #[error("the limit of concurrent requests is reached; try again later")]
     Busy(Duration),
     #[error("the request took longer than the time limit")]
@@ -45,13 +49,21 @@ pub(super) enum ClipError {
     Embed(#[from] EmbedError),
 }
 
+/// What an error reply says, in the extensions of the reply, for the API of OpenAI.
+#[derive(Clone, Debug)]
+pub(super) struct ErrorDetails {
+    pub(super) message: String,
+    pub(super) field: Option<&'static str>,
+    pub(super) code: Option<&'static str>,
+}
+
 impl ClipError {
     /// 400 to 422: the input is wrong. 429 and 5xx: the client may try again.
     fn status(&self) -> StatusCode {
         match self {
-            Self::NoRoute(_) => StatusCode::NOT_FOUND,
+            Self::NoRoute(_) | Self::UnknownModel { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod(..) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::Body(_) | Self::Field { .. } => StatusCode::BAD_REQUEST,
             Self::Unreadable(status) => *status,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany { .. }
@@ -75,6 +87,24 @@ impl ClipError {
         }
     }
 
+    /// The field of the body that is wrong.
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::TooMany { field, .. } | Self::Input { field, .. } | Self::Field { field, .. } => Some(*field),
+            Self::UnknownModel { .. } => Some("model"),
+            _ => None,
+        }
+    }
+
+    /// A stable code for programs, if OpenAI has one.
+    fn code(&self) -> Option<&'static str> {
+        match self {
+            Self::UnknownModel { .. } => Some("model_not_found"),
+            Self::Busy(_) => Some("rate_limit_exceeded"),
+            _ => None,
+        }
+    }
+
     /// The message for the client. Details from the model's own code are only in the log: they may show internals.
     fn client_message(&self) -> String {
         match self {
@@ -90,9 +120,9 @@ impl IntoResponse for ClipError {
         if status.is_server_error() {
             tracing::error!(error = %self, "the request failed");
         }
-        let body =
-            Json(json!({"error": status.canonical_reason().unwrap_or("Error"), "message": self.client_message()}));
-        match (self, status) {
+        let details = ErrorDetails { message: self.client_message(), field: self.field(), code: self.code() };
+        let body = Json(json!({"error": status.canonical_reason().unwrap_or("Error"), "message": details.message}));
+        let mut response = match (self, status) {
             (Self::Busy(wait), _) => {
                 (status, [(header::RETRY_AFTER, wait.as_secs().to_string())], body).into_response()
             }
@@ -100,6 +130,8 @@ impl IntoResponse for ClipError {
                 (status, [(header::RETRY_AFTER, RETRY_AFTER.as_secs().to_string())], body).into_response()
             }
             _ => (status, body).into_response(),
-        }
+        };
+        response.extensions_mut().insert(details);
+        response
     }
 }

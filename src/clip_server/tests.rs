@@ -2,20 +2,24 @@ use std::io::Cursor;
 
 use async_trait::async_trait;
 use axum::body::{Body, HttpBody};
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::domain::{DependencyError, FailureKind, Space};
-use crate::imaging::ImagingSettings;
+use crate::domain::{DependencyError, Embedding, FailureKind, Language, Space};
+use crate::embed::EmbedError;
+use crate::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 
 /// Makes a vector from the first pixel, or from the length of a text. Records its calls.
 #[derive(Default)]
-struct Fake {
+pub(super) struct Fake {
     batches: std::sync::Mutex<Vec<usize>>,
     images: std::sync::Mutex<Vec<PreparedImage>>,
+    pub(super) languages: std::sync::Mutex<Vec<Option<Language>>>,
     hangs: std::sync::atomic::AtomicBool,
 }
 
@@ -40,6 +44,11 @@ impl ImageEmbeddingProvider for Fake {
         images.iter().map(|image| Ok(Embedding::normalised(first(image), 3)?)).collect()
     }
 
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
+        self.languages.lock().unwrap().push(language);
+        self.embed_text(text).await
+    }
+
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         match text {
             "" => Err(EmbedError::Rejected("empty text".into())),
@@ -55,7 +64,7 @@ impl ImageEmbeddingProvider for Fake {
     }
 }
 
-fn png(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
+pub(super) fn png(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let shaded =
         |x, y| image::Rgb(colour.map(|value: u8| value.wrapping_add(u8::try_from(x * 7 + y * 31).unwrap_or(9))));
@@ -63,11 +72,11 @@ fn png(width: u32, height: u32, colour: [u8; 3]) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn uri(bytes: &[u8]) -> String {
+pub(super) fn uri(bytes: &[u8]) -> String {
     format!("data:image/png;base64,{}", STANDARD.encode(bytes))
 }
 
-fn service() -> (Router, Arc<Fake>) {
+pub(super) fn service() -> (Router, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
     let limits =
         ImagingSettings { image_max_size_mb: crate::domain::ByteSize::megabytes(1), ..ImagingSettings::default() }
@@ -75,7 +84,7 @@ fn service() -> (Router, Arc<Fake>) {
     (router(fake.clone(), limits), fake)
 }
 
-async fn send(router: &Router, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+pub(super) async fn send(router: &Router, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
     let body = body.into();
     let length = body.size_hint().exact().unwrap();
     let request =
@@ -128,9 +137,26 @@ async fn texts_are_answered_in_order() {
 }
 
 #[tokio::test]
+async fn the_language_of_texts_reaches_the_model() {
+    let (router, fake) = service();
+    for (path, body) in [
+        ("/embedding/text", json!({"texts": ["a"], "lang": "pt-BR"})),
+        ("/embedding/text", json!({"texts": ["a"]})),
+        ("/v1/embeddings", json!({"input": "a", "lang": "deu_Latn"})),
+    ] {
+        assert_eq!(send(&router, "POST", path, body.to_string()).await.0, StatusCode::OK);
+    }
+    let codes = fake.languages.lock().unwrap().iter().map(|language| language.map(Language::code)).collect::<Vec<_>>();
+    assert_eq!(codes, [Some("por_Latn"), None, Some("deu_Latn")]);
+    let (status, message) = refusal("/embedding/text", json!({"texts": ["a"], "lang": "german"})).await;
+    assert!(status == 400 && message.contains("the language `german` is not known"), "{status} {message}");
+}
+
+#[tokio::test]
 async fn the_card_describes_the_model() {
     let (router, _) = service();
-    let card = json!({"model": "fake", "dimension": 3, "image_size": 4, "resize": "crop"});
+    let card = json!({"model": "fake", "dimension": 3, "image_size": 4, "resize": "crop",
+                       "preprocessing": "crop-4-bicubic"});
     assert_eq!(send(&router, "GET", "/", "").await, (StatusCode::OK, card));
     assert_eq!(send(&router, "GET", "/readyz", "").await, (StatusCode::OK, json!({"status": "ready"})));
     assert_eq!(send(&router, "GET", "/healthz", "").await, (StatusCode::OK, json!({"status": "ok"})));
@@ -143,14 +169,15 @@ async fn an_error_of_an_input_names_its_index() {
         (uri(b"GIF89a"), "images[1]: the GIF data ends"),
         (uri(b"%PDF-1.7 and more"), "images[1]: not a JPEG, PNG, WebP or GIF"),
         ("data:image/png,abc".to_owned(), "images[1]: the data URI does not contain base64"),
-        ("https://example.org/cat,png".to_owned(), "images[1]: not a data URI and not base64"),
+        ("https://example.org/cat,png".to_owned(), "images[1]: is a URL; this service does not fetch images"),
+        ("cat,png".to_owned(), "images[1]: not a data URI and not base64"),
         ("data:image/png;base64,a b".to_owned(), "images[1]: the base64 is invalid"),
     ] {
         let (status, reply) = refusal("/embedding/image", json!({"images": [good, bad]})).await;
         assert!(status == 422 && reply.starts_with(message), "{status} {reply}");
     }
     let many = refusal("/embedding/text", json!({"texts": vec!["a"; 65]})).await;
-    assert_eq!(many, (422, "65 texts in one request; at most 64 are allowed".to_owned()));
+    assert_eq!(many, (422, "texts: 65 items in one request; at most 64 are allowed".to_owned()));
     assert_eq!(refusal("/embedding/text", json!({"texts": [""]})).await.0, 422);
     assert_eq!(refusal("/embedding/text", json!({"text": "a"})).await.0, 400);
     assert_eq!(refusal("/embedding/image", json!({"images": [7]})).await.0, 400);

@@ -1,25 +1,24 @@
 //! The JSON of `ai4all/clip`, and data URIs.
 
-use std::borrow::Cow;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::error::ClipError;
-use crate::domain::Embedding;
+use crate::domain::{Embedding, Language};
 
-/// The body of `POST /embedding/image`. Borrows the images from the body.
+/// The body of `POST /embedding/image`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Images<'a> {
-    #[serde(borrow)]
-    pub(super) images: Vec<Cow<'a, str>>,
+pub(super) struct Images {
+    pub(super) images: Vec<String>,
 }
 
 /// The body of `POST /embedding/text`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Texts {
     pub(super) texts: Vec<String>,
+    /// The language of the texts, for models that need to know it.
+    pub(super) lang: Option<Language>,
 }
 
 /// The result for one image.
@@ -59,8 +58,10 @@ pub(super) struct ModelInfo {
     pub(super) dimension: usize,
     /// Side of the model's square in pixels. An image of exactly this size is not resized.
     pub(super) image_size: u32,
-    /// What happens to an image that is not a square: `crop` or `pad`.
+    /// What happens to an image that is not a square: `crop`, `crop-floor`, `crop-even`, `squash` or `pad`.
     pub(super) resize: &'static str,
+    /// Name of the whole preparation, such as `squash-256-bilinear`, with the rule by which texts are cleaned after `+`.
+    pub(super) preprocessing: String,
 }
 
 /// Parses a body as JSON; its content type is ignored.
@@ -74,6 +75,11 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ClipErr
 /// # Errors
 /// A message that says what is wrong.
 pub(super) fn data_uri(text: &str) -> Result<(&str, Vec<u8>), String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Err(
+            "is a URL; this service does not fetch images, send a data URI (`data:image/png;base64,…`)".to_owned()
+        );
+    }
     let data_start = match text.split_once(',') {
         Some((prefix, _)) if prefix.starts_with("data:") && prefix.ends_with(";base64") => prefix.len() + 1,
         Some((prefix, _)) if prefix.starts_with("data:") => {

@@ -47,6 +47,8 @@ fn every_invalid_setting_is_named() {
         ("GLIMPSE_LOG_FORMAT", "xml", "`pretty` or `json`"),
         ("IMAGE_EMBEDDING_PROVIDER", "torch", "`multi2vec`"),
         ("CLIP_PRECISION", "fp8", "int8"),
+        ("CLIP_ENGINE", "torch", "`onnxruntime`"),
+        ("CLIP_DEVICE", "gpu", "`cuda:1`"),
         ("IMAGE_RESIZE", "squash", "`crop` or `pad`"),
         ("IMAGE_PAD_COLOR", "red", "RRGGBB"),
         ("IMAGE_TARGET_SIZE", "8", "between 16 and 2048"),
@@ -172,6 +174,7 @@ fn a_setting_that_has_no_effect_gives_a_warning_with_the_reason() {
         (clip, "IMAGE_EMBEDDING_PROVIDER is `local`"),
         (("OLLAMA_MODEL", "m"), "IMAGE_EMBEDDING_PROVIDER is `local`"),
         (("CLIP_PRECISION", "int8"), "CLIP_MODEL is `glimpse-mini-1`, which has one precision"),
+        (("ORT_DYLIB_PATH", "/lib/libonnxruntime.so"), "CLIP_ENGINE is `rten`"),
         (("QDRANT_URL", "http://qdrant:6334"), "VECTOR_DB_PROVIDER is `embedded`"),
         (("WEAVIATE_API_KEY", "k"), "VECTOR_DB_PROVIDER is `embedded`"),
     ] {

@@ -10,7 +10,8 @@ pub struct Space {
     pub model: String,
     /// Numbers in a vector.
     pub dimension: usize,
-    /// How an image is prepared before the model receives it, as text: `crop-260-bicubic`.
+    /// How an image is prepared before the model receives it, as text: `crop-260-bicubic`. A rule by which texts are
+    /// cleaned follows after `+`.
     pub preprocessing: String,
     /// Vectors of the built-in probes, each of unit length.
     pub probes: Vec<Probe>,
@@ -67,7 +68,7 @@ impl Space {
         }
         if self.preprocessing != offered.preprocessing {
             return Some(format!(
-                "images are resized in different ways, `{}` against `{}` (IMAGE_RESIZE, IMAGE_PAD_COLOR, \
+                "images or texts are prepared in different ways, `{}` against `{}` (IMAGE_RESIZE, IMAGE_PAD_COLOR, \
                  IMAGE_TARGET_SIZE, or the size of the model)",
                 self.preprocessing, offered.preprocessing
             ));

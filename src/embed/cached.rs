@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use lru::LruCache;
 
 use super::{EmbedError, ImageEmbeddingProvider};
-use crate::domain::{Embedding, Space};
+use crate::domain::{Embedding, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::lock::lock;
 use crate::telemetry::metrics::{Counter, counter, families};
@@ -23,8 +23,11 @@ pub struct TextCache {
 
 struct Cached {
     space: Option<Arc<Space>>,
-    texts: LruCache<Box<str>, Embedding>,
+    texts: LruCache<TextKey, Embedding>,
 }
+
+/// A text and its language. The same text in another language may have another vector.
+type TextKey = (Box<str>, Option<Language>);
 
 impl TextCache {
     /// Caches up to `entries` texts of `inner`. A vector of 512 numbers and its text need about 2 KB.
@@ -64,17 +67,22 @@ impl ImageEmbeddingProvider for TextCache {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
         let space = self.inner.space().await?;
-        if let Some(found) = self.lock_for(&space).texts.get(text) {
+        let key = (text.into(), language);
+        if let Some(found) = self.lock_for(&space).texts.get(&key) {
             self.hits.increment(1);
             return Ok(found.clone());
         }
         self.misses.increment(1);
-        let vector = self.inner.embed_text(text).await?;
+        let vector = self.inner.embed_text_in(text, language).await?;
         // Stored only if the space has not changed during the call; otherwise the vector may belong to either space.
         let now = self.inner.space().await?;
         if Arc::ptr_eq(&now, &space) {
-            self.lock_for(&space).texts.put(text.into(), vector.clone());
+            self.lock_for(&space).texts.put(key, vector.clone());
         }
         Ok(vector)
     }

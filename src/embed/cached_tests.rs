@@ -27,7 +27,12 @@ impl ImageEmbeddingProvider for Fake {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        self.calls.lock().unwrap().push(text.to_owned());
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
+        let language = language.map(|language| format!(" in {}", language.code()));
+        self.calls.lock().unwrap().push(text.to_owned() + &language.unwrap_or_default());
         if text == "changes" {
             *self.space.lock().unwrap() = space("another");
         }
@@ -58,6 +63,16 @@ async fn a_repeated_text_is_not_embedded_again() {
     assert_ne!(one, other);
     assert_eq!(cache.embed_text("a cat").await.unwrap(), one);
     assert_eq!(*fake.calls.lock().unwrap(), ["a cat", "the sea"]);
+}
+
+#[tokio::test]
+async fn a_text_in_another_language_is_another_text() {
+    let (cache, fake) = cache(2);
+    let german = Some("de".parse().unwrap());
+    for language in [german, None, german, None] {
+        cache.embed_text_in("Gift", language).await.unwrap();
+    }
+    assert_eq!(*fake.calls.lock().unwrap(), ["Gift in deu_Latn", "Gift"]);
 }
 
 #[tokio::test]

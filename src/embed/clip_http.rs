@@ -3,21 +3,22 @@
 //!
 //! `POST /embedding/image {"images": ["data:image/png;base64,…"]}` and `POST /embedding/text {"texts": ["…"]}` answer
 //! `[{"image" or "text": "…", "vector": […]}]` in order; some servers repeat the input. Requests do not name a model.
-//! `GET /` of `glimpse clip` describes the model; for other servers its content is not known.
+//! `GET /` of `glimpse clip` describes the model, and its texts may have a language (`"lang"`); for other servers the
+//! content of `GET /` is not known.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::batch_size::BatchSize;
-use super::remote::DEFAULT_IMAGE_SIZE;
-use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
+use super::model_info::{ModelInfo, ServedModel};
+use super::response::{self, MAX_VECTOR_BYTES, Numbers};
 use super::service::{RequestError, Service};
 use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
-use crate::domain::{Embedding, Space};
-use crate::imaging::{PreparedImage, Preprocessing, Resize, SIDES};
+use crate::domain::{Embedding, Language, Space};
+use crate::imaging::{PreparedImage, Preprocessing};
 
 /// Maximum bytes of the reply to `GET /`, which may be any page.
 const MAX_INFO_BYTES: usize = 64 * 1024;
@@ -26,21 +27,16 @@ const MAX_INFO_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct ClipProvider {
     service: Service,
-    preprocessing: SharedPreprocessing,
+    served: ServedModel,
     model: String,
-    size: Option<u32>,
-    resize: Resize,
     batch: BatchSize,
 }
 
-/// The reply to `GET /` of `glimpse clip`. Replies of other servers may have none of these fields.
-#[derive(Debug, Default, Deserialize)]
-struct ModelInfo {
-    model: Option<String>,
-    dimension: Option<usize>,
-    image_size: Option<u32>,
-    /// How the server makes squares of other images ([`Resize::name`]). We send squares, cut in the same way.
-    resize: Option<String>,
+#[derive(Serialize)]
+struct TextRequest<'a> {
+    texts: [&'a str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lang: Option<&'static str>,
 }
 
 /// The result for one input; a repeated input is ignored.
@@ -56,45 +52,20 @@ impl ClipProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("clip", &settings.service)?;
-        let RemoteSettings { model, size, resize, max_batch, .. } = settings;
-        let preprocessing = SharedPreprocessing::new(size.unwrap_or(DEFAULT_IMAGE_SIZE), resize);
-        let batch = BatchSize::new(max_batch);
-        Ok(Self { service, preprocessing, model, size, resize, batch })
+        let (served, batch) = (ServedModel::new(&settings), BatchSize::new(settings.max_batch));
+        Ok(Self { service, served, model: settings.model, batch })
     }
 
     /// Reads the info of the service. An outage is an error and not an empty info, because a wrong default size would
     /// give a wrong space.
-    async fn model_info(&self) -> Result<ModelInfo, EmbedError> {
+    async fn model_info(&self) -> Result<Option<ModelInfo>, EmbedError> {
         match self.service.get("/", MAX_INFO_BYTES).await {
-            Ok(body) => Ok(serde_json::from_slice(&body).unwrap_or_default()),
+            Ok(body) => Ok(serde_json::from_slice(&body).ok()),
             Err(RequestError { status: Some(status), .. }) if matches!(status.as_u16(), 300..=400 | 404..=406 | 501) => {
-                Ok(ModelInfo::default())
+                Ok(None)
             }
             Err(failure) => Err(failure.error),
         }
-    }
-
-    fn size(&self, info: &ModelInfo) -> Result<u32, EmbedError> {
-        let reported = info.image_size;
-        match (self.size, reported) {
-            (_, Some(reported)) if !SIDES.contains(&reported) => {
-                let (min, max) = (SIDES.start(), SIDES.end());
-                Err(EmbedError::ProbeFailed(format!(
-                    "the service reports an image size of {reported} pixels; it must be between {min} and {max}"
-                )))
-            }
-            (Some(set), Some(reported)) if set != reported => Err(EmbedError::ProbeFailed(format!(
-                "IMAGE_TARGET_SIZE is {set}, but the service takes {reported}; leave IMAGE_TARGET_SIZE empty"
-            ))),
-            (set, reported) => Ok(set.or(reported).unwrap_or(DEFAULT_IMAGE_SIZE)),
-        }
-    }
-
-    /// The model decides how a crop rounds fractions of a pixel. Our settings decide whether to crop.
-    fn resize(&self, info: &ModelInfo) -> Resize {
-        let crops = [Resize::Crop, Resize::CropFloor];
-        let reported = crops.into_iter().find(|crop| info.resize.as_deref() == Some(crop.name()));
-        reported.filter(|_| crops.contains(&self.resize)).unwrap_or(self.resize)
     }
 
     async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, RequestError> {
@@ -105,8 +76,8 @@ impl ClipProvider {
         Ok(response::embeddings(items.into_iter().map(|item| item.vector).collect(), sent)?)
     }
 
-    async fn text(&self, text: &str) -> Result<Vec<Numbers>, RequestError> {
-        let body = serde_json::json!({ "texts": [text] });
+    async fn text(&self, text: &str, language: Option<Language>) -> Result<Vec<Numbers>, RequestError> {
+        let body = TextRequest { texts: [text], lang: self.served.language(language) };
         // A repeated input may have every character escaped.
         let max_bytes = MAX_VECTOR_BYTES + 12 * text.len();
         let items: Vec<Item> = self.service.post_small("/embedding/text", &body, max_bytes).await?;
@@ -117,57 +88,28 @@ impl ClipProvider {
 #[async_trait]
 impl ImageEmbeddingProvider for ClipProvider {
     fn preprocessing(&self) -> Preprocessing {
-        self.preprocessing.get()
+        self.served.preprocessing.get()
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        let info = self.model_info().await?;
-        self.preprocessing.set(Preprocessing { size: self.size(&info)?, resize: self.resize(&info) });
+        let info = self.served.set(self.model_info().await?)?;
         let model = info.model.as_deref().unwrap_or(&self.model);
-        let space = probe::probe_space(self, model, info.dimension).await?;
+        let mut space = probe::probe_space(self, model, info.dimension).await?;
+        space.preprocessing.push_str(info.text_rule());
         response::check_reads_images(self, ImageEncoding::DataUri).await?;
         Ok(Arc::new(space))
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        self.preprocessing.check(images)?;
+        self.served.preprocessing.check(images)?;
         self.batch.embed(images, |images| self.images(images)).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        response::embed_shortened(text, |text| self.text(text)).await
+        self.embed_text_in(text, None).await
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroUsize;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::domain::Secret;
-    use crate::embed::ServiceSettings;
-
-    #[test]
-    fn the_service_chooses_the_kind_of_crop_and_the_settings_choose_to_pad() {
-        let resize_for = |resize, reported: Option<&str>| {
-            let service = ServiceSettings {
-                url: "http://h".parse().unwrap(),
-                key: Secret::default(),
-                timeout: Duration::from_secs(1),
-            };
-            let (model, max_batch) = ("m".to_owned(), NonZeroUsize::MIN);
-            let clip = ClipProvider::new(RemoteSettings { service, model, max_batch, size: None, resize }).unwrap();
-            clip.resize(&ModelInfo { resize: reported.map(str::to_owned), ..ModelInfo::default() })
-        };
-        for configured in [Resize::Crop, Resize::CropFloor] {
-            assert_eq!(resize_for(configured, Some("crop")), Resize::Crop);
-            assert_eq!(resize_for(configured, Some("crop-floor")), Resize::CropFloor);
-            for other in [None, Some("pad"), Some("")] {
-                assert_eq!(resize_for(configured, other), configured);
-            }
-        }
-        let pad = Resize::Pad([1, 2, 3]);
-        assert_eq!(resize_for(pad, Some("crop")), pad);
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
+        response::embed_shortened(text, |text| self.text(text, language)).await
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::EmbedSettings;
-use super::local::BUILT_IN;
+use super::local::{BUILT_IN, Engine, EngineKind};
 use crate::domain::Endpoint;
 use crate::http::bearer;
 
@@ -94,8 +94,18 @@ impl EmbedSettings {
         let kind = self.image_embedding_provider;
         let names: &[&str] = match kind {
             ProviderKind::Local => &["CLIP_URL", "CLIP_ENDPOINT", "CLIP_API_KEY"],
-            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => &["CLIP_PRECISION"],
-            ProviderKind::Ollama => &["CLIP_URL", "CLIP_ENDPOINT", "CLIP_MODEL", "CLIP_PRECISION"],
+            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => {
+                &["CLIP_PRECISION", "CLIP_ENGINE", "CLIP_DEVICE", "ORT_DYLIB_PATH"]
+            }
+            ProviderKind::Ollama => &[
+                "CLIP_URL",
+                "CLIP_ENDPOINT",
+                "CLIP_MODEL",
+                "CLIP_PRECISION",
+                "CLIP_ENGINE",
+                "CLIP_DEVICE",
+                "ORT_DYLIB_PATH",
+            ],
         };
         let ollama: &[&str] = match kind {
             ProviderKind::Ollama => &[],
@@ -107,14 +117,17 @@ impl EmbedSettings {
         if kind == ProviderKind::Local && self.clip_model == BUILT_IN {
             unused.push(("CLIP_PRECISION", format!("CLIP_MODEL is `{BUILT_IN}`, which has one precision")));
         }
+        if kind == ProviderKind::Local && self.clip_engine == EngineKind::Rten {
+            unused.push(("ORT_DYLIB_PATH", "CLIP_ENGINE is `rten`".to_owned()));
+        }
         unused
     }
 
     /// Returns the model to request from the service, or the label of its space.
     pub fn service_model(&self) -> String {
-        // The default names the built-in model, which a service does not have.
-        let is_default = self.clip_model == BUILT_IN;
-        if is_default { self.image_embedding_provider.name().to_owned() } else { self.clip_model.clone() }
+        // The default names the built-in model, which only `glimpse clip` has. Requests to `openai` name the model.
+        let is_label = self.clip_model == BUILT_IN && self.image_embedding_provider != ProviderKind::OpenAi;
+        if is_label { self.image_embedding_provider.name().to_owned() } else { self.clip_model.clone() }
     }
 
     /// Checks that the settings do not contradict each other.
@@ -123,14 +136,10 @@ impl EmbedSettings {
     /// A message that names the setting and the allowed values.
     pub fn validate(&self) -> Result<(), String> {
         self.validate_url()?;
-        bearer(&self.clip_api_key).map_err(|what| format!("CLIP_API_KEY {what}"))?;
-        if self.image_embedding_provider == ProviderKind::OpenAi && self.clip_model == BUILT_IN {
-            return Err(
-                "IMAGE_EMBEDDING_PROVIDER is `openai`, but CLIP_MODEL is not set; set CLIP_MODEL to the name of a \
-                 model of the service, such as openai/clip-vit-base-patch32"
-                    .to_owned(),
-            );
+        if self.image_embedding_provider == ProviderKind::Local {
+            Engine::from_settings(self).validate()?;
         }
+        bearer(&self.clip_api_key).map_err(|what| format!("CLIP_API_KEY {what}"))?;
         for (name, model) in [("OLLAMA_MODEL", &self.ollama_model), ("OLLAMA_VISION_MODEL", &self.ollama_vision_model)]
         {
             if model.trim().is_empty() {
@@ -184,8 +193,6 @@ mod tests {
             assert!(missing.contains("CLIP_URL") && missing.contains(provider), "{missing}");
         }
         assert!(error(settings("clip", "http://a", "http://b")).contains("CLIP_ENDPOINT"));
-        let unnamed = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings("openai", "http://h", "") };
-        assert!(error(unnamed).contains("CLIP_MODEL is not set"));
         let key = EmbedSettings { clip_api_key: Secret::new("hush\n"), ..settings("clip", "http://h", "") };
         assert!(error(key.clone()).contains("CLIP_API_KEY") && !error(key).contains("hush"));
         let nameless = EmbedSettings { ollama_model: " ".to_owned(), ..settings("ollama", "", "") };
@@ -194,7 +201,9 @@ mod tests {
 
     #[test]
     fn the_default_model_is_not_used_as_a_label() {
-        let settings = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings("clip", "http://h", "") };
-        assert_eq!(settings.service_model(), "clip");
+        let model = |provider| {
+            EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings(provider, "http://h", "") }.service_model()
+        };
+        assert_eq!((&*model("clip"), &*model("openai")), ("clip", BUILT_IN));
     }
 }

@@ -12,6 +12,7 @@ mod batch_size;
 mod cached;
 mod clip_http;
 mod kind;
+mod model_info;
 mod multi2vec;
 mod ollama;
 mod openai;
@@ -31,7 +32,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::{DependencyError, Embedding, InvalidEmbedding, Space};
+use crate::domain::{DependencyError, Embedding, InvalidEmbedding, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Retryable;
 
@@ -79,6 +80,12 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
     /// Embeds a text, truncated to the maximum length of the model.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError>;
 
+    /// Embeds a text that is written in `language`. Most models do not need to know the language; they ignore it.
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
+        let _ = language;
+        self.embed_text(text).await
+    }
+
     /// Returns the provider that this one wraps, if it wraps one. The methods below return by default what that provider
     /// returns.
     fn inner(&self) -> Option<&dyn ImageEmbeddingProvider> {
@@ -102,6 +109,11 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
         self.inner()?.max_per_call()
     }
 
+    /// Returns the engine that runs the model, if it runs in this process.
+    fn engine(&self) -> Option<EngineInfo> {
+        self.inner()?.engine()
+    }
+
     /// Returns how long its threads have worked, if it has threads in this process.
     fn busy(&self) -> Option<Busy> {
         self.inner()?.busy()
@@ -115,6 +127,15 @@ pub struct Busy {
     pub threads: NonZeroUsize,
     /// Total working time of all threads since the start.
     pub worked: Duration,
+}
+
+/// What runs a model in this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// The name of the engine.
+    pub name: &'static str,
+    /// The name of the device.
+    pub device: String,
 }
 
 /// Errors of an embedding provider.

@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::batch_size::BatchSize;
-use super::remote::DEFAULT_IMAGE_SIZE;
 use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
 use super::service::{RequestError, Service};
 use super::wire_image::{self, ImageEncoding};
@@ -45,7 +44,7 @@ impl Multi2VecProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("multi2vec", &settings.service)?;
-        let preprocessing = SharedPreprocessing::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
+        let preprocessing = SharedPreprocessing::new(settings.preprocessing());
         let batch = BatchSize::new(settings.max_batch);
         Ok(Self { service, preprocessing, model: settings.model, batch })
     }

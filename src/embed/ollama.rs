@@ -104,7 +104,8 @@ impl OllamaProvider {
         let concurrent = u32::try_from(MAX_CONCURRENT.get()).unwrap_or(u32::MAX);
         let timeout = settings.service.timeout.saturating_mul(concurrent);
         let service = Service::new("ollama", &ServiceSettings { timeout, ..settings.service })?;
-        let preprocessing = SharedPreprocessing::new(settings.size.unwrap_or(DEFAULT_SIZE), settings.resize);
+        let preprocessing =
+            SharedPreprocessing::new(Preprocessing::new(settings.size.unwrap_or(DEFAULT_SIZE), settings.resize));
         Ok(Self {
             service,
             preprocessing,

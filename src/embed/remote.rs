@@ -3,7 +3,8 @@
 use std::num::NonZeroUsize;
 
 use super::service::ServiceSettings;
-use crate::imaging::Resize;
+use crate::imaging::{Preprocessing, Resize};
+use crate::models::ServiceRules;
 
 /// Default side of the images in pixels; most CLIP models use it.
 pub(super) const DEFAULT_IMAGE_SIZE: u32 = 224;
@@ -18,8 +19,64 @@ pub struct RemoteSettings {
     pub model: String,
     /// `IMAGE_EMBED_BATCH_SIZE`: maximum number of images in one request.
     pub max_batch: NonZeroUsize,
-    /// `IMAGE_TARGET_SIZE`: side of the model's square in pixels. If not set: the size reported by the service, or 224.
+    /// `IMAGE_TARGET_SIZE`: side of the model's square in pixels. If not set: the size reported by the service, that of
+    /// the catalogue, or 224.
     pub size: Option<u32>,
     /// `IMAGE_RESIZE`: how an image is made square. For `clip`, the service may report the kind of crop.
     pub resize: Resize,
+}
+
+impl RemoteSettings {
+    /// Returns the rules of a model that the catalogue knows by the name in the settings. If `IMAGE_TARGET_SIZE` is set,
+    /// images and texts are prepared as for CLIP: collections that were made so before the catalogue existed stay usable.
+    pub(super) fn rules(&self) -> Option<ServiceRules> {
+        ServiceRules::find(&self.model).filter(|_| self.size.is_none())
+    }
+
+    /// Returns how images are prepared if the service does not report it.
+    pub(super) fn preprocessing(&self) -> Preprocessing {
+        if let (Some(size), Some(known)) = (self.size, ServiceRules::find(&self.model)) {
+            tracing::warn!(
+                model = self.model,
+                "IMAGE_TARGET_SIZE is {size}, so that images are cropped; the model was trained with {}; leave \
+                 IMAGE_TARGET_SIZE empty for a new collection",
+                known.preprocessing
+            );
+        }
+        let own = self.rules().map(|rules| rules.preprocessing);
+        let own = own.unwrap_or_else(|| Preprocessing::new(self.size.unwrap_or(DEFAULT_IMAGE_SIZE), self.resize));
+        match self.resize {
+            pad @ Resize::Pad(_) => Preprocessing { resize: pad, ..own },
+            _ => own,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::Secret;
+
+    #[test]
+    fn a_known_model_is_prepared_as_in_its_training_and_others_as_before() {
+        let name = |model: &str, size, resize| {
+            let service = ServiceSettings {
+                url: "http://h".parse().unwrap(),
+                key: Secret::default(),
+                timeout: Duration::from_secs(1),
+            };
+            let (model, max_batch) = (model.to_owned(), NonZeroUsize::MIN);
+            RemoteSettings { service, model, max_batch, size, resize }.preprocessing().to_string()
+        };
+        let siglip = "google/siglip2-base-patch16-256";
+        assert_eq!(name(siglip, None, Resize::CropFloor), "squash-256-bilinear");
+        assert_eq!(name(siglip, None, Resize::Pad([0; 3])), "pad-256-bilinear-000000");
+        assert_eq!(name(siglip, Some(256), Resize::CropFloor), "crop-256-bicubic-floor");
+        for model in ["openai/clip-vit-base-patch32", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "my-model", ""] {
+            assert_eq!(name(model, None, Resize::CropFloor), "crop-224-bicubic-floor", "{model}");
+            assert_eq!(name(model, Some(256), Resize::CropFloor), "crop-256-bicubic-floor", "{model}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{EmbedError, ImageEmbeddingProvider, probe};
-use crate::domain::{Embedding, Space};
+use crate::domain::{Embedding, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::{CheckedCallError, Guard};
 
@@ -58,7 +58,11 @@ impl ImageEmbeddingProvider for Resilient {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        self.guard.call(|| self.inner.embed_text(text)).await
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
+        self.guard.call(|| self.inner.embed_text_in(text, language)).await
     }
 
     fn reachable(&self) -> Result<(), EmbedError> {

@@ -7,7 +7,7 @@ use super::wire_image::ImageEncoding;
 use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::Embedding;
 use crate::domain::space::MIN_SAME_COSINE;
-use crate::imaging::{PreparedImage, Preprocessing, Resize};
+use crate::imaging::{PreparedImage, Preprocessing};
 use crate::lock::lock;
 
 /// A vector as received. JavaScript and orjson write a number that is not finite as `null`.
@@ -21,8 +21,8 @@ pub(super) const MAX_VECTOR_BYTES: usize = 256 * 1024;
 pub(super) struct SharedPreprocessing(Mutex<Preprocessing>);
 
 impl SharedPreprocessing {
-    pub(super) fn new(size: u32, resize: Resize) -> Self {
-        Self(Mutex::new(Preprocessing { size, resize }))
+    pub(super) fn new(preprocessing: Preprocessing) -> Self {
+        Self(Mutex::new(preprocessing))
     }
 
     pub(super) fn set(&self, preprocessing: Preprocessing) {

@@ -5,10 +5,13 @@ use std::num::NonZeroUsize;
 use serde::{Deserialize, Serialize};
 
 use super::kind::ProviderKind;
-use super::local::{BUILT_IN, Precision};
+use super::local::{BUILT_IN, Device, EngineKind, Precision};
 use crate::domain::setting::check_range;
 use crate::domain::{Endpoint, Seconds, Secret};
 use crate::resilience::{BreakerSettings, cores};
+
+/// Workers for a GPU: the images of one are copied to it while it runs the images of the other.
+const ACCELERATOR_WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// The settings of the embedding provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,13 +20,20 @@ pub struct EmbedSettings {
     /// `IMAGE_EMBEDDING_PROVIDER`: `local` (default), a model in this process; or a remote service: `clip`, `openai`,
     /// `multi2vec`, `ollama` (also called `llava`).
     pub image_embedding_provider: ProviderKind,
-    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a folder with a CLIP exported to ONNX; or
-    /// a repository of the Hugging Face hub with such files, as `organisation/name` or `organisation/name@revision`.
+    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a name of `glimpse models list`; a folder
+    /// with a model exported to ONNX; or a repository of the Hugging Face hub with such files, as `organisation/name`, `organisation/name@revision`, or
+    /// with `:size` at the end if it has a model in several sizes.
     /// For `openai` the name that the service uses, for `clip` and `multi2vec` a label.
     pub clip_model: String,
-    /// `CLIP_PRECISION`: `fp32` (default), `fp16` or `int8`, if the model of this process has such files. The vectors
-    /// of int8 are another space.
+    /// `CLIP_PRECISION`: `fp32`, `fp16` or `int8`, if the model of this process has such files; `auto` (default) for the
+    /// first of these that it has. The vectors of int8 are another space.
     pub clip_precision: Precision,
+    /// `CLIP_ENGINE`: what runs the model of this process: `rten` (default), or `onnxruntime` if the binary was built with it.
+    pub clip_engine: EngineKind,
+    /// `CLIP_DEVICE`: `cpu` (default), or with `onnxruntime` also `cuda`, `tensorrt` or `coreml`; `cuda:1` is the second GPU.
+    pub clip_device: Device,
+    /// `ORT_DYLIB_PATH`: file of the library of ONNX Runtime; empty by default: the operating system looks for it.
+    pub ort_dylib_path: Option<String>,
     /// `CLIP_URL`: URL of the service for `clip`, `openai` or `multi2vec`; empty by default.
     pub clip_url: Option<Endpoint>,
     /// `CLIP_ENDPOINT`: another name for `CLIP_URL`; empty by default.
@@ -51,7 +61,7 @@ pub struct EmbedSettings {
     /// `GLIMPSE_CALIBRATE`: whether a model is calibrated at its first use, so that searches return the relevance of images;
     /// `true` by default. It takes 156 images and 89 texts; the built-in model needs none of it.
     pub glimpse_calibrate: bool,
-    /// `GLIMPSE_EMBED_THREADS`: inference workers of one thread each; 0 (default): one for each core.
+    /// `GLIMPSE_EMBED_THREADS`: inference workers of one thread each; 0 (default): one for each core, or two for a GPU.
     #[serde(deserialize_with = "check_range::<_, _, 0, 1024>")]
     pub glimpse_embed_threads: usize,
 }
@@ -61,7 +71,10 @@ impl Default for EmbedSettings {
         Self {
             image_embedding_provider: ProviderKind::Local,
             clip_model: BUILT_IN.to_owned(),
-            clip_precision: Precision::Fp32,
+            clip_precision: Precision::Auto,
+            clip_engine: EngineKind::default(),
+            clip_device: Device::default(),
+            ort_dylib_path: None,
             clip_url: None,
             clip_endpoint: None,
             clip_api_key: Secret::default(),
@@ -81,7 +94,8 @@ impl Default for EmbedSettings {
 impl EmbedSettings {
     /// Returns the number of inference workers to start.
     pub fn threads(&self) -> NonZeroUsize {
-        NonZeroUsize::new(self.glimpse_embed_threads).unwrap_or_else(cores)
+        let default = || if self.clip_device.is_accelerator() { ACCELERATOR_WORKERS } else { cores() };
+        NonZeroUsize::new(self.glimpse_embed_threads).unwrap_or_else(default)
     }
 
     /// Returns the settings of the circuit breaker of a remote provider.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{EmbedError, ImageEmbeddingProvider, Verification};
-use crate::domain::{Embedding, InvalidEmbedding, Space, SpaceMismatch};
+use crate::domain::{Embedding, InvalidEmbedding, Language, Space, SpaceMismatch};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Guard;
 
@@ -87,7 +87,11 @@ impl ImageEmbeddingProvider for Verified {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        self.check(self.inner.embed_text(text), std::slice::from_ref).await
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
+        self.check(self.inner.embed_text_in(text, language), std::slice::from_ref).await
     }
 
     fn reachable(&self) -> Result<(), EmbedError> {

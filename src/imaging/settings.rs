@@ -21,13 +21,13 @@ pub struct ImagingSettings {
     /// are reduced while decoding.
     #[serde(deserialize_with = "check_range::<_, _, 1, 65_536>")]
     pub image_max_decode_mb: ByteSize,
-    /// `IMAGE_RESIZE`: `crop` (default) cuts off both ends of the longer side, `pad` keeps the whole image and fills
-    /// the rest. It is part of the identity of the embedding space.
+    /// `IMAGE_RESIZE`: `crop` (default) cuts off both ends of the longer side, or does what the model was trained with;
+    /// `pad` keeps the whole image and fills the rest. It is part of the identity of the embedding space.
     pub image_resize: ResizeKind,
     /// `IMAGE_PAD_COLOR`: the colour that `pad` fills with, as RRGGBB; `000000` by default.
     pub image_pad_color: Colour,
-    /// `IMAGE_TARGET_SIZE`: empty (default) for the size of the model, or 224 if a service does not report one. Any
-    /// other value must match that size.
+    /// `IMAGE_TARGET_SIZE`: empty (default) for the size of the model; for a service that does not report one, that of
+    /// the catalogue, or 224. Any other value must match that size.
     #[serde(deserialize_with = "target_size")]
     pub image_target_size: Option<u32>,
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Collapse, SearchError, UploadPermit};
 use crate::calibration::QueryKind;
-use crate::domain::{Filter, ImageId};
+use crate::domain::{Filter, ImageId, Language};
 pub use crate::imaging::Region;
 
 /// What to search for: images that are similar to the terms with a positive weight, and not to the others.
@@ -14,6 +14,8 @@ pub use crate::imaging::Region;
 pub struct QueryInput {
     /// 1 to [`MAX_TERMS`] terms, at least one of them with a positive weight.
     pub terms: Vec<Term>,
+    /// The language of its texts, for models that need to know it.
+    pub language: Option<Language>,
 }
 
 /// A part of a query.
@@ -58,7 +60,13 @@ impl QueryInput {
         let like = like.map(|id| term("like", TermInput::Like(id)));
         let image = image.map(|image| term("file", TermInput::Image(image)));
         let text = text.map(|text| term("q", TermInput::Text(text)));
-        Self { terms: [like, image, text].into_iter().flatten().collect() }
+        Self { terms: [like, image, text].into_iter().flatten().collect(), language: None }
+    }
+
+    /// Sets the language of the texts.
+    #[must_use]
+    pub fn in_language(self, language: Option<Language>) -> Self {
+        Self { language, ..self }
     }
 
     /// Returns what the query consists of.
@@ -213,7 +221,8 @@ mod tests {
         }
         let weighted = |weights: &[f32]| {
             let term = |weight: &f32| Term { input: TermInput::Text("a".into()), weight: *weight, field: "positive" };
-            error_message(&QueryInput { terms: weights.iter().map(term).collect() }, &options())
+            let terms = weights.iter().map(term).collect();
+            error_message(&QueryInput { terms, language: None }, &options())
         };
         assert!(weighted(&[-1.0]).contains("at least one term to search for"));
         assert!(

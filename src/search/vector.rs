@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use super::query_input::Term;
 use super::{QueryImage, QueryInput, Search, SearchError, TermInput};
-use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Space};
+use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Language, Space};
 use crate::embed::EmbedError;
 use crate::imaging::PreparedImage;
 use crate::index::Stores;
@@ -73,7 +73,7 @@ impl Search {
                 }
             });
         }
-        let terms = self.vectors(parts).await?;
+        let terms = self.vectors(parts, query.language).await?;
         let sum = match &terms[..] {
             [one] => one.clone(),
             several => weighted_sum(several, &weights, space)?,
@@ -90,7 +90,7 @@ impl Search {
     }
 
     /// Embeds the texts at the same time, and the images in one call.
-    async fn vectors(&self, parts: Vec<Part>) -> Result<Vec<Embedding>, SearchError> {
+    async fn vectors(&self, parts: Vec<Part>, language: Option<Language>) -> Result<Vec<Embedding>, SearchError> {
         let images: Vec<PreparedImage> = parts
             .iter()
             .filter_map(|part| if let Part::Image(image) = part { Some(image.clone()) } else { None })
@@ -104,7 +104,7 @@ impl Search {
         };
         let texts = join_all(parts.iter().map(|part| async move {
             match part {
-                Part::Text(text) => Some(self.provider.embed_text(text.trim()).await),
+                Part::Text(text) => Some(self.provider.embed_text_in(text.trim(), language).await),
                 Part::Image(_) | Part::Vector(_) => None,
             }
         }));

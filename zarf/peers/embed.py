@@ -1,4 +1,5 @@
-"""The time of an image and of a query with our engine and with ONNX Runtime, on one core, with a ViT-B/32 of random weights.
+"""The time of an image and of a query with our engine and with ONNX Runtime, on one core, with a ViT-B/32 of random weights,
+and of an image with the built-in model, which consists of convolutions.
 
     make bench-peers
 
@@ -14,7 +15,7 @@ from statistics import median
 
 import numpy
 import onnxruntime
-from ours import Ours
+from ours import ROOT, Ours
 from tokenizers import Tokenizer
 
 ROUNDS = 5
@@ -35,18 +36,34 @@ class Engine:
         return cpu / count, (time.perf_counter() - started) / count
 
 
-class Peer:
+def session(path):
     """ONNX Runtime on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+class BuiltInPeer:
+    """The image tower of the built-in model in ONNX Runtime."""
+
+    def __init__(self):
+        self.image = session(ROOT / "models/glimpse-mini-1/image.onnx")
+        self.pixels = numpy.random.default_rng(1).standard_normal((1, 3, 260, 260), dtype=numpy.float32)
+
+    def run(self, what, count):
+        started, clock = time.process_time(), time.perf_counter()
+        for _ in range(count):
+            self.image.run(None, {"pixel_values": self.pixels})
+        return (time.process_time() - started) / count, (time.perf_counter() - clock) / count
+
+
+class Peer:
+    """A ViT-B/32 in ONNX Runtime."""
 
     def __init__(self, folder, precision):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
         suffix = {"fp32": "", "int8": "_int8"}[precision]
         self.image, self.text = (
-            onnxruntime.InferenceSession(
-                folder / "onnx" / f"{tower}_model{suffix}.onnx", options, providers=["CPUExecutionProvider"]
-            )
-            for tower in ("vision", "text")
+            session(folder / "onnx" / f"{tower}_model{suffix}.onnx") for tower in ("vision", "text")
         )
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.enable_truncation(77)
@@ -75,9 +92,10 @@ def main(folder):
     cores = set(range(os.cpu_count()))
     ours = {precision: Engine(folder, precision, 1, {CORE}) for precision in ("fp32", "int8")}
     two = {precision: Engine(folder, precision, 2, cores) for precision in ("fp32", "int8")}
+    built_in = Engine("built-in", "fp32", 1, {CORE})
     os.sched_setaffinity(0, {CORE})
     peers = {precision: Peer(folder, precision) for precision in ("fp32", "int8")}
-    work = []
+    work = [("built-in image, ours", built_in, ("image", 16)), ("built-in image, peer", BuiltInPeer(), ("image", 16))]
     for precision, count in (("fp32", 16), ("int8", 32)):
         work += [(f"{precision} image, ours", ours[precision], ("image", count))]
         work += [(f"{precision} image, peer", peers[precision], ("image", count))]
@@ -100,6 +118,8 @@ def main(folder):
         least, most = min(cpu for cpu, _ in rounds), max(cpu for cpu, _ in rounds)
         print(f"{name:46} {cpu[name] * 1e3:7.1f} ({least * 1e3:.1f} to {most * 1e3:.1f}), {clock[name] * 1e3:.1f}")
     print("\nratios")
+    speed = cpu["built-in image, peer"] / cpu["built-in image, ours"]
+    print(f"built-in image: {speed:.2f} x the peer's speed (target: 0.8)")
     for precision in ("fp32", "int8"):
         for what in ("image", "image of a batch"):
             speed = cpu[f"{precision} {what}, peer"] / cpu[f"{precision} {what}, ours"]

@@ -53,6 +53,12 @@ pub struct ProviderReply {
     pub dimension: Option<usize>,
     /// The name of the vector space.
     pub space: Option<String>,
+    /// The engine that runs the model, if it runs in this process: `rten` or `onnxruntime` (`CLIP_ENGINE`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// The device of the engine, such as `cpu` or `cuda:0` (`CLIP_DEVICE`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 /// One store.
@@ -103,6 +109,8 @@ impl StatusReply {
             model: space.as_ref().map(|space| space.model.clone()),
             dimension: space.as_ref().map(|space| space.dimension),
             space: space.as_ref().map(|space| space.name()),
+            engine: status.engine.as_ref().map(|engine| engine.name.to_owned()),
+            device: status.engine.map(|engine| engine.device),
         };
         let stores: Vec<StoreReply> = status
             .stores

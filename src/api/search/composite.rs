@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::base64_bytes::Base64Bytes;
-use super::params::{default_limit, parse_collapse};
+use super::params::{default_limit, parse_collapse, parse_language};
 use super::region::{RegionRequest, read_part};
 use crate::api::Defaults;
 use crate::api::filter::FilterRequest;
@@ -50,6 +50,10 @@ pub struct CompositeQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: Option<String>,
+    /// Language of all texts, for models that need to know it; see the query parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "de", pattern = "^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*$")]
+    pub lang: Option<String>,
     /// Only results with at least this score, -1 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = -1, maximum = 1)]
@@ -150,6 +154,7 @@ impl CompositeQuery {
         if self.positive.is_empty() {
             return Err(ApiError::invalid("positive", "is empty: a query needs at least one term to search for"));
         }
+        let language = parse_language(self.lang.as_deref())?;
         let collection = self.collection.unwrap_or_else(|| defaults.collection.to_string());
         let mut terms = Vec::new();
         for (field, sign, requests) in [("positive", 1.0, self.positive), ("negative", -1.0, self.negative)] {
@@ -194,6 +199,6 @@ impl CompositeQuery {
             min_relevance: self.min_relevance,
             collapse: parse_collapse(self.collapse.as_deref())?,
         };
-        Ok((QueryInput { terms }, options))
+        Ok((QueryInput { terms, language }, options))
     }
 }

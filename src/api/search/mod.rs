@@ -64,7 +64,7 @@ async fn search_by_text(
     Query(pairs): Query<Pairs>,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
     let input = SearchInput { query: params.q.clone(), file: None, like: params.like.clone() };
-    let region = params.region()?;
+    let (region, language) = (params.region()?, params.language()?);
     let options = params.into_options(&pairs, &defaults)?;
     let query = match (&input.like, region) {
         (like, None) => QueryInput::new(input.query.clone(), None, like.clone()),
@@ -76,7 +76,7 @@ async fn search_by_text(
             QueryInput::new(input.query.clone(), Some(part), None)
         }
     };
-    let answer = search.search(query, options).await?;
+    let answer = search.search(query.in_language(language), options).await?;
     Ok(axum::Json(SearchReply::new(answer, input)))
 }
 
@@ -104,14 +104,14 @@ async fn search_by_image(
         return search_by_terms(&search, &images, &defaults, request).await;
     }
     upload_form::check_content_type(request.headers())?;
-    let region = params.region()?;
+    let (region, language) = (params.region()?, params.language()?);
     // Before the body is read, so that waiting uploads use no memory.
     let mut permit = search.admit_upload().await?;
     let ImageForm { image, file_name, text } =
         upload_form::read(request, defaults.max_image_bytes, params.q.is_some(), &mut permit).await?;
     let text = text.or_else(|| params.q.clone());
     let image = QueryImage { bytes: image, region, excluded: None, permit: Some(Arc::new(permit)) };
-    let query = QueryInput::new(text.clone(), Some(image), params.like.clone());
+    let query = QueryInput::new(text.clone(), Some(image), params.like.clone()).in_language(language);
     let input = SearchInput { query: text, file: file_name, like: params.like.clone() };
     let options = params.into_options(&pairs, &defaults)?;
     let answer = search.search(query, options).await?;

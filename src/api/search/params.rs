@@ -7,6 +7,7 @@ use crate::api::Defaults;
 use crate::api::filter::FilterRequest;
 use crate::api::http::ApiError;
 use crate::api::http::parameters::Pairs;
+use crate::domain::{Language, UnknownLanguage};
 use crate::search::{Collapse, Region, SearchOptions};
 
 /// The query parameters of a search, without those of its filter.
@@ -16,6 +17,10 @@ pub(super) struct SearchParams {
     /// Text to search for; 1 to 1,000 characters after trimming.
     #[param(max_length = 1000)]
     pub(super) q: Option<String>,
+    /// Language of `q`, for models that need to know it (nllb-clip); others ignore it. A BCP 47 tag such as `de` or `pt-BR`,
+    /// or a code of NLLB such as `deu_Latn`.
+    #[param(example = "de", pattern = "^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*$")]
+    lang: Option<String>,
     /// Id of an image of the collection; finds other images that are similar to it.
     #[param(format = Uuid)]
     pub(super) like: Option<String>,
@@ -62,6 +67,11 @@ impl SearchParams {
         self.region.as_ref().map(parse).transpose()
     }
 
+    /// Returns the language of the text.
+    pub(super) fn language(&self) -> Result<Option<Language>, ApiError> {
+        parse_language(self.lang.as_deref())
+    }
+
     /// Returns the options of the search. `pairs` are all parameters of the query string.
     pub(super) fn into_options(self, pairs: &Pairs, defaults: &Defaults) -> Result<SearchOptions, ApiError> {
         Ok(SearchOptions {
@@ -75,6 +85,13 @@ impl SearchParams {
             collapse: parse_collapse(self.collapse.as_deref())?,
         })
     }
+}
+
+/// Returns the language of the texts of a search.
+pub(super) fn parse_language(language: Option<&str>) -> Result<Option<Language>, ApiError> {
+    let parse =
+        |text: &str| text.parse().map_err(|error: UnknownLanguage| ApiError::invalid("lang", error.to_string()));
+    language.map(parse).transpose()
 }
 
 /// Returns which images are one result.

@@ -14,6 +14,7 @@ use super::{Bucket, BuildError, parts, providers};
 use crate::config::Settings;
 use crate::domain::{FailureKind, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
+use crate::models::CatalogueModel;
 use crate::source::{S3Endpoint, SourceError};
 
 /// Maximum time of one check.
@@ -146,21 +147,27 @@ impl Doctor {
         let settings = &self.settings;
         let name = settings.embed.image_embedding_provider.name();
         let probe = async {
-            let raw = providers::raw(settings)
-                .await
-                .map_err(|error| Problem::new(&error, "check CLIP_MODEL and the IMAGE_ settings"))?;
+            let raw = providers::raw(settings).await.map_err(|error| match error {
+                BuildError::Engine(error) => Problem::new(&error.problem, error.advice),
+                error => Problem::new(&error, "check CLIP_MODEL and the IMAGE_ settings"),
+            })?;
             let kind = settings.embed.image_embedding_provider;
-            wait_for_space(&*raw).await.map_err(|error| Problem::new(&error, provider_advice(&error, kind)))
+            let space = wait_for_space(&*raw).await;
+            let space = space.map_err(|error| Problem::new(&error, provider_advice(&error, kind)))?;
+            let engine = if kind == ProviderKind::Local { providers::check_engine(settings).await.ok() } else { None };
+            Ok((space, engine))
         };
         let mut space = None;
         let check = async {
-            let verified = probe.await?;
+            let (verified, engine) = probe.await?;
             let inputs = if verified.probes.iter().any(|probe| probe.name.starts_with("text:")) {
                 "images and text"
             } else {
                 "images only"
             };
-            let description = format!("{name} makes vectors of {} from {inputs}", verified.name());
+            let by = engine.map(|engine| format!(", by {engine}")).unwrap_or_default();
+            let licence = licence_note(&settings.embed.clip_model);
+            let description = format!("{name} makes vectors of {} from {inputs}{by}{licence}", verified.name());
             space = Some(verified);
             Ok(description)
         };
@@ -188,6 +195,12 @@ fn is_loading(error: &EmbedError) -> bool {
     matches!(error, EmbedError::Dependency(down) if matches!(down.failure, FailureKind::Unavailable { .. }))
 }
 
+/// Returns the licence of the model if it forbids commercial use.
+fn licence_note(model: &str) -> String {
+    let licence = CatalogueModel::find(model).and_then(CatalogueModel::restricted_licence);
+    licence.map_or_else(String::new, |licence| format!("; commercial use is not allowed: {licence}"))
+}
+
 fn provider_advice(error: &EmbedError, kind: ProviderKind) -> String {
     let (address, models) = match kind {
         ProviderKind::Ollama => ("OLLAMA_BASE_URL", "OLLAMA_VISION_MODEL, OLLAMA_MODEL"),
@@ -200,7 +213,7 @@ fn provider_advice(error: &EmbedError, kind: ProviderKind) -> String {
             "start the service, which continues the download, and wait until /readyz answers 200".to_owned()
         }
         EmbedError::Dependency(_) if kind == ProviderKind::Local => {
-            "check CLIP_MODEL and CLIP_PRECISION; for a model of the hub also HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and \
+            "check CLIP_MODEL, CLIP_PRECISION, CLIP_ENGINE and CLIP_DEVICE; for a model of the hub also HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and \
              HF_TOKEN"
                 .to_owned()
         }
@@ -232,6 +245,13 @@ mod tests {
         assert!(advice(ProviderKind::Ollama, FailureKind::Refused).contains("OLLAMA_VISION_MODEL"));
         assert!(advice(ProviderKind::Clip, FailureKind::Failed).contains("set CLIP_URL"));
         assert!(advice(ProviderKind::Clip, FailureKind::Refused).contains("CLIP_API_KEY"));
+    }
+
+    #[test]
+    fn a_licence_that_forbids_commercial_use_is_named() {
+        assert!(licence_note("mobileclip2-s2").contains("research only"));
+        assert!(licence_note("jinaai/jina-clip-v2@main").contains("CC-BY-NC-4.0"));
+        assert_eq!(licence_note("siglip2-base-256") + &licence_note("./my-clip"), "");
     }
 
     #[tokio::test]

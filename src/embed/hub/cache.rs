@@ -90,26 +90,6 @@ impl Cache {
     }
 }
 
-/// Returns the files of a snapshot and of its folders, with the names of the hub. Repositories have few folders, which
-/// are not deep.
-pub(super) fn names(snapshot: &Path) -> Vec<String> {
-    const MAX_DEPTH: usize = 4;
-    let mut names = Vec::new();
-    let mut folders = vec![(String::new(), 0)];
-    while let Some((place, depth)) = folders.pop() {
-        for entry in std::fs::read_dir(snapshot.join(&place)).into_iter().flatten().flatten() {
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let name = format!("{place}{name}");
-            if entry.path().is_file() {
-                names.push(name);
-            } else if depth < MAX_DEPTH && entry.path().is_dir() {
-                folders.push((format!("{name}/"), depth + 1));
-            }
-        }
-    }
-    names
-}
-
 /// Whether the text is the name of a commit: forty hexadecimal digits.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())

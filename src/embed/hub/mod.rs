@@ -19,6 +19,8 @@ use std::path::{Component, Path, PathBuf};
 use cache::Cache;
 use client::Client;
 
+use crate::models::list;
+
 pub use error::HubError;
 pub use repo::Repo;
 pub use settings::HubSettings;
@@ -88,6 +90,30 @@ impl Hub {
         Err(unfit("its files refer to further files too often".to_owned()))
     }
 
+    /// Returns the files that [`Hub::fetch`] would download first. A network may refer to further files, which are not
+    /// known before it is downloaded.
+    ///
+    /// # Errors
+    /// As [`Hub::fetch`].
+    pub async fn outstanding(
+        &self,
+        repo: &Repo,
+        missing: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
+    ) -> Result<Outstanding, HubError> {
+        if self.offline {
+            return self.offline(repo, missing).map(|_| Outstanding::default());
+        }
+        let listing = download::retry(|| self.client.listing(repo)).await?;
+        let folder = self.cache.snapshot(repo, &listing.commit);
+        let unfit = |reason| HubError::Unfit { repo: repo.clone(), reason };
+        let mut all = Outstanding::default();
+        for file in missing(&listing.names, &folder).map_err(unfit)? {
+            let facts = download::retry(|| self.client.facts(repo, &listing.commit, &file)).await?;
+            all = all.plus(Outstanding { files: 1, bytes: facts.size.number().unwrap_or(0) });
+        }
+        Ok(all)
+    }
+
     fn offline(
         &self,
         repo: &Repo,
@@ -95,13 +121,28 @@ impl Hub {
     ) -> Result<PathBuf, HubError> {
         let lacks = match self.cached(repo) {
             None => "it has no files there".to_owned(),
-            Some(folder) => match missing(&cache::names(&folder), &folder) {
+            Some(folder) => match missing(&list(&folder).unwrap_or_default(), &folder) {
                 Ok(files) if files.is_empty() => return Ok(folder),
                 Ok(files) => format!("{} is missing", files.join(", ")),
                 Err(reason) => reason,
             },
         };
         Err(HubError::Offline { repo: repo.clone(), cache: self.cache.folder(repo), lacks })
+    }
+}
+
+/// Files that must be downloaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outstanding {
+    /// Number of files.
+    pub files: usize,
+    /// Their bytes, as far as the hub reports them. Bytes of an incomplete download count.
+    pub bytes: u64,
+}
+
+impl Outstanding {
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self { files: self.files + other.files, bytes: self.bytes.saturating_add(other.bytes) }
     }
 }
 

@@ -60,11 +60,16 @@ impl HubSettings {
         if !self.hf_home.is_empty() {
             return Ok(expand_path(&self.hf_home));
         }
-        if !self.xdg_cache_home.is_empty() {
-            return Ok(expand_path(&self.xdg_cache_home).join("huggingface"));
+        let caches = self.caches().ok_or("no home folder is known for downloaded models; set HF_HOME to a folder")?;
+        Ok(caches.join("huggingface"))
+    }
+
+    /// Returns the folder of all caches, if the home folder is known.
+    pub fn caches(&self) -> Option<PathBuf> {
+        if self.xdg_cache_home.is_empty() {
+            return Some(home()?.join(".cache"));
         }
-        let home = home().ok_or("no home folder is known for downloaded models; set HF_HOME to a folder")?;
-        Ok(home.join(".cache").join("huggingface"))
+        Some(expand_path(&self.xdg_cache_home))
     }
 
     /// Returns the folder of the cache.

@@ -3,12 +3,13 @@
 use std::num::NonZeroUsize;
 use std::sync::{Arc, LazyLock};
 
-use super::folder::Description;
+use super::engine::{Engine, EngineKind, Onnx};
 use super::source::BUILT_IN;
-use super::tower::{self, Tower};
-use super::towers::Towers;
+use super::towers::{Networks, Towers};
 use super::unusable;
 use crate::embed::EmbedError;
+use crate::imaging::Resize;
+use crate::models::{Descriptions, Layout, ModelSpec, Precision};
 
 static CONFIG: &[u8] = include_bytes!("../../../models/glimpse-mini-1/config.json");
 static PREPROCESSOR: &[u8] = include_bytes!("../../../models/glimpse-mini-1/preprocessor_config.json");
@@ -17,40 +18,52 @@ static IMAGE: &[u8] = include_bytes!("../../../models/glimpse-mini-1/image.onnx"
 static TEXT: &[u8] = include_bytes!("../../../models/glimpse-mini-1/text.onnx");
 
 /// Returns the model. The first call loads it, which takes about a quarter of a second of CPU. All providers of the
-/// process share it, because it cannot change.
-pub(super) fn towers() -> Result<Arc<Towers>, EmbedError> {
-    static LOADED: LazyLock<Result<Arc<Towers>, EmbedError>> = LazyLock::new(|| match load() {
-        Ok(towers) => Ok(Arc::new(towers)),
-        Err(reason) => Err(unusable(format!("the built-in model: {reason}"))),
-    });
-    LOADED.clone()
+/// process that use rten share it, because it cannot change.
+pub(super) fn towers(engine: &Engine) -> Result<Arc<Towers>, EmbedError> {
+    static LOADED: LazyLock<Result<Arc<Towers>, EmbedError>> = LazyLock::new(|| shared(&Engine::default()));
+    match engine.kind() {
+        EngineKind::Rten => LOADED.clone(),
+        EngineKind::OnnxRuntime => shared(engine),
+    }
 }
 
-fn load() -> Result<Towers, String> {
-    let description = describe()?;
+fn shared(engine: &Engine) -> Result<Arc<Towers>, EmbedError> {
+    load(engine).map(Arc::new).map_err(|reason| unusable(format!("the built-in model: {reason}")))
+}
+
+fn load(engine: &Engine) -> Result<Towers, String> {
+    let spec = spec()?;
     // Prepacked weights reduce a short query from 3.4 to 1.8 ms and cost 50 ms at the start and 45 MB. They make no
     // difference for the convolutions of the image tower.
-    let image = Tower::from_bytes(IMAGE, false, &tower::IMAGE)?;
-    let text = Tower::from_bytes(TEXT, true, &tower::TEXT)?;
-    // Convolutions take 52 ms for a single image, 58 ms each in runs of four and 60 ms in runs of eight, because the
-    // activations do not fit into the cache.
-    Ok(description.into_towers(BUILT_IN.to_owned(), image, text, NonZeroUsize::MIN))
+    let image = engine.load(Onnx::BuiltIn { bytes: IMAGE, prepack: false })?;
+    let text = engine.load(Onnx::BuiltIn { bytes: TEXT, prepack: true })?;
+    // A run with several images takes longer for each, because the activations do not fit into the cache: with rten
+    // alone 52 ms for one image, 58 each in runs of four and 60 in runs of eight.
+    let run = engine.images_per_run(NonZeroUsize::MIN);
+    Towers::new(BUILT_IN.to_owned(), &spec, Networks { image, text, run }, TOKENIZER, Precision::Fp32)
 }
 
-fn describe() -> Result<Description, String> {
-    let mut description = Description::parse(CONFIG, PREPROCESSOR, TOKENIZER)?;
-    // Its text tower reads all tokens of a text, not only those before the first end token.
-    description.tokenizer.read_special_tokens_as_text();
-    Ok(description)
+fn spec() -> Result<ModelSpec, String> {
+    let files = [("config.json", CONFIG), ("preprocessor_config.json", PREPROCESSOR)];
+    let files = Descriptions::parse(files.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())))?;
+    let mut spec = ModelSpec::read(BUILT_IN, Layout::Towers, &files, &files)?;
+    // Its card rounds the length of the longer side.
+    spec.image.preprocessing.resize = Resize::Crop;
+    // Its text tower reads all tokens of a text, not only those before the first end token, and has a mask.
+    spec.text.reads_end_token = false;
+    spec.text.special_tokens_are_text = true;
+    Ok(spec)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embed::local::towers::tokenizer::TextTokenizer;
 
     fn tokens(text: &str) -> Result<Vec<u32>, EmbedError> {
-        static DESCRIPTION: LazyLock<Description> = LazyLock::new(|| describe().unwrap());
-        DESCRIPTION.tokenizer.tokens(text)
+        static OWN: LazyLock<TextTokenizer> =
+            LazyLock::new(|| TextTokenizer::parse(TOKENIZER, spec().unwrap().text).unwrap());
+        OWN.tokens(text, None)
     }
 
     #[test]

@@ -8,12 +8,14 @@ use futures::future::{BoxFuture, Shared};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::engine::Engine;
 use super::source::Source;
 use super::towers::Towers;
 use super::{DEPENDENCY, failed};
 use crate::domain::{DependencyError, FailureKind};
 use crate::embed::EmbedError;
-use crate::imaging::Resize;
+use crate::embed::remote::DEFAULT_IMAGE_SIZE;
+use crate::imaging::{Preprocessing, Resize};
 use crate::lock::lock;
 
 /// Maximum wait of a caller while the model is loading. A folder takes seconds; a download may take much longer.
@@ -50,18 +52,18 @@ impl ModelLoader {
         self.source.name()
     }
 
+    pub(super) fn engine(&self) -> &Engine {
+        self.source.engine()
+    }
+
     pub(super) fn is_built_in(&self) -> bool {
         self.source.is_built_in()
     }
 
-    /// Returns the side of an image in pixels: that of the model if it is loaded, or else of the settings.
-    pub(super) fn size(&self) -> Option<u32> {
-        self.loaded().map(|towers| towers.size).or(self.size)
-    }
-
-    /// Returns how the model's own preprocessing crops an image. The built-in model differs from CLIP.
-    pub(super) fn crop(&self) -> Resize {
-        if self.is_built_in() { Resize::Crop } else { Resize::CropFloor }
+    /// Returns how the model prepares images; before it is loaded, that of CLIP with the size of the settings.
+    pub(super) fn preprocessing(&self) -> Preprocessing {
+        let default = || Preprocessing::new(self.size.unwrap_or(DEFAULT_IMAGE_SIZE), Resize::CropFloor);
+        self.loaded().map_or_else(default, |towers| towers.preprocessing)
     }
 
     /// Returns the model if it is loaded, without waiting.
@@ -97,11 +99,11 @@ impl ModelLoader {
 fn begin(source: Arc<Source>, size: Option<u32>) -> Attempt {
     let load = async move {
         let towers = source.load().await?;
-        match size.filter(|&size| size != towers.size) {
+        match size.filter(|&size| size != towers.preprocessing.size) {
             None => Ok(towers),
             Some(size) => Err(super::unusable(format!(
                 "IMAGE_TARGET_SIZE is {size}, but the model {} takes {}; leave IMAGE_TARGET_SIZE empty",
-                towers.name, towers.size
+                towers.name, towers.preprocessing.size
             ))),
         }
     };

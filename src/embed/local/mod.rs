@@ -1,16 +1,15 @@
-//! The provider `local`: runs a CLIP in this process on the CPU, with one worker for each core. The model is the
-//! built-in one, one in a folder, or one from the Hugging Face hub.
+//! The provider `local`: runs an image-text model in this process on the CPU, with one worker for each core. The model
+//! is the built-in one, one in a folder, or one from the Hugging Face hub.
 //!
-//! Depends on rten, tokenizers and the description files of models, not on the source of images or the use of vectors.
+//! Depends on rten, tokenizers and the specs of models, not on the source of images or the use of vectors.
 
 mod built_in;
+mod details;
+mod engine;
 mod folder;
-mod lfs_pointer;
 mod loader;
 mod queue;
 mod source;
-mod tokenizer;
-mod tower;
 mod towers;
 mod weights;
 mod workers;
@@ -28,12 +27,13 @@ use queue::Urgency;
 use towers::Towers;
 use workers::Workers;
 
-use super::remote::DEFAULT_IMAGE_SIZE;
-use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
-use crate::domain::{DependencyError, Embedding, FailureKind, Space};
+use super::{Busy, EmbedError, EngineInfo, ImageEmbeddingProvider, probe};
+use crate::domain::{DependencyError, Embedding, FailureKind, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
+pub use crate::models::Precision;
 
-pub use folder::Precision;
+pub use details::{ModelDetails, TowerDetails};
+pub use engine::{Device, Engine, EngineError, EngineKind};
 pub use source::{BUILT_IN, Source};
 
 /// The name of the provider in errors.
@@ -63,7 +63,7 @@ impl LocalProvider {
     /// # Errors
     /// [`EmbedError::Dependency`] if the built-in files cannot be loaded or a thread cannot be started.
     pub fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
-        let loader = ModelLoader::with_model(Source::built_in(), built_in::towers()?);
+        let loader = ModelLoader::with_model(Source::built_in(), built_in::towers(&Engine::default())?);
         Ok(Self { workers: Workers::start(threads)?, loader, resize: Resize::Crop })
     }
 
@@ -85,6 +85,11 @@ impl LocalProvider {
         self.loader.wait().await.map(|_| ())
     }
 
+    /// Returns the files and rules of the model, once it is loaded. The built-in model has none.
+    pub fn details(&self) -> Option<ModelDetails> {
+        self.loader.loaded()?.details.clone()
+    }
+
     /// Changes how images are made square. This gives another space.
     #[must_use]
     pub fn with_resize(self, resize: Resize) -> Self {
@@ -97,29 +102,32 @@ impl LocalProvider {
         images: Vec<PreparedImage>,
         urgency: Urgency,
     ) -> Result<Vec<Embedding>, EmbedError> {
-        self.workers.run(urgency, move |threads| towers.images(&images, threads)).await
+        self.workers.run(urgency, move || towers.images(&images)).await
     }
 }
 
 #[async_trait]
 impl ImageEmbeddingProvider for LocalProvider {
     fn preprocessing(&self) -> Preprocessing {
-        let resize = match self.resize {
-            // The model decides between the two kinds of crop.
-            Resize::Crop | Resize::CropFloor => self.loader.crop(),
-            Resize::Pad(colour) => Resize::Pad(colour),
-        };
-        Preprocessing { size: self.loader.size().unwrap_or(DEFAULT_IMAGE_SIZE), resize }
+        let own = self.loader.preprocessing();
+        // The model decides how images are resized, unless the settings say that they are padded.
+        match self.resize {
+            pad @ Resize::Pad(_) => Preprocessing { resize: pad, ..own },
+            _ => own,
+        }
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        // The built-in model cannot change while the process runs, so it is probed once for all its providers.
+        // The built-in model in rten cannot change while the process runs, so it is probed once for all its providers.
         static PROBED: OnceCell<Space> = OnceCell::const_new();
         // The probes have the image size of the model, so it must be loaded first.
         let towers = self.loader.towers().await?;
         let probe = || probe::probe_space(self, &towers.name, Some(towers.dimension));
-        if !self.loader.is_built_in() {
-            return probe().await.map(Arc::new);
+        if !self.loader.is_built_in() || *self.loader.engine() != Engine::default() {
+            let mut space = probe().await?;
+            // The probes have no capital letters and no punctuation, so that they do not show how texts are cleaned.
+            space.preprocessing.push_str(towers.text_rule);
+            return Ok(Arc::new(space));
         }
         let probed = PROBED.get_or_try_init(probe).await?.clone();
         // The probe images are squares of the model's size, so their vectors do not depend on the resize.
@@ -130,7 +138,7 @@ impl ImageEmbeddingProvider for LocalProvider {
     /// most one run.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         let towers = self.loader.towers().await?;
-        let share = images.len().div_ceil(self.workers.busy().threads.get());
+        let share = self.loader.engine().share(images.len(), self.workers.busy().threads);
         let runs = images.chunks(towers.run.get().min(share).max(1));
         let vectors =
             try_join_all(runs.map(|run| self.images(towers.clone(), run.to_vec(), Urgency::Background))).await?;
@@ -144,12 +152,21 @@ impl ImageEmbeddingProvider for LocalProvider {
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
+        self.embed_text_in(text, None).await
+    }
+
+    async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
         let (towers, text) = (self.loader.towers().await?, text.to_owned());
-        self.workers.run(Urgency::Interactive, move |threads| towers.text(&text, threads)).await
+        self.workers.run(Urgency::Interactive, move || towers.text(&text, language)).await
     }
 
     fn busy(&self) -> Option<Busy> {
         Some(self.workers.busy())
+    }
+
+    fn engine(&self) -> Option<EngineInfo> {
+        let engine = self.loader.engine();
+        Some(EngineInfo { name: engine.kind().name(), device: engine.device().to_string() })
     }
 }
 
@@ -175,3 +192,6 @@ fn unusable(detail: String) -> EmbedError {
 fn dependency(failure: FailureKind, detail: String) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: DEPENDENCY.to_owned(), failure, detail })
 }
+
+#[cfg(all(test, feature = "onnxruntime"))]
+mod onnxruntime_tests;

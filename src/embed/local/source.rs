@@ -4,68 +4,102 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::built_in;
-use super::folder::{self, ModelFiles, Precision};
+use super::engine::Engine;
+use super::folder::{self, Folders, Wanted};
 use super::towers::Towers;
 use super::unusable;
-use crate::embed::hub::{Hub, HubSettings, Repo, expand_path};
+use crate::embed::hub::{Hub, HubSettings, Outstanding, Repo, expand_path};
 use crate::embed::{EmbedError, EmbedSettings};
+use crate::models::{
+    CatalogueModel, ModelFiles, Precision, TowerFiles, export_of, list, similar_names, text_repository,
+};
 
 /// The name of the built-in model.
 pub const BUILT_IN: &str = "glimpse-mini-1";
-
-/// Repositories, each with the repository of an export of its weights to ONNX, with separate towers.
-const ONNX_EXPORTS: [(&str, &str); 4] = [
-    ("openai/clip-vit-base-patch32", "Xenova/clip-vit-base-patch32"),
-    ("openai/clip-vit-base-patch16", "Xenova/clip-vit-base-patch16"),
-    ("openai/clip-vit-large-patch14", "Xenova/clip-vit-large-patch14"),
-    ("openai/clip-vit-large-patch14-336", "Xenova/clip-vit-large-patch14-336"),
-];
 
 /// A model that can be loaded.
 #[derive(Debug)]
 pub struct Source {
     place: Place,
     precision: Precision,
+    /// Folder of one size, for repositories with several.
+    size: Option<String>,
+    engine: Engine,
 }
 
 #[derive(Debug)]
 enum Place {
     BuiltIn,
     Folder(PathBuf),
-    Hub { hub: Box<Hub>, repo: Repo, model: String },
+    Hub { hub: Box<Hub>, repo: Repo, text: Option<Repo>, model: String },
 }
 
 impl Source {
     /// Returns the built-in model.
     pub fn built_in() -> Self {
-        Self { place: Place::BuiltIn, precision: Precision::Fp32 }
+        Self { place: Place::BuiltIn, precision: Precision::Fp32, size: None, engine: Engine::default() }
     }
 
-    /// Returns a folder with a CLIP exported to ONNX.
+    /// Returns a folder with a model exported to ONNX.
     pub fn folder(path: impl Into<PathBuf>, precision: Precision) -> Self {
-        Self { place: Place::Folder(path.into()), precision }
+        Self { place: Place::Folder(path.into()), precision, size: None, engine: Engine::default() }
     }
 
-    /// Returns the model of `CLIP_MODEL`: the built-in model if it has its name, or else a folder or a repository of
-    /// the hub.
+    /// Returns the model of `CLIP_MODEL`.
     ///
     /// # Errors
     /// [`EmbedError::Dependency`] with a message that names the setting.
     pub fn from_settings(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
-        let precision = settings.clip_precision;
-        let model = settings.clip_model.as_str();
+        let source = Self::find(&settings.clip_model, settings.clip_precision, hub, "CLIP_MODEL: ")?;
+        Ok(source.with_engine(Engine::from_settings(settings)))
+    }
+
+    /// Returns the model with this name: the built-in model, a folder, a name of the catalogue, or a repository of the
+    /// hub.
+    ///
+    /// # Errors
+    /// [`EmbedError::Dependency`] with the allowed names.
+    pub fn named(model: &str, precision: Precision, hub: &HubSettings) -> Result<Self, EmbedError> {
+        Self::find(model, precision, hub, "")
+    }
+
+    /// Errors about the name begin with `setting`.
+    fn find(model: &str, precision: Precision, hub: &HubSettings, setting: &str) -> Result<Self, EmbedError> {
         if model == BUILT_IN {
             return Ok(Self::built_in());
         }
         // The name of a repository cannot contain `~` or `$`.
         let path = expand_path(model);
-        if is_path(model) || model.contains('$') || path.is_dir() {
+        if path.is_dir() {
             return Ok(Self::folder(path, precision));
         }
-        let repo: Repo =
-            export_of(model).parse().map_err(|reason: String| unusable(format!("CLIP_MODEL: {reason}")))?;
-        let hub = Box::new(Hub::new(hub)?);
-        Ok(Self { place: Place::Hub { hub, repo, model: model.to_owned() }, precision })
+        let model = CatalogueModel::named(model).and_then(|known| known.repository.as_deref()).unwrap_or(model);
+        let (name, size) = split_size(model);
+        let size = size.map(str::to_owned);
+        if is_path(name) || name.contains('$') {
+            return Ok(Self { size, ..Self::folder(expand_path(name), precision) });
+        }
+        let parse = |name: &str| {
+            name.parse::<Repo>().map_err(|reason| {
+                let similar = similar_names(name);
+                unusable(format!("{setting}{reason}, a folder, or a name of `glimpse models list`{similar}"))
+            })
+        };
+        let repo = parse(&export_of(name))?;
+        let text = text_repository(repo.id()).map(parse).transpose()?;
+        let (hub, engine) = (Box::new(Hub::new(hub)?), Engine::default());
+        Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size, engine })
+    }
+
+    /// Changes the engine, which is rten by default.
+    #[must_use]
+    pub fn with_engine(self, engine: Engine) -> Self {
+        Self { engine, ..self }
+    }
+
+    /// Returns the engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
     }
 
     /// Whether this is the built-in model, which needs no download.
@@ -83,40 +117,110 @@ impl Source {
             Place::Hub { model, .. } => model.clone(),
         };
         match self.precision {
-            Precision::Fp32 => name,
+            Precision::Auto | Precision::Fp32 => name,
             Precision::Fp16 | Precision::Int8 => format!("{name} ({})", self.precision),
         }
     }
 
     /// Downloads missing files and loads the model on a blocking thread.
     pub(super) async fn load(&self) -> Result<Arc<Towers>, EmbedError> {
-        let (name, precision) = (self.name(), self.precision);
-        let folder = match &self.place {
-            Place::BuiltIn => return blocking(built_in::towers).await,
-            Place::Folder(path) => path.clone(),
-            Place::Hub { hub, repo, model } => {
-                if *model != repo.to_string() {
-                    tracing::info!(model, export = %repo, "the ONNX export of this model is used");
-                }
-                self.fetch(hub, repo).await?
-            }
+        let engine = self.engine.clone();
+        let Some((repository, folders)) = self.folders().await? else {
+            return blocking(move || built_in::towers(&engine)).await;
         };
-        blocking(move || folder::load(&folder, name, precision).map(Arc::new)).await
+        let (name, precision, size) = (self.name(), self.precision, self.size.clone());
+        let wanted = Wanted { name, repository, precision, size, engine };
+        blocking(move || folder::load(&folders, &wanted).map(Arc::new)).await
+    }
+
+    /// Downloads missing files and returns the folders of the model. The built-in model has none.
+    ///
+    /// # Errors
+    /// [`EmbedError::Dependency`] with what to do.
+    pub async fn download(&self) -> Result<Vec<PathBuf>, EmbedError> {
+        Ok(self.folders().await?.map(|(_, folders)| folders.paths()).unwrap_or_default())
+    }
+
+    /// Returns what [`Source::download`] would fetch.
+    ///
+    /// # Errors
+    /// As [`Source::download`].
+    pub async fn outstanding(&self) -> Result<Outstanding, EmbedError> {
+        let Place::Hub { hub, repo, text, .. } = &self.place else { return Ok(Outstanding::default()) };
+        let mut all = Outstanding::default();
+        for repo in [Some(repo), text.as_ref()].into_iter().flatten() {
+            if self.complete(hub, repo).is_none() {
+                all = all.plus(hub.outstanding(repo, self.missing(Choice::Accepted)).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Returns the name of the repository or folder with its folders. Downloads missing files.
+    async fn folders(&self) -> Result<Option<(String, Folders)>, EmbedError> {
+        if let Place::Hub { repo, model, .. } = &self.place
+            && !model.starts_with(repo.id())
+        {
+            tracing::info!(model, export = %repo, "the ONNX export of this model is used");
+        }
+        Ok(Some(match &self.place {
+            Place::BuiltIn => return Ok(None),
+            Place::Folder(path) => (self.name(), Folders::one(path.clone())),
+            Place::Hub { hub, repo, text, .. } => {
+                let image = self.fetch(hub, repo).await?;
+                let folders = match text {
+                    None => Folders::one(image),
+                    Some(text) => Folders::pair(image, self.fetch(hub, text).await?),
+                };
+                (repo.id().to_owned(), folders)
+            }
+        }))
     }
 
     /// Returns the folder in the cache, and downloads missing files. Makes no network call if all files exist.
     async fn fetch(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
-        let complete = |folder: &PathBuf| {
-            let names = folder::list(folder).unwrap_or_default();
-            let files = ModelFiles::find_exact(&names, self.precision);
-            files.and_then(|files| files.missing(folder)).is_ok_and(|missing| missing.is_empty())
-        };
-        if let Some(folder) = hub.cached(repo).filter(complete) {
-            return Ok(folder);
+        match self.complete(hub, repo) {
+            Some(folder) => Ok(folder),
+            None => Ok(hub.fetch(repo, self.missing(Choice::Accepted)).await?),
         }
-        let missing = |names: &[String], folder: &Path| ModelFiles::find(names, self.precision)?.missing(folder);
-        Ok(hub.fetch(repo, missing).await?)
     }
+
+    /// Returns the folder in the cache if it has all files of the preferred precision.
+    fn complete(&self, hub: &Hub, repo: &Repo) -> Option<PathBuf> {
+        let missing = self.missing(Choice::Preferred);
+        let is_complete = |folder: &PathBuf| {
+            missing(&list(folder).unwrap_or_default(), folder).is_ok_and(|missing| missing.is_empty())
+        };
+        hub.cached(repo).filter(is_complete)
+    }
+
+    /// Returns a function that gets the names of the files that exist in a repository, and returns the files that are
+    /// needed and missing in a folder.
+    fn missing(&self, choice: Choice) -> impl Fn(&[String], &Path) -> Result<Vec<String>, String> {
+        let is_one_tower = matches!(&self.place, Place::Hub { text: Some(_), .. });
+        let (precision, size) = (self.precision, self.size.as_deref());
+        move |names, folder| match (is_one_tower, choice) {
+            (true, Choice::Preferred) => {
+                folder::missing(TowerFiles::find_single(names, &precision.accepted()[..1])?.paths(), folder)
+            }
+            (true, Choice::Accepted) => {
+                folder::missing(TowerFiles::find_single(names, precision.accepted())?.paths(), folder)
+            }
+            (false, Choice::Preferred) => {
+                folder::missing(ModelFiles::find_exact(names, precision, size)?.paths(), folder)
+            }
+            (false, Choice::Accepted) => folder::missing(ModelFiles::find(names, precision, size)?.paths(), folder),
+        }
+    }
+}
+
+/// Which files of a model are looked for, if it has several precisions.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    /// Those of the first precision that the setting accepts.
+    Preferred,
+    /// Those of any precision that the setting accepts.
+    Accepted,
 }
 
 /// Whether the text has the form of a path, even if the path does not exist.
@@ -124,13 +228,14 @@ fn is_path(text: &str) -> bool {
     text.starts_with(['.', '/', '~']) || text.contains('\\') || text.matches('/').count() > 1
 }
 
-/// Returns the repository with the towers, with the given revision.
-fn export_of(model: &str) -> String {
-    let (id, revision) = model.split_once('@').map_or((model, None), |(id, revision)| (id, Some(revision)));
-    match (ONNX_EXPORTS.iter().find(|(weights, _)| *weights == id), revision) {
-        (Some((_, export)), None) => (*export).to_owned(),
-        // A revision of the weights is not a revision of the export.
-        _ => model.to_owned(),
+/// Splits the name of a size from the name of a model: `organisation/name:s2`.
+fn split_size(model: &str) -> (&str, Option<&str>) {
+    let is_size = |size: &str| {
+        !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    match model.rsplit_once(':') {
+        Some((name, size)) if is_size(size) && name.len() > 1 => (name, Some(size)),
+        _ => (model, None),
     }
 }
 
@@ -164,8 +269,18 @@ mod tests {
             assert!(matches!(source(path).unwrap().place, Place::Folder(_)), "{path}");
         }
         assert_eq!(repo("laion/some-clip"), "laion/some-clip");
-        let error = source("vit-b-32").unwrap_err().to_string();
-        assert!(error.contains("CLIP_MODEL") && error.contains("organisation/name"), "{error}");
+        let error = source("siglip2-base256").unwrap_err().to_string();
+        for part in ["CLIP_MODEL", "organisation/name", "similar names: siglip2-base-256"] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_of_the_catalogue_is_its_repository() {
+        assert_eq!(repo("siglip2-base-256"), "onnx-community/siglip2-base-patch16-256-ONNX");
+        assert_eq!(source("siglip2-base-256").unwrap().name(), "onnx-community/siglip2-base-patch16-256-ONNX");
+        let sized = source("mobileclip2-s2").unwrap();
+        assert_eq!(sized.size.as_deref(), Some("s2"));
     }
 
     #[test]
@@ -173,6 +288,21 @@ mod tests {
         assert_eq!(repo("openai/clip-vit-base-patch32"), "Xenova/clip-vit-base-patch32");
         assert_eq!(repo("openai/clip-vit-base-patch32@abc"), "openai/clip-vit-base-patch32@abc");
         assert_eq!(source("openai/clip-vit-base-patch32").unwrap().name(), "openai/clip-vit-base-patch32");
+    }
+
+    #[test]
+    fn a_size_and_the_repository_of_the_text_tower_are_found() {
+        let sized = source("plhery/mobileclip2-onnx:s2").unwrap();
+        assert_eq!(
+            (sized.size.as_deref(), repo("plhery/mobileclip2-onnx:s2")),
+            (Some("s2"), "plhery/mobileclip2-onnx".into())
+        );
+        assert_eq!(split_size("a/b@main:l14"), ("a/b@main", Some("l14")));
+        assert_eq!((split_size("C:\\clip"), split_size("a/b")), (("C:\\clip", None), ("a/b", None)));
+        match source("Qdrant/clip-ViT-B-32-vision").unwrap().place {
+            Place::Hub { text: Some(text), .. } => assert_eq!(text.id(), "Qdrant/clip-ViT-B-32-text"),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rten::ThreadPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::failed;
@@ -21,7 +20,7 @@ const MAX_QUEUED_SEARCHES: usize = 256;
 /// Maximum number of queued images of batches for each worker: enough to keep it busy without much memory.
 const MAX_QUEUED_IMAGES_PER_WORKER: usize = 4;
 
-type Work = Box<dyn FnOnce(&Arc<ThreadPool>) + Send>;
+type Work = Box<dyn FnOnce() + Send>;
 
 struct Job {
     work: Work,
@@ -68,7 +67,7 @@ impl Workers {
     pub(super) async fn run<T, F>(&self, urgency: Urgency, work: F) -> Result<T, EmbedError>
     where
         T: Send + 'static,
-        F: FnOnce(&Arc<ThreadPool>) -> Result<T, EmbedError> + Send + 'static,
+        F: FnOnce() -> Result<T, EmbedError> + Send + 'static,
     {
         let ended = || failed("the inference workers have ended".to_owned());
         let permits = match urgency {
@@ -77,9 +76,9 @@ impl Workers {
         };
         let permit = permits.clone().acquire_owned().await.map_err(|_| ended())?;
         let (reply, answer) = oneshot::channel();
-        let work: Work = Box::new(move |threads| {
+        let work: Work = Box::new(move || {
             if !reply.is_closed() {
-                let outcome = catch_unwind(AssertUnwindSafe(|| work(threads)));
+                let outcome = catch_unwind(AssertUnwindSafe(work));
                 // The caller may be gone.
                 let _ = reply.send(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))));
             }
@@ -101,10 +100,9 @@ impl Drop for Workers {
 }
 
 fn serve(shared: &Shared) {
-    let threads = Arc::new(ThreadPool::with_num_threads(1));
     while let Some(job) = shared.queue.next() {
         let begun = Instant::now();
-        (job.work)(&threads);
+        (job.work)();
         let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
         shared.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
@@ -124,9 +122,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_fails_only_its_own_call() {
         let workers = Workers::start(ONE).unwrap();
-        let error = workers.run::<(), _>(Urgency::Interactive, |_| panic!("bad {}", "image")).await.unwrap_err();
+        let error = workers.run::<(), _>(Urgency::Interactive, || panic!("bad {}", "image")).await.unwrap_err();
         assert_eq!(error, EmbedError::Rejected("inference panicked: bad image".into()));
-        assert_eq!(workers.run(Urgency::Background, |_| Ok(7)).await, Ok(7));
+        assert_eq!(workers.run(Urgency::Background, || Ok(7)).await, Ok(7));
     }
 
     #[tokio::test]
@@ -148,9 +146,9 @@ mod tests {
         let (served, order) = std::sync::mpsc::channel();
         let record = |name: &'static str| {
             let served = served.clone();
-            move |_: &Arc<ThreadPool>| served.send(name).map_err(|_| EmbedError::Unsupported)
+            move || served.send(name).map_err(|_| EmbedError::Unsupported)
         };
-        let mut first = Box::pin(workers.run(Urgency::Background, move |_| {
+        let mut first = Box::pin(workers.run(Urgency::Background, move || {
             signal_begin.send(()).map_err(|_| EmbedError::Unsupported)?;
             gate.recv().map_err(|_| EmbedError::Unsupported)
         }));
@@ -169,8 +167,8 @@ mod tests {
     #[tokio::test]
     async fn busy_time_adds_up() {
         let workers = Workers::start(ONE).unwrap();
-        workers.run(Urgency::Interactive, |_| Ok(())).await.unwrap();
-        workers.run(Urgency::Interactive, |_| Ok(())).await.unwrap();
+        workers.run(Urgency::Interactive, || Ok(())).await.unwrap();
+        workers.run(Urgency::Interactive, || Ok(())).await.unwrap();
         assert!(workers.busy().worked > Duration::ZERO);
         assert_eq!(workers.busy().threads, ONE);
     }

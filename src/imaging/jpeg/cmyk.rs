@@ -7,7 +7,7 @@ use jpeg_decoder::{Decoder, PixelFormat};
 
 use super::coding;
 use crate::imaging::prepare::decoded_image::Pixels;
-use crate::imaging::{colour, resize};
+use crate::imaging::{Filter, colour, resize};
 
 /// If the image has more pixels than this, the thumbnail is made without the profile. This limits the additional memory
 /// for decoding the inks.
@@ -31,5 +31,5 @@ pub(crate) fn fitted(jpeg: &[u8], width: u32, height: u32) -> Option<RgbImage> {
     // Converted before it is resized: the decoder has reduced the image, and the resizer needs no code for four channels.
     let decoded =
         RgbImage::from_raw(decoded_width.into(), decoded_height.into(), colour::cmyk_to_srgb(&inks, &profile)?)?;
-    resize::resize(&Pixels::All(decoded), width, height, Orientation::NoTransforms).ok()
+    resize::resize(&Pixels::All(decoded), (width, height), Orientation::NoTransforms, Filter::Bicubic).ok()
 }

@@ -10,7 +10,7 @@ use crate::imaging::facts::header::read_facts;
 use crate::imaging::flatten::over_white;
 use crate::imaging::reduced::{self, Reduced, Scale};
 use crate::imaging::{
-    Decode, Header, ImageError, Limits, Preprocessing, Resize, gif, jpeg, png, read_header, repair, webp,
+    Decode, Filter, Header, ImageError, Limits, Preprocessing, Resize, gif, jpeg, png, read_header, repair, webp,
 };
 
 /// A decoded image in its stored orientation.
@@ -222,10 +222,16 @@ impl DecodeTarget {
         let (shortest, longest) = (meta.width.min(meta.height), meta.width.max(meta.height));
         let model = self.model.map_or(0.0, |model| {
             let side = match model.resize {
-                Resize::Crop | Resize::CropFloor => shortest,
+                Resize::Crop | Resize::CropFloor | Resize::CropEven | Resize::Squash => shortest,
                 Resize::Pad(_) => longest,
             };
-            MIN_SIDE_RATIO * f64::from(model.size) / f64::from(side)
+            match model.filter {
+                // Their results depend on single pixels, which a reduction replaces by means.
+                Filter::Nearest | Filter::Box => 1.0,
+                Filter::Lanczos | Filter::Bilinear | Filter::Bicubic | Filter::Hamming => {
+                    MIN_SIDE_RATIO * f64::from(model.edge) / f64::from(side)
+                }
+            }
         });
         let thumbnail = if self.thumbnail { f64::from(thumbnail::THUMBNAIL_SIDE) / f64::from(longest) } else { 0.0 };
         model.max(thumbnail)

@@ -9,7 +9,7 @@ use super::decoded_image::{DecodeTarget, DecodedImage, Pixels};
 use crate::domain::ImageFormat;
 use crate::imaging::facts::header::read_facts;
 use crate::imaging::jpeg::cmyk;
-use crate::imaging::{Decode, ImageError, Limits, colour, resize};
+use crate::imaging::{Decode, Filter, ImageError, Limits, colour, resize};
 
 /// Side in pixels of the square that a thumbnail fits into.
 pub const THUMBNAIL_SIDE: u32 = 256;
@@ -41,7 +41,7 @@ pub(crate) fn from_decoded(decoded: &DecodedImage, bytes: &[u8]) -> Result<Bytes
     let small = match &decoded.pixels {
         Pixels::All(image) if image.width().max(image.height()) <= THUMBNAIL_SIDE => image.clone(),
         Pixels::All(_) | Pixels::Reduced { .. } => {
-            resize::fitted(decoded, THUMBNAIL_SIDE).map_err(|reason| decoded.corrupt(reason))?
+            resize::fitted(decoded, THUMBNAIL_SIDE, Filter::Bicubic).map_err(|reason| decoded.corrupt(reason))?
         }
     };
     let small = in_srgb(small, decoded, bytes);

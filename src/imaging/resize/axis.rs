@@ -28,17 +28,35 @@ pub(crate) enum Fraction {
     Dropped,
 }
 
+/// How the numbers of an axis are converted to whole pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rounding {
+    /// Of the resized length.
+    pub(crate) length: Fraction,
+    /// Of the first pixel of the square.
+    pub(crate) cut: Fraction,
+}
+
+/// The square, and the shorter side of the image from which it is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) size: u32,
+    pub(crate) edge: u32,
+}
+
 /// If the resized length is at most this many times the side of the square, the rule is applied exactly.
 const MAX_EXACT_RATIO: u64 = 8;
 
 impl Axis {
     /// Plans the axis along `side` for an image whose shorter side is `shortest` and a square of `size` pixels. A
     /// mirrored axis is cut at the place where the upright image would be cut.
-    pub(crate) fn plan(side: u32, shortest: u32, size: u32, fraction: Fraction, mirrored: bool) -> Self {
-        let resized = scaled(side, shortest, size, fraction);
+    pub(crate) fn plan(side: u32, shortest: u32, target: Target, rounding: Rounding, mirrored: bool) -> Self {
+        let Target { size, edge } = target;
+        let resized = scaled(side, shortest, edge, rounding.length);
         let spare = resized - u64::from(size);
-        let cut = if mirrored { spare - spare / 2 } else { spare / 2 };
-        if resized <= u64::from(size) * MAX_EXACT_RATIO {
+        let first = halved(spare, rounding.cut);
+        let cut = if mirrored { spare - first } else { first };
+        if resized <= u64::from(edge) * MAX_EXACT_RATIO {
             return Self { from: 0, length: side, resized: to_u32(resized), cut: to_u32(cut) };
         }
         // A long strip: the part contains the pixels of the square, the pixels that the filter reads around them, and
@@ -76,6 +94,11 @@ fn nearest_to_whole(low: f64, high: f64, origin: f64, scale_up: f64) -> f64 {
     best.max(low.ceil())
 }
 
+/// Returns half of the number, with halves rounded down or to the even number.
+fn halved(number: u64, fraction: Fraction) -> u64 {
+    number / 2 + u64::from(fraction == Fraction::Rounded && number % 4 == 3)
+}
+
 /// Returns `side * target / shortest` in whole pixels, at least `target`.
 fn scaled(side: u32, shortest: u32, target: u32, fraction: Fraction) -> u64 {
     let (product, shortest) = (u64::from(side) * u64::from(target), u64::from(shortest));
@@ -109,6 +132,10 @@ mod tests {
     use super::Fraction::{Dropped, Rounded};
     use super::*;
 
+    fn plan(side: u32, shortest: u32, size: u32, length: Fraction, mirrored: bool) -> Axis {
+        Axis::plan(side, shortest, Target { size, edge: size }, Rounding { length, cut: Dropped }, mirrored)
+    }
+
     #[test]
     fn the_longer_side_is_rounded_half_to_even_or_down() {
         assert_eq!(scaled(5, 2, 5, Rounded), 12);
@@ -124,9 +151,21 @@ mod tests {
 
     #[test]
     fn an_ordinary_image_is_resized_whole_and_cropped_by_the_rule() {
-        assert_eq!(Axis::plan(640, 480, 260, Rounded, false), Axis { from: 0, length: 640, resized: 347, cut: 43 });
-        assert_eq!(Axis::plan(640, 480, 260, Rounded, true), Axis { from: 0, length: 640, resized: 347, cut: 44 });
-        assert_eq!(Axis::plan(480, 480, 260, Rounded, true), Axis { from: 0, length: 480, resized: 260, cut: 0 });
+        assert_eq!(plan(640, 480, 260, Rounded, false), Axis { from: 0, length: 640, resized: 347, cut: 43 });
+        assert_eq!(plan(640, 480, 260, Rounded, true), Axis { from: 0, length: 640, resized: 347, cut: 44 });
+        assert_eq!(plan(480, 480, 260, Rounded, true), Axis { from: 0, length: 480, resized: 260, cut: 0 });
+    }
+
+    #[test]
+    fn the_edge_may_be_longer_than_the_square_and_the_cut_rounded_to_even() {
+        let with = |side, cut| {
+            Axis::plan(side, 480, Target { size: 224, edge: 256 }, Rounding { length: Dropped, cut }, false)
+        };
+        assert_eq!(with(480, Dropped), Axis { from: 0, length: 480, resized: 256, cut: 16 });
+        // 640 becomes 341 and 644 becomes 343, so 117 and 119 pixels are spare.
+        assert_eq!((with(640, Dropped).cut, with(640, Rounded).cut), (58, 58));
+        assert_eq!((with(644, Dropped).cut, with(644, Rounded).cut), (59, 60));
+        assert_eq!([halved(3, Dropped), halved(3, Rounded), halved(5, Rounded), halved(4, Rounded)], [1, 2, 2, 2]);
     }
 
     #[test]
@@ -136,7 +175,7 @@ mod tests {
                 for times in [8, 9, 10, 57, 1000] {
                     for (mirrored, fraction) in [(false, Rounded), (true, Rounded), (false, Dropped), (true, Dropped)] {
                         let side = shortest * times + 7;
-                        let axis = Axis::plan(side, shortest, size, fraction, mirrored);
+                        let axis = plan(side, shortest, size, fraction, mirrored);
                         let description = format!("{side} of {shortest} to {size}: {axis:?}");
                         assert!(axis.from + axis.length <= side && axis.length > 0, "{description}");
                         assert!(axis.cut + size <= axis.resized, "{description}");

@@ -1,5 +1,4 @@
-//! Resizes an image of any size to the model's square: the shorter side to the side of the square, antialiased bicubic,
-//! centre crop.
+//! Resizes an image of any size to the model's square: crops, squashes or pads, with the filters of Pillow.
 
 mod axis;
 
@@ -10,33 +9,40 @@ use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage};
 
 use crate::imaging::prepare::decoded_image::{DecodedImage, Pixels};
-use crate::imaging::{Preprocessing, Resize};
-use axis::{Axis, Fraction};
+use crate::imaging::{Filter, Preprocessing, Resize};
+use axis::{Axis, Fraction, Rounding, Target};
 
 /// Returns the model's upright square.
 ///
 /// The orientation is applied to the small square, which is much cheaper than to the whole image.
 pub(crate) fn square(decoded: &DecodedImage, preprocessing: Preprocessing) -> Result<RgbImage, String> {
     match preprocessing.resize {
-        Resize::Crop => crop(decoded, preprocessing.size, Fraction::Rounded),
-        Resize::CropFloor => crop(decoded, preprocessing.size, Fraction::Dropped),
-        Resize::Pad(colour) => pad(decoded, preprocessing.size, colour),
+        Resize::Crop => crop(decoded, preprocessing, Rounding { length: Fraction::Rounded, cut: Fraction::Dropped }),
+        Resize::CropFloor => {
+            crop(decoded, preprocessing, Rounding { length: Fraction::Dropped, cut: Fraction::Dropped })
+        }
+        Resize::CropEven => {
+            crop(decoded, preprocessing, Rounding { length: Fraction::Dropped, cut: Fraction::Rounded })
+        }
+        Resize::Squash => squash(decoded, preprocessing),
+        Resize::Pad(colour) => pad(decoded, preprocessing, colour),
     }
 }
 
 /// Crops at the place where the upright image would be cropped.
-fn crop(decoded: &DecodedImage, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
+fn crop(decoded: &DecodedImage, preprocessing: Preprocessing, rounding: Rounding) -> Result<RgbImage, String> {
+    let Preprocessing { size, edge, filter, .. } = preprocessing;
     let (DecodedImage { pixels, orientation, .. }, (width, height)) = (decoded, decoded.size());
     let shortest = width.min(height);
     let (from_right, from_bottom) = mirrored(*orientation);
-    let plan = |side, mirrored| Axis::plan(side, shortest, size, fraction, mirrored);
+    let plan = |side, mirrored| Axis::plan(side, shortest, Target { size, edge }, rounding, mirrored);
     let (x, y) = (plan(width, from_right), plan(height, from_bottom));
     let whole = (x.length, y.length) == (width, height);
     let part = match pixels {
         Pixels::All(image) if !whole => Some(Pixels::All(image.view(x.from, y.from, x.length, y.length).to_image())),
         Pixels::All(_) | Pixels::Reduced { .. } => None,
     };
-    let resized = resize(part.as_ref().unwrap_or(pixels), x.resized, y.resized, *orientation)?;
+    let resized = resize(part.as_ref().unwrap_or(pixels), (x.resized, y.resized), *orientation, filter)?;
     let mut square = DynamicImage::ImageRgb8(cut(&resized, (x.cut, y.cut), size));
     square.apply_orientation(*orientation);
     Ok(square.into_rgb8())
@@ -53,9 +59,17 @@ fn cut(image: &RgbImage, (left, top): (u32, u32), size: u32) -> RgbImage {
     square
 }
 
+/// Resizes both sides to the side of the square.
+fn squash(decoded: &DecodedImage, Preprocessing { size, filter, .. }: Preprocessing) -> Result<RgbImage, String> {
+    let mut square = DynamicImage::ImageRgb8(resize(&decoded.pixels, (size, size), decoded.orientation, filter)?);
+    square.apply_orientation(decoded.orientation);
+    Ok(square.into_rgb8())
+}
+
 /// Puts the whole image in the middle. If the middle is between two pixels, the image is further left and further up.
-fn pad(decoded: &DecodedImage, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> {
-    let mut fitted = DynamicImage::ImageRgb8(fitted(decoded, size)?);
+fn pad(decoded: &DecodedImage, preprocessing: Preprocessing, colour: [u8; 3]) -> Result<RgbImage, String> {
+    let Preprocessing { size, filter, .. } = preprocessing;
+    let mut fitted = DynamicImage::ImageRgb8(fitted(decoded, size, filter)?);
     fitted.apply_orientation(decoded.orientation);
     let (left, top) = ((size - fitted.width()) / 2, (size - fitted.height()) / 2);
     let mut square = RgbImage::from_pixel(size, size, Rgb(colour));
@@ -64,25 +78,30 @@ fn pad(decoded: &DecodedImage, size: u32, colour: [u8; 3]) -> Result<RgbImage, S
 }
 
 /// Resizes the longer side to `size`. The other side keeps the aspect ratio, rounded half to even, and is at least 1.
-pub(crate) fn fitted(decoded: &DecodedImage, size: u32) -> Result<RgbImage, String> {
+pub(crate) fn fitted(decoded: &DecodedImage, size: u32, filter: Filter) -> Result<RgbImage, String> {
     let (width, height) = decoded.size();
     let longest = f64::from(width.max(height));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most `size`")]
     let side = |side: u32| (f64::from(side) * f64::from(size) / longest).round_ties_even().max(1.0) as u32;
-    resize(&decoded.pixels, side(width), side(height), decoded.orientation)
+    resize(&decoded.pixels, (side(width), side(height)), decoded.orientation, filter)
 }
 
 /// Resizes the whole image.
-pub(crate) fn resize(pixels: &Pixels, width: u32, height: u32, orientation: Orientation) -> Result<RgbImage, String> {
-    let size = (width, height);
+pub(crate) fn resize(
+    pixels: &Pixels,
+    (width, height): (u32, u32),
+    orientation: Orientation,
+    filter: Filter,
+) -> Result<RgbImage, String> {
+    let to = Upright { size: (width, height), orientation, filter };
     let resized = match pixels {
         Pixels::All(image) => {
             let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw());
             let source = source.map_err(|error| error.to_string())?;
             let extent = (f64::from(image.width()), f64::from(image.height()));
-            samples(&resize_in_order(&source, extent, size, orientation)?).to_vec()
+            samples(&resize_in_order(&source, extent, to)?).to_vec()
         }
-        Pixels::Reduced { image, extent } => to_bytes(samples(&resize_in_order(image, *extent, size, orientation)?)),
+        Pixels::Reduced { image, extent } => to_bytes(samples(&resize_in_order(image, *extent, to)?)),
     };
     RgbImage::from_raw(width, height, resized)
         .ok_or_else(|| "the resizer returned another size than requested".to_owned())
@@ -101,20 +120,29 @@ fn to_bytes(samples: &[u16]) -> Vec<u8> {
     bytes
 }
 
+/// The size, orientation and filter of a resize.
+#[derive(Clone, Copy)]
+struct Upright {
+    size: (u32, u32),
+    orientation: Orientation,
+    filter: Filter,
+}
+
 /// Resizes first across and then down, in upright orientation, as Pillow does. The order matters: between the two
 /// steps, values are rounded and clamped to bytes, so at hard edges the other order gives a different image.
 fn resize_in_order<P: PixelTrait>(
     source: &impl ImageView<Pixel = P>,
     (wide, high): (f64, f64),
-    (width, height): (u32, u32),
-    orientation: Orientation,
+    Upright { size: (width, height), orientation, filter }: Upright,
 ) -> Result<TypedImage<'static, P>, String> {
     if orientation.to_exif() < 5 {
-        let intermediate = resize_one_side(source, (wide, f64::from(source.height())), (width, source.height()))?;
-        resize_one_side(&intermediate, (f64::from(width), high), (width, height))
+        let intermediate =
+            resize_one_side(source, (wide, f64::from(source.height())), (width, source.height()), filter)?;
+        resize_one_side(&intermediate, (f64::from(width), high), (width, height), filter)
     } else {
-        let intermediate = resize_one_side(source, (f64::from(source.width()), high), (source.width(), height))?;
-        resize_one_side(&intermediate, (wide, f64::from(height)), (width, height))
+        let intermediate =
+            resize_one_side(source, (f64::from(source.width()), high), (source.width(), height), filter)?;
+        resize_one_side(&intermediate, (wide, f64::from(height)), (width, height), filter)
     }
 }
 
@@ -126,14 +154,25 @@ fn resize_one_side<P: PixelTrait>(
     source: &impl ImageView<Pixel = P>,
     (wide, high): (f64, f64),
     (width, height): (u32, u32),
+    filter: Filter,
 ) -> Result<TypedImage<'static, P>, String> {
     let mut resized = TypedImage::new(width, height);
-    // CatmullRom is the cubic with a = -0.5, and convolution widens it when the image gets smaller. This equals
-    // Pillow's BICUBIC.
-    let options =
-        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(0.0, 0.0, wide, high);
+    let options = ResizeOptions::new().resize_alg(algorithm(filter)).crop(0.0, 0.0, wide, high);
     Resizer::new().resize_typed(source, &mut resized, &options).map_err(|error| error.to_string())?;
     Ok(resized)
+}
+
+/// Returns the algorithm that gives the result of Pillow. A convolution widens its filter when the image gets smaller.
+fn algorithm(filter: Filter) -> ResizeAlg {
+    ResizeAlg::Convolution(match filter {
+        Filter::Nearest => return ResizeAlg::Nearest,
+        Filter::Lanczos => FilterType::Lanczos3,
+        Filter::Bilinear => FilterType::Bilinear,
+        // The cubic with a = -0.5.
+        Filter::Bicubic => FilterType::CatmullRom,
+        Filter::Box => FilterType::Box,
+        Filter::Hamming => FilterType::Hamming,
+    })
 }
 
 /// Returns whether the left edge of the stored image is the far edge (right or bottom) of the upright image on that

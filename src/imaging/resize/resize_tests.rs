@@ -3,8 +3,10 @@ use fast_image_resize::pixels::U16x3;
 use super::*;
 use crate::imaging::prepare::decoded_image::whole;
 
+const UPRIGHT: Upright = Upright { size: (0, 0), orientation: Orientation::NoTransforms, filter: Filter::Bicubic };
+
 fn crop(decoded: &DecodedImage, size: u32) -> Result<RgbImage, String> {
-    super::crop(decoded, size, Fraction::Rounded)
+    square(decoded, Preprocessing::crop(size))
 }
 
 /// Returns an image with structure in both directions and without symmetry.
@@ -22,7 +24,7 @@ fn resize_by_exact_rule(image: &RgbImage, size: u32) -> RgbImage {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small sides")]
     let resized = |length: u32| (f64::from(length) * f64::from(size) / shortest).round_ties_even() as u32;
     let (wide, high) = (resized(width), resized(height));
-    let whole = resize(&Pixels::All(image.clone()), wide, high, Orientation::NoTransforms).unwrap();
+    let whole = resize(&Pixels::All(image.clone()), (wide, high), Orientation::NoTransforms, Filter::Bicubic).unwrap();
     image::imageops::crop_imm(&whole, (wide - size) / 2, (high - size) / 2, size, size).to_image()
 }
 
@@ -68,7 +70,8 @@ fn a_reduced_image_is_not_read_beyond_its_end() {
         for missing in [0.0, 0.125, 0.25, 0.5, 0.75, 0.875] {
             let reach = f64::from(pixels) - missing;
             for side in [8, 31, 32, pixels / 2, pixels - 1] {
-                let resized = resize_in_order(&image, (reach, reach), (side, side), Orientation::NoTransforms).unwrap();
+                let resized =
+                    resize_in_order(&image, (reach, reach), Upright { size: (side, side), ..UPRIGHT }).unwrap();
                 let same = resized.pixels().iter().all(|pixel| pixel.0 == colour);
                 assert!(same, "{reach} of {pixels} to {side}");
             }
@@ -110,7 +113,7 @@ fn a_strip_is_not_resized_as_a_whole() {
 fn padding_keeps_the_whole_upright_image_in_the_middle() {
     let image = RgbImage::from_pixel(30, 10, Rgb([200, 100, 50]));
     for (orientation, upright) in [(Orientation::NoTransforms, (24, 8)), (Orientation::Rotate90, (8, 24))] {
-        let square = pad(&whole(&image, orientation), 24, [1, 2, 3]).unwrap();
+        let square = square(&whole(&image, orientation), Preprocessing::new(24, Resize::Pad([1, 2, 3]))).unwrap();
         let filled = square.pixels().filter(|pixel| **pixel == Rgb([200, 100, 50])).count();
         assert_eq!((square.dimensions(), filled), ((24, 24), 24 * 8));
         let (left, top) = ((24 - upright.0) / 2, (24 - upright.1) / 2);
@@ -118,6 +121,20 @@ fn padding_keeps_the_whole_upright_image_in_the_middle() {
         assert_eq!(*square.get_pixel(0, 0), Rgb([1, 2, 3]));
     }
     for (width, height) in [(1, 5000), (5000, 1), (1, 1), (24, 24)] {
-        pad(&whole(&RgbImage::from_pixel(width, height, Rgb([9; 3])), Orientation::NoTransforms), 24, [0; 3]).unwrap();
+        let image = whole(&RgbImage::from_pixel(width, height, Rgb([9; 3])), Orientation::NoTransforms);
+        square(&image, Preprocessing::new(24, Resize::Pad([0; 3]))).unwrap();
+    }
+}
+
+#[test]
+fn squashing_distorts_the_whole_upright_image() {
+    let image = RgbImage::from_fn(40, 10, |x, _| if x < 20 { Rgb([200, 0, 0]) } else { Rgb([0, 0, 200]) });
+    for filter in [Filter::Nearest, Filter::Box, Filter::Bilinear, Filter::Hamming, Filter::Bicubic, Filter::Lanczos] {
+        let preprocessing = Preprocessing { filter, ..Preprocessing::new(8, Resize::Squash) };
+        let squashed = |orientation| square(&whole(&image, orientation), preprocessing).unwrap();
+        let upright = squashed(Orientation::NoTransforms);
+        assert_eq!((*upright.get_pixel(0, 7), *upright.get_pixel(7, 0)), (Rgb([200, 0, 0]), Rgb([0, 0, 200])));
+        let rotated = squashed(Orientation::Rotate90);
+        assert_eq!((*rotated.get_pixel(7, 0), *rotated.get_pixel(0, 7)), (Rgb([200, 0, 0]), Rgb([0, 0, 200])));
     }
 }

@@ -131,17 +131,12 @@ async fn maintain(folder: Weak<Folder>) {
         while let Some(folder) = folder.upgrade() {
             let sqlite = folder.sqlite.clone();
             match sqlite.call(move |connection| Ok(step(&folder, connection))).await {
-                Ok(Ok(true)) => {}
-                Ok(Ok(false)) => break,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "{failed}");
-                    break;
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "{failed}");
-                    break;
-                }
+                Ok(Ok(true)) => continue,
+                Ok(Ok(false)) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "{failed}"),
+                Err(error) => tracing::warn!(%error, "{failed}"),
             }
+            break;
         }
     }
 }

@@ -14,6 +14,8 @@ use ::metrics::set_global_recorder;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
+pub use process::peak_memory;
+
 pub use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 /// The content type of [`render`]: the text format of Prometheus.

@@ -22,6 +22,11 @@ pub(super) fn observe() {
     }
 }
 
+/// Returns the largest resident memory of this process since its start, in bytes, if the system reports it.
+pub fn peak_memory() -> Option<f64> {
+    bytes(&std::fs::read_to_string(STATUS).ok()?, "VmHWM:")
+}
+
 /// `VmRSS:     12345 kB`
 fn bytes(status: &str, field: &str) -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix(field))?;

@@ -151,6 +151,11 @@ async fn a_wrong_body_is_refused_with_the_place_and_what_is_allowed() {
             "filter.meta.a: must be a string or a list of strings, not 1",
         ),
         (json!({"positive": [{"text": "a"}], "filter": {"format": "tiff"}}), 422, "must be jpeg, png, webp or gif"),
+        (
+            json!({"positive": [{"text": "a"}], "lang": "deu_Lat"}),
+            422,
+            "lang: the language `deu_Lat` is not known; this language can be `deu_Latn`",
+        ),
         (json!({"positive": [{"text": "a"}], "limit": 0}), 422, "limit: must be a whole number from 1 to 100, not 0"),
         (json!({"positive": [{"text": "a"}, {"text": "b"}], "min_relevance": 0.5}), 409, "several parts"),
     ] {

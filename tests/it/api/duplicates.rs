@@ -74,6 +74,7 @@ async fn copies_are_one_result_and_one_group() {
         ("/collections/documents/duplicates?provider=qdrant", "invalid_provider"),
         ("/search/images?q=a&collapse=all", "invalid_collapse"),
         ("/search/images?q=a&collapse=similar&offset=191", "invalid_offset"),
+        ("/search/images?q=a&lang=german", "invalid_lang"),
     ] {
         let (status, reply) = app.get(path).await;
         assert_eq!((status, &reply["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(code)), "{path}: {reply}");

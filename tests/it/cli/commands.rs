@@ -183,7 +183,11 @@ async fn the_model_service_returns_the_vectors_of_the_local_model() {
     let service = RunningCommand::start(&[], &["clip", "--addr", "127.0.0.1:0"], "clip ");
     let client = reqwest::Client::builder().timeout(std::time::Duration::from_mins(1)).build().unwrap();
     let card: Value = client.get(&service.url).send().await.unwrap().json().await.unwrap();
-    assert_eq!(card, json!({"model": "glimpse-mini-1", "dimension": 512, "image_size": 260, "resize": "crop"}));
+    assert_eq!(
+        card,
+        json!({"model": "glimpse-mini-1", "dimension": 512, "image_size": 260, "resize": "crop",
+                   "preprocessing": "crop-260-bicubic"})
+    );
 
     let healthy = glimpse(&[("GLIMPSE_URL", service.url.as_str())], &["doctor", "--quick"]).await;
     assert_eq!(healthy.status.code(), Some(0), "{}", stdout(&healthy));

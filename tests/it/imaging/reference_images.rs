@@ -34,7 +34,7 @@ fn every_kind_of_image_becomes_the_square_of_pillow() {
         let reference = std::fs::read(data().join("reference").join(&expected.reference)).unwrap();
         let reference = decode_upright(&reference, &limits).unwrap();
         let resize = if expected.resize == "pad" { Resize::Pad([32, 48, 64]) } else { Resize::Crop };
-        let square = Preprocessing { size: reference.meta.width, resize };
+        let square = Preprocessing::new(reference.meta.width, resize);
         let ours = match prepare(&std::fs::read(data().join(file)).unwrap(), &limits, &square) {
             Ok(ours) => ours,
             Err(error) => {

@@ -5,6 +5,7 @@
 //! files and passes them to rten with names that it accepts. Only the fields of `onnx.proto` that lead to the
 //! `external_data` of a tensor are read.
 
+mod nodes;
 mod rewrite;
 mod scan;
 
@@ -15,13 +16,14 @@ use std::path::{Component, Path, PathBuf};
 
 use rten::{Model, ModelOptions};
 
-use super::lfs_pointer;
+pub(super) use nodes::{Attribute, Node, nodes};
+
+use crate::models::lfs_pointer;
 
 /// Limit of protobuf for one message.
 const MAX_ONNX_BYTES: u64 = 1 << 31;
 /// Maximum number of files with weights. Exports may have one file for each tensor, and a large tower has 500 tensors.
 const MAX_FILES: usize = 4_096;
-const MAX_LOCATION_BYTES: usize = 1_024;
 
 /// Errors of finding the weights.
 #[derive(Debug, thiserror::Error)]
@@ -89,22 +91,27 @@ pub(super) fn locations(onnx: &Path) -> Result<Vec<String>, Error> {
     Ok(scan::locations(&mut scan::Input::new(File::open(onnx)?)?)?.into_iter().map(|(_, path)| path).collect())
 }
 
+/// Checks an ONNX file and the files with its weights, without reading the weights.
+///
+/// # Errors
+/// A message that says what is missing or cannot be used.
+#[cfg(feature = "onnxruntime")]
+pub(super) fn check(onnx: &Path) -> Result<(), String> {
+    check_file(onnx)?;
+    let folder = onnx.parent().unwrap_or(Path::new("."));
+    for path in locations(onnx).map_err(|error| error.to_string())? {
+        let begin = first_bytes(&folder.join(&path)).map_err(|error| unreadable(&path, &error))?;
+        lfs_pointer::refuse(&begin).map_err(|reason| format!("it keeps weights in `{path}`; {reason}"))?;
+    }
+    Ok(())
+}
+
 /// Loads a network with its weights, including weights in other files.
 ///
 /// # Errors
 /// A message that says what is missing or cannot be used.
 pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, String> {
-    let does_not_load = |error: &dyn std::fmt::Display| format!("it does not load: {error}");
-    let size = onnx.metadata().map_err(|error| does_not_load(&error))?.len();
-    if size > MAX_ONNX_BYTES {
-        return Err(format!(
-            "it has {size} bytes; an ONNX file has at most {MAX_ONNX_BYTES}, with larger weights in other files"
-        ));
-    }
-    if size == 0 {
-        return Err("it is empty".to_owned());
-    }
-    lfs_pointer::refuse(&first_bytes(onnx).map_err(|error| does_not_load(&error))?)?;
+    check_file(onnx)?;
     let files = File::open(onnx).map_err(Error::from).and_then(|file| scan::locations(&mut scan::Input::new(file)?));
     let files = files.map_err(|error| error.to_string())?;
     if files.is_empty() {
@@ -114,12 +121,7 @@ pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, Str
     let mut aliases = HashMap::new();
     for (number, (location, path)) in files.into_iter().enumerate() {
         // The bytes are moved into the model, whose tensors are slices of them, so they are in memory only once.
-        let bytes = std::fs::read(folder.join(&path)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
-                format!("it keeps weights in `{path}`, which is not there; copy it into the same folder")
-            }
-            _ => format!("it keeps weights in `{path}`, which cannot be read: {error}"),
-        })?;
+        let bytes = std::fs::read(folder.join(&path)).map_err(|error| unreadable(&path, &error))?;
         lfs_pointer::refuse(&bytes).map_err(|reason| format!("it keeps weights in `{path}`; {reason}"))?;
         let alias = rewrite::Alias { name: format!("{number}.data"), size: bytes.len() as u64 };
         options.external_data(&alias.name, bytes);
@@ -128,6 +130,33 @@ pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, Str
     let onnx = std::fs::read(onnx).map_err(|error| does_not_load(&error))?;
     let onnx = rewrite::rename_locations(&onnx, &aliases).map_err(|error| error.to_string())?;
     options.load(onnx).map_err(|error| does_not_load(&error))
+}
+
+/// Checks the size and the first bytes.
+fn check_file(onnx: &Path) -> Result<(), String> {
+    let size = onnx.metadata().map_err(|error| does_not_load(&error))?.len();
+    if size > MAX_ONNX_BYTES {
+        return Err(format!(
+            "it has {size} bytes; an ONNX file has at most {MAX_ONNX_BYTES}, with larger weights in other files"
+        ));
+    }
+    if size == 0 {
+        return Err("it is empty".to_owned());
+    }
+    lfs_pointer::refuse(&first_bytes(onnx).map_err(|error| does_not_load(&error))?)
+}
+
+fn does_not_load(error: &dyn std::fmt::Display) -> String {
+    format!("it does not load: {error}")
+}
+
+fn unreadable(path: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => {
+            format!("it keeps weights in `{path}`, which is not there; copy it into the same folder")
+        }
+        _ => format!("it keeps weights in `{path}`, which cannot be read: {error}"),
+    }
 }
 
 fn first_bytes(file: &Path) -> io::Result<Vec<u8>> {

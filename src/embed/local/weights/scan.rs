@@ -1,34 +1,34 @@
 //! Finds the locations without reading the weights, because an ONNX file may contain gigabytes of weights.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use prost::Message;
 
-use super::{DATA_LOCATION, EXTERNAL_DATA, Entry, Error, IS_EXTERNAL, Kind, MAX_FILES, MAX_LOCATION_BYTES, inside};
+use super::{DATA_LOCATION, EXTERNAL_DATA, Entry, Error, IS_EXTERNAL, Kind, MAX_FILES, inside};
 
 /// Maximum depth of nested messages, far above any export.
 const MAX_DEPTH: usize = 64;
 /// Maximum entries of `external_data`: `location`, `offset`, `length`, `checksum` and extensions.
 const MAX_ENTRIES: usize = 32;
+/// Maximum size of an entry: a location with its key.
+const MAX_ENTRY_BYTES: u64 = 1_024 + 64;
 
 /// The bytes of a protobuf message, read in one pass.
 pub(super) struct Input<R> {
     bytes: BufReader<R>,
-    position: u64,
-    end: u64,
-}
-
-impl Input<File> {
-    pub(super) fn new(file: File) -> io::Result<Self> {
-        let end = file.metadata()?.len();
-        Ok(Self { bytes: BufReader::with_capacity(8 * 1024, file), position: 0, end })
-    }
+    pub(super) position: u64,
+    pub(super) end: u64,
 }
 
 impl<R: Read + io::Seek> Input<R> {
-    fn varint(&mut self) -> io::Result<u64> {
+    pub(super) fn new(mut bytes: R) -> io::Result<Self> {
+        let end = bytes.seek(io::SeekFrom::End(0))?;
+        bytes.rewind()?;
+        Ok(Self { bytes: BufReader::with_capacity(8 * 1024, bytes), position: 0, end })
+    }
+
+    pub(super) fn varint(&mut self) -> io::Result<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let byte = *self.bytes.fill_buf()?.first().ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -42,23 +42,22 @@ impl<R: Read + io::Seek> Input<R> {
         Err(invalid_file())
     }
 
-    fn skip(&mut self, count: u64) -> io::Result<()> {
+    pub(super) fn skip(&mut self, count: u64) -> io::Result<()> {
         self.bytes.seek_relative(i64::try_from(count).map_err(|_| invalid_file())?)?;
         self.position += count;
         Ok(())
     }
 
-    fn read_exact(&mut self, count: u64) -> io::Result<Vec<u8>> {
-        let count =
-            usize::try_from(count).ok().filter(|count| *count <= MAX_LOCATION_BYTES + 64).ok_or_else(invalid_file)?;
-        let mut bytes = vec![0; count];
+    pub(super) fn read_exact(&mut self, count: u64, max: u64) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(count).ok().filter(|_| count <= max).ok_or_else(invalid_file)?;
+        let mut bytes = vec![0; length];
         self.bytes.read_exact(&mut bytes)?;
-        self.position += count as u64;
+        self.position += count;
         Ok(bytes)
     }
 }
 
-fn invalid_file() -> io::Error {
+pub(super) fn invalid_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "it is not a whole ONNX file")
 }
 
@@ -122,7 +121,8 @@ fn scan_message<R: Read + io::Seek>(
                 if let Some(child) = kind.child(field) {
                     scan_message(input, child, field_end, depth + 1, found)?;
                 } else if kind == Kind::Tensor && field == EXTERNAL_DATA && entries.len() < MAX_ENTRIES {
-                    entries.push(Entry::decode(&*input.read_exact(length)?).map_err(|_| invalid_file())?);
+                    entries
+                        .push(Entry::decode(&*input.read_exact(length, MAX_ENTRY_BYTES)?).map_err(|_| invalid_file())?);
                 } else {
                     input.skip(length)?;
                 }

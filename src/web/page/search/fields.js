@@ -5,6 +5,7 @@ import { ApiError } from "../api.js";
 /** @type {Record<string, string>} */
 export const LABELS = {
   q: "Text",
+  lang: "Language of the text",
   like: "Image",
   region: "Part of the image",
   collection: "Collection",

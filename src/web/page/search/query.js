@@ -15,7 +15,7 @@ const LISTS = /** @type {const} */ (["like", "not_like", "not", ...LIST_FILTERS]
 const MIN_COPY_RELEVANCE = "0.5";
 
 /** Parameters with one value each that the page sends to the API as they are. */
-const SEARCH_OPTIONS = /** @type {const} */ (["min_score", "min_relevance", "collapse", ...SINGLE_FILTERS]);
+const SEARCH_OPTIONS = /** @type {const} */ (["lang", "min_score", "min_relevance", "collapse", ...SINGLE_FILTERS]);
 
 const OPTIONS = /** @type {const} */ (["collection", ...SEARCH_OPTIONS, "provider", "compare", "limit", "file"]);
 

@@ -64,7 +64,8 @@ async function sendSearch(query, page, signal) {
  */
 async function toBody(query, page) {
   const terms = queryTerms(query);
-  const { s3_prefix, format, min_width, min_height, indexed_after, meta, collection, min_score, min_relevance } = query;
+  const { s3_prefix, format, min_width, min_height, indexed_after, meta, collection, lang, min_score, min_relevance } =
+    query;
   return {
     positive: await Promise.all(terms.filter((term) => !isNegative(term)).map(toInput)),
     negative: await Promise.all(terms.filter(isNegative).map(toInput)),
@@ -77,6 +78,7 @@ async function toBody(query, page) {
       meta: groupValues(meta),
     },
     collection,
+    lang,
     min_score: toNumber(min_score),
     min_relevance: toNumber(min_relevance),
     collapse: collapseKind(query),

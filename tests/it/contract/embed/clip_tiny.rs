@@ -164,8 +164,8 @@ async fn a_folder_without_a_clip_model_is_refused_with_the_reason() {
     let missing_tower = refusal(|folder| std::fs::remove_file(folder.join("onnx/text_model.onnx")).unwrap()).await;
     assert!(missing_tower.contains("text_model.onnx"), "{missing_tower}");
     let other =
-        refusal(|folder| replace(&folder.join("preprocessor_config.json"), "\"resample\": 3", "\"resample\": 2"));
-    assert!(other.await.contains("resample is 2"));
+        refusal(|folder| replace(&folder.join("preprocessor_config.json"), "\"resample\": 3", "\"resample\": 9"));
+    assert!(other.await.contains("resample is 9"));
     let sizes =
         refusal(|folder| replace(&folder.join("config.json"), "\"image_size\": 32", "\"image_size\": 64")).await;
     assert!(sizes.contains("64") && sizes.contains("32"), "{sizes}");

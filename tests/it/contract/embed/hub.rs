@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use glimpse::domain::{FailureKind, Secret};
 use glimpse::embed::hub::HubSettings;
-use glimpse::embed::local::{LocalProvider, Source};
+use glimpse::embed::local::{LocalProvider, Precision, Source};
 use glimpse::embed::{EmbedError, EmbedSettings, ImageEmbeddingProvider};
 use reqwest::StatusCode;
 use serde_json::json;
@@ -92,6 +92,22 @@ async fn a_model_is_downloaded_once_and_then_needs_no_network() {
     assert!(hub.requests().is_empty());
     let offline = HubSettings { hf_hub_offline: true, ..home.settings.clone() };
     Home { settings: offline, ..home }.works().await;
+    assert!(hub.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_model_is_downloaded_without_loading_it_and_its_size_is_known_before() {
+    let hub = FakeHub::start(&folder(), Script::default()).await;
+    let home = Home::new(&hub);
+    let source = Source::named("org/clip", Precision::Fp32, &home.settings).unwrap();
+    let outstanding = source.outstanding().await.unwrap();
+    let files = ["config.json", "preprocessor_config.json", "tokenizer.json", IMAGE, TEXT];
+    let size: usize = files.iter().map(|name| bytes(name).len()).sum();
+    assert_eq!((outstanding.files, outstanding.bytes), (files.len(), size as u64));
+    assert_eq!(source.download().await.unwrap(), [home.repo().join("snapshots").join(COMMIT)]);
+    hub.requests();
+    assert_eq!(source.outstanding().await.unwrap().files, 0);
+    home.works().await;
     assert!(hub.requests().is_empty());
 }
 

@@ -6,5 +6,6 @@ mod golden;
 mod http;
 mod hub;
 mod peers;
+mod served;
 mod suite;
 mod wrong_replies;

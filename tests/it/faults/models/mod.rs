@@ -2,6 +2,7 @@
 
 mod captions;
 mod external;
+mod families;
 mod hub;
 mod layouts;
 mod login;

@@ -80,7 +80,7 @@ async fn an_image_is_chosen_dropped_or_pasted_and_another_file_is_refused() {
     browser.wait_until(&first_is("moose.jpg")).await;
     browser.wait_until("document.querySelector('.chip').innerText.includes('moose.jpg')").await;
     browser.click(".chip .remove").await;
-    browser.wait_until("!document.querySelector('.chip')").await;
+    browser.wait_until("!document.querySelector('.chip') && document.activeElement.id === 'query-text'").await;
 
     let id = |name: &str| glimpse::domain::ImageUri::new("pipeline", &format!("images/{name}")).id();
     for (event, carrier, name) in [("drop", "dataTransfer", "panda.jpg"), ("paste", "clipboardData", "rocket.jpg")] {

@@ -80,7 +80,8 @@ pub(crate) struct FakeHub {
 }
 
 impl FakeHub {
-    /// Serves the files of `folder` and its subfolders as every repository.
+    /// Serves the files of `folder` and its subfolders as every repository. If it has a folder `vision` or `text`, these
+    /// are the repositories with that word in their name.
     pub(crate) async fn start(folder: &Path, script: Script) -> Self {
         let mut files = HashMap::new();
         let mut folders = vec![String::new()];
@@ -118,6 +119,13 @@ impl FakeHub {
     }
 }
 
+/// Returns the folder with the files of a repository.
+fn place(files: &HashMap<String, Bytes>, name: &str) -> &'static str {
+    let places = [("vision", "vision/"), ("text", "text/")];
+    let has = |place: &str| files.keys().any(|file| file.starts_with(place));
+    places.into_iter().find(|(word, place)| name.contains(word) && has(place)).map_or("", |(_, place)| place)
+}
+
 /// Records the request, and returns the reply of a fault, if any.
 fn check_request(inner: &Inner, line: String, headers: &HeaderMap) -> Option<Response<Body>> {
     locked(&inner.requests).push(line);
@@ -141,14 +149,19 @@ async fn listing(
     if name == "missing" || !["main", COMMIT].contains(&revision.as_str()) {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let siblings: Vec<_> = inner.files.keys().map(|name| serde_json::json!({"rfilename": name})).collect();
+    let siblings: Vec<_> = inner
+        .files
+        .keys()
+        .filter_map(|file| file.strip_prefix(place(&inner.files, &name)))
+        .map(|file| serde_json::json!({"rfilename": file}))
+        .collect();
     axum::Json(serde_json::json!({"id": "org/name", "sha": COMMIT, "siblings": siblings})).into_response()
 }
 
 /// Sends small files directly, and redirects to the storage for large ones (the towers).
 async fn resolve(
     State(inner): State<Arc<Inner>>,
-    Params((_org, _name, commit, file)): Params<(String, String, String, String)>,
+    Params((_org, name, commit, file)): Params<(String, String, String, String)>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -156,7 +169,8 @@ async fn resolve(
     if let Some(refusal) = check_request(&inner, format!("{method} {file}"), &headers) {
         return refusal;
     }
-    let Some(bytes) = inner.files.get(&file).filter(|_| commit == COMMIT) else {
+    let Some(bytes) = inner.files.get(&format!("{}{file}", place(&inner.files, &name))).filter(|_| commit == COMMIT)
+    else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let reply = Response::builder().header("x-repo-commit", COMMIT);

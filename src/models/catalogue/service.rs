@@ -1,0 +1,59 @@
+//! What a service leaves to its clients: it knows the model, but not how its clients make squares of images, and some
+//! services prepare texts differently from the training of the model.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::CatalogueModel;
+use crate::imaging::Preprocessing;
+use crate::models::text::Cleaning;
+
+/// Number of words in a text that certainly has the 64 tokens to which the text towers are padded.
+const LONG_TEXT_WORDS: usize = 128;
+
+/// How texts are prepared for a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum ServiceTexts {
+    /// SigLIP: lower case without punctuation, padded to 64 tokens.
+    #[serde(rename = "canonical-64")]
+    Siglip,
+    /// SigLIP 2: lower case, padded to 64 tokens.
+    #[serde(rename = "lower-64")]
+    Siglip2,
+}
+
+/// How images and texts are prepared for a known model of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ServiceRules {
+    pub(crate) preprocessing: Preprocessing,
+    texts: Option<ServiceTexts>,
+}
+
+impl ServiceRules {
+    /// Returns the rules of the model with this name. `None` if it is not known, or is prepared like CLIP with 224
+    /// pixels, which is the default.
+    pub(crate) fn find(model: &str) -> Option<Self> {
+        let facts = CatalogueModel::find(model)?.service.as_ref()?;
+        Some(Self { preprocessing: facts.images.parse().ok()?, texts: facts.texts })
+    }
+
+    pub(crate) fn cleaning(&self) -> Cleaning {
+        match self.texts {
+            None => Cleaning::None,
+            Some(ServiceTexts::Siglip) => Cleaning::Canonical,
+            Some(ServiceTexts::Siglip2) => Cleaning::Lower,
+        }
+    }
+
+    /// Returns what is sent for one text: the text itself, and a long one. Services pad the texts of a request to the
+    /// longest one, and these text towers read the padding: with the long text, the first one is padded to the number of
+    /// tokens with which the model was trained.
+    pub(crate) fn texts<'a>(&self, text: &'a str) -> Vec<Cow<'a, str>> {
+        let cleaned = self.cleaning().apply(text);
+        match self.texts {
+            None => vec![cleaned],
+            Some(_) => vec![cleaned, Cow::Owned("a ".repeat(LONG_TEXT_WORDS))],
+        }
+    }
+}
