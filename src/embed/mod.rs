@@ -24,7 +24,6 @@ mod settings;
 mod verification;
 mod verified;
 mod wire_image;
-mod wire_png;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

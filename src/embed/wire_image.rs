@@ -3,8 +3,10 @@
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
 
-use super::{EmbedError, wire_png};
+use super::EmbedError;
 use crate::imaging::PreparedImage;
 
 /// Maximum bytes of a request body, unless a single image is larger.
@@ -72,8 +74,11 @@ fn png(image: &PreparedImage) -> Result<Vec<u8>, EmbedError> {
             side * side * 3
         )));
     }
-    wire_png::encode(&image.rgb, image.size)
-        .map_err(|error| EmbedError::Rejected(format!("the image cannot be encoded as PNG: {error}")))
+    let mut png = Vec::with_capacity(image.rgb.len() / 2);
+    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Paeth)
+        .write_image(&image.rgb, image.size, image.size, ExtendedColorType::Rgb8)
+        .map_err(|error| EmbedError::Rejected(format!("the image cannot be encoded as PNG: {error}")))?;
+    Ok(png)
 }
 
 /// Upper bound of the length of an image's string: noise does not compress, and base64 makes four bytes of three.

@@ -133,26 +133,21 @@ impl<'a> Blocks<'a> {
             let [under, cross] = [coefficients[1][0] / 8.0, coefficients[1][1] / 8.0];
             let (above, below) = ((mean + under, over + cross), (mean - under, over - cross));
             for (y, (even, odd)) in [above, below].into_iter().enumerate() {
-                planes.row(plane, top + y, left, 2).copy_from_slice(&[byte(even + odd), byte(even - odd)]);
+                planes.set(plane, top + y, left, [byte(even + odd), byte(even - odd)]);
             }
             return;
         }
         let pixels = product(&self.down, &product(coefficients, &self.across));
         for (y, &[a, b, c, d]) in pixels[..down].iter().enumerate() {
-            let pixels = [byte(a), byte(b), byte(c), byte(d)];
-            // A constant length: four bytes are one store, and not a call of `memmove`.
-            if across == MAX_BLOCK_SIDE {
-                planes.row(plane, top + y, left, MAX_BLOCK_SIDE).copy_from_slice(&pixels);
-            } else {
-                planes.row(plane, top + y, left, across).copy_from_slice(&pixels[..across]);
+            match across {
+                2 => planes.set(plane, top + y, left, [byte(a), byte(b)]),
+                _ => planes.set(plane, top + y, left, [byte(a), byte(b), byte(c), byte(d)]),
             }
         }
     }
 }
 
 /// Returns the product of two matrices.
-///
-/// It has no `zip`, `map` or `sum`: with `lto` off, they are compiled in another codegen unit and called for each number.
 #[inline]
 fn product(left: &Matrix, right: &Matrix) -> Matrix {
     let mut product = Matrix::default();

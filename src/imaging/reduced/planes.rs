@@ -5,7 +5,7 @@ use fast_image_resize::pixels::U16x3;
 use super::Scale;
 use super::frame::Frame;
 
-/// How many pixels a block of a component keeps per axis, and how often the resolution of the image must be halved to
+/// How many pixels a block of a component keeps per axis (2 or 4), and how often the resolution of the image must be halved to
 /// match the resolution of the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
@@ -49,11 +49,13 @@ impl Planes {
         self.0.iter().map(|plane| plane.shape)
     }
 
-    /// Returns `count` pixels of a row, from `left` on.
+    /// Sets pixels of a row, from `left` on. Their number is a constant, so that this is one store.
     #[inline]
-    pub(super) fn row(&mut self, plane: usize, row: usize, left: usize, count: usize) -> &mut [u8] {
+    pub(super) fn set<const COUNT: usize>(&mut self, plane: usize, row: usize, left: usize, pixels: [u8; COUNT]) {
         let plane = &mut self.0[plane];
-        &mut plane.pixels[row * plane.stride + left..][..count]
+        if let Some(place) = plane.pixels[row * plane.stride + left..].first_chunk_mut() {
+            *place = pixels;
+        }
     }
 
     /// Returns the pixels of the image, row by row, with each value in the high byte of a 16-bit sample.
