@@ -22,7 +22,7 @@ export function createFilters() {
   const minWidth = el("input", { type: "number", min: 1 });
   const minHeight = el("input", { type: "number", min: 1 });
   const indexedAfter = el("input", { type: "date" });
-  const minScore = el("input", { type: "number", min: -1, max: 1, step: 0.01 });
+  const minScore = el("input", { type: "number", min: -1, max: 1, step: "any" });
   // One pair per line, because values can have commas.
   const metadata = lines({
     name: "meta",

@@ -172,7 +172,10 @@ export class Grid {
     this.#message.textContent = `${NO_GOOD_MATCH} ${this.#open ? "The nearest ones are below." : "The nearest ones are hidden."}`;
   }
 
-  /** A bar shows the relevance. If it is not known, the bars have the range of the scores: cosines of good and bad results differ by little. */
+  /**
+   * A bar shows the relevance. If it is not known, the bars have the range of the scores: cosines of good and bad results differ
+   * by little.
+   */
   #scaleBars() {
     // Images of a list have no score.
     const scores = this.results.map(({ score }) => score ?? 0);

@@ -101,6 +101,7 @@ export function mount(root, navigate) {
 
   /** @param {import("./query.js").Query} query */
   async function showResults(query) {
+    const own = turn;
     form.fill(query);
     // An open image belongs to the results before.
     closeViewer();
@@ -120,7 +121,7 @@ export function mount(root, navigate) {
     if (!count) return;
     // If the list fails, its filters fail too, and the error is shown once.
     if (await results.browse(query)) await showFacets(query, collection);
-    else facets.clear();
+    else if (own === turn) facets.clear();
   }
 
   /**
