@@ -7,7 +7,15 @@ import { installShortcuts } from "./shortcuts.js";
 
 /**
  * Shows another address of the page.
- * @typedef {(address: string) => Promise<unknown>} Navigate
+ * @typedef {(address: string, entry?: Entry) => Promise<unknown>} Navigate
+ */
+
+/**
+ * The entry of the browser's history for an address.
+ * @typedef {object} Entry
+ * @property {boolean} [replace] Whether it replaces the current entry.
+ * @property {boolean} [isShown] Whether the view already shows the address.
+ * @property {unknown} [state] The first `history.state`.
  */
 
 /**
@@ -17,7 +25,8 @@ import { installShortcuts } from "./shortcuts.js";
 
 /**
  * @typedef {object} MountedView
- * @property {() => unknown} [update] Called if the address changes within the view; without it the view is built again.
+ * @property {(fromHistory: boolean) => unknown} [update] Called if the address changes within the view; without it the view is built
+ * again. `fromHistory` is set if the user went back or forward.
  * @property {() => unknown} [state] What the view needs to look as it does now. It is in `history.state` if the user comes back.
  * @property {() => void} unmount Ends timers and subscriptions.
  */
@@ -35,7 +44,7 @@ const signOutButton = byId("sign-out");
 let current = null;
 
 /** Shows the view that the address names. */
-async function render() {
+async function render(fromHistory = false) {
   const requested = new URLSearchParams(location.search).get("view") ?? "search";
   const name = requested in VIEWS ? requested : "search";
   markCurrentLink(name);
@@ -43,7 +52,7 @@ async function render() {
   if (!module) {
     showLoadError();
   } else if (current?.name === name && current.view.update) {
-    await current.view.update();
+    await current.view.update(fromHistory);
   } else {
     unmountCurrent();
     current = { name, view: module.mount(root, navigate) };
@@ -81,11 +90,11 @@ function keepState() {
 }
 
 /** @type {Navigate} */
-function navigate(address) {
+function navigate(address, { replace = false, isShown = false, state = null } = {}) {
   keepState();
-  if (address === location.pathname + location.search) history.replaceState(null, "", address);
-  else history.pushState(null, "", address);
-  return render();
+  if (replace || address === location.pathname + location.search) history.replaceState(state, "", address);
+  else history.pushState(state, "", address);
+  return isShown ? Promise.resolve() : render();
 }
 
 document.addEventListener("click", (event) => {
@@ -94,9 +103,9 @@ document.addEventListener("click", (event) => {
   const opensElsewhere = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
   if (!link || !href || opensElsewhere || link.hasAttribute("target") || !/^\/(\?|$)/.test(href)) return;
   event.preventDefault();
-  navigate(href);
+  navigate(href, link.hasAttribute("data-replace") ? { replace: true, state: history.state } : {});
 });
-addEventListener("popstate", render);
+addEventListener("popstate", () => render(true));
 addEventListener("scrollend", keepState);
 addEventListener("pagehide", keepState);
 

@@ -2,7 +2,7 @@
 
 import { focusFirstImage } from "./focus.js";
 import { queryAddress } from "./query.js";
-import { queryTerms, withImage } from "./terms.js";
+import { withImage } from "./terms.js";
 
 /**
  * @typedef {object} SearchContext
@@ -16,9 +16,6 @@ import { queryTerms, withImage } from "./terms.js";
  * @param {string} id
  */
 export async function addImage({ query, navigate }, field, id) {
-  const next = withImage(query, field, id);
-  // The relevance of a search by several terms is not known, and the API refuses a minimum.
-  const isSingle = queryTerms(next).length === 1;
-  await navigate(queryAddress(isSingle ? next : { ...next, min_relevance: "" }));
+  await navigate(queryAddress(withImage(query, field, id)));
   focusFirstImage();
 }

@@ -5,8 +5,8 @@ import { formatNumber } from "../format.js";
 import * as compare from "./compare.js";
 import { createImageGrid } from "./image-grid.js";
 import { createPaging } from "./paging.js";
-import { collapseKind } from "./query.js";
-import { isDividedByRelevance } from "./relevance.js";
+import { collapseKind, isCopiesQuery } from "./query.js";
+import { foldsLessRelevant, isLessRelevant } from "./relevance.js";
 import { fetchResults, pageSize } from "./request.js";
 
 /** The API refuses pages that end beyond this result. */
@@ -32,7 +32,6 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   const results = reply?.results ?? [];
   const marks = otherStore && otherReply ? marksFor(results, otherReply.results, otherStore, size) : [];
   let hasMore = results.length === size && !query.limit && !otherStore;
-  const divided = isDividedByRelevance(query);
   const paging = createPaging({
     hasMore,
     loadPage,
@@ -44,7 +43,12 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   });
   const { end } = paging;
   const element = el("section", {}, otherStore ? el("h2", {}, store) : null, grid.element, end);
-  if (divided && reply?.no_good_match && results.length) grid.showNoGoodMatch();
+  if (foldsLessRelevant(query)) {
+    if (reply?.no_good_match && results.length) grid.showNoGoodMatch();
+  } else {
+    grid.isDivided = results.length > 0 && !isLessRelevant(results[0]) && !isCopiesQuery(query);
+    grid.open = true;
+  }
   append(results, marks);
 
   grid.loadMore = paging.loadMore;
@@ -55,7 +59,7 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
    * @param {import("./compare.js").Mark[]} [rankMarks]
    */
   function append(next, rankMarks) {
-    grid.append(divided ? next : next.map(withoutRelevance), { complete: !hasMore, rankMarks });
+    grid.append(next, { complete: !hasMore, rankMarks });
     hideEndIfFolded();
   }
 
@@ -72,14 +76,6 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
   }
 
   return { grid, element };
-}
-
-/**
- * @param {ResultReply} result
- * @returns {ResultReply}
- */
-function withoutRelevance(result) {
-  return { ...result, relevance: null };
 }
 
 /**

@@ -17,9 +17,8 @@ export function duplicatesMark({ duplicates_total: total = 0, duplicates = [] })
 /**
  * The other images, for an open image. Each link opens one of them.
  * @param {import("./tile.js").GridImage} result
- * @param {import("./query.js").Query} query
  */
-export function duplicatesList({ duplicates_total: total = 0, duplicates = [] }, query) {
+export function duplicatesList({ duplicates_total: total = 0, duplicates = [] }) {
   if (!total) return [];
   const hidden = total - duplicates.length;
   return [
@@ -31,7 +30,7 @@ export function duplicatesList({ duplicates_total: total = 0, duplicates = [] },
         el(
           "li",
           {},
-          el("a", { href: openImageAddress(query, id) }, s3_key),
+          el("a", { href: openImageAddress(id), "data-replace": "" }, s3_key),
           identical ? "" : ` (${width} × ${height}, similar)`,
         ),
       ),

@@ -18,6 +18,7 @@ export const LABELS = {
   meta: "Metadata",
   min_score: "Minimum score",
   min_relevance: "Minimum relevance",
+  copies_only: "Only copies of the image",
   collapse: "Copies of an image",
   limit: "Maximum number of results",
 };

@@ -22,7 +22,7 @@ export function createFilters() {
   const minWidth = el("input", { type: "number", min: 1 });
   const minHeight = el("input", { type: "number", min: 1 });
   const indexedAfter = el("input", { type: "date" });
-  const minScore = el("input", { type: "number", min: -1, max: 1, step: 0.01 });
+  const minScore = el("input", { type: "number", min: -1, max: 1, step: "any" });
   // One pair per line, because values can have commas.
   const metadata = lines({
     name: "meta",
@@ -30,7 +30,7 @@ export function createFilters() {
     title: `name=value, one per line; 4..6 is a range of numbers or dates; ${VALUE_HINT}`,
   });
   metadata.addEventListener("input", () => {
-    const valid = metadataPairs().every(([name, value]) => name && value !== undefined);
+    const valid = metadataPairs().every(([name, value]) => name && value);
     metadata.setCustomValidity(valid ? "" : "Write name=value, one per line.");
   });
   const element = el(
@@ -50,6 +50,9 @@ export function createFilters() {
     ),
   );
 
+  // A browser shows no error at a control that is hidden.
+  element.addEventListener("invalid", () => element.setAttribute("open", ""), { capture: true });
+
   /** @returns {Array<[string, string | undefined]>} */
   function metadataPairs() {
     return readLines(metadata).map((line) => {
@@ -63,9 +66,10 @@ export function createFilters() {
   function read() {
     /** @type {Array<[string, string]>} */
     const meta = [];
-    for (const [name, value] of metadataPairs()) if (name && value !== undefined) meta.push([name, value]);
+    for (const [name, value] of metadataPairs()) if (name && value) meta.push([name, value]);
     return {
-      s3_prefix: readLines(prefix).map((folder) => folder.replace(/\/*$/, "/")),
+      // No key begins with a slash.
+      s3_prefix: readLines(prefix).map((folder) => folder.replace(/^(!?)\/+(?=[^/])/, "$1").replace(/\/*$/, "/")),
       format: [format.value],
       min_width: minWidth.value,
       min_height: minHeight.value,

@@ -12,7 +12,8 @@ export function focusStatusIfLost() {
   if (document.activeElement === document.body) focusStatus();
 }
 
-function focusStatus() {
+/** Moves the focus to the text about the results. */
+export function focusStatus() {
   const status = document.querySelector(".summary > *") ?? document.querySelector(".results .notice");
   if (!(status instanceof HTMLElement)) return;
   status.tabIndex = -1;

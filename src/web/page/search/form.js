@@ -6,8 +6,8 @@ import { createChips } from "./chips.js";
 import { createFilters } from "./filters.js";
 import { focusStatusIfLost } from "./focus.js";
 import { createKept } from "./kept.js";
-import { conditions, parseQuery, withoutMinimum } from "./query.js";
-import { hasSearchTerm, isNegative, splitExcluded, withoutTerm, withRegion } from "./terms.js";
+import { conditions, parseQuery, withoutTermOptions } from "./query.js";
+import { isNegative, splitExcluded, withoutTerm, withRegion } from "./terms.js";
 
 const COMPARE_PREFIX = "compare:";
 
@@ -62,7 +62,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
   const chips = createChips({
     onRemove: removeTerm,
     onRegion: async (term, region) => {
-      await onSubmit(withRegion(read(), term, region));
+      await send(withRegion(read(), term, region));
       focusStatusIfLost();
     },
   });
@@ -73,16 +73,17 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
   const filters = createFilters();
   const keptChips = createKept((left) => {
     kept = left;
-    return onSubmit(read());
+    return send(read());
   });
   const element = el(
     "form",
     {
       class: "search",
       role: "search",
+      noValidate: true,
       onsubmit: (event) => {
         event.preventDefault();
-        onSubmit(read());
+        send(read());
       },
     },
     el(
@@ -110,19 +111,29 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
     element.requestSubmit();
   }
 
+  /** Whether all controls are valid. Otherwise the first one that is not says what is wrong. */
+  function check() {
+    return element.reportValidity();
+  }
+
+  /** @param {import("./query.js").Query} query */
+  async function send(query) {
+    if (check()) await onSubmit(query);
+  }
+
   /** @param {import("./terms.js").Term} term */
   function removeTerm(term) {
     const query = withoutTerm(read(), term);
     // A minimum for images would hide every result of a search by text.
-    return onSubmit(isNegative(term) ? query : withoutMinimum(query));
+    return send(isNegative(term) ? query : withoutTermOptions(query));
   }
 
   /** @returns {import("./query.js").Query} */
   function read() {
     const compared = store.value.startsWith(COMPARE_PREFIX);
-    const typed = splitExcluded(text.value);
-    // A text that only excludes is searched for as it is, unless there are images to search for.
-    const { q, not } = typed.q || hasSearchTerm(terms) ? typed : { q: text.value.trim(), not: [] };
+    const { q, not } = splitExcluded(text.value);
+    const chosen = conditions(filters.read());
+    const hasFormat = chosen.some(([name]) => name === "format");
     return {
       q,
       ...terms,
@@ -130,7 +141,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
       ...(compared ? { compare: store.value.slice(COMPARE_PREFIX.length) } : { provider: store.value }),
       collection: collection.value,
       // A value of a control comes first: of a condition that has one value, it replaces the one that was kept.
-      ...parseQuery([...conditions(filters.read()), ...kept]),
+      ...parseQuery([...chosen, ...kept.filter(([name]) => name !== "format" || !hasFormat)]),
     };
   }
 
@@ -157,7 +168,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
     store.replaceChildren(...storeOptions(choices.stores));
   }
 
-  return { element, read, fill, offer };
+  return { element, read, fill, offer, check };
 }
 
 /**

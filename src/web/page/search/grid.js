@@ -42,6 +42,8 @@ export class Grid {
    * @type {() => void}
    */
   onToggle = () => {};
+  /** Whether a line separates the less relevant images. */
+  isDivided = true;
   /** @type {Tile[]} */
   #tiles = [];
   /** The number of images above the line. */
@@ -138,7 +140,8 @@ export class Grid {
   #appendTile(result, marks) {
     const index = this.results.length;
     // The results are sorted: all that follow a less relevant one are less relevant.
-    const folded = this.#relevantCount < index || !this.#message.hidden || isLessRelevant(result);
+    const isBelowLine = this.#relevantCount < index || !this.#message.hidden || isLessRelevant(result);
+    const folded = this.isDivided && isBelowLine;
     const tile = createTile(result, {
       index,
       marks,
@@ -169,7 +172,10 @@ export class Grid {
     this.#message.textContent = `${NO_GOOD_MATCH} ${this.#open ? "The nearest ones are below." : "The nearest ones are hidden."}`;
   }
 
-  /** Scales the bars to the range of the scores: cosines of good and bad results differ by little. */
+  /**
+   * A bar shows the relevance. If it is not known, the bars have the range of the scores: cosines of good and bad results differ
+   * by little.
+   */
   #scaleBars() {
     // Images of a list have no score.
     const scores = this.results.map(({ score }) => score ?? 0);
@@ -178,7 +184,7 @@ export class Grid {
     for (const [index, { bar }] of this.#tiles.entries()) {
       if (!bar) continue;
       const share = max > min ? (scores[index] - min) / (max - min) : 1;
-      bar.style.width = `${Math.round(6 + 94 * share)}%`;
+      bar.style.width = `${Math.round(100 * (this.results[index].relevance ?? 0.06 + 0.94 * share))}%`;
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { addImage } from "./add-image.js";
 import { Grid } from "./grid.js";
+import { OPENED_ENTRY, openImageAddress } from "./open-image.js";
 import { openViewer } from "./viewer.js";
 
 /**
@@ -12,7 +13,10 @@ export function createImageGrid(label, context) {
   /** @type {Grid} */
   const grid = new Grid(
     {
-      open: (index) => openViewer(grid, index, context),
+      open: (index) => {
+        context.navigate(openImageAddress(grid.results[index].id), OPENED_ENTRY);
+        openViewer(grid, index, context);
+      },
       add: (index, field) => addImage(context, field, grid.results[index].id),
     },
     label,

@@ -56,6 +56,7 @@ export function createKept(onRemove) {
 /** @param {Parameter} condition */
 function describeCondition([name, value]) {
   const label = LABELS[name] ?? name.replace(/^meta\./, "");
+  if (name === "copies_only" && value === "true") return "only copies of the image";
   if (name === "collapse") return `${label}: ${COLLAPSE_LABELS[value] ?? value}`;
   if (name === "min_relevance" && Number.isFinite(Number(value)))
     return `${label}: ${Math.round(Number(value) * 100)} %`;

@@ -18,17 +18,17 @@ export function readPosition(grids) {
 }
 
 /**
- * @param {Position} position
+ * @param {Partial<Position>} position
  * @param {import("./grid.js").Grid[]} grids
  */
 export async function restorePosition(position, grids) {
   for (const [index, grid] of grids.entries()) {
-    const state = position.grids[index];
+    const state = position.grids?.[index];
     if (!state) continue;
     grid.open = state.open;
     const count = Math.min(state.count, MAX_RESTORED);
     while (grid.results.length < count && (await grid.loadMore()));
     grid.restoreFocus(state.focused);
   }
-  scrollTo(0, position.scroll);
+  scrollTo(0, position.scroll ?? 0);
 }

@@ -1,6 +1,6 @@
 // The search query as the address bar holds it, so that a link or the back button restores it.
 
-import { parseImage } from "./terms.js";
+import { parseImage, queryTerms, splitExcluded } from "./terms.js";
 
 /** Filters with one value each, named as in the API. */
 const SINGLE_FILTERS = /** @type {const} */ (["min_width", "min_height", "indexed_after"]);
@@ -11,11 +11,15 @@ const LIST_FILTERS = /** @type {const} */ (["s3_prefix", "format"]);
 /** Parameters that a query can have several of. */
 const LISTS = /** @type {const} */ (["like", "not_like", "not", ...LIST_FILTERS]);
 
-/** In a search by an image, results with at least this relevance show the same image. */
-const MIN_COPY_RELEVANCE = "0.5";
-
 /** Parameters with one value each that the page sends to the API as they are. */
-const SEARCH_OPTIONS = /** @type {const} */ (["lang", "min_score", "min_relevance", "collapse", ...SINGLE_FILTERS]);
+const SEARCH_OPTIONS = /** @type {const} */ ([
+  "lang",
+  "min_score",
+  "min_relevance",
+  "copies_only",
+  "collapse",
+  ...SINGLE_FILTERS,
+]);
 
 const OPTIONS = /** @type {const} */ (["collection", ...SEARCH_OPTIONS, "provider", "compare", "limit", "file"]);
 
@@ -37,7 +41,7 @@ const OTHER_PARAMETERS = ["view", "image"];
  */
 
 /**
- * Reads the query from an address.
+ * Reads the query from an address. Its text can exclude words, as a typed text can.
  * @param {string | Parameter[]} [search] The query string of the address, or its parameters.
  * @returns {Query}
  */
@@ -56,7 +60,24 @@ export function parseQuery(search = location.search) {
   for (const [name, value] of params) {
     if (name.startsWith("meta.") && value) query.meta.push([name.slice("meta.".length), value]);
   }
-  return query;
+  const { q, not } = splitExcluded(query.q ?? "");
+  return withUsableOptions(not.length ? { ...query, q, not: [...new Set([...(query.not ?? []), ...not])] } : query);
+}
+
+/**
+ * The query without options that the API refuses for its terms: a search by several terms has no relevance, and only one whole
+ * image has copies.
+ * @param {Query} query
+ * @returns {Query}
+ */
+function withUsableOptions(query) {
+  const terms = queryTerms(query);
+  const isOneImage = terms.length === 1 && terms[0].field === "like" && !parseImage(terms[0].value).region;
+  return {
+    ...query,
+    min_relevance: terms.length > 1 ? "" : query.min_relevance,
+    copies_only: terms.length && !isOneImage ? "" : query.copies_only,
+  };
 }
 
 /**
@@ -64,7 +85,7 @@ export function parseQuery(search = location.search) {
  * @param {Query} query
  */
 export function queryAddress(query) {
-  const params = toParams(query, ADDRESS_PARAMETERS).toString();
+  const params = toParams(withUsableOptions(query), ADDRESS_PARAMETERS).toString();
   return params ? `/?${params}` : "/";
 }
 
@@ -94,39 +115,39 @@ export function hasFilter(query) {
 }
 
 /**
- * The query without a minimum of the score or the relevance, for a search by something else: the scores of texts and images differ.
+ * The query without the options that belong to what it searches for, for a search by something else: the scores of texts and images
+ * differ.
  * @param {Query} query
  * @returns {Query}
  */
-export function withoutMinimum(query) {
-  return { ...query, min_score: "", min_relevance: "" };
+export function withoutTermOptions(query) {
+  return { ...query, min_score: "", min_relevance: "", copies_only: "" };
 }
 
 /**
- * A search for the copies of an image in its collection. Each copy is a result.
+ * A search for the copies of an image in its collection.
  * @param {Query} query
  * @param {string} id
  * @returns {Query}
  */
 export function copiesQuery({ collection, provider }, id) {
-  return { meta: [], collection, provider, like: [id], min_relevance: MIN_COPY_RELEVANCE, collapse: "none" };
+  return { meta: [], collection, provider, like: [id], copies_only: "true" };
 }
 
 /**
  * Whether the query is a search for the copies of one image.
  * @param {Query} query
  */
-export function isCopiesQuery({ q, file, not, not_like, like = [], min_relevance }) {
-  const isAlone = !q && !file && !not?.length && !not_like?.length && like.length === 1;
-  return isAlone && Number(min_relevance) >= Number(MIN_COPY_RELEVANCE);
+export function isCopiesQuery({ copies_only }) {
+  return copies_only === "true";
 }
 
 /**
- * Which images are one result. If two stores are compared, each image is a result of its own.
+ * Which images are one result. If two stores are compared, or copies are searched for, each image is a result of its own.
  * @param {Query} query
  */
-export function collapseKind({ collapse, compare }) {
-  return collapse ?? (compare ? "none" : "identical");
+export function collapseKind(query) {
+  return query.collapse ?? (query.compare || isCopiesQuery(query) ? "none" : "identical");
 }
 
 /**

@@ -20,11 +20,11 @@ export function isLessRelevant({ relevance }) {
 }
 
 /**
- * Whether results are divided by their relevance. In a search by an image alone, relevance says only which results show
+ * Whether less relevant results are hidden at first. In a search by an image alone, relevance says only which results show
  * the same image; all others may still be what the user looks for.
  * @param {import("./query.js").Query} query
  */
-export function isDividedByRelevance(query) {
+export function foldsLessRelevant(query) {
   return Boolean(query.q);
 }
 

@@ -7,7 +7,7 @@ import { createColumn } from "./column.js";
 import { describeOverlap } from "./compare.js";
 import { createImageList } from "./image-list.js";
 import { isCopiesQuery, queryAddress } from "./query.js";
-import { isDividedByRelevance, NO_GOOD_MATCH } from "./relevance.js";
+import { foldsLessRelevant, NO_GOOD_MATCH } from "./relevance.js";
 import { fetchResults, pageSize } from "./request.js";
 import { openSingleImage, openViewer } from "./viewer.js";
 
@@ -120,7 +120,7 @@ export class Results {
   }
 
   /**
-   * Shows the images of the collection, without a search.
+   * Shows the images of the collection, without a search. Resolves to whether the store has sent them.
    * @param {import("./query.js").Query} query
    */
   async browse(query) {
@@ -129,19 +129,24 @@ export class Results {
     this.columns.setAttribute("aria-busy", "true");
     try {
       const { grid, element, warnings } = await createImageList({ query, signal, navigate: this.#navigate });
-      if (signal.aborted) return grid.disconnect();
+      if (signal.aborted) {
+        grid.disconnect();
+        return false;
+      }
       this.columns.removeAttribute("aria-busy");
       this.#grids.push(grid);
       this.columns.append(element);
       grid.layout();
       this.summary.append(...warnings.map((text) => el("p", { class: "warning" }, `${text}. Its images are missing.`)));
       if (!grid.results.length) this.columns.replaceChildren(notice(NOTHING_MATCHES));
+      return true;
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       this.columns.removeAttribute("aria-busy");
       if (!(error instanceof ApiError)) throw error;
       this.columns.append(notice(error.message, this.#retryButton()));
       announce(error.message);
+      return false;
     }
   }
 
@@ -211,7 +216,7 @@ export class Results {
         el("p", { class: "warning" }, `${warning}. These results are from the other stores.`),
       ),
     );
-    const noGoodMatch = found && isDividedByRelevance(query) && replies.every((reply) => reply.no_good_match);
+    const noGoodMatch = found && foldsLessRelevant(query) && replies.every((reply) => reply.no_good_match);
     announce(noGoodMatch ? `${NO_GOOD_MATCH} ${text}` : (text ?? nothing));
   }
 }

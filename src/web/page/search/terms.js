@@ -50,12 +50,13 @@ export function withRegion(query, { field, value }, region) {
 }
 
 /**
- * Splits a typed text: `a dog -snow -"a red car"` is the text `a dog`, and excludes `snow` and `a red car`.
+ * Splits a typed text: `a dog -snow -"a red car"` is the text `a dog`, and excludes `snow` and `a red car`. Phones write a dash in
+ * place of two hyphens.
  * @param {string} typed
  * @returns {{ q: string, not: string[] }}
  */
 export function splitExcluded(typed) {
-  const excluded = /(?:^|\s)-(?:"([^"]+)"|([^\s"-]\S*))(?=\s|$)/g;
+  const excluded = /(?:^|\s)(?:--?|[–—])(?:"([^"]+)"|([^\s"–—-]\S*))(?=\s|$)/g;
   const not = [...typed.matchAll(excluded)].map(([, quoted, word]) => (quoted ?? word).trim());
   return { q: typed.replace(excluded, "").trim(), not };
 }

@@ -52,6 +52,7 @@ export function createTile(result, { index, marks, eager, onOpen, onFocus, onAdd
     draggable: false,
   });
   const { bar, name, children } = result.score === undefined ? nameLabel(result) : scoreLabel(result, marks);
+  const file = result.s3_key.split("/").at(-1);
   const explanations = marks.flatMap(({ explanation }) => explanation ?? []);
   const element = el(
     "button",
@@ -70,8 +71,17 @@ export function createTile(result, { index, marks, eager, onOpen, onFocus, onAdd
   const actions = el(
     "div",
     { class: "actions" },
-    button("+", () => onAdd("like"), { title: MORE_EXPLANATION, "aria-label": "More like this" }),
-    button("−", () => onAdd("not_like"), { title: LESS_EXPLANATION, "aria-label": "Less like this" }),
+    // The tab key passes them: the image has the same keys.
+    button("+", () => onAdd("like"), {
+      title: MORE_EXPLANATION,
+      "aria-label": `More like this: ${file}`,
+      tabIndex: -1,
+    }),
+    button("−", () => onAdd("not_like"), {
+      title: LESS_EXPLANATION,
+      "aria-label": `Less like this: ${file}`,
+      tabIndex: -1,
+    }),
   );
   /** @type {Tile} */
   const tile = {

@@ -8,11 +8,12 @@ import { createFacets } from "./facets.js";
 import { focusStatusIfLost } from "./focus.js";
 import { createSearchForm } from "./form.js";
 import { addressNotes } from "./notes.js";
-import { openImageId } from "./open-image.js";
+import { openImageAddress, openImageId } from "./open-image.js";
 import { readPosition, restorePosition } from "./position.js";
-import { hasFilter, parseQuery, queryAddress, rememberFile, withoutMinimum } from "./query.js";
+import { hasFilter, parseQuery, queryAddress, rememberFile, withoutTermOptions } from "./query.js";
 import { Results } from "./results.js";
 import { hasSearchTerm, queryTerms } from "./terms.js";
+import { closeViewer } from "./viewer.js";
 
 /**
  * @typedef {import("./form.js").Choices & { maxImageBytes?: number, error?: ApiError }} LoadedChoices
@@ -25,12 +26,12 @@ const NOTHING_WANTED = "This search only excludes images. Describe an image, or 
 export function mount(root, navigate) {
   /** @type {LoadedChoices} */
   let choices = { collections: [], stores: [], defaultCollection: "" };
-  const results = new Results({ navigate, retry: update });
+  const results = new Results({ navigate, retry: () => update(false) });
   const notes = el("div", { class: "notes" });
   /** Counts the addresses that are shown. */
   let turn = 0;
-  /** Whether all results of the address are shown. */
-  let isShown = false;
+  /** The address whose results are all shown, without its open image. @type {string | null} */
+  let shownAddress = null;
   const form = createSearchForm({
     onSubmit: (query) => navigate(queryAddress(query)),
     onFile: searchByFile,
@@ -38,7 +39,8 @@ export function mount(root, navigate) {
   });
   const facets = createFacets({
     read: form.read,
-    onSelect: (query) => {
+    onSelect: async (query) => {
+      if (!form.check()) return;
       // At once: the user can press another chip before the page shows the new address.
       form.fill(query);
       return navigate(queryAddress(query));
@@ -61,34 +63,49 @@ export function mount(root, navigate) {
     return showAddress();
   }
 
-  /** Shows the search that the address holds. */
-  async function update() {
+  /**
+   * Shows the search that the address holds. If the user went back or forward within a search, only the open image changes.
+   * @param {boolean} fromHistory
+   */
+  async function update(fromHistory) {
     // The service did not answer before; it may answer now.
     if (choices.error) return loadAndUpdate();
+    if (fromHistory && shownAddress === openImageAddress(null)) return showImage(parseQuery());
     return showAddress();
   }
 
   async function showAddress() {
     turn += 1;
     const own = turn;
-    isShown = false;
-    /** @type {import("./position.js").Position | null} */
+    shownAddress = null;
+    /** @type {Partial<import("./position.js").Position> | null} */
     const position = history.state;
-    const image = openImageId();
     const query = parseQuery();
     await showResults(query);
     if (own !== turn) return;
     if (position) await restorePosition(position, results.grids);
     if (own !== turn) return;
-    isShown = true;
+    shownAddress = openImageAddress(null);
+    await showImage(query);
+  }
+
+  /**
+   * Shows the image that the address opens, or none.
+   * @param {import("./query.js").Query} query
+   */
+  async function showImage(query) {
+    const image = openImageId();
     if (image) await results.open(image, query);
+    else closeViewer();
   }
 
   /** @param {import("./query.js").Query} query */
   async function showResults(query) {
+    const own = turn;
     form.fill(query);
     // An open image belongs to the results before.
-    for (const dialog of document.querySelectorAll("dialog")) if (dialog.matches(".viewer, .region")) dialog.close();
+    closeViewer();
+    document.querySelector("dialog.region")?.remove();
     document.title = query.q ? `${query.q} · Glimpse` : "Glimpse";
     results.clear();
     const collection = query.collection ?? choices.defaultCollection;
@@ -101,7 +118,10 @@ export function mount(root, navigate) {
       return results.summary.replaceChildren(notice(NOTHING_WANTED));
     }
     results.summary.replaceChildren(...introduction(collection, count, hasFilter(query)));
-    if (count) await Promise.all([results.browse(query), showFacets(query, collection)]);
+    if (!count) return;
+    // If the list fails, its filters fail too, and the error is shown once.
+    if (await results.browse(query)) await showFacets(query, collection);
+    else if (own === turn) facets.clear();
   }
 
   /**
@@ -123,7 +143,13 @@ export function mount(root, navigate) {
    * @param {boolean} isFiltered
    */
   function introduction(collection, count, isFiltered) {
-    if (choices.error) return [notice(choices.error.message, button("Try again", update))];
+    if (choices.error)
+      return [
+        notice(
+          choices.error.message,
+          button("Try again", () => update(false)),
+        ),
+      ];
     if (!choices.stores.length) return [];
     if (count) {
       const text = isFiltered
@@ -141,6 +167,7 @@ export function mount(root, navigate) {
    * @param {File} file
    */
   async function searchByFile(file) {
+    if (!form.check()) return;
     const limit = choices.maxImageBytes;
     if (limit && file.size > limit) {
       const text = `This file is too large: it has ${formatBytes(file.size)}, and the limit is ${formatBytes(limit)}. Use a smaller version of it.`;
@@ -149,17 +176,18 @@ export function mount(root, navigate) {
       focusStatusIfLost();
       return announce(text);
     }
-    await navigate(queryAddress(withoutMinimum({ ...form.read(), like: [], file: rememberFile(file) })));
+    await navigate(queryAddress(withoutTermOptions({ ...form.read(), like: [], file: rememberFile(file) })));
     focusStatusIfLost();
   }
 
   loadAndUpdate();
   return {
     update,
-    state: () => (isShown ? readPosition(results.grids) : history.state),
+    state: () => (shownAddress ? { ...history.state, ...readPosition(results.grids) } : history.state),
     unmount: () => {
       history.scrollRestoration = "auto";
       turn += 1;
+      closeViewer();
       removeDropTarget();
       results.clear();
     },

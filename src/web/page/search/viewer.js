@@ -6,10 +6,10 @@ import { isTyping } from "../shortcuts.js";
 import { addImage } from "./add-image.js";
 import { duplicatesList } from "./duplicates.js";
 import { factElements, recordFacts, resultFacts, termScores } from "./facts.js";
-import { focusFirstImage } from "./focus.js";
+import { focusFirstImage, focusStatus } from "./focus.js";
 import { TERM_KEYS } from "./grid.js";
-import { openImageId, setOpenImageId } from "./open-image.js";
-import { copiesQuery, queryAddress, withoutMinimum } from "./query.js";
+import { isOpenedEntry, leaveOpenImage, setOpenImageId } from "./open-image.js";
+import { copiesQuery, queryAddress, withoutTermOptions } from "./query.js";
 import { chooseRegion } from "./region.js";
 import { enlargement } from "./small-image.js";
 import { LESS_EXPLANATION, MORE_EXPLANATION } from "./tile.js";
@@ -40,9 +40,21 @@ export async function openSingleImage(id, context) {
   const params = new URLSearchParams(collection ? { collection } : {});
   /** @type {ImageReply} */
   const record = await fetchJson(`/images/${encodeURIComponent(id)}?${params}`);
-  const nothing = () => {};
-  const sequence = { results: [record], shownCount: 1, loadMore: async () => false, layout: nothing, focus: nothing };
+  const sequence = {
+    results: [record],
+    shownCount: 1,
+    loadMore: async () => false,
+    layout: () => {},
+    focus: focusStatus,
+  };
   openViewer(sequence, 0, context);
+}
+
+/** Closes the open image and leaves the address as it is. */
+export function closeViewer() {
+  const dialog = openDialog;
+  openDialog = null;
+  dialog?.close();
 }
 
 /**
@@ -64,7 +76,7 @@ export function openViewer(grid, firstIndex, context) {
     {
       class: "stage",
       onclick: (event) => {
-        if (event.target === stage) close();
+        if (event.target === stage) dialog.close();
       },
     },
     image,
@@ -72,7 +84,7 @@ export function openViewer(grid, firstIndex, context) {
     previous,
     next,
   );
-  const closeButton = button("×", close, { class: "close", "aria-label": "Close" });
+  const closeButton = button("×", () => dialog.close(), { class: "close", "aria-label": "Close" });
   const dialog = el(
     "dialog",
     { class: "viewer", "aria-label": "Image", tabIndex: -1, onclose: restoreGrid, onkeydown: handleKey },
@@ -80,20 +92,13 @@ export function openViewer(grid, firstIndex, context) {
     el("aside", {}, closeButton, details),
   );
 
-  function close() {
-    removeFromAddress();
-    dialog.close();
-  }
-
-  function removeFromAddress() {
-    // The address can already be that of another image.
-    if (openImageId() === grid.results[index].id) setOpenImageId(null);
-  }
-
   function restoreGrid() {
-    removeFromAddress();
     dialog.remove();
-    if (openDialog === dialog) openDialog = null;
+    // Otherwise the address is already that of what is shown next.
+    if (openDialog === dialog) {
+      openDialog = null;
+      leaveOpenImage();
+    }
     // The scroll bar is back and the page is narrower. The rows need their new size before an image gets the focus, or the
     // page scrolls to the wrong place.
     grid.layout();
@@ -111,8 +116,7 @@ export function openViewer(grid, firstIndex, context) {
 
   /** @param {"like" | "not_like"} field */
   function addToSearch(field) {
-    close();
-    return addImage(context, field, grid.results[index].id);
+    return addImage({ query, navigate: leaveTo }, field, grid.results[index].id);
   }
 
   function searchSimilar() {
@@ -134,14 +138,24 @@ export function openViewer(grid, firstIndex, context) {
    * @param {string} image
    */
   function searchByImage(image) {
-    return show(withoutMinimum({ ...query, q: "", file: "", like: [image], not_like: [], not: [] }));
+    return show(withoutTermOptions({ ...query, q: "", file: "", like: [image], not_like: [], not: [] }));
   }
 
   /** @param {import("./query.js").Query} next */
   async function show(next) {
-    close();
-    await navigate(queryAddress(next));
+    await leaveTo(queryAddress(next));
     focusFirstImage();
+  }
+
+  /**
+   * Shows another search, from which the back button leads to the search that is shown.
+   * @param {string} address
+   */
+  function leaveTo(address) {
+    const replace = isOpenedEntry();
+    if (!replace) setOpenImageId(null);
+    closeViewer();
+    return navigate(address, { replace });
   }
 
   /** @param {1 | -1} offset */
@@ -183,7 +197,7 @@ export function openViewer(grid, firstIndex, context) {
         }),
         button("Find duplicates", findCopies, { title: COPIES_EXPLANATION }),
       ),
-      ...duplicatesList(result, query),
+      ...duplicatesList(result),
       ...termScores(result, query),
       facts,
     );
@@ -213,7 +227,7 @@ export function openViewer(grid, firstIndex, context) {
     errorText.hidden = false;
   }
 
-  openDialog?.close();
+  closeViewer();
   openDialog = dialog;
   document.body.append(dialog);
   dialog.showModal();
