@@ -92,9 +92,9 @@ impl ServedModel {
 
     /// Returns the rule by which texts are cleaned, by the service or by [`Self::texts`].
     pub(super) fn text_rule<'a>(&self, info: &'a ModelInfo) -> &'a str {
-        match self.rules {
-            Some(rules) if info.is_empty() => rules.cleaning().name(),
-            _ => info.text_rule(),
+        match self.rules.filter(|_| !self.describes_itself.load(Ordering::Relaxed)) {
+            Some(rules) => rules.cleaning().name(),
+            None => info.text_rule(),
         }
     }
 

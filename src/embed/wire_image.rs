@@ -1,8 +1,7 @@
 //! Encodes prepared images for requests: PNG in base64, inside a JSON body. Lossless, so that `local` and `clip` with
 //! the same model have the same space; the measurements are in `zarf/adr/0004-images-on-the-wire.md`.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::STANDARD;
 use bytes::Bytes;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
@@ -33,7 +32,7 @@ impl ImageEncoding {
     /// Encodes an image as the string that represents it in JSON.
     pub(super) fn text(self, image: &PreparedImage) -> Result<String, EmbedError> {
         let mut text = self.prefix().to_owned();
-        STANDARD.encode_string(png(image)?, &mut text);
+        STANDARD.encode_append(png(image)?, &mut text);
         Ok(text)
     }
 }
@@ -55,7 +54,7 @@ pub(super) async fn body(
             // No character of base64 or of the prefix needs an escape in JSON.
             body.push_str(if place == 0 { "\"" } else { ",\"" });
             body.push_str(encoding.prefix());
-            STANDARD.encode_string(png(image)?, &mut body);
+            STANDARD.encode_append(png(image)?, &mut body);
             body.push('"');
         }
         body.push_str(after);

@@ -43,7 +43,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "lock" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "http" | "imaging" => vec!["domain"],
-        "models" => vec!["domain", "imaging"],
+        "models" | "demo" => vec!["domain", "imaging"],
         "source" => vec!["domain", "http", "resilience", "imaging", "sqlite", "server"],
         "index" => vec!["domain", "http", "resilience", "imaging", "sqlite"],
         "embed" => vec!["domain", "http", "resilience", "imaging", "models"],
@@ -80,7 +80,6 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "embed::EmbedError",
             "server::BodyProgress",
         ],
-        "demo" => vec!["domain", "imaging"],
         "cli" => vec!["domain", "http", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
         // `config` may import only settings, see below.
         "app" | "config" => vec![

@@ -1,7 +1,6 @@
 //! The arithmetic. The same loops are compiled for several instruction sets; the compiler vectorises them.
 
 #![expect(unsafe_code, reason = "ADR 0019: the compiler cannot check the features of the CPU")]
-#![expect(clippy::needless_range_loop, reason = "the compiler vectorises these better than iterators")]
 
 use crate::geometry::{COPY, Geometry, Row};
 use crate::{Clip, Parameters};
@@ -56,9 +55,9 @@ impl Simd {
     }
 }
 
-/// Replaces the first values by the convolutions of `planes` planes.
-pub(crate) fn convolve(parameters: &Parameters, geometry: &Geometry, values: &mut [f32], planes: usize, simd: Simd) {
-    let convolution = Convolution { parameters, geometry, values, planes };
+/// Replaces the first values by the convolutions of the planes that begin at `start`.
+pub(crate) fn convolve(parameters: &Parameters, geometry: &Geometry, values: &mut [f32], start: usize, simd: Simd) {
+    let convolution = Convolution { parameters, geometry, values, start };
     match simd.0 {
         // SAFETY: a `Simd` is only made of sets that the CPU has.
         #[cfg(target_arch = "x86_64")]
@@ -87,7 +86,7 @@ struct Convolution<'a> {
     parameters: &'a Parameters,
     geometry: &'a Geometry,
     values: &'a mut [f32],
-    planes: usize,
+    start: usize,
 }
 
 impl Convolution<'_> {
@@ -99,15 +98,16 @@ impl Convolution<'_> {
         let (input, output, filters) = (size[0] * size[1], out[0] * out[1], bias.len() / groups);
         let mut plane = vec![0.0; self.geometry.plane];
         let mut sums = vec![0.0; self.geometry.sums];
-        for at in 0..self.planes {
-            let image = &self.values[at * input..];
+        let planes = (self.values.len() - self.start).checked_div(input).unwrap_or(0);
+        for at in 0..planes {
+            let image = &self.values[self.start + at * input..];
             for &Row { from, to, count } in rows {
                 let (source, target) = (&image[from..], &mut plane[to..]);
                 match strides[1] {
-                    1 => copy::<1, COPY>(source, target, count, *clip_input),
-                    2 => copy::<2, { 2 * COPY }>(source, target, count, *clip_input),
-                    3 => copy::<3, { 3 * COPY }>(source, target, count, *clip_input),
-                    _ => copy::<4, { 4 * COPY }>(source, target, count, *clip_input),
+                    1 => copy::<1>(source, target, count, *clip_input),
+                    2 => copy::<2>(source, target, count, *clip_input),
+                    3 => copy::<3>(source, target, count, *clip_input),
+                    _ => copy::<4>(source, target, count, *clip_input),
                 }
                 // The zeros before the next row. They also replace what `copy` wrote behind the values.
                 target[count..count + COPY].copy_from_slice(&[0.0; COPY]);
@@ -121,7 +121,7 @@ impl Convolution<'_> {
                 }
                 let image = &mut self.values[(at * filters + filter) * output..][..output];
                 for y in 0..out[0] {
-                    copy::<1, COPY>(&sums[y * row..], &mut image[y * out[1]..], out[1], *clip_output);
+                    copy::<1>(&sums[y * row..], &mut image[y * out[1]..], out[1], *clip_output);
                 }
             }
         }
@@ -129,40 +129,20 @@ impl Convolution<'_> {
 }
 
 /// Copies every `STEP`th value. Copies further values behind them if there is space, because whole registers are fast.
-/// `SPAN` is `STEP * COPY`.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "as above")]
-fn copy<const STEP: usize, const SPAN: usize>(source: &[f32], target: &mut [f32], count: usize, clip: Clip) {
-    let blocks = count.div_ceil(COPY);
-    if let (Some(source), Some(target)) =
-        (source.as_chunks::<SPAN>().0.get(..blocks), target.as_chunks_mut::<COPY>().0.get_mut(..blocks))
-    {
-        if blocks < 5 {
-            for at in 0..blocks {
-                target[at] = pick::<STEP, SPAN>(&source[at], clip);
-            }
-        } else {
-            let (source, target) = (source.as_flattened().as_chunks::<STEP>().0, target.as_flattened_mut());
-            let count = source.len().min(target.len());
-            for at in 0..count {
-                target[at] = limit(source[at][0], clip);
-            }
-        }
-    } else {
-        for (target, source) in target[..count].iter_mut().zip(source.iter().step_by(STEP)) {
-            *target = limit(*source, clip);
-        }
+fn copy<const STEP: usize>(source: &[f32], target: &mut [f32], count: usize, clip: Clip) {
+    let wide = count.next_multiple_of(COPY);
+    let (groups, rest) = source.as_chunks::<STEP>();
+    let count = if groups.len() >= wide && target.len() >= wide { wide } else { count };
+    let whole = groups.len().min(count);
+    let target = &mut target[..count];
+    for at in 0..whole {
+        target[at] = limit(groups[at][0], clip);
     }
-}
-
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "as above")]
-fn pick<const STEP: usize, const SPAN: usize>(source: &[f32; SPAN], clip: Clip) -> [f32; COPY] {
-    let mut values = [0.0; COPY];
-    for at in 0..COPY {
-        values[at] = limit(source[at * STEP], clip);
+    if whole < count {
+        target[whole] = limit(rest[0], clip);
     }
-    values
 }
 
 /// Not `f32::clamp`, which the compiler does not vectorise as well.

@@ -76,22 +76,23 @@ impl Depthwise {
     }
 
     /// Replaces images by their convolutions, and returns the new shape (batch, channels, height, width). Returns
-    /// `None`, with `values` unchanged, if the shape does not fit, or the output is larger than the input.
+    /// `None`, with `values` unchanged, if the shape does not fit.
     pub fn apply(&self, values: &mut Vec<f32>, shape: [usize; 4], simd: Simd) -> Option<[usize; 4]> {
         let [batch, channels, height, width] = shape;
         let planes = batch.checked_mul(channels)?;
         let input = height.checked_mul(width)?;
         let Parameters { groups, bias, .. } = &self.parameters;
-        if channels != *groups || planes.checked_mul(input)? != values.len() {
+        if channels != *groups || input == 0 || planes.checked_mul(input)? != values.len() {
             return None;
         }
         let geometry = Geometry::new(&self.parameters, [height, width], simd.block())?;
         let output = geometry.out[0] * geometry.out[1] * (bias.len() / groups);
-        if output > input {
-            return None;
-        }
-        // The outputs of a plane never begin behind its values, so they replace only values that are no longer needed.
-        kernel::convolve(&self.parameters, &geometry, values, planes, simd);
+        // Outputs are written from the begin and values are read up to the end, so that the outputs of a plane replace
+        // only values that are no longer needed.
+        let start = planes.checked_mul(output)?.saturating_sub(values.len());
+        values.resize(values.len() + start, 0.0);
+        values.copy_within(..planes * input, start);
+        kernel::convolve(&self.parameters, &geometry, values, start, simd);
         values.truncate(planes * output);
         Some([batch, bias.len(), geometry.out[0], geometry.out[1]])
     }

@@ -71,7 +71,6 @@ fn every_instruction_set_computes_what_onnx_defines() {
         };
         let values = random.floats(shape.iter().product());
         let expected = definition(&parameters, &values, shape);
-        let expected = expected.filter(|(_, result)| result.len() <= values.len());
         let convolution = Depthwise::new(parameters.clone()).unwrap();
         for simd in Simd::available() {
             let mut result = values.clone();

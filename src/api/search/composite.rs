@@ -90,7 +90,7 @@ pub struct TermRequest {
     pub region: Option<RegionRequest>,
     /// How much the term counts, 0.000001 to 10.
     #[serde(default = "default_weight", deserialize_with = "read_weight")]
-    #[schema(value_type = Option<f64>, default = 1, minimum = 0.000001, maximum = 10)]
+    #[schema(value_type = Option<f64>, default = 1, minimum = 0.000_001, maximum = 10)]
     pub weight: f64,
 }
 

@@ -5,10 +5,11 @@ use tokio::time::Instant;
 
 use super::measurements::{Measurement, Measurements, processor};
 use super::{BuildError, source};
+use crate::app::providers::check_engine;
 use crate::calibration::DemoCheck;
 use crate::config::Settings;
 use crate::domain::Timestamp;
-use crate::embed::local::{LocalProvider, ModelDetails};
+use crate::embed::local::{Engine, LocalProvider, ModelDetails};
 use crate::embed::{EmbedError, ImageEmbeddingProvider as _};
 use crate::models::{CatalogueModel, Precision};
 use crate::telemetry::metrics::peak_memory;
@@ -25,6 +26,8 @@ pub(crate) struct ModelCheck {
     pub(crate) preprocessing: String,
     /// `None` for the built-in model.
     pub(crate) details: Option<ModelDetails>,
+    /// Name and version of the engine, and its device.
+    pub(crate) engine: String,
     pub(crate) load_seconds: f64,
     #[serde(flatten)]
     pub(crate) demo: DemoCheck,
@@ -44,7 +47,9 @@ impl ModelCheck {
     /// # Errors
     /// [`BuildError`] with the reason why the model cannot be used.
     pub(crate) async fn run(settings: &Settings, name: &str, precision: Precision) -> Result<Self, BuildError> {
-        let (source, threads) = (source(settings, name, precision)?, settings.embed.threads());
+        let engine = check_engine(settings).await?;
+        let source = source(settings, name, precision)?.with_engine(Engine::from_settings(&settings.embed));
+        let threads = settings.embed.threads();
         source.download().await?;
         let started = Instant::now();
         let provider = LocalProvider::open(source, threads).await?;
@@ -58,6 +63,7 @@ impl ModelCheck {
             image_size: provider.preprocessing().size,
             preprocessing: space.preprocessing.clone(),
             details: provider.details(),
+            engine,
             load_seconds,
             demo,
             threads: threads.get(),
@@ -75,6 +81,7 @@ impl ModelCheck {
             model: known.name.clone(),
             precision: self.details.as_ref().map_or(Precision::Fp32, |details| details.precision),
             processor: self.processor.clone(),
+            engine: self.engine.clone(),
             threads: self.threads,
             images_per_second: self.demo.images_per_second,
             texts_per_second: self.demo.texts_per_second,

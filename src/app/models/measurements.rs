@@ -22,6 +22,8 @@ pub(crate) struct Measurement {
     pub(crate) model: String,
     pub(crate) precision: Precision,
     pub(crate) processor: String,
+    /// Name and version of the engine, and its device.
+    pub(crate) engine: String,
     pub(crate) threads: usize,
     pub(crate) images_per_second: f64,
     pub(crate) texts_per_second: f64,
@@ -43,7 +45,7 @@ impl Measurements {
         self.0.iter().filter(|measured| measured.model == model.name).cloned().collect()
     }
 
-    /// Adds a measurement to the file. It replaces that of the same model, precision, processor and number of threads.
+    /// Adds a measurement to the file. It replaces the former one of the same model with the same conditions.
     ///
     /// # Errors
     /// A message if the file cannot be written.
@@ -51,7 +53,8 @@ impl Measurements {
         let path = path(settings).ok_or("no home folder is known; set XDG_CACHE_HOME to a folder")?;
         let mut all = Self::load(settings).0;
         let key = |measured: &Measurement| {
-            (measured.model.clone(), measured.precision, measured.processor.clone(), measured.threads)
+            let Measurement { model, precision, processor, engine, threads, .. } = measured.clone();
+            (model, precision, processor, engine, threads)
         };
         all.retain(|measured| key(measured) != key(&new));
         all.push(new);
@@ -87,6 +90,7 @@ mod tests {
             model: model.to_owned(),
             precision: Precision::Fp32,
             processor: processor(),
+            engine: "rten".to_owned(),
             threads,
             images_per_second,
             texts_per_second: 1.0,

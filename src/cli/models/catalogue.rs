@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use comfy_table::{ContentArrangement, Table};
 
 use super::size;
-use crate::app::models::{CommercialUse, Languages, ListedModel, Precision, Recommendation};
+use crate::app::models::{CommercialUse, Languages, ListedModel, Measurement, Precision, Recommendation};
 use crate::cli::out;
 
 /// Width of a terminal that every user has.
@@ -86,12 +86,15 @@ pub(super) fn details(listed: &ListedModel) -> String {
         row(name, "quality", percent.map(|percent| format!("{percent:.1} %")));
     }
     row("notes", "notes", model.notes.clone());
-    // The latest of each processor and precision.
-    let here: BTreeMap<_, _> = measured.iter().map(|one| ((&one.processor, one.precision.to_string()), one)).collect();
-    for ((processor, precision), one) in here {
+    // The latest of each processor, engine and precision.
+    let key = |one: &Measurement| (one.processor.clone(), one.engine.clone(), one.precision.to_string());
+    let here: BTreeMap<_, _> = measured.iter().map(|one| (key(one), one)).collect();
+    for ((processor, engine, precision), one) in here {
         let (images, texts) = (speed(one.images_per_second), speed(one.texts_per_second));
-        let threads = one.threads;
-        let measured = format!("{precision}: {images} images/s, {texts} texts/s with {threads} threads, {processor}");
+        let measured = format!(
+            "{precision}: {images} images/s, {texts} texts/s by {engine} with {} threads, {processor}",
+            one.threads
+        );
         rows.push(("measured here", measured));
     }
     let mut table = wrapped(&["property", "value"]);

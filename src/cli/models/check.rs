@@ -28,6 +28,7 @@ pub(super) fn describe(check: &ModelCheck) -> String {
     rows.push(("search by text", distinguishes(demo.is_text_usable).to_owned()));
     rows.push(("search by image", distinguishes(demo.is_image_usable).to_owned()));
     let on = format!("{} threads, {}", check.threads, check.processor);
+    rows.push(("engine", check.engine.clone()));
     rows.push(("images/s", format!("{} ({on})", speed(demo.images_per_second))));
     rows.push(("texts/s", format!("{}, one after the other", speed(demo.texts_per_second))));
     let memory = check.peak_memory_bytes.map(|bytes| format!("{:.0} MB at most, the whole process", bytes / 1e6));
@@ -44,7 +45,7 @@ fn conclusion(check: &ModelCheck) -> &'static str {
     if check.demo.is_text_usable {
         "The model is sound."
     } else {
-        "The model is sound: it loads and both towers work. But its texts find the images no\n\
-         better than chance, as with random weights; do not use it for searches by text."
+        "The model is sound: it loads, and both towers work. But its texts find images\n\
+         hardly better than chance, as with random weights: do not search with it."
     }
 }

@@ -116,16 +116,14 @@ impl Model {
             }
         }
         let folders = download.run().await.map_err(crate::app::BuildError::from)?;
-        match folders.first() {
-            None => out::line(format!("{} is inside the binary", self.name)),
-            Some(_) => {
-                for folder in &folders {
-                    out::line(format!("complete in {}", folder.display()))?;
-                }
-                let precision = self.precision.map_or_else(String::new, |one| format!("CLIP_PRECISION={one} "));
-                out::line(format!("to use it: CLIP_MODEL={} {precision}glimpse serve", self.name))
-            }
+        if folders.is_empty() {
+            return out::line(format!("{} is inside the binary", self.name));
         }
+        for folder in &folders {
+            out::line(format!("complete in {}", folder.display()))?;
+        }
+        let precision = self.precision.map_or_else(String::new, |one| format!("CLIP_PRECISION={one} "));
+        out::line(format!("to use it: CLIP_MODEL={} {precision}glimpse serve", self.name))
     }
 }
 

@@ -55,7 +55,7 @@ impl FromStr for Language {
             .find(has_script)
             .filter(|_| is_tag)
             .map(Self)
-            .ok_or_else(|| UnknownLanguage::new(text, codes().collect()))
+            .ok_or_else(|| UnknownLanguage::new(text, &codes().collect::<Vec<_>>()))
     }
 }
 
@@ -73,9 +73,9 @@ impl<'de> Deserialize<'de> for Language {
 
 impl UnknownLanguage {
     /// `codes` are those of the same language in another script.
-    fn new(text: &str, codes: Vec<&str>) -> Self {
+    fn new(text: &str, codes: &[&str]) -> Self {
         let nearest = Some(text).filter(|text| text.len() <= MAX_SHOWN).and_then(|text| nearest(text, CODES));
-        let advice = match (&codes[..], nearest) {
+        let advice = match (codes, nearest) {
             ([_, ..], _) => format!("this language can be `{}`", codes.join("` or `")),
             (_, Some(nearest)) => format!("did you mean `{nearest}`?"),
             _ => "use a tag of BCP 47 such as `de` or `pt-BR`, or a code of NLLB such as `deu_Latn`".to_owned(),

@@ -17,6 +17,9 @@ use crate::models::{Descriptions, ModelFiles, ModelSpec, Precision, TowerFiles, 
 /// image, 43.3 ms each in runs of four and 42.1 ms in runs of eight. A search waits for at most one run.
 const RUN_IMAGES: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 
+/// ONNX Runtime computes both towers for each image and each text, and needs the inputs of both.
+const ONE_NETWORK: &str = "CLIP_ENGINE=onnxruntime needs an export with a file for each tower, or set CLIP_ENGINE=rten";
+
 /// The folders with the files of one model.
 #[derive(Debug)]
 pub(super) struct Folders {
@@ -109,7 +112,11 @@ fn towers(folders: &Folders, files: &ModelFiles, spec: &ModelSpec, wanted: &Want
         network.map_err(|reason| format!("{path}: {reason}"))
     };
     let image = network(&files.image.onnx)?;
-    let text = if files.text.onnx == files.image.onnx { image.clone() } else { network(&files.text.onnx)? };
+    let text = match files.text.onnx == files.image.onnx {
+        true if wanted.engine.runs_parts() => image.clone(),
+        true => return Err(format!("{}: both towers are in one network; {ONE_NETWORK}", files.image.onnx)),
+        false => network(&files.text.onnx)?,
+    };
     let run = wanted.engine.images_per_run(RUN_IMAGES);
     Towers::new(wanted.name.clone(), spec, Networks { image, text, run }, &tokenizer, files.precision)
         .map_err(|reason| format!("{reason} ({} and {})", files.image.onnx, files.text.onnx))

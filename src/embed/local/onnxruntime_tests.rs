@@ -33,7 +33,7 @@ fn cosine(ours: &Embedding, entry: &Value) -> f32 {
 async fn the_engine_does_not_change_the_space() {
     let tiny = |precision| move || Source::folder(TINY, precision);
     let mut models = vec![open(Source::built_in).await];
-    for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
+    for precision in [Precision::Fp32, Precision::Int8] {
         models.push(open(tiny(precision)).await);
     }
     for providers in models {

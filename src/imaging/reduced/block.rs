@@ -12,7 +12,7 @@ const POSITIONS: [(u8, u8); 25] = [
     (1, 3), (0, 4), (0, 5), (1, 4), (2, 3), (3, 2), (4, 1), (5, 0), (6, 0), (5, 1), (4, 2), (3, 3),
 ];
 
-type Coefficients = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
+type Matrix = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
 
 /// Decodes the blocks of one component.
 pub(super) struct Blocks<'a> {
@@ -23,12 +23,11 @@ pub(super) struct Blocks<'a> {
     last_needed: usize,
     /// The factor of each coefficient, in zigzag order.
     factors: [f32; POSITIONS.len()],
-    across: Axis,
-    down: Axis,
+    /// The weight of each frequency (row) for each pixel (column).
+    across: Matrix,
+    /// The weight of each frequency (column) for each pixel (row).
+    down: Matrix,
 }
-
-/// The weight of each frequency for each pixel of an axis.
-type Axis = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
 
 impl<'a> Blocks<'a> {
     pub(super) fn new((component, shape): (&'a Component, Shape)) -> Self {
@@ -43,8 +42,8 @@ impl<'a> Blocks<'a> {
             shape,
             last_needed: POSITIONS.iter().rposition(needed).unwrap_or(0),
             factors,
-            across: axis(shape.across),
-            down: axis(shape.down),
+            across: transposed(&weights(shape.across)),
+            down: weights(shape.down),
         }
     }
 
@@ -62,7 +61,7 @@ impl<'a> Blocks<'a> {
         let (component, shape) = (self.component, self.shape);
         for y in 0..component.down {
             for x in 0..component.across {
-                let mut coefficients = Coefficients::default();
+                let mut coefficients = Matrix::default();
                 self.read(bits, before, &mut coefficients)?;
                 let left = (column * component.across + x) * shape.across;
                 let top = (row * component.down + y) * shape.down;
@@ -73,7 +72,7 @@ impl<'a> Blocks<'a> {
     }
 
     #[inline]
-    fn read(&self, bits: &mut Bits<'_>, before: &mut i32, coefficients: &mut Coefficients) -> Option<()> {
+    fn read(&self, bits: &mut Bits<'_>, before: &mut i32, coefficients: &mut Matrix) -> Option<()> {
         bits.refill();
         let size = u32::from(self.component.dc.symbol(bits)?);
         if size > 0 {
@@ -126,13 +125,7 @@ impl<'a> Blocks<'a> {
     }
 
     #[inline]
-    fn write_pixels(
-        &self,
-        coefficients: &Coefficients,
-        planes: &mut Planes,
-        plane: usize,
-        (left, top): (usize, usize),
-    ) {
+    fn write_pixels(&self, coefficients: &Matrix, planes: &mut Planes, plane: usize, (left, top): (usize, usize)) {
         let Shape { across, down, .. } = self.shape;
         if (across, down) == (2, 2) {
             // Fast path for nearly all blocks of an image: here the transform consists only of sums.
@@ -140,26 +133,32 @@ impl<'a> Blocks<'a> {
             let [under, cross] = [coefficients[1][0] / 8.0, coefficients[1][1] / 8.0];
             let (above, below) = ((mean + under, over + cross), (mean - under, over - cross));
             for (y, (even, odd)) in [above, below].into_iter().enumerate() {
-                planes.row(plane, top + y, left, 2).copy_from_slice(&[byte(even + odd), byte(even - odd)]);
+                planes.set(plane, top + y, left, [byte(even + odd), byte(even - odd)]);
             }
             return;
         }
-        let mut rows = Coefficients::default();
-        for (row, frequencies) in rows.iter_mut().zip(coefficients) {
-            for (sum, weights) in row.iter_mut().zip(&self.across) {
-                *sum = frequencies.iter().zip(weights).map(|(frequency, weight)| frequency * weight).sum();
+        let pixels = product(&self.down, &product(coefficients, &self.across));
+        for (y, &[a, b, c, d]) in pixels[..down].iter().enumerate() {
+            match across {
+                2 => planes.set(plane, top + y, left, [byte(a), byte(b)]),
+                _ => planes.set(plane, top + y, left, [byte(a), byte(b), byte(c), byte(d)]),
             }
-        }
-        for (y, weights) in self.down.iter().enumerate().take(down) {
-            let mut sums = [0.0; MAX_BLOCK_SIDE];
-            for (row, weight) in rows.iter().zip(weights) {
-                for (sum, value) in sums.iter_mut().zip(row) {
-                    *sum += value * weight;
-                }
-            }
-            planes.row(plane, top + y, left, across).copy_from_slice(&sums.map(byte)[..across]);
         }
     }
+}
+
+/// Returns the product of two matrices.
+#[inline]
+fn product(left: &Matrix, right: &Matrix) -> Matrix {
+    let mut product = Matrix::default();
+    for y in 0..MAX_BLOCK_SIDE {
+        for (between, row) in right.iter().enumerate() {
+            for (x, value) in row.iter().enumerate() {
+                product[y][x] += left[y][between] * value;
+            }
+        }
+    }
+    product
 }
 
 enum Code {
@@ -182,16 +181,21 @@ fn next_code(codes: &Huffman, bits: &mut Bits<'_>) -> Option<Code> {
 }
 
 /// Returns the inverse cosine transform with `pixels` points, scaled to the same mean as the eight points of JPEG.
-fn axis(pixels: usize) -> Axis {
-    let mut axis = Axis::default();
+/// The rows are pixels, the columns are frequencies.
+fn weights(pixels: usize) -> Matrix {
+    let mut weights = Matrix::default();
     #[expect(clippy::cast_precision_loss, reason = "numbers below ten")]
-    for (pixel, weights) in axis.iter_mut().enumerate().take(pixels) {
+    for (pixel, weights) in weights.iter_mut().enumerate().take(pixels) {
         for (frequency, weight) in weights.iter_mut().enumerate().take(pixels) {
             let angle = (2 * pixel + 1) as f32 * frequency as f32 * std::f32::consts::PI / (2 * pixels) as f32;
             *weight = if frequency == 0 { std::f32::consts::FRAC_1_SQRT_2 / 2.0 } else { angle.cos() / 2.0 };
         }
     }
-    axis
+    weights
+}
+
+fn transposed(matrix: &Matrix) -> Matrix {
+    std::array::from_fn(|row| std::array::from_fn(|column| matrix[column][row]))
 }
 
 /// Converts a value to a byte. JPEG stores bytes as values around zero.

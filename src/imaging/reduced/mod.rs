@@ -81,8 +81,9 @@ pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
         let mut before = [0_i32; 3];
         for unit in number * units_per_interval..unit_count.min((number + 1) * units_per_interval) {
             let (row, column) = (unit / across, unit % across);
-            for ((component, blocks), before) in blocks.iter().enumerate().zip(&mut before) {
-                blocks.decode(&mut bits, before, &mut planes, component, (column, row))?;
+            for component in 0..blocks.len() {
+                let before = &mut before[component];
+                blocks[component].decode(&mut bits, before, &mut planes, component, (column, row))?;
             }
         }
         if !bits.is_exhausted(&interval) {

@@ -5,7 +5,7 @@ use fast_image_resize::pixels::U16x3;
 use super::Scale;
 use super::frame::Frame;
 
-/// How many pixels a block of a component keeps per axis, and how often the resolution of the image must be halved to
+/// How many pixels a block of a component keeps per axis (2 or 4), and how often the resolution of the image must be halved to
 /// match the resolution of the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
@@ -49,37 +49,48 @@ impl Planes {
         self.0.iter().map(|plane| plane.shape)
     }
 
-    /// Returns `count` pixels of a row, from `left` on.
+    /// Sets pixels of a row, from `left` on. Their number is a constant, so that this is one store.
     #[inline]
-    pub(super) fn row(&mut self, plane: usize, row: usize, left: usize, count: usize) -> &mut [u8] {
+    pub(super) fn set<const COUNT: usize>(&mut self, plane: usize, row: usize, left: usize, pixels: [u8; COUNT]) {
         let plane = &mut self.0[plane];
-        &mut plane.pixels[row * plane.stride + left..][..count]
+        if let Some(place) = plane.pixels[row * plane.stride + left..].first_chunk_mut() {
+            *place = pixels;
+        }
     }
 
     /// Returns the pixels of the image, row by row, with each value in the high byte of a 16-bit sample.
     pub(super) fn into_pixels(self, width: usize, height: usize) -> Vec<U16x3> {
-        let mut pixels = Vec::with_capacity(width * height);
-        for y in 0..height {
+        let mut pixels = vec![U16x3::new([0; 3]); width * height];
+        for (y, out) in pixels.chunks_exact_mut(width.max(1)).enumerate() {
             match &self.0[..] {
                 [luma, blue, red] => {
                     let (lumas, blues, reds) = (&luma.line(y)[..width], blue.line(y), red.line(y));
                     match blue.shape.halvings.0 {
-                        0 => pixels.extend(
-                            lumas.iter().zip(blues).zip(reds).map(|((&luma, &blue), &red)| rgb(luma, blue, red)),
-                        ),
-                        halvings => pixels.extend(
-                            lumas
-                                .iter()
-                                .enumerate()
-                                .map(|(x, &luma)| rgb(luma, blues[x >> halvings], reds[x >> halvings])),
-                        ),
+                        0 => rgb_line(out, lumas, &blues[..width], &reds[..width]),
+                        halvings => {
+                            for (x, pixel) in out.iter_mut().enumerate() {
+                                *pixel = rgb(lumas[x], blues[x >> halvings], reds[x >> halvings]);
+                            }
+                        }
                     }
                 }
-                [gray, ..] => pixels.extend(gray.line(y)[..width].iter().map(|&gray| to_high_bytes([gray; 3]))),
+                [gray, ..] => {
+                    let grays = &gray.line(y)[..width];
+                    for (x, pixel) in out.iter_mut().enumerate() {
+                        *pixel = to_high_bytes([grays[x]; 3]);
+                    }
+                }
                 [] => {}
             }
         }
         pixels
+    }
+}
+
+/// Converts a line of YCbCr to RGB.
+fn rgb_line(out: &mut [U16x3], lumas: &[u8], blues: &[u8], reds: &[u8]) {
+    for (x, pixel) in out.iter_mut().enumerate() {
+        *pixel = rgb(lumas[x], blues[x], reds[x]);
     }
 }
 

@@ -43,9 +43,20 @@ fn crop(decoded: &DecodedImage, preprocessing: Preprocessing, rounding: Rounding
         Pixels::All(_) | Pixels::Reduced { .. } => None,
     };
     let resized = resize(part.as_ref().unwrap_or(pixels), (x.resized, y.resized), *orientation, filter)?;
-    let mut square = DynamicImage::ImageRgb8(resized).crop_imm(x.cut, y.cut, size, size);
+    let mut square = DynamicImage::ImageRgb8(cut(&resized, (x.cut, y.cut), size));
     square.apply_orientation(*orientation);
     Ok(square.into_rgb8())
+}
+
+/// Cuts a square out, line by line: `crop_imm` copies pixel by pixel.
+fn cut(image: &RgbImage, (left, top): (u32, u32), size: u32) -> RgbImage {
+    let mut square = RgbImage::new(size, size);
+    let (stride, from, line) = (image.width() as usize * 3, left as usize * 3, size as usize * 3);
+    for (y, out) in square.chunks_exact_mut(line.max(1)).enumerate() {
+        let start = (top as usize + y) * stride + from;
+        out.copy_from_slice(&image.as_raw()[start..start + line]);
+    }
+    square
 }
 
 /// Resizes both sides to the side of the square.
@@ -88,15 +99,25 @@ pub(crate) fn resize(
             let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw());
             let source = source.map_err(|error| error.to_string())?;
             let extent = (f64::from(image.width()), f64::from(image.height()));
-            resize_in_order(&source, extent, to)?.pixels().iter().flat_map(|pixel| pixel.0).collect()
+            samples(&resize_in_order(&source, extent, to)?).to_vec()
         }
-        Pixels::Reduced { image, extent } => {
-            let round = |value: u16| u8::try_from(value.saturating_add(128) >> 8).unwrap_or(u8::MAX);
-            resize_in_order(image, *extent, to)?.pixels().iter().flat_map(|pixel| pixel.0.map(round)).collect()
-        }
+        Pixels::Reduced { image, extent } => to_bytes(samples(&resize_in_order(image, *extent, to)?)),
     };
     RgbImage::from_raw(width, height, resized)
         .ok_or_else(|| "the resizer returned another size than requested".to_owned())
+}
+
+fn samples<'a, P: PixelTrait>(image: &'a TypedImage<'_, P>) -> &'a [P::Component] {
+    P::components(image.pixels())
+}
+
+/// Rounds samples of 16 bits to 8.
+fn to_bytes(samples: &[u16]) -> Vec<u8> {
+    let mut bytes = vec![0; samples.len()];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = samples[at].saturating_add(128).to_be_bytes()[0];
+    }
+    bytes
 }
 
 /// The size, orientation and filter of a resize.

@@ -29,8 +29,8 @@ pub fn signature(image: &PreparedImage) -> Option<Signature> {
     for difference in &mut sizes {
         *difference = difference.abs();
     }
-    sizes.sort_unstable_by(f32::total_cmp);
-    let limit = sizes[HIDDEN_CELLS].max(MIN_DIFFERENCE);
+    let (_, &mut limit, _) = sizes.select_nth_unstable_by(HIDDEN_CELLS, f32::total_cmp);
+    let limit = limit.max(MIN_DIFFERENCE);
     let bright = rows(&differences, |difference| difference > limit);
     let dark = rows(&differences, |difference| difference < -limit);
     let count: u32 = bright.iter().chain(&dark).map(|row| row.count_ones()).sum();
@@ -40,31 +40,45 @@ pub fn signature(image: &PreparedImage) -> Option<Signature> {
 /// Returns the mean brightness of each cell; `None` if the pixels do not match the size.
 fn cell_means(image: &PreparedImage) -> Option<Cells> {
     let size = image.size as usize;
-    let (pixels, _) = image.rgb.as_chunks::<3>();
-    if size == 0 || pixels.len() != size * size {
+    if size == 0 || image.rgb.len() != size * size * 3 {
         return None;
     }
     let range = |cell: usize| {
         let from = cell * size / SIGNATURE_SIDE;
         from..((cell + 1) * size / SIGNATURE_SIDE).max(from + 1)
     };
-    let mut sums = [[0_usize; SIGNATURE_SIDE]; SIGNATURE_SIDE];
-    for (row, sums) in sums.iter_mut().enumerate() {
+    let mut cells = Cells::default();
+    // The sum of each sample over the lines of a row of cells. Whole lines are added, which the compiler does for
+    // several samples at once.
+    let mut sums = vec![0_u32; size * 3];
+    for (row, cells) in cells.iter_mut().enumerate() {
+        sums.fill(0);
         for y in range(row) {
-            let line = &pixels[y * size..(y + 1) * size];
-            for (column, sum) in sums.iter_mut().enumerate() {
-                *sum += line[range(column)].iter().map(|pixel| brightness(*pixel)).sum::<usize>();
+            add(&mut sums, &image.rgb[y * size * 3..(y + 1) * size * 3]);
+        }
+        let (pixels, _) = sums.as_chunks::<3>();
+        for (column, cell) in cells.iter_mut().enumerate() {
+            let mut sum = 0;
+            for &pixel in &pixels[range(column)] {
+                sum += brightness(pixel);
             }
+            *cell = number(sum / (range(row).len() * range(column).len())) / 1000.0;
         }
     }
-    Some(std::array::from_fn(|row| {
-        std::array::from_fn(|column| number(sums[row][column] / (range(row).len() * range(column).len())) / 1000.0)
-    }))
+    Some(cells)
 }
 
-/// Returns the brightness of a pixel, 0 to 255,000.
-fn brightness([red, green, blue]: [u8; 3]) -> usize {
-    299 * usize::from(red) + 587 * usize::from(green) + 114 * usize::from(blue)
+/// Adds each sample of a line to its sum.
+fn add(sums: &mut [u32], line: &[u8]) {
+    let line = &line[..sums.len()];
+    for (at, sum) in sums.iter_mut().enumerate() {
+        *sum += u32::from(line[at]);
+    }
+}
+
+/// Returns the brightness of a pixel or of a sum of pixels, in 1/1000 of a sample.
+fn brightness([red, green, blue]: [u32; 3]) -> usize {
+    299 * red as usize + 587 * green as usize + 114 * blue as usize
 }
 
 #[expect(clippy::cast_precision_loss, reason = "at most 255,000")]
@@ -75,14 +89,27 @@ fn number(count: usize) -> f32 {
 /// Returns the difference of each cell from the mean of the cells around it.
 fn differences(cells: &Cells) -> Cells {
     let around = |center: usize| center.saturating_sub(RADIUS)..(center + RADIUS + 1).min(SIGNATURE_SIDE);
-    std::array::from_fn(|row| {
-        std::array::from_fn(|column| {
-            let (rows, columns) = (around(row), around(column));
-            let count = number(rows.len() * columns.len());
-            let sum: f32 = cells[rows].iter().map(|line| line[columns.clone()].iter().sum::<f32>()).sum();
-            cells[row][column] - sum / count
-        })
-    })
+    // The sum of the cells beside each cell, of its own row. Cells above each other share it.
+    let mut beside = Cells::default();
+    for (row, line) in cells.iter().enumerate() {
+        for column in 0..SIGNATURE_SIDE {
+            for cell in &line[around(column)] {
+                beside[row][column] += cell;
+            }
+        }
+    }
+    let mut differences = Cells::default();
+    for row in 0..SIGNATURE_SIDE {
+        for column in 0..SIGNATURE_SIDE {
+            let mut sum = 0.0;
+            for beside in &beside[around(row)] {
+                sum += beside[column];
+            }
+            let count = number(around(row).len() * around(column).len());
+            differences[row][column] = cells[row][column] - sum / count;
+        }
+    }
+    differences
 }
 
 /// Returns one bit for each cell that `stands_out`.

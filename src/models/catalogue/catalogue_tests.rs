@@ -65,7 +65,7 @@ fn a_model_is_found_by_its_name_and_by_its_repositories() {
 #[test]
 fn a_misspelt_name_has_suggestions() {
     assert_eq!(suggestions("siglip2-base256"), ["siglip2-base-256"]);
-    assert_eq!(suggestions("SigLIP2"), ["siglip2-base-p32-256", "siglip2-base-224", "siglip2-base-256"]);
+    assert_eq!(suggestions("SigLIP-2"), ["siglip2-base-p32-256", "siglip2-base-224", "siglip2-base-256"]);
     assert!(suggestions("resnet").is_empty() && suggestions("").is_empty());
 }
 

@@ -188,9 +188,10 @@ pub(crate) fn similar_names(name: &str) -> String {
 /// Returns the names that contain an unknown one, or else the nearest one.
 fn suggestions(name: &str) -> Vec<&'static str> {
     let names = || catalogue().iter().map(|model| &*model.name);
-    let wanted = name.to_lowercase();
-    let containing: Vec<_> =
-        names().filter(|known| wanted.len() > 2 && known.contains(&wanted)).take(MAX_SUGGESTIONS).collect();
+    let letters = |name: &str| name.to_lowercase().replace(|char: char| !char.is_ascii_alphanumeric(), "");
+    let wanted = letters(name);
+    let contains = |known: &&str| wanted.len() > 2 && letters(known).contains(&wanted);
+    let containing: Vec<_> = names().filter(contains).take(MAX_SUGGESTIONS).collect();
     if containing.is_empty() { nearest(name, names()).into_iter().collect() } else { containing }
 }
 

@@ -77,6 +77,7 @@ impl ImageSpec {
     }
 
     /// Whether the values of the pixels are only brought to the range 0 to 1.
+    #[expect(clippy::float_cmp, reason = "the values are those of the files, not results")]
     pub(in crate::models) fn is_unnormalised(&self) -> bool {
         self.mean == [0.0; 3] && self.std == [1.0; 3]
     }

@@ -32,6 +32,7 @@ pub(crate) enum PadToken {
 
 /// How a text becomes the input of the text tower.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct TextSpec {
     /// Maximum number of tokens, including special tokens.
     pub(crate) context: usize,
@@ -85,7 +86,7 @@ impl TextSpec {
             },
             Family::JinaClip => Self { context: context(files, MAX_TOKENS)?, ..base },
             Family::Nomic => Self { context: context(files, MAX_TOKENS)?, prefix: "search_query: ", ..base },
-            Family::OpenClip(config) => open_clip(base, config, layout)?,
+            Family::OpenClip(config) => open_clip(&base, config, layout)?,
         };
         if let Some(config) = files.get(MODEL_CONFIG) {
             spec.read_model_config(config).map_err(|reason| format!("{MODEL_CONFIG}: {reason}"))?;
@@ -130,17 +131,15 @@ fn context(files: &Descriptions, default: u64) -> Result<usize, String> {
 /// Whether the tokenizer removes punctuation, which that of SigLIP 2 does not.
 fn is_siglip_1(files: &Descriptions) -> bool {
     let class = files.get(TOKENIZER_CONFIG).and_then(|config| given(config, "tokenizer_class"));
-    match class.and_then(Value::as_str) {
-        Some(class) => class.starts_with("SiglipTokenizer"),
-        None => {
-            let words = files.get(CONFIG).and_then(|config| tower_number(config, "text_config", "vocab_size").ok());
-            words.flatten().is_none_or(|words| words < SIGLIP_2_WORDS)
-        }
+    if let Some(class) = class.and_then(Value::as_str) {
+        return class.starts_with("SiglipTokenizer");
     }
+    let words = files.get(CONFIG).and_then(|config| tower_number(config, "text_config", "vocab_size").ok());
+    words.flatten().is_none_or(|words| words < SIGLIP_2_WORDS)
 }
 
 /// Reads `text_cfg` of OpenCLIP.
-fn open_clip(base: TextSpec, config: &Map<String, Value>, layout: Layout) -> Result<TextSpec, String> {
+fn open_clip(base: &TextSpec, config: &Map<String, Value>, layout: Layout) -> Result<TextSpec, String> {
     let empty = Map::new();
     let text = given(config, "text_cfg").and_then(Value::as_object).unwrap_or(&empty);
     let named = |key: &str| given(text, key).and_then(Value::as_str);
@@ -172,7 +171,7 @@ fn open_clip(base: TextSpec, config: &Map<String, Value>, layout: Layout) -> Res
         reads_end_token,
         cleaning,
         language: named("hf_tokenizer_name").filter(|name| name.contains("nllb")).map(|_| "eng_Latn"),
-        ..base
+        ..base.clone()
     })
 }
 

@@ -36,16 +36,3 @@ async fn a_model_is_checked_and_unknown_ones_are_refused_with_similar_names() {
         assert!(refused.status.code() == Some(1) && reasons.iter().all(|part| message.contains(part)), "{message}");
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_check_measures_is_listed() {
-    let caches = tempfile::tempdir().unwrap();
-    let variables = [("XDG_CACHE_HOME", caches.path().to_str().unwrap())];
-    let checked = glimpse(&variables, &["models", "check", "glimpse-mini-1", "--json"]).await;
-    let check: Value = serde_json::from_str(&stdout(&checked)).unwrap();
-    assert!(check["is_text_usable"] == true && check["found_first"].as_u64().unwrap() >= 32, "{check}");
-    let shown = glimpse(&variables, &["models", "show", "glimpse-mini-1", "--json"]).await;
-    let shown: Value = serde_json::from_str(&stdout(&shown)).unwrap();
-    assert_eq!(shown["measured"][0]["images_per_second"], check["images_per_second"]);
-    assert_eq!(shown["measured"][0]["processor"], check["processor"]);
-}

@@ -64,6 +64,7 @@ fn rejected(reason: impl std::fmt::Display) -> EmbedError {
 
 /// Returns the engines that tests can use on this machine.
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "the test reads where the library is")]
 pub(super) fn available() -> Vec<Engine> {
     let library = std::env::var("ORT_DYLIB_PATH").ok().filter(|_| cfg!(feature = "onnxruntime"));
     if library.is_none() {

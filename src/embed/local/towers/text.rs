@@ -84,7 +84,7 @@ impl TextTower {
             return Err("padding before a text is not supported for a mean over its tokens".to_owned());
         }
         let layer_norm = spec.text_layer_norm;
-        Ok(Self { inputs, length, pads_left, layer_norm, output, tokenizer, network })
+        Ok(Self { network, inputs, length, pads_left, layer_norm, output, tokenizer })
     }
 
     /// Pads texts to `context` from now on if the tower reads its padding, which some towers do although their files
@@ -165,13 +165,11 @@ fn inputs(network: &dyn Network) -> Result<Vec<(String, Role)>, String> {
     let mut inputs = Vec::new();
     for port in network.inputs().iter().filter(|port| port.name != IMAGE_INPUT) {
         let role = INPUTS.iter().find(|(name, _)| *name == port.name).map(|(_, role)| *role);
-        match role.filter(|_| port.element == Element::Int) {
-            Some(role) => inputs.push((port.name.clone(), role)),
-            None => {
-                let known = listed(INPUTS.iter().map(|(name, _)| *name));
-                return Err(format!("it has the input `{}`; supported are {known}, of integers", port.name));
-            }
-        }
+        let Some(role) = role.filter(|_| port.element == Element::Int) else {
+            let known = listed(INPUTS.iter().map(|(name, _)| *name));
+            return Err(format!("it has the input `{}`; supported are {known}, of integers", port.name));
+        };
+        inputs.push((port.name.clone(), role));
     }
     if !inputs.iter().any(|(_, role)| *role == Role::Ids) {
         return Err(format!("it has no input {} for the tokens", listed(["input_ids", "text"].into_iter())));

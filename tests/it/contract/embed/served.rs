@@ -62,7 +62,7 @@ async fn every_adapter_gets_the_vectors_of_the_model() {
     let clip: Box<dyn ImageEmbeddingProvider> = Box::new(ClipProvider::new(settings(&url)).unwrap());
     let openai = Box::new(OpenAiProvider::new(settings(&format!("{url}/v1"))).unwrap());
     for provider in [clip, openai] {
-        MODEL.space().await.unwrap().admits(&*provider.space().await.unwrap()).unwrap();
+        MODEL.space().await.unwrap().admits(&provider.space().await.unwrap()).unwrap();
         assert_eq!(provider.preprocessing(), MODEL.preprocessing(), "as the service reports");
         let image = &images(&*provider, 1)[0];
         let remote = provider.embed_image(image).await.unwrap();

@@ -1,5 +1,6 @@
 //! The library: found, checked and loaded once.
 
+use std::error::Error as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -77,7 +78,11 @@ fn load(path: &Path) -> Result<Library, String> {
     let shown = path.display();
     // Loads the library, asks for its version and compares it; the first call of any other function comes after it.
     let environment = ort::init_from(path).map_err(|error| match error {
-        LoadDynamicError::Dlopen { error, .. } if path.is_absolute() => format!("{shown} cannot be loaded: {error}"),
+        LoadDynamicError::Dlopen { error, .. } if path.is_absolute() => {
+            // The error of the loader is the source of this error.
+            let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            format!("{shown} cannot be loaded: {reason}")
+        }
         LoadDynamicError::Dlopen { .. } => {
             format!("ORT_DYLIB_PATH is not set, and {shown} is not in a folder of the system's libraries")
         }
@@ -117,12 +122,14 @@ fn provider(device: Device) -> ort::Result<Option<&'static str>> {
 
 /// Returns how to install a library for the device.
 pub(super) fn advice(device: Device) -> String {
-    let package = match device {
-        Device::Cpu | Device::CoreMl => "onnxruntime",
-        Device::Cuda(_) | Device::TensorRt(_) => "onnxruntime-gpu[cuda,cudnn]",
+    let (package, folders) = match device {
+        Device::Cpu | Device::CoreMl => ("onnxruntime", ""),
+        Device::Cuda(_) | Device::TensorRt(_) => {
+            ("onnxruntime-gpu[cuda,cudnn]", "; LD_LIBRARY_PATH needs the folders of NVIDIA's libraries")
+        }
     };
     format!(
         "install it with `pip install {package}` (docs/gpu.md), and set ORT_DYLIB_PATH to the file that this command prints: \
-         python3 -c \"import glob, onnxruntime; print(*glob.glob(onnxruntime.__path__[0] + '/capi/*onnxruntime.*'))\""
+         python3 -c \"import glob, onnxruntime; print(*glob.glob(onnxruntime.__path__[0] + '/capi/*onnxruntime.*'))\"{folders}"
     )
 }

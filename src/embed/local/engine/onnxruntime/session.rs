@@ -33,7 +33,8 @@ pub(super) fn start(library: &Library, device: Device, onnx: &Onnx) -> Result<Se
 /// # Errors
 /// A message with what is missing.
 pub(super) fn prepare(library: &Library, device: Device) -> Result<SessionBuilder, String> {
-    builder(library, device).map_err(|error| format!("ONNX Runtime cannot use CLIP_DEVICE={device}: {error}"))
+    builder(library, device)
+        .map_err(|error| format!("ONNX Runtime cannot use CLIP_DEVICE={device}: {}", error.message().trim()))
 }
 
 fn builder(library: &Library, device: Device) -> ort::Result<SessionBuilder> {
