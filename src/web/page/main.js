@@ -14,8 +14,8 @@ import { installShortcuts } from "./shortcuts.js";
  * The entry of the browser's history for an address.
  * @typedef {object} Entry
  * @property {boolean} [replace] Whether it replaces the current entry.
- * @property {boolean} [isShown] Whether the view already shows the address.
- * @property {unknown} [state] The first `history.state`.
+ * @property {boolean} [isShown] Whether the view already shows the address. The entry has the state of the one before too.
+ * @property {object | null} [state] The first `history.state`.
  */
 
 /**
@@ -92,8 +92,9 @@ function keepState() {
 /** @type {Navigate} */
 function navigate(address, { replace = false, isShown = false, state = null } = {}) {
   keepState();
-  if (replace || address === location.pathname + location.search) history.replaceState(state, "", address);
-  else history.pushState(state, "", address);
+  const first = isShown ? { ...history.state, ...state } : state;
+  if (replace || address === location.pathname + location.search) history.replaceState(first, "", address);
+  else history.pushState(first, "", address);
   return isShown ? Promise.resolve() : render();
 }
 

@@ -140,7 +140,7 @@ async fn the_keyboard_alone_leads_to_an_image_with_an_unusual_key_and_to_similar
     // The focus is on the image that was open last, and it is within the viewport.
     let seen = "(() => { const box = document.activeElement.getBoundingClientRect();
         return document.activeElement.className === 'hit' && box.top >= -1 && box.bottom <= innerHeight + 1; })()";
-    browser.wait_until(&format!("!document.querySelector('dialog.viewer') && {seen}")).await;
+    browser.wait_until(&format!("!location.search.includes('image=') && {seen}")).await;
     browser.keys(&format!("{enter}m")).await;
     browser.wait_until("location.search.startsWith('?like=') && document.querySelectorAll('.hit').length === 50").await;
     browser.open_folds().await;
