@@ -88,9 +88,7 @@ mod tests {
             measured_at: String::new(),
         };
         assert!(lost_matches(&fit(Some(31), 15)).unwrap().starts_with("only 15 of the 31 queries"));
-        assert_eq!(
-            [(Some(31), 16), (Some(0), 0), (None, 3)].map(|(before, after)| lost_matches(&fit(before, after))),
-            [const { None }; 3]
-        );
+        let others = [(Some(31), 16), (Some(0), 0), (None, 3)];
+        assert!(others.iter().all(|(before, after)| lost_matches(&fit(*before, *after)).is_none()));
     }
 }
