@@ -1,12 +1,14 @@
 //! The cursor of a page: the order, the last image of the page before, and the query of the list, as base64url of JSON.
 
+use std::fmt::Debug;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::BrowseError;
-use crate::domain::{CollectionName, Filter, ImageId, PageStart, nearest};
+use crate::domain::{CollectionName, Condition, Filter, ImageId, PageStart, nearest};
 
 const ORDERS: [&str; 3] = ["newest", "key", "random"];
 
@@ -16,8 +18,23 @@ pub(super) struct QueryId(Uuid);
 
 impl QueryId {
     pub(super) fn new(collection: &CollectionName, stores: &str, filter: &Filter) -> Self {
+        let filter = with_sorted_values(filter.clone());
         let query = format!("{collection}\n{stores}\n{filter:?}");
         Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, query.as_bytes()))
+    }
+}
+
+/// Returns the filter with the values of each condition in one order: their order does not change what is found.
+fn with_sorted_values(mut filter: Filter) -> Filter {
+    sort_values(&mut filter.formats);
+    sort_values(&mut filter.folders);
+    filter.meta.values_mut().for_each(sort_values);
+    filter
+}
+
+fn sort_values<T: Debug>(condition: &mut Condition<T>) {
+    for values in [&mut condition.any_of, &mut condition.none_of] {
+        values.sort_by_cached_key(|value| format!("{value:?}"));
     }
 }
 
@@ -111,11 +128,27 @@ mod tests {
         }
     }
 
+    fn query_id(collection: &str, filter: &Filter) -> QueryId {
+        QueryId::new(&CollectionName::parse(collection).unwrap(), "embedded", filter)
+    }
+
+    #[test]
+    fn the_order_of_values_does_not_change_the_query() {
+        let query = |folders: [&str; 3], values: [&str; 2]| {
+            let folders = Condition::parse_folders(folders).unwrap();
+            let meta = [("month".to_owned(), Condition::parse_meta(values).unwrap())].into();
+            query_id("birds", &Filter { folders, meta, ..Filter::default() })
+        };
+        let own = query(["a/", "b/", "!a/c/"], ["4..6", "x"]);
+        assert_eq!(query(["!a/c/", "b/", "a/"], ["x", "4..6"]), own);
+        assert_ne!(query(["a/", "!b/", "!a/c/"], ["4..6", "x"]), own);
+    }
+
     #[test]
     fn a_cursor_continues_only_its_own_query() {
         let query = |collection: &str, min_width| {
             let filter = Filter { min_width, ..Filter::default() };
-            QueryId::new(&CollectionName::parse(collection).unwrap(), "embedded", &filter)
+            query_id(collection, &filter)
         };
         let own = query("birds", Some(7));
         let cursor = encode(PageStart::Key { after: None }, own);

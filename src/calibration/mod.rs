@@ -37,7 +37,7 @@ use calibrated::Calibrated;
 pub use calibrated::measured_file;
 pub use demo_check::DemoCheck;
 pub(crate) use refit::LabelledHits;
-pub use refit::{Platt, Refit, RefitError};
+pub use refit::{GoodMatches, Platt, Refit, RefitError};
 use refits::Refits;
 pub use scale::{RELEVANT, Scale};
 
@@ -242,6 +242,7 @@ impl Calibration {
             right: hits().filter(|(_, is_right)| *is_right).count(),
             error_before,
             error_after,
+            good_matches: Some(refit::good_matches(queries, platt)),
             measured_at: Timestamp::now(),
         };
         Ok(self.0.refits.put(refit.clone()).map(|()| refit))

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::logistic::{self, count, sigmoid};
+use super::scale::RELEVANT;
 use crate::domain::{CollectionName, Space, Timestamp};
 
 /// The fit needs as many queries.
@@ -57,8 +58,20 @@ pub struct Refit {
     pub error_before: f64,
     /// The same with this fit, for queries that were left out of it.
     pub error_after: f64,
+    /// Number of queries with a good match; `None` in a fit of an earlier version.
+    #[serde(default)]
+    pub good_matches: Option<GoodMatches>,
     /// When it was measured.
     pub measured_at: Timestamp,
+}
+
+/// The number of queries whose best hit is relevant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoodMatches {
+    /// With the model's own relevance.
+    pub before: usize,
+    /// With the fit. As the fit only moves the limit, the queries of the smaller number are all among the other ones.
+    pub after: usize,
 }
 
 /// Why there are not enough answers for a fit.
@@ -122,6 +135,16 @@ pub(super) fn errors(queries: &[LabelledHits], whole: Platt) -> (f64, f64) {
     (calibration_error(before), calibration_error(after))
 }
 
+/// Counts the queries whose best hit is relevant.
+pub(super) fn good_matches(queries: &[LabelledHits], platt: Platt) -> GoodMatches {
+    let best = |hits: &LabelledHits| hits.iter().map(|(logit, _)| *logit).max_by(f64::total_cmp);
+    let best: Vec<f64> = queries.iter().filter_map(best).collect();
+    let count = |convert: &dyn Fn(f64) -> f64| {
+        best.iter().filter(|logit| sigmoid(convert(**logit)) >= f64::from(RELEVANT)).count()
+    };
+    GoodMatches { before: count(&|logit| logit), after: count(&|logit| platt.convert(logit)) }
+}
+
 /// Returns the expected calibration error: hits are put into [`BINS`] ranges of relevance; the mean difference of
 /// relevance and share of right answers in a range, weighted by its hits (Naeini, Cooper, Hauskrecht 2015: Obtaining
 /// well calibrated probabilities using Bayesian binning).
@@ -171,6 +194,15 @@ mod tests {
             queries.iter().map(|hits| hits.iter().map(|hit| (hit.0, false)).collect()).collect();
         assert_eq!(fit(&wrong), Err(RefitError::Hits { right: 0, wrong: 320 }));
         assert_eq!(fit(&labelled(Platt { slope: -1.0, intercept: 0.0 })), Err(RefitError::NotRising));
+    }
+
+    #[test]
+    fn queries_with_a_good_match_are_counted_before_and_after_the_fit() {
+        let queries: Vec<LabelledHits> =
+            vec![vec![(3.0, true), (1.0, false)], vec![(0.0, false)], vec![(-1.0, true)], Vec::new()];
+        let matches = |intercept| good_matches(&queries, Platt { slope: 1.0, intercept });
+        assert_eq!(matches(-2.0), GoodMatches { before: 2, after: 1 });
+        assert_eq!(matches(1.0), GoodMatches { before: 2, after: 3 });
     }
 
     #[test]

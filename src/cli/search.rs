@@ -26,7 +26,7 @@ Examples:
   glimpse search --like s3://photos/cat.jpg               similar to an indexed image
   glimpse search \"a bird\" --not \"a nest\" --like ID      like the image, a bird, and no nest
   glimpse search --like ID --region 0.5,0,0.5,1           similar to the right half of an indexed image
-  glimpse search --like ID --min-score 0.99               copies of it
+  glimpse search --like ID --copies-only                  copies of it
   glimpse search \"a cat\" --min-relevance 0.5            only images that match
   glimpse search \"a cat\" --collapse similar              copies of an image are one result
   glimpse search \"a cat\" --limit 100 --offset 100         the second hundred results
@@ -84,6 +84,9 @@ pub(super) struct Search {
     /// Which images are one result: those with the same bytes (identical), copies of the same image (similar), or none
     #[arg(long, value_name = "KIND", value_parser = ["none", "identical", "similar"])]
     collapse: Option<String>,
+    /// Only copies of the image of --like: with the same bytes, or resized, recompressed, mirrored, or slightly cropped
+    #[arg(long, requires = "like", conflicts_with_all = ["text", "file", "not", "not_like", "region"])]
+    copies_only: bool,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -195,6 +198,7 @@ impl Search {
             ("min_score", self.min_score.map(|score| score.to_string())),
             ("min_relevance", self.min_relevance.map(|relevance| relevance.to_string())),
             ("collapse", self.collapse.clone()),
+            ("copies_only", self.copies_only.then(|| true.to_string())),
         ];
         query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         match (&self.file, self.image().await?) {
@@ -224,6 +228,7 @@ impl Search {
             min_score: self.min_score,
             min_relevance: self.min_relevance,
             collapse: self.collapse.clone(),
+            copies_only: self.copies_only,
         })
     }
 }

@@ -17,6 +17,14 @@ pub enum SearchError {
         /// What is wrong and what is allowed.
         message: String,
     },
+    /// A term of the query is not allowed, or their number.
+    #[error("{message}")]
+    InvalidTerm {
+        /// The parameter or field with the term.
+        field: &'static str,
+        /// Where the term is, what is wrong with it and what is allowed.
+        message: String,
+    },
     /// The collection name is malformed.
     #[error(transparent)]
     Collection(#[from] InvalidCollectionName),
@@ -92,7 +100,7 @@ impl SearchError {
     /// Returns the kind of the error.
     pub fn kind(&self) -> SearchErrorKind<'_> {
         match self {
-            Self::Invalid { field, .. } => SearchErrorKind::Invalid(field),
+            Self::Invalid { field, .. } | Self::InvalidTerm { field, .. } => SearchErrorKind::Invalid(field),
             Self::Collection(_) => SearchErrorKind::Collection,
             Self::UnknownImage { .. } => SearchErrorKind::UnknownImage,
             Self::Image(ImageError::TooLarge { .. }) => SearchErrorKind::TooLarge,

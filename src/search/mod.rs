@@ -1,6 +1,7 @@
 //! Makes a vector from a text, an image or both, and finds the most similar images. Depends on the traits of the ports, and not on HTTP.
 
 mod collapse;
+mod copies;
 mod decoder;
 mod error;
 mod observe;
@@ -225,7 +226,7 @@ impl Search {
             terms,
             scale,
             no_good_match,
-            same_as: replies.vectors.same_as,
+            same_as: replies.vectors.same_as.map(|original| original.content_sha256),
             warnings,
             embed: replies.embed,
             search: replies.search,

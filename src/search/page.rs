@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tokio::time::Instant;
 
 use super::collapse::{self, Collapse, CollapsedHit};
+use super::copies::{MAX_COPY_CANDIDATES, Original};
 use super::query_input::MAX_PAGE_END;
 use super::{MergedHit, Scale, Search, SearchError, SearchOptions, StoreReplies};
 use crate::domain::{CollectionInfo, CollectionName, Embedding, ImageId};
@@ -19,6 +20,9 @@ const NEXT_OVERFETCH: usize = 8;
 /// Returns how many hits are looked at first to fill a page that ends at `end`, and how many to skip in the store.
 /// `likes` images of the query are left out.
 pub(super) fn first_window(options: &SearchOptions, likes: usize) -> (usize, usize) {
+    if options.copies_only {
+        return (MAX_COPY_CANDIDATES + likes, 0);
+    }
     let end = options.offset + options.limit;
     match (options.collapse, likes) {
         (Collapse::None, 0) => (options.limit, options.offset),
@@ -30,7 +34,7 @@ pub(super) fn first_window(options: &SearchOptions, likes: usize) -> (usize, usi
 
 impl Search {
     /// Returns the page that `options` asks for. With [`Collapse::Identical`], looks at more hits until the page is full,
-    /// but at most at the first [`MAX_PAGE_END`].
+    /// but at most at the first [`MAX_PAGE_END`]; of copies only, at the first [`MAX_COPY_CANDIDATES`].
     pub(super) async fn page(
         &self,
         stores: &Stores,
@@ -50,10 +54,14 @@ impl Search {
             // The hits are ordered, so that no later one passes the filter either.
             let is_all = found < replies.query.limit || hits.len() < found;
             hits.retain(|found| !excluded.contains(&found.hit.id));
+            if let (true, Some(original)) = (options.copies_only, &replies.vectors.same_as) {
+                hits = copies(original.clone(), hits).await?;
+            }
             let mut hits = self.collapsed(stores, collection, hits, options.collapse).await?;
             let max = MAX_PAGE_END + excluded.len();
             let is_full = hits.len() >= skipped + options.limit;
-            if options.collapse != Collapse::Identical || is_full || is_all || replies.query.limit >= max {
+            let can_grow = options.collapse == Collapse::Identical && !options.copies_only;
+            if !can_grow || is_full || is_all || replies.query.limit >= max {
                 hits.drain(..skipped.min(hits.len()));
                 hits.truncate(options.limit);
                 return Ok(Merged { value: hits, warnings });
@@ -78,11 +86,7 @@ impl Search {
             Collapse::Similar => {
                 let ids: Vec<ImageId> = hits.iter().map(|found| found.hit.id).collect();
                 let vectors = Self::vectors_of(stores, collection, &ids).await;
-                let groups = tokio::task::spawn_blocking(move || collapse::by_copy(hits, &vectors)).await;
-                groups.map_err(|panic| {
-                    tracing::error!(%panic, "comparing the hits of a search panicked");
-                    SearchError::Panicked
-                })
+                compare(move || collapse::by_copy(hits, &vectors)).await
             }
         }
     }
@@ -106,6 +110,23 @@ impl Search {
         }
         vectors
     }
+}
+
+/// Returns the hits that are copies of the image of the query.
+async fn copies(original: Original, mut hits: Vec<MergedHit>) -> Result<Vec<MergedHit>, SearchError> {
+    compare(move || {
+        original.retain_copies(&mut hits);
+        hits
+    })
+    .await
+}
+
+/// Compares signatures outside the threads of the async runtime.
+async fn compare<T: Send + 'static>(comparison: impl FnOnce() -> T + Send + 'static) -> Result<T, SearchError> {
+    tokio::task::spawn_blocking(comparison).await.map_err(|panic| {
+        tracing::error!(%panic, "comparing the hits of a search panicked");
+        SearchError::Panicked
+    })
 }
 
 /// Removes hits whose score or relevance is too low.

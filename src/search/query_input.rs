@@ -27,6 +27,8 @@ pub struct Term {
     pub weight: f32,
     /// The parameter or field that the client sent it in.
     pub field: &'static str,
+    /// Its position, if the field is a list.
+    pub position: Option<usize>,
 }
 
 /// The text or image of a term.
@@ -53,10 +55,20 @@ pub struct QueryImage {
     pub permit: Option<Arc<UploadPermit>>,
 }
 
+impl Term {
+    /// Returns where the client sent a property of the term: `positive[0].text`, or the parameter.
+    fn place(&self, property: &str) -> String {
+        match self.position {
+            Some(position) => format!("{}[{position}].{property}", self.field),
+            None => self.field.to_owned(),
+        }
+    }
+}
+
 impl QueryInput {
     /// Returns a query by a text (`q`), an uploaded image (`file`) and an indexed image (`like`), each with the weight 1.
     pub fn new(text: Option<String>, image: Option<QueryImage>, like: Option<String>) -> Self {
-        let term = |field, input| Term { input, weight: 1.0, field };
+        let term = |field, input| Term { input, weight: 1.0, field, position: None };
         let like = like.map(|id| term("like", TermInput::Like(id)));
         let image = image.map(|image| term("file", TermInput::Image(image)));
         let text = text.map(|text| term("q", TermInput::Text(text)));
@@ -98,6 +110,8 @@ pub struct SearchOptions {
     pub min_relevance: Option<f32>,
     /// Which images are one hit; `limit` and `offset` count hits after that.
     pub collapse: Collapse,
+    /// Whether only copies of the image of the query are hits. The query must be one indexed image.
+    pub copies_only: bool,
 }
 
 /// The maximum number of hits in one reply.
@@ -137,27 +151,35 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
         return invalid("positive", "is empty: a query needs at least one term to search for".to_owned());
     }
     if terms.len() > MAX_TERMS {
-        return invalid("positive", format!("and `negative` must have at most {MAX_TERMS} terms together"));
+        // Of a longer list, only as many are read.
+        let or_more = if terms.iter().any(|term| term.position >= Some(MAX_TERMS)) { " or more" } else { "" };
+        let message = format!(
+            "`positive` and `negative` have {}{or_more} terms together; at most {MAX_TERMS} are allowed",
+            terms.len()
+        );
+        return Err(SearchError::InvalidTerm { field: "positive", message });
     }
     let images = terms.iter().filter(|term| matches!(term.input, TermInput::Image(_))).count();
     if images > MAX_IMAGES {
-        return invalid(
-            "positive",
-            format!("and `negative` must have at most {MAX_IMAGES} images together, not {images}"),
-        );
+        let message =
+            format!("`positive` and `negative` have {images} images together; at most {MAX_IMAGES} are allowed");
+        return Err(SearchError::InvalidTerm { field: "positive", message });
     }
-    for Term { input, weight, field } in terms {
-        if let TermInput::Text(text) = input {
+    for term in terms {
+        let invalid = |property, message: String| {
+            let message = format!("{}: {message}", term.place(property));
+            Err(SearchError::InvalidTerm { field: term.field, message })
+        };
+        if let TermInput::Text(text) = &term.input {
             let characters = text.trim().chars().count();
             if !(1..=MAX_CHARACTERS).contains(&characters) {
                 let message = format!("must have 1 to {MAX_CHARACTERS} characters after trimming, not {characters}");
-                return invalid(field, message);
+                return invalid("text", message);
             }
         }
-        let weight = weight.abs();
+        let weight = term.weight.abs();
         if !(MIN_WEIGHT..=MAX_WEIGHT).contains(&weight) {
-            let message = format!("a weight must be a number from {MIN_WEIGHT} to {MAX_WEIGHT}, not {weight}");
-            return invalid(field, message);
+            return invalid("weight", format!("must be a number from {MIN_WEIGHT} to {MAX_WEIGHT}, not {weight}"));
         }
     }
     if !(1..=MAX_HITS).contains(&options.limit) {
@@ -171,6 +193,11 @@ pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<()
         let message =
             format!("with `collapse=similar`, offset + limit must be at most {MAX_SIMILAR_PAGE_END}, not {end}");
         return invalid("offset", message);
+    }
+    if options.copies_only && !matches!(&terms[..], [Term { input: TermInput::Like(_), .. }]) {
+        let message = "needs a search by exactly one indexed image (`like`, or one `id` in `positive`), without a region \
+                       and without other terms";
+        return invalid("copies_only", message.to_owned());
     }
     if let Some(score) = options.min_score.filter(|score| !(-1.0..=1.0).contains(score)) {
         return invalid("min_score", format!("must be a number from -1 to 1, not {score}"));
@@ -195,6 +222,7 @@ mod tests {
             min_score: None,
             min_relevance: None,
             collapse: Collapse::None,
+            copies_only: false,
         }
     }
 
@@ -219,9 +247,16 @@ mod tests {
             let options = SearchOptions { min_score: Some(score), ..options() };
             assert!(error_message(&text_query("a"), &options).starts_with("min_score:"));
         }
+        let copies = SearchOptions { copies_only: true, ..options() };
+        let like = |text: Option<&str>| QueryInput::new(text.map(str::to_owned), None, Some("id".to_owned()));
+        validate(&like(None), &copies).unwrap();
+        assert!(error_message(&like(Some("a")), &copies).starts_with("copies_only: needs a search by exactly one"));
         let weighted = |weights: &[f32]| {
-            let term = |weight: &f32| Term { input: TermInput::Text("a".into()), weight: *weight, field: "positive" };
-            let terms = weights.iter().map(term).collect();
+            let term = |(position, weight): (usize, &f32)| {
+                let input = TermInput::Text("a".into());
+                Term { input, weight: *weight, field: "positive", position: Some(position) }
+            };
+            let terms = weights.iter().enumerate().map(term).collect();
             error_message(&QueryInput { terms, language: None }, &options())
         };
         assert!(weighted(&[-1.0]).contains("at least one term to search for"));
@@ -229,7 +264,7 @@ mod tests {
             weighted(&[1.0, 0.0]).contains("from 0.000001 to 10, not 0")
                 && weighted(&[1.0, -10.5]).contains("not 10.5")
         );
-        assert!(weighted(&[1.0, f32::NAN]).contains("not NaN"));
-        assert!(weighted(&[1.0; 17]).contains("at most 16 terms"));
+        assert!(weighted(&[1.0, f32::NAN]).starts_with("positive[1].weight: must"));
+        assert!(weighted(&[1.0; 17]).contains("have 17 or more terms together; at most 16"));
     }
 }

@@ -3,7 +3,7 @@
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Collapse, MAX_HITS, QueryInput, Search, SearchError, SearchOptions};
+use super::{Collapse, MAX_HITS, QueryInput, Search, SearchError, SearchOptions, Term, TermInput};
 use crate::calibration::{LabelledHits, Refit};
 use crate::domain::{CollectionName, Filter, is_answer};
 use crate::index::IndexError;
@@ -60,7 +60,7 @@ impl Search {
         }
         let space = self.provider.space().await?;
         let labelled: Vec<LabelledHits> = stream::iter(queries.into_iter().enumerate())
-            .map(|(number, query)| self.label(&collection, number, query))
+            .map(|(position, query)| self.label(&collection, position, query))
             .buffered(CONCURRENCY)
             .try_collect()
             .await?;
@@ -96,7 +96,7 @@ impl Search {
     async fn label(
         &self,
         collection: &CollectionName,
-        number: usize,
+        position: usize,
         query: LabelledQuery,
     ) -> Result<LabelledHits, SearchError> {
         let options = SearchOptions {
@@ -108,14 +108,10 @@ impl Search {
             min_score: None,
             min_relevance: None,
             collapse: Collapse::None,
+            copies_only: false,
         };
-        let found = self.search(QueryInput::new(Some(query.text), None, None), options).await;
-        let found = found.map_err(|error| match error {
-            SearchError::Invalid { message, .. } => {
-                SearchError::Invalid { field: "queries", message: format!("[{number}].text {message}") }
-            }
-            other => other,
-        })?;
+        let term = Term { input: TermInput::Text(query.text), weight: 1.0, field: "queries", position: Some(position) };
+        let found = self.search(QueryInput { terms: vec![term], language: None }, options).await?;
         let scale = found.scale.map_err(|reason| SearchError::CannotFit(reason.to_string()))?;
         let hits = found.hits.iter().map(|group| {
             let found = &group.found;

@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 
+use super::copies::Original;
 use super::query_input::Term;
 use super::{QueryImage, QueryInput, Search, SearchError, TermInput};
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Language, Space};
@@ -24,8 +25,8 @@ pub(super) struct QueryVectors {
     pub(super) terms: Vec<Embedding>,
     /// The indexed images in the query, which are left out of the hits.
     pub(super) excluded: Vec<ImageId>,
-    /// The SHA-256 of the indexed image in the query, if there is one, all of it, with a positive weight.
-    pub(super) same_as: Option<String>,
+    /// The indexed image in the query, if there is one, all of it, with a positive weight.
+    pub(super) same_as: Option<Original>,
 }
 
 /// The vector of a term, or what it is made from.
@@ -68,7 +69,7 @@ impl Search {
                     let record = self.find_image(collection, &id).await?;
                     let vector = record.embedding.clone();
                     excluded.push(record.id);
-                    likes.push((record.payload.content_sha256, weight));
+                    likes.push((Original::new(record.payload), weight));
                     Part::Vector(vector)
                 }
             });
@@ -79,7 +80,7 @@ impl Search {
             several => weighted_sum(several, &weights, space)?,
         };
         let same_as = match &likes[..] {
-            [(sha256, weight)] if *weight > 0.0 => Some(sha256.clone()),
+            [(original, weight)] if *weight > 0.0 => Some(original.clone()),
             _ => None,
         };
         Ok(QueryVectors { sum, terms, excluded, same_as })

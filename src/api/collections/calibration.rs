@@ -93,6 +93,12 @@ pub struct FitReply {
     pub error_before: f64,
     /// The same with the fit, for queries that were left out of it (five-fold cross-validation).
     pub error_after: f64,
+    /// Number of queries with a good match (no `no_good_match`), with the model's own relevance. Missing in a fit of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_matches_before: Option<usize>,
+    /// The same with the fit. If it is much smaller, the queries probably do not list all their right answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_matches_after: Option<usize>,
     /// When it was measured.
     #[schema(format = DateTime)]
     pub measured_at: String,
@@ -110,6 +116,8 @@ impl CalibrationReply {
             right: refit.right,
             error_before: refit.error_before,
             error_after: refit.error_after,
+            good_matches_before: refit.good_matches.map(|matches| matches.before),
+            good_matches_after: refit.good_matches.map(|matches| matches.after),
             measured_at: refit.measured_at.to_string(),
         });
         Self { collection: collection.to_string(), source: source.to_owned(), fit }

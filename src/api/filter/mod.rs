@@ -44,7 +44,7 @@ pub(super) struct FilterParams {
 }
 
 /// Conditions that a result must all meet. A value is a text or a list of texts, of which any can be met; `!` before a
-/// value excludes it.
+/// value excludes it. A number or boolean is the same as its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilterRequest {
@@ -193,6 +193,17 @@ mod tests {
         let filter = request.into_filter().unwrap();
         assert_eq!((filter.folders.none_of.len(), filter.meta["taxon"].any_of.len()), (1, 1));
         assert!(filter.has_ranges());
+    }
+
+    #[test]
+    fn numbers_and_booleans_in_json_are_their_texts() {
+        let json = r#"{"meta": {"a": 5, "b": [-1.50, true, "x", 18446744073709551615], "c": false}}"#;
+        let request = serde_json::from_str::<FilterRequest>(json).unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| request.meta[name].0.join(" "));
+        assert_eq!([a, b, c], ["5", "-1.5 true x 18446744073709551615", "false"]);
+        for wrong in [r#"{"meta": {"a": [null]}}"#, r#"{"meta": {"a": [["x"]]}}"#, r#"{"meta": {"a": {}}}"#] {
+            serde_json::from_str::<FilterRequest>(wrong).unwrap_err();
+        }
     }
 
     #[test]

@@ -12,12 +12,12 @@ const FOLDER: &str = "/$";
 
 /// Returns the schema of a query parameter that can be repeated.
 pub(super) fn formats() -> RefOr<Schema> {
-    list(Some(FORMAT))
+    list(text(Some(FORMAT)))
 }
 
 /// Returns the schema of a query parameter that can be repeated.
 pub(super) fn folders() -> RefOr<Schema> {
-    list(Some(FOLDER))
+    list(text(Some(FOLDER)))
 }
 
 pub(super) fn format_values() -> RefOr<Schema> {
@@ -29,7 +29,12 @@ pub(super) fn folder_values() -> RefOr<Schema> {
 }
 
 pub(super) fn meta_values() -> RefOr<Schema> {
-    let values = values("A value, or `LOW..HIGH`: a range of numbers or dates.", None);
+    let scalar =
+        || ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Number, Type::Boolean]));
+    let values = OneOfBuilder::new().title(Some("a string, a number, true or false, or a list of them")).description(
+        Some("A value, or `LOW..HIGH`: a range of numbers or dates. A number or boolean is the same as its text."),
+    );
+    let values: RefOr<Schema> = values.item(scalar()).item(list(scalar())).item(null()).into();
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
         .description(Some("Only images with these metadata values."))
@@ -38,12 +43,15 @@ pub(super) fn meta_values() -> RefOr<Schema> {
 }
 
 fn values(description: &str, pattern: Option<&str>) -> RefOr<Schema> {
-    let null = ObjectBuilder::new().schema_type(Type::Null);
-    OneOfBuilder::new().description(Some(description)).item(text(pattern)).item(list(pattern)).item(null).into()
+    OneOfBuilder::new().description(Some(description)).item(text(pattern)).item(list(text(pattern))).item(null()).into()
 }
 
-fn list(pattern: Option<&str>) -> RefOr<Schema> {
-    ArrayBuilder::new().items(text(pattern)).max_items(Some(MAX_FILTER_VALUES)).into()
+fn list(item: ObjectBuilder) -> RefOr<Schema> {
+    ArrayBuilder::new().items(item).max_items(Some(MAX_FILTER_VALUES)).into()
+}
+
+fn null() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Null)
 }
 
 fn text(pattern: Option<&str>) -> ObjectBuilder {

@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::MAX_META_NAMES;
 use crate::domain::MAX_FILTER_VALUES;
 
-/// The values of one property: in JSON a text or a list of texts.
+/// The values of one property: in JSON a text or a list of texts. A number or a boolean is the same as its text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values(pub Vec<String>);
 
@@ -35,32 +35,69 @@ impl Serialize for Values {
 
 impl<'de> Deserialize<'de> for Values {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ValuesVisitor)
+        ValuesVisitor { is_item: false }.deserialize(deserializer)
     }
 }
 
-struct ValuesVisitor;
+/// Reads the values of a property, or one item of their list.
+struct ValuesVisitor {
+    is_item: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for ValuesVisitor {
+    type Value = Values;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Values, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl From<String> for Values {
+    fn from(value: String) -> Self {
+        Self(vec![value])
+    }
+}
 
 impl<'de> Visitor<'de> for ValuesVisitor {
     type Value = Values;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of texts")
+        f.write_str(if self.is_item { "a text" } else { "a text or a list of texts" })
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Values, E> {
-        Ok(Values(vec![value.to_owned()]))
+        Ok(value.to_owned().into())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Values, E> {
+        Ok(value.to_string().into())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Values, E> {
+        Ok(value.to_string().into())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Values, E> {
+        Ok(value.to_string().into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Values, E> {
+        Ok(value.to_string().into())
     }
 
     fn visit_unit<E: Error>(self) -> Result<Values, E> {
-        Ok(Values::default())
+        if self.is_item { Err(E::invalid_type(Unexpected::Unit, &self)) } else { Ok(Values::default()) }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Values, A::Error> {
+        if self.is_item {
+            return Err(A::Error::invalid_type(Unexpected::Seq, &self));
+        }
         let mut values = Vec::new();
         while values.len() <= MAX_FILTER_VALUES {
-            let Some(value) = items.next_element()? else { return Ok(Values(values)) };
-            values.push(value);
+            let item = items.next_element_seed(Self { is_item: true })?;
+            let Some(Values(item)) = item else { return Ok(Values(values)) };
+            values.extend(item);
         }
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Values(values))

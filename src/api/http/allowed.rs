@@ -16,6 +16,7 @@ pub(super) fn check_parameter(name: &str, text: &str, schema: &Value) -> Result<
     let value = match schema["type"].as_str() {
         Some("integer") => text.parse::<i64>().map_or(Value::from(text), Value::from),
         Some("number") => text.parse::<f64>().map_or(Value::from(text), Value::from),
+        Some("boolean") => text.parse::<bool>().map_or(Value::from(text), Value::from),
         _ => Value::from(text),
     };
     if allows(schema, &value) { Ok(()) } else { Err(ApiError::invalid(name, wrong_value(schema, &Value::from(text)))) }
@@ -237,6 +238,9 @@ mod tests {
             assert_eq!(error(score.clone(), text), format!("n: must be a number from -1 to 1, not `{text}`"));
         }
         check_parameter("n", "-0.5", &score).unwrap();
+        let flag = json!({"type": "boolean"});
+        assert_eq!(error(flag.clone(), "yes"), "n: must be true or false, not `yes`");
+        check_parameter("n", "true", &flag).unwrap();
         let id = json!({"type": "string", "format": "uuid"});
         assert_eq!(error(id, "s3://b/k"), "n: must be an id (UUID), not `s3://b/k`");
     }

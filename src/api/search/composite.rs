@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -10,7 +11,9 @@ use super::params::{default_limit, parse_collapse, parse_language};
 use super::region::{RegionRequest, read_part};
 use crate::api::Defaults;
 use crate::api::filter::FilterRequest;
-use crate::api::http::bounded_json::{first_objects, first_objects_or_none, object_or_default, optional_object};
+use crate::api::http::bounded_json::{
+    first_objects, first_objects_or_none, object_or_default, optional_object, or_default,
+};
 use crate::api::http::whole_number::{optional_whole_number, whole_number_or_default};
 use crate::api::http::{ApiError, MAX_JSON_BYTES};
 use crate::images::Images;
@@ -52,7 +55,7 @@ pub struct CompositeQuery {
     pub collection: Option<String>,
     /// Language of all texts, for models that need to know it; see the query parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(example = "de", pattern = "^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*$")]
+    #[schema(example = "de", pattern = "^([A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*)?$")]
     pub lang: Option<String>,
     /// Only results with at least this score, -1 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +69,10 @@ pub struct CompositeQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Collapse>, default = "none")]
     pub collapse: Option<String>,
+    /// Only copies of the image; for one term with an `id` and without `region`. See the query parameter.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
+    #[schema(value_type = Option<bool>, default = false)]
+    pub copies_only: bool,
 }
 
 /// A text or an image: exactly one of `text`, `id` and `image`.
@@ -80,7 +87,7 @@ pub struct TermRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Uuid)]
     pub id: Option<String>,
-    /// An image (JPEG, PNG, WebP or GIF, at most `IMAGE_MAX_SIZE_MB`) in base64.
+    /// An image (JPEG, PNG, WebP or GIF, at most `IMAGE_MAX_SIZE_MB`) in base64, or as a `data:` URI. Line breaks are ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, content_encoding = "base64")]
     pub image: Option<Base64Bytes>,
@@ -128,7 +135,7 @@ fn weight(weight: f64) -> Result<f32, String> {
         // `Display` writes 1e-300 with 300 zeros.
         let shown = format!("{weight:?}");
         let shown = shown.trim_end_matches(".0");
-        return Err(format!(".weight must be a number from {MIN_WEIGHT} to {MAX_WEIGHT}, not {shown}"));
+        return Err(format!(".weight: must be a number from {MIN_WEIGHT} to {MAX_WEIGHT}, not {shown}"));
     }
     #[expect(clippy::cast_possible_truncation, reason = "its range was checked")]
     Ok(weight as f32)
@@ -158,14 +165,17 @@ impl CompositeQuery {
         let collection = self.collection.unwrap_or_else(|| defaults.collection.to_string());
         let mut terms = Vec::new();
         for (field, sign, requests) in [("positive", 1.0, self.positive), ("negative", -1.0, self.negative)] {
-            for (number, term) in requests.into_iter().enumerate() {
-                let wrong = |message: &str| ApiError::invalid(field, format!("[{number}]{message}"));
+            for (position, term) in requests.into_iter().enumerate() {
+                let wrong = |message: &str| {
+                    let (code, message) = (format!("invalid_{field}"), format!("{field}[{position}]{message}"));
+                    ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+                };
                 let weight = weight(term.weight).map_err(|message| wrong(&message))?;
                 let region = term.region.map(|RegionRequest { x, y, width, height }| Region::new(x, y, width, height));
-                let region = region.transpose().map_err(|error| wrong(&format!(".region {error}")))?;
+                let region = region.transpose().map_err(|error| wrong(&format!(".region: {error}")))?;
                 let input = match (term.text, term.id, term.image) {
                     (Some(_), None, None) if region.is_some() => {
-                        return Err(wrong(".region needs an image, not a text"));
+                        return Err(wrong(".region: needs an image, not a text"));
                     }
                     (Some(text), None, None) => TermInput::Text(text),
                     (None, Some(id), None) => match region {
@@ -175,12 +185,12 @@ impl CompositeQuery {
                         }
                     },
                     (None, None, Some(image)) => {
-                        let bytes = image.0.ok_or_else(|| wrong(".image is not valid base64"))?;
+                        let bytes = image.0.ok_or_else(|| wrong(".image: is not valid base64"))?;
                         TermInput::Image(QueryImage { bytes, region, ..QueryImage::default() })
                     }
-                    _ => return Err(wrong(" must have exactly one of `text`, `id` and `image`")),
+                    _ => return Err(wrong(": must have exactly one of `text`, `id` and `image`")),
                 };
-                terms.push(Term { input, weight: sign * weight, field });
+                terms.push(Term { input, weight: sign * weight, field, position: Some(position) });
             }
         }
         let permit = Arc::new(permit);
@@ -198,6 +208,7 @@ impl CompositeQuery {
             min_score: self.min_score,
             min_relevance: self.min_relevance,
             collapse: parse_collapse(self.collapse.as_deref())?,
+            copies_only: self.copies_only,
         };
         Ok((QueryInput { terms, language }, options))
     }

@@ -19,7 +19,7 @@ pub(super) struct SearchParams {
     pub(super) q: Option<String>,
     /// Language of `q`, for models that need to know it (nllb-clip); others ignore it. A BCP 47 tag such as `de` or `pt-BR`,
     /// or a code of NLLB such as `deu_Latn`.
-    #[param(example = "de", pattern = "^[A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*$")]
+    #[param(example = "de", pattern = "^([A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*)?$")]
     lang: Option<String>,
     /// Id of an image of the collection; finds other images that are similar to it.
     #[param(format = Uuid)]
@@ -38,6 +38,11 @@ pub(super) struct SearchParams {
     /// the first 10,000 images have fewer results (`similar`: the first 400; `offset` + `limit` is then at most 200).
     #[param(value_type = Option<Collapse>, default = "none")]
     collapse: Option<String>,
+    /// Only copies of the image `like`: with the same bytes, or resized, recompressed, mirrored, or cropped by at most 20 %
+    /// of each side. The nearest 400 images are compared. Only for a search by `like` alone, without `region`.
+    #[serde(default)]
+    #[param(default = false)]
+    copies_only: bool,
     /// Number of results, 1 to 100.
     #[serde(default = "default_limit")]
     #[param(default = 10, minimum = 1, maximum = 100)]
@@ -83,15 +88,16 @@ impl SearchParams {
             min_score: self.min_score,
             min_relevance: self.min_relevance,
             collapse: parse_collapse(self.collapse.as_deref())?,
+            copies_only: self.copies_only,
         })
     }
 }
 
-/// Returns the language of the texts of a search.
+/// Returns the language of the texts of a search. An empty one is the same as none.
 pub(super) fn parse_language(language: Option<&str>) -> Result<Option<Language>, ApiError> {
     let parse =
         |text: &str| text.parse().map_err(|error: UnknownLanguage| ApiError::invalid("lang", error.to_string()));
-    language.map(parse).transpose()
+    language.filter(|text| !text.is_empty()).map(parse).transpose()
 }
 
 /// Returns which images are one result.

@@ -47,7 +47,7 @@ A CSV file has the columns query_id and query_text, and the file of its answers 
 INQUIRE. An answer matches a key that ends with its path: `b/cat.jpg` matches `x/b/cat.jpg` but not `x/bb/cat.jpg`.
 
 recall@k is the share of queries with a right answer among the first k results; MRR is the mean of 1/rank of the first right
-answer; mAP@k and nDCG@k also count all other right answers. docs/evaluation.md has the formulas.";
+answer among the first results, as many as the largest k; mAP@k and nDCG@k also count all other right answers. docs/evaluation.md has the formulas.";
 
 #[derive(Debug, Args)]
 #[command(after_help = client_help(EXAMPLES), group = inputs())]
@@ -112,6 +112,7 @@ impl Eval {
             return Err(wrong("no query has an answer".to_owned()));
         }
         self.by.as_ref().map_or(Ok(()), |field| report::check_field(&known, field)).map_err(wrong)?;
+        self.html.as_deref().map_or(Ok(()), html::check_writable)?;
         let mut cuts = self.at.clone();
         cuts.sort_unstable();
         cuts.dedup();
@@ -139,10 +140,12 @@ impl Eval {
             groups,
             against,
         };
-        if let Some(page) = &self.html {
-            html::write(page, &client, &known, &run, &values, &report).await?;
+        // First, so that the report is not lost if the page cannot be written.
+        self.output.value(&report, text::describe)?;
+        match &self.html {
+            Some(page) => html::write(page, &client, &known, &run, &values, &report).await,
+            None => Ok(()),
         }
-        self.output.value(&report, text::describe)
     }
 }
 

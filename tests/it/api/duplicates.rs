@@ -6,7 +6,7 @@ use image::imageops::FilterType;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, demo_image};
+use crate::support::{TestApp, demo_image, image_id};
 
 /// A service with three images: `cat.jpg` twice, a small mirrored version of it, and another image.
 async fn start() -> TestApp {
@@ -69,11 +69,15 @@ async fn copies_are_one_result_and_one_group() {
     assert_eq!((similar.len(), &similar[0]["total"]), (1, &json!(3)));
     assert_eq!(similar[0]["images"][2]["s3_key"], "images/small.jpg", "the largest image is first");
 
+    let with_region = format!("/search/images?like={}&copies_only=true&region=0,0,0.5,1", image_id("images/cat.jpg"));
     for (path, code) in [
         ("/collections/documents/duplicates?kind=same", "invalid_kind"),
         ("/collections/documents/duplicates?provider=qdrant", "invalid_provider"),
         ("/search/images?q=a&collapse=all", "invalid_collapse"),
         ("/search/images?q=a&collapse=similar&offset=191", "invalid_offset"),
+        ("/search/images?q=a&copies_only=true", "invalid_copies_only"),
+        ("/search/images?q=a&copies_only=yes", "invalid_copies_only"),
+        (&with_region, "invalid_copies_only"),
         ("/search/images?q=a&lang=german", "invalid_lang"),
     ] {
         let (status, reply) = app.get(path).await;
@@ -81,4 +85,28 @@ async fn copies_are_one_result_and_one_group() {
     }
     let (status, _) = app.get("/collections/none/duplicates").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_for_copies_shows_no_other_image_that_is_near() {
+    let app = start().await;
+    let cat = image::load_from_memory(&demo_image("cat.jpg")).unwrap();
+    let mut part = Cursor::new(Vec::new());
+    let (width, height) = (cat.width() * 2 / 5, cat.height() * 2 / 5);
+    cat.crop_imm(width / 2, height / 2, width, height).write_to(&mut part, image::ImageFormat::Png).unwrap();
+    app.put("images/part.png", part.into_inner()).await;
+    app.ingest().await;
+    let id = image_id("images/cat.jpg");
+    let like = format!("/search/images?lang=&like={id}");
+    let (_, near) = app.get(&format!("{like}&min_score=0.5")).await;
+    assert!(keys(&near["results"]).contains(&"images/part.png".to_owned()), "its vector is near: {near}");
+    let (_, copies) = app.get(&format!("{like}&copies_only=true")).await;
+    assert_eq!(keys(&copies["results"]), ["images/copy/cat.jpg", "images/small.jpg"], "{copies}");
+    let body = json!({"positive": [{"id": id}], "copies_only": true, "limit": 1, "offset": 1});
+    let (_, second) = app.post("/search/images", body).await;
+    assert_eq!(
+        (&second["total"], &second["results"][0]["s3_key"]),
+        (&json!(1), &json!("images/small.jpg")),
+        "{second}"
+    );
 }

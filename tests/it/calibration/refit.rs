@@ -36,6 +36,7 @@ async fn the_relevance_can_be_fitted_to_own_answers_and_back() {
     let number = |name: &str| fit[name].as_f64().unwrap();
     assert!(number("error_after") < 0.7 * number("error_before"), "on queries that are left out of the fit: {fit}");
     assert_eq!(fit["queries"], 49);
+    assert!(number("good_matches_before") > 0.0 && number("good_matches_after") > 0.0, "{fit}");
     let fitted = relevance("a+panda").await;
     assert!((fitted - before).abs() > 0.001, "{before} {fitted}");
     let app = app.restart().await;
@@ -69,7 +70,7 @@ async fn answers_that_are_of_no_use_are_refused_with_the_reason() {
     for (body, expected) in [
         (json!({"queries": known[..5]}), "at least 20 queries, not 5"),
         (json!({"queries": wrong("other.jpg")}), "0 right"),
-        (json!({"queries": long}), "[3].text must have 1 to 1000 characters"),
+        (json!({"queries": long}), "queries[3].text: must have 1 to 1000 characters"),
         (json!({"queries": vec![&known[0]; 1001]}), "at most 1000 queries"),
         (json!({"queries": known, "x": 1}), "`x`"),
     ] {

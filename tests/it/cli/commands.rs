@@ -78,6 +78,8 @@ async fn client_commands_report_their_result_by_exit_code() {
     assert_eq!((compared["against"]["ties"].as_u64(), compared["ndcg"]["1"].as_f64()), (Some(32), Some(1.0)));
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("data:image/jpeg;base64,") && page.contains("Worst queries"), "{page}");
+    let refused = glimpse(&at, &["eval", "--queries", queries.to_str().unwrap(), "--html", "/none/report.html"]).await;
+    assert!(stdout(&refused).is_empty() && stderr(&refused).contains("/none/report.html"), "{}", stderr(&refused));
     let fitted = glimpse(&at, &["eval", "--calibrate", queries.to_str().unwrap()]).await;
     assert!(stdout(&fitted).contains("is fitted to 32 queries"), "{}", stderr(&fitted));
     let reset = glimpse(&at, &["eval", "--reset-calibration"]).await;

@@ -6,6 +6,7 @@ mod thumbnails;
 mod worst;
 
 use std::fmt::Write as _;
+use std::fs::OpenOptions;
 use std::path::Path;
 
 use super::answers::KnownQuery;
@@ -20,6 +21,14 @@ use thumbnails::Thumbnails;
 use worst::WorstQuery;
 
 const STYLE: &str = include_str!("page.css");
+
+/// Fails if the page cannot be written. It is called before the searches, and changes no file.
+pub(super) fn check_writable(path: &Path) -> Result<(), CliError> {
+    let is_new = !path.exists();
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    let checked = opened.and_then(|_| if is_new { std::fs::remove_file(path) } else { Ok(()) });
+    checked.map_err(|source| CliError::Write { path: path.to_owned(), source })
+}
 
 /// Writes the page.
 pub(super) async fn write(
@@ -94,6 +103,18 @@ mod tests {
     use super::super::measure::Measure;
     use super::super::search::{Outcome, RightAnswer};
     use super::*;
+
+    #[test]
+    fn a_page_that_cannot_be_written_is_refused_and_the_check_changes_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (new, old) = (folder.path().join("new.html"), folder.path().join("old.html"));
+        std::fs::write(&old, "old").unwrap();
+        check_writable(&new).unwrap();
+        check_writable(&old).unwrap();
+        assert!(!new.exists() && std::fs::read(&old).unwrap() == b"old");
+        let error = check_writable(&folder.path().join("none/new.html")).unwrap_err().to_string();
+        assert!(error.contains("none/new.html"), "{error}");
+    }
 
     #[test]
     fn the_page_shows_what_was_expected_and_found_and_escapes_it() {
