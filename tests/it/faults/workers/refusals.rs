@@ -28,7 +28,7 @@ async fn a_refused_worker_exits_with_78_and_the_job_reports_it_once() {
     for (name, more, expected) in [
         ("one", &OTHER_STORE[..], "the worker writes to qdrant"),
         ("two", &OTHER_STORE[..], "the worker writes to qdrant"),
-        ("three", &[("IMAGE_RESIZE", "pad")][..], "images are resized"),
+        ("three", &[("IMAGE_RESIZE", "pad")][..], "prepared in different ways"),
         ("not a name", &[][..], "`not a name` is not"),
     ] {
         let (code, text) = Worker::start(&app, &job, name, more).wait().await;
