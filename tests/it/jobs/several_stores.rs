@@ -128,7 +128,13 @@ async fn points_deleted_by_hand_are_reported_and_restored_without_embedding() {
 
     let report = verify(&app, Some(json!({"repair": true}))).await;
     assert!(report.agrees && report.total == 10 && report.repaired == 10, "{report:?}");
-    assert_eq!(qdrant.points(QDRANT_COLLECTION), before, "the same vectors are restored");
+    let after = qdrant.points(QDRANT_COLLECTION);
+    assert_eq!(after.len(), before.len());
+    for ((id, vector), (restored, same)) in before.iter().zip(&after) {
+        // A vector that is written again is normalised again, which can change its last bit.
+        let is_same = vector.iter().zip(same).all(|(one, other)| (one - other).abs() < 1e-6);
+        assert!(id == restored && is_same, "the same vectors are restored: {id} {restored}");
+    }
     assert_eq!(verify(&app, None).await.total, 0);
     // Nothing is left for a job to do.
     assert_eq!(done(&app.ingest().await), (0, DEMO_IMAGES, 0));

@@ -64,7 +64,6 @@ fn rejected(reason: impl std::fmt::Display) -> EmbedError {
 
 /// Returns the engines that tests can use on this machine.
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, clippy::print_stdout, reason = "the test reads where the library is")]
 pub(super) fn available() -> Vec<Engine> {
     let library = std::env::var_os("ORT_DYLIB_PATH").filter(|path| cfg!(feature = "onnxruntime") && !path.is_empty());
     if library.is_none() {

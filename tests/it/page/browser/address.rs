@@ -52,7 +52,7 @@ async fn every_parameter_is_shown_kept_by_the_next_search_and_can_be_removed() {
     assert!(notes.contains("“Minimum score”: no effect without a search") && notes.contains("“sort”"), "{notes}");
     browser.goto("/?provider=nowhere").await;
     browser.wait_until("document.querySelectorAll('.notice').length === 1").await;
-    let facets = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/facets'))";
+    let facets = "performance.getEntriesByType('resource').filter(({ name }) => name.includes('/facets?'))";
     assert_eq!(browser.run(&format!("return {facets}.length")).await, json!(0));
     browser.goto("/?q=a&provider=nowhere").await;
     browser.wait_until(&format!("{SUMMARY}.startsWith('Store:')")).await;

@@ -99,7 +99,7 @@ async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     browser.wait_until("document.querySelector('.viewer .facts')?.innerText.includes('SHA-256')").await;
     assert!(!browser.text(".viewer .facts").await.contains("Score"));
     browser.back().await;
-    browser.wait_until(&format!("!document.querySelector('dialog.viewer') && {}", images(5))).await;
+    browser.wait_until(&format!("!document.querySelector('dialog.viewer') && {}", images(2))).await;
     browser.click(".hit").await;
     browser.press("More like this").await;
     browser.wait_for(".chip").await;
