@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, criterion_group, criterion_main};
 use glimpse::domain::{
     BrowseQuery, CollectionName, Condition, Embedding, FacetField, FacetQuery, Filter, ImageFormat, ImageRecord,
-    ImageUri, PAYLOAD_VERSION, PageStart, Payload, Probe, SearchQuery, Space, Timestamp,
+    ImageUri, PAYLOAD_VERSION, PageStart, Payload, Probe, SearchEffort, SearchQuery, Space, Timestamp,
 };
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
@@ -168,7 +168,13 @@ fn benchmark(criterion: &mut Criterion) {
     let index = EmbeddedIndex::open(folder.path()).unwrap();
     println!("opened in {:.0} ms, every vector's checksum read", start.elapsed().as_secs_f64() * 1e3);
 
-    let query = SearchQuery { embedding: rng.embedding(), limit: 10, offset: 0, filter: Filter::default() };
+    let query = SearchQuery {
+        embedding: rng.embedding(),
+        limit: 10,
+        offset: 0,
+        filter: Filter::default(),
+        effort: SearchEffort::Default,
+    };
     let search = |query: &SearchQuery| {
         black_box(runtime.block_on(index.search(&collection, query)).unwrap());
     };

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{self, StreamExt};
 use glimpse::domain::{
     CollectionName, Embedding, Filter, ImageFormat, ImageRecord, ImageUri, PAYLOAD_VERSION, Payload, Probe,
-    SearchQuery, Secret, Space, StoreSet, Timestamp,
+    SearchEffort, SearchQuery, Secret, Space, StoreSet, Timestamp,
 };
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
@@ -123,7 +123,8 @@ async fn search_time(stores: &Stores, collection: &CollectionName, records: &[Im
     let mut times = Vec::with_capacity(SEARCHES);
     for at in 0..SEARCHES {
         let embedding = records[at % records.len()].embedding.clone();
-        let query = SearchQuery { embedding, limit: 10, offset: 0, filter: Filter::default() };
+        let query =
+            SearchQuery { embedding, limit: 10, offset: 0, filter: Filter::default(), effort: SearchEffort::Default };
         let started = Instant::now();
         let (spaces, nearest) = tokio::join!(stores.infos(collection), stores.nearest(collection, &query));
         let merged = stores.merge(spaces.unwrap(), nearest, &space(), &query).unwrap();

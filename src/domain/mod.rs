@@ -54,7 +54,7 @@ pub use job_plan::{JobPlan, PlanExamples};
 pub use language::{Language, UnknownLanguage};
 pub(crate) use metadata_row::MetadataRow;
 pub use nearest::nearest;
-pub use record::{Hit, ImageRecord, PAYLOAD_VERSION, Payload, SearchQuery};
+pub use record::{Hit, ImageRecord, PAYLOAD_VERSION, Payload, SearchEffort, SearchQuery};
 pub use secret::Secret;
 pub use setting::{ByteSize, InvalidSetting, Seconds};
 pub use signature::{MIN_COPY_COSINE, SIGNATURE_SIDE, Signature};

@@ -82,6 +82,21 @@ pub struct SearchQuery {
     pub offset: usize,
     /// Conditions that a hit must fulfil.
     pub filter: Filter,
+    /// How thoroughly to search.
+    pub effort: SearchEffort,
+}
+
+/// How thoroughly a store searches for the nearest records. Scores are exact in each case; a hit can be missing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SearchEffort {
+    /// The default of the store.
+    #[default]
+    Default,
+    /// The store compares every vector that matches the filter.
+    Exact,
+    /// An approximate search with this effort, in the unit of the store: `hnsw_ef` in Qdrant, `ef` in Weaviate, and
+    /// hundredths of the safety factor of its bounds in the embedded store. A higher value finds more and takes longer.
+    Level(u32),
 }
 
 /// One result of a query. `score` is the cosine in every store: -1 to 1, best first, ties ordered by id.

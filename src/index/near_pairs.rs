@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{ImageIndex, IndexError};
-use crate::domain::{CollectionName, Filter, ImageId, ImageRecord, SearchQuery};
+use crate::domain::{CollectionName, Filter, ImageId, ImageRecord, SearchEffort, SearchQuery};
 
 /// Records that are read at the same time.
 const CHUNK: usize = 64;
@@ -48,7 +48,13 @@ async fn nearest<I: ImageIndex + ?Sized>(
 ) -> Result<Vec<(ImageId, ImageId)>, IndexError> {
     let ImageRecord { id, embedding, .. } = record;
     // The nearest record of a record is the record itself.
-    let query = SearchQuery { embedding, limit: options.max_per_record + 1, offset: 0, filter: Filter::default() };
+    let query = SearchQuery {
+        embedding,
+        limit: options.max_per_record + 1,
+        offset: 0,
+        filter: Filter::default(),
+        effort: SearchEffort::Default,
+    };
     let hits = index.search(collection, &query).await?.into_iter();
     let others =
         hits.filter(|hit| hit.score >= options.min_score && hit.id != id && !options.without.contains(&hit.id));

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::calibration::{Calibration, NoRelevance, PreparedScale, QueryKind, RELEVANT};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, SearchQuery, Space};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, SearchEffort, SearchQuery, Space};
 use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
 use crate::index::several_stores::{Merged, StoreResults};
@@ -263,7 +263,13 @@ impl Search {
         let vectors = self.embed(query, collection, &space).await?;
         let embed = start.elapsed();
         let (limit, offset) = page::first_window(options, vectors.excluded.len());
-        let query = SearchQuery { embedding: vectors.sum.clone(), limit, offset, filter: options.filter.clone() };
+        let query = SearchQuery {
+            embedding: vectors.sum.clone(),
+            limit,
+            offset,
+            filter: options.filter.clone(),
+            effort: SearchEffort::Default,
+        };
         let start = Instant::now();
         let first = async {
             let first = SearchQuery { limit: 1, offset: 0, ..query.clone() };

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use futures::TryStreamExt;
 use glimpse::domain::{
     CollectionName, Embedding, Filter, ImageFormat, ImageId, ImageRecord, ImageUri, PAYLOAD_VERSION, Payload, Probe,
-    SIGNATURE_SIDE, SearchQuery, Signature, Space, Timestamp,
+    SIGNATURE_SIDE, SearchEffort, SearchQuery, Signature, Space, Timestamp,
 };
 use glimpse::index::{EnsureOutcome, ImageIndex};
 use uuid::Uuid;
@@ -66,7 +66,7 @@ pub(crate) fn record(key: &str, raw: [f32; SIZE]) -> ImageRecord {
 }
 
 pub(crate) fn query(raw: [f32; SIZE], limit: usize) -> SearchQuery {
-    SearchQuery { embedding: unit(raw), limit, offset: 0, filter: Filter::default() }
+    SearchQuery { embedding: unit(raw), limit, offset: 0, filter: Filter::default(), effort: SearchEffort::Default }
 }
 
 /// Creates an empty collection.
