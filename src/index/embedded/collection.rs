@@ -11,15 +11,19 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
+use ivf::{Entry, Index};
 use rusqlite::{Connection, Transaction};
 
 use super::error::Fault;
+use super::filter;
+use super::lists::ListsWriter;
 use super::rows::{self, Row};
+use super::search::{Scored, Search};
 use super::slots::Slots;
 use super::snapshot::{Readers, Snapshot};
+use super::threads::ScanThreads;
 use super::vectors::{Vectors, checksum};
 use super::version::Version;
-use super::{filter, search};
 use crate::domain::{
     CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, Payload, SearchQuery, Space, StoredImage,
 };
@@ -48,6 +52,15 @@ const MAX_DAMAGE_LOGGED: u32 = 20;
 struct Writer {
     vectors: Vectors,
     slots: Slots,
+    lists: ListsWriter,
+}
+
+/// What a commit changes.
+#[derive(Debug, Default)]
+struct Changes {
+    emptied: Vec<u32>,
+    /// The slots of new records, with their ids and codes.
+    filled: Vec<(u32, ImageId, Option<Entry>)>,
 }
 
 impl Collection {
@@ -72,7 +85,8 @@ impl Collection {
                 lost.push(id);
             }
         }
-        let writer = Mutex::new(Writer { vectors, slots: Slots::from_version(&version) });
+        let writer =
+            Mutex::new(Writer { vectors, slots: Slots::from_version(&version), lists: ListsWriter::default() });
         let current = RwLock::new(Some(Arc::new(version)));
         let damage_logged = AtomicU32::new(0);
         Ok((Self { name, space, number, path, current, writer, readers, damage_logged }, lost))
@@ -116,15 +130,19 @@ impl Collection {
         Ok(Snapshot::new(Arc::clone(version), reader))
     }
 
-    pub(super) fn search(&self, query: &SearchQuery) -> Result<Vec<Hit>, Fault> {
+    pub(super) fn search(&self, query: &SearchQuery, threads: &ScanThreads) -> Result<Vec<Hit>, Fault> {
         check_query(query, &self.space)?;
         let snapshot = self.snapshot()?;
         let allowed = filter::slots(snapshot.rows()?, self.number, &query.filter)?;
         let keep = query.offset.saturating_add(query.limit);
-        let best = search::best(&snapshot.version, allowed.as_ref(), query.embedding.as_slice(), keep);
+        let padded = snapshot.version.map().pad(query.embedding.as_slice());
+        let search = Search { version: &snapshot.version, allowed: allowed.as_ref(), query: padded };
+        let permits = threads.take();
+        let best = search.best(keep, query.effort, permits.count());
+        drop(permits);
         let page = best.into_iter().skip(query.offset).take(query.limit);
         let mut hits = Vec::new();
-        for search::Scored { score, id, slot } in page {
+        for Scored { score, id, slot } in page {
             if let Some(payload) = self.payload(&snapshot, id, slot)? {
                 hits.push(Hit { id, score, payload });
             }
@@ -178,14 +196,27 @@ impl Collection {
         Ok(rows::ids(self.snapshot()?.rows()?, self.number, after, limit)?)
     }
 
+    /// Computes the codes of rows for the approximate index, if there is one. A part of [`upsert`](Self::upsert) that
+    /// several threads can do at the same time.
+    pub(super) fn encode(&self, rows: &mut [Row]) -> Result<(), Fault> {
+        let version = self.version()?;
+        if let Some(index) = version.lists() {
+            for row in rows.iter_mut().filter(|row| row.embedding.dimension() == self.space.dimension) {
+                row.entry = Some(index.encode(&version.map().pad(row.embedding.as_slice())));
+            }
+        }
+        Ok(())
+    }
+
     /// Writes all rows or none. Their ids must be distinct.
-    pub(super) fn upsert(&self, connection: &mut Connection, rows: &[Row]) -> Result<(), Fault> {
+    pub(super) fn upsert(&self, connection: &mut Connection, rows: Vec<Row>) -> Result<(), Fault> {
         check_dimensions(rows.iter().map(|row| (row.id, &row.embedding)), self.space.dimension)?;
         let mut writer = lock(&self.writer);
         let slots = writer.slots.take(rows.len());
         let outcome = self.write_rows(connection, &mut writer, rows, &slots);
-        if outcome.is_err() {
-            writer.slots.return_unused(slots);
+        match outcome {
+            Ok(()) => self.split_lists(&mut writer, &slots)?,
+            Err(_) => writer.slots.return_unused(slots),
         }
         outcome
     }
@@ -194,7 +225,7 @@ impl Collection {
         &self,
         connection: &mut Connection,
         writer: &mut Writer,
-        rows: &[Row],
+        rows: Vec<Row>,
         slots: &[u32],
     ) -> Result<(), Fault> {
         let end = writer.slots.end();
@@ -203,41 +234,84 @@ impl Collection {
             writer.vectors.write(slot, row.embedding.as_slice())?;
         }
         let tx = connection.transaction()?;
-        let emptied = rows::write(&tx, self.number, rows, slots)?;
-        self.commit(tx, writer, emptied, |version| {
-            for (row, &slot) in rows.iter().zip(slots) {
-                version.set(slot, Some(row.id));
-            }
-        })
+        let emptied = rows::write(&tx, self.number, &rows, slots)?;
+        let filled = rows.into_iter().zip(slots).map(|(row, slot)| (*slot, row.id, row.entry)).collect();
+        self.commit(tx, writer, Changes { emptied, filled })
     }
 
     pub(super) fn delete(&self, connection: &mut Connection, ids: &[ImageId]) -> Result<(), Fault> {
         let tx = connection.transaction()?;
         let emptied = rows::delete(&tx, self.number, ids)?;
-        self.commit(tx, &mut lock(&self.writer), emptied, |_| ())
+        self.commit(tx, &mut lock(&self.writer), Changes { emptied, ..Changes::default() })
     }
 
     /// Commits the transaction and makes the new version visible to readers.
-    fn commit(
-        &self,
-        tx: Transaction<'_>,
-        writer: &mut Writer,
-        emptied: Vec<u32>,
-        fill: impl FnOnce(&mut Version),
-    ) -> Result<(), Fault> {
+    fn commit(&self, tx: Transaction<'_>, writer: &mut Writer, changes: Changes) -> Result<(), Fault> {
+        let Changes { emptied, filled } = changes;
         let mut current = write(&self.current);
         let current = current.as_mut().ok_or(Fault::Dropped)?;
         tx.commit()?;
         let before = Arc::downgrade(current);
         // Changes the version in place if no reader holds it; the weak reference `before` is dead then.
         let version = Arc::make_mut(current);
-        version.set_map(writer.vectors.map());
+        let map = writer.vectors.map();
+        version.set_map(Arc::clone(&map));
         for &slot in &emptied {
             version.set(slot, None);
         }
-        fill(version);
+        writer.lists.remove(version.lists_mut(), &emptied);
+        for (slot, id, _) in &filled {
+            version.set(*slot, Some(*id));
+        }
+        writer.lists.add(version.lists_mut(), &filled, &map);
         writer.slots.add_emptied(before, emptied);
         Ok(())
+    }
+
+    /// Splits the lists of the approximate index that became too long by the records in these slots.
+    fn split_lists(&self, writer: &mut Writer, slots: &[u32]) -> Result<(), Fault> {
+        let version = self.version()?;
+        let Some(index) = version.lists() else { return Ok(()) };
+        let splits = writer.lists.plan_splits(index, slots, version.map());
+        drop(version);
+        self.change_lists(writer, |lists, index| {
+            if let Some(index) = index {
+                lists.apply_splits(index, splits);
+            }
+        })
+    }
+
+    /// Changes the approximate index without a commit: the records stay the same.
+    fn change_lists(
+        &self,
+        writer: &mut Writer,
+        change: impl FnOnce(&mut ListsWriter, &mut Option<Index>),
+    ) -> Result<(), Fault> {
+        let mut current = write(&self.current);
+        let current = current.as_mut().ok_or(Fault::Dropped)?;
+        let before = Arc::downgrade(current);
+        change(&mut writer.lists, Arc::make_mut(current).lists_mut());
+        // A reader may hold the version before. Slots that a later commit empties wait for it, too.
+        writer.slots.add_emptied(before, Vec::new());
+        Ok(())
+    }
+
+    /// Returns whether the collection needs an approximate index and has none.
+    pub(super) fn needs_lists(&self) -> bool {
+        self.version().is_ok_and(|version| ListsWriter::is_needed(&version))
+    }
+
+    /// Does a part of the construction of the approximate index. Returns whether there is more to do. Runs on the writer
+    /// thread.
+    pub(super) fn build_lists(&self) -> Result<bool, Fault> {
+        let (mut writer, mut finished) = (lock(&self.writer), None);
+        let more = writer.lists.build_step(&*self.version()?, &mut finished);
+        if let Some(index) = finished {
+            let (collection, records, lists) = (&self.name, index.count(), index.lists());
+            tracing::info!(%collection, records, lists, "built the approximate index; searches are no longer exact");
+            self.change_lists(&mut writer, |_, current| *current = Some(index))?;
+        }
+        Ok(more)
     }
 
     /// Drops the collection. Its rows and its file still exist; a reader that holds a snapshot can continue to read.

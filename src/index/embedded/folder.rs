@@ -15,6 +15,7 @@ use super::indexes;
 use super::reclaim;
 use super::rows;
 use super::snapshot::Readers;
+use super::threads::ScanThreads;
 use crate::domain::{CollectionName, ImageId, Space};
 use crate::index::{EnsureOutcome, IndexError};
 use crate::lock::{lock, read, write};
@@ -35,6 +36,8 @@ pub(super) struct Folder {
     path: PathBuf,
     open: RwLock<BTreeMap<CollectionName, Arc<Collection>>>,
     readers: Arc<Readers>,
+    /// The threads that the searches of all collections share.
+    pub(super) threads: ScanThreads,
     /// The time of the last sync and the number of records written since. Locked only on the writer thread.
     synced: Mutex<(Instant, usize)>,
     /// The last field, so that the lock is released after all else is closed. It also ends with the process.
@@ -64,7 +67,16 @@ impl Folder {
             other => OpenError::Damaged { folder: path.to_owned(), what: other.to_string() },
         })?;
         let (open, synced) = (RwLock::new(open), Mutex::new((Instant::now(), 0)));
-        Ok(Self { sqlite, lost, path: path.to_owned(), open, readers, synced, _lock: lock })
+        Ok(Self {
+            sqlite,
+            lost,
+            path: path.to_owned(),
+            open,
+            readers,
+            threads: ScanThreads::default(),
+            synced,
+            _lock: lock,
+        })
     }
 
     pub(super) fn find(&self, name: &CollectionName) -> Result<Arc<Collection>, Fault> {
@@ -138,10 +150,20 @@ impl Folder {
         Ok(created)
     }
 
+    /// Does a part of the construction of an approximate index; see `lists.rs`. Returns whether there may be more to do.
+    pub(super) fn build_lists(&self, _: &Connection) -> Result<bool, Fault> {
+        let Some(collection) = self.all().into_iter().find(|collection| collection.needs_lists()) else {
+            return Ok(false);
+        };
+        collection.build_lists()?;
+        Ok(true)
+    }
+
     /// Returns whether there is space to reclaim from dropped collections, or an index to create.
     pub(super) fn needs_maintenance(&self) -> bool {
         let needed = |c: &Connection| Ok::<_, Fault>(reclaim::is_needed(c)? || indexes::is_missing(c)?);
         self.readers.take().and_then(|reader| needed(reader.connection()?)).unwrap_or(false)
+            || self.all().iter().any(|collection| collection.needs_lists())
     }
 
     /// Counts the written records and syncs if a limit is reached.

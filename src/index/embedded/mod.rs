@@ -15,6 +15,7 @@ mod facets;
 mod filter;
 mod folder;
 mod indexes;
+mod lists;
 mod near_pairs;
 mod products;
 mod reclaim;
@@ -24,6 +25,7 @@ mod slots;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod vectors;
 mod version;
 
@@ -54,9 +56,13 @@ use crate::resilience::{Concurrently as _, cores};
 /// The name in `provider=`.
 const NAME: &str = "embedded";
 /// What is done in the background in steps, and the log message if it fails.
-const MAINTENANCE: [(Step, &str); 2] = [
+const MAINTENANCE: [(Step, &str); 3] = [
     (Folder::reclaim_space, "cannot reclaim the space of a dropped collection; the next start tries again"),
     (Folder::add_index, "cannot create an index in index.sqlite; lists of images are slow until the next start"),
+    (
+        Folder::build_lists,
+        "cannot build the approximate index of a collection; its searches are exact until the next start",
+    ),
 ];
 /// Ids in one page of `scan`.
 const IDS_PER_PAGE: u32 = 1_000;
@@ -80,12 +86,17 @@ impl EmbeddedIndex {
     /// Returns an [`OpenError`] if another process has the index open or its files cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let index = Self { folder: Arc::new(Folder::open(folder)?), maintenance: Arc::default() };
-        if index.folder.needs_maintenance()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            index.keep_task(AbortOnDropHandle::new(runtime.spawn(maintain(Arc::downgrade(&index.folder)))));
+        if index.folder.needs_maintenance() {
+            index.start_maintenance();
         }
         Ok(index)
+    }
+
+    /// Starts the [`MAINTENANCE`] in the background, unless there is no runtime.
+    fn start_maintenance(&self) {
+        if let Ok(runtime) = Handle::try_current() {
+            self.keep_task(AbortOnDropHandle::new(runtime.spawn(maintain(Arc::downgrade(&self.folder)))));
+        }
     }
 
     /// Stores the task that does the maintenance, and aborts an earlier one.
@@ -166,13 +177,20 @@ impl ImageIndex for EmbeddedIndex {
 
     async fn upsert(&self, collection: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
         let rows: Result<Vec<Row>, Fault> = last_of_each_id(records).map(Row::new).collect();
-        let (name, rows) = (collection.clone(), rows.map_err(|fault| fault.into_index_error(collection))?);
-        self.write(collection, move |folder, connection| {
-            folder.find(&name)?.upsert(connection, &rows)?;
-            folder.record_writes(connection, rows.len());
-            Ok(())
-        })
-        .await
+        let mut rows = rows.map_err(|fault| fault.into_index_error(collection))?;
+        let encoded = self.read(collection, move |collection| collection.encode(&mut rows).map(|()| rows));
+        let (name, rows) = (collection.clone(), encoded.await?);
+        let needs_lists = self.write(collection, move |folder, connection| {
+            let (collection, count) = (folder.find(&name)?, rows.len());
+            let needed_lists = collection.needs_lists();
+            collection.upsert(connection, rows)?;
+            folder.record_writes(connection, count);
+            Ok(!needed_lists && collection.needs_lists())
+        });
+        if needs_lists.await? {
+            self.start_maintenance();
+        }
+        Ok(())
     }
 
     async fn delete(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError> {
@@ -187,7 +205,8 @@ impl ImageIndex for EmbeddedIndex {
 
     async fn search(&self, collection: &CollectionName, query: &SearchQuery) -> Result<Vec<Hit>, IndexError> {
         let query = query.clone();
-        self.read(collection, move |collection| collection.search(&query)).await
+        let folder = Arc::clone(&self.folder);
+        self.read(collection, move |collection| collection.search(&query, &folder.threads)).await
     }
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use ivf::Entry;
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 use serde::Deserialize;
@@ -22,6 +23,8 @@ pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS collections (
 pub(super) struct Row {
     pub(super) id: ImageId,
     pub(super) embedding: Embedding,
+    /// The code for the approximate index, if the collection has one.
+    pub(super) entry: Option<Entry>,
     payload: String,
     format: &'static str,
     width: u32,
@@ -38,6 +41,7 @@ impl Row {
         Ok(Self {
             id: record.id,
             embedding: record.embedding.clone(),
+            entry: None,
             payload: serde_json::to_string(payload).map_err(|error| Fault::Damaged(error.to_string()))?,
             format: payload.format.as_str(),
             width: payload.width,

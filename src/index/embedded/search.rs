@@ -1,12 +1,19 @@
-//! The exact search: computes the dot product with every vector and keeps the best.
+//! The search: through the lists of the approximate index, or exact. Scores are exact in both cases.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+use ivf::{Candidates, Effort};
+
 use super::filter::SlotSet;
 use super::version::Version;
-use crate::domain::ImageId;
+use crate::domain::{ImageId, SearchEffort};
 use crate::index::shared::shown_score;
+
+/// A filter that selects less than this part of the records is searched exactly: the lists are not shorter then.
+const EXACT_PART: usize = 32;
+/// The rows that are compared at the same time.
+const CHUNK: usize = 1_024;
 
 /// A record and its cosine with the query.
 #[derive(Clone, Copy, Debug)]
@@ -37,36 +44,99 @@ impl PartialEq for Scored {
 
 impl Eq for Scored {}
 
-/// Returns the `keep` best records of `version`, best first. Works block by block, so that the only loop over all
-/// numbers is the small one in `vectors.rs`.
-pub(super) fn best(version: &Version, allowed: Option<&SlotSet>, query: &[f32], keep: usize) -> Vec<Scored> {
-    let keep = keep.min(version.count());
-    if keep == 0 {
-        return Vec::new();
-    }
-    let query = version.map().pad(query);
-    // The worst of the hits that are kept is on top.
-    let mut heap = BinaryHeap::with_capacity(keep + 1);
-    let (mut slots, mut dots) = (Vec::new(), Vec::new());
-    for (first, block) in version.blocks() {
-        slots.clear();
-        dots.clear();
-        slots.extend((first..).zip(block).filter(|(_, occupant)| occupant.is_some()).map(|(slot, _)| slot));
-        if let Some(allowed) = allowed {
-            slots.retain(|&slot| allowed.contains(slot));
-        }
-        version.map().dots(&slots, &query, &mut dots);
-        for (&slot, &dot) in slots.iter().zip(&dots) {
-            let score = shown_score(dot);
-            if heap.len() == keep && heap.peek().is_some_and(|worst: &Scored| score < worst.score) {
-                continue;
+/// A search in one version of a collection.
+pub(super) struct Search<'a> {
+    pub(super) version: &'a Version,
+    /// The slots that match the filter; `None` for all.
+    pub(super) allowed: Option<&'a SlotSet>,
+    /// The query, padded to the length of a row.
+    pub(super) query: Vec<f32>,
+}
+
+impl Search<'_> {
+    /// Returns the `keep` best records, best first. `threads` returns how many threads an approximate search may use.
+    pub(super) fn best(&self, keep: usize, effort: SearchEffort, threads: usize) -> Vec<Scored> {
+        let keep = keep.min(self.version.count());
+        let level = match effort {
+            SearchEffort::Exact => return self.exact(keep),
+            SearchEffort::Default => Effort::DEFAULT_LEVEL,
+            SearchEffort::Level(level) => level,
+        };
+        match self.version.lists() {
+            Some(lists) if self.allowed.is_none_or(|set| set.len() >= self.version.count() / EXACT_PART) => {
+                lists.search(&self.query, keep, Effort::from_level(level), threads, self)
             }
-            let Some(id) = block[(slot - first) as usize] else { continue };
-            heap.push(Scored { score, id, slot });
-            if heap.len() > keep {
-                heap.pop();
-            }
+            _ => self.exact(keep),
         }
     }
-    heap.into_sorted_vec()
+
+    /// Compares every record, or every record of the filter.
+    fn exact(&self, keep: usize) -> Vec<Scored> {
+        let mut best = Best { keep, heap: BinaryHeap::with_capacity(keep.min(CHUNK) + 1) };
+        if keep == 0 {
+            return Vec::new();
+        }
+        let mut slots = Vec::with_capacity(CHUNK);
+        if let Some(allowed) = self.allowed {
+            let mut rest = allowed.iter().peekable();
+            while rest.peek().is_some() {
+                slots.clear();
+                slots.extend(rest.by_ref().take(CHUNK));
+                self.compare(&slots, &mut best);
+            }
+        } else {
+            for (first, block) in self.version.blocks() {
+                slots.clear();
+                slots.extend((first..).zip(block).filter(|(_, occupant)| occupant.is_some()).map(|(slot, _)| slot));
+                self.compare(&slots, &mut best);
+            }
+        }
+        best.heap.into_sorted_vec()
+    }
+
+    fn compare(&self, slots: &[u32], best: &mut Best) {
+        let mut dots = Vec::with_capacity(slots.len());
+        self.version.map().dots(slots, &self.query, &mut dots);
+        for (slot, dot) in slots.iter().zip(dots) {
+            best.offer(dot, || self.version.occupant(*slot), *slot);
+        }
+    }
+}
+
+impl Candidates for Search<'_> {
+    type Hit = Scored;
+
+    fn is_allowed(&self, slot: u32) -> bool {
+        self.allowed.is_none_or(|allowed| allowed.contains(slot))
+    }
+
+    fn hit(&self, slot: u32) -> Option<Scored> {
+        let score = shown_score(ivf::dot(self.version.map().row(slot), &self.query));
+        self.version.occupant(slot).map(|id| Scored { score, id, slot })
+    }
+
+    fn score(hit: &Scored) -> f32 {
+        hit.score
+    }
+}
+
+/// The best records so far.
+struct Best {
+    keep: usize,
+    /// The worst of them is on top.
+    heap: BinaryHeap<Scored>,
+}
+
+impl Best {
+    fn offer(&mut self, dot: f32, id: impl Fn() -> Option<ImageId>, slot: u32) {
+        let score = shown_score(dot);
+        if self.heap.len() == self.keep && self.heap.peek().is_some_and(|worst| score < worst.score) {
+            return;
+        }
+        let Some(id) = id() else { return };
+        self.heap.push(Scored { score, id, slot });
+        if self.heap.len() > self.keep {
+            self.heap.pop();
+        }
+    }
 }

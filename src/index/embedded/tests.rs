@@ -59,10 +59,10 @@ fn a_snapshot_does_not_change_while_records_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let (folder, mut writer, collection) = open(folder.path());
     let editions = |edition| (0..50).map(|n| row(n, edition)).collect::<Vec<_>>();
-    collection.upsert(&mut writer, &editions(0)).unwrap();
+    collection.upsert(&mut writer, editions(0)).unwrap();
     let held = collection.snapshot().unwrap();
     let round = |writer: &mut Connection, edition| {
-        collection.upsert(writer, &editions(edition)).unwrap();
+        collection.upsert(writer, editions(edition)).unwrap();
         folder.record_writes(writer, usize::MAX / 4);
     };
     for edition in 1..20 {
@@ -90,7 +90,7 @@ fn a_snapshot_does_not_change_while_records_are_replaced() {
 fn a_snapshot_has_rows_and_vectors_of_the_same_moment() {
     let folder = tempfile::tempdir().unwrap();
     let (_folder, mut writer, collection) = open(folder.path());
-    collection.upsert(&mut writer, &[row(0, 0), row(1, 0)]).unwrap();
+    collection.upsert(&mut writer, vec![row(0, 0), row(1, 0)]).unwrap();
     let (done, ready) = (AtomicBool::new(false), Barrier::new(3));
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -108,7 +108,7 @@ fn a_snapshot_has_rows_and_vectors_of_the_same_moment() {
         }
         ready.wait();
         for edition in 1..3_000 {
-            collection.upsert(&mut writer, &[row(edition % 2, edition)]).unwrap();
+            collection.upsert(&mut writer, vec![row(edition % 2, edition)]).unwrap();
         }
         done.store(true, Ordering::Relaxed);
     });
@@ -126,7 +126,7 @@ fn plan(connection: &Connection, sql: &str) -> String {
 fn an_old_collection_gets_the_indexes_that_pages_read() {
     let folder = tempfile::tempdir().unwrap();
     let (folder, mut writer, collection) = open(folder.path());
-    collection.upsert(&mut writer, &(0..20).map(|n| row(n, n)).collect::<Vec<_>>()).unwrap();
+    collection.upsert(&mut writer, (0..20).map(|n| row(n, n)).collect()).unwrap();
     let damage = format!("UPDATE payloads_{NUMBER} SET payload = '{{' WHERE slot = 3");
     writer.execute_batch(&damage).unwrap();
     let page = |start| {

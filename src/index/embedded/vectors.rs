@@ -4,7 +4,7 @@
 //! The file is written with `write` and not through the map, because a full disk is then an error of one call. A write
 //! to a mapped page for which there is no disk space would kill the process.
 
-#![expect(unsafe_code, reason = "the compiler can check neither the borrow of a mapped file nor the CPU's features")]
+#![expect(unsafe_code, reason = "the compiler cannot check the borrow of a mapped file")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -13,10 +13,9 @@ use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-/// The number of parallel sums: enough to keep the loads of AVX2 busy (AVX-512 is not faster: memory is the limit).
-/// Rows are padded with zeros to a multiple of it, so that the loop needs no remainder, which would push the sums out
-/// of their registers. The dimensions of models (384, 512, 768…) need no padding.
-const LANES: usize = 64;
+/// Rows are padded with zeros to a multiple of this, so that the loops over them need no remainder. The dimensions of
+/// models (384, 512, 768…) need no padding.
+const ROW_UNIT: usize = ivf::LENGTH_UNIT;
 /// The file grows by its own size, but by at least 1 MiB and at most 64 MiB.
 const GROWTH: std::ops::RangeInclusive<u64> = (1 << 20)..=(64 << 20);
 
@@ -86,8 +85,8 @@ impl Map {
     }
 
     /// Returns the number of values in a row, padding included.
-    fn stride(&self) -> usize {
-        self.dimension.next_multiple_of(LANES).max(LANES)
+    pub(super) fn stride(&self) -> usize {
+        self.dimension.next_multiple_of(ROW_UNIT).max(ROW_UNIT)
     }
 
     fn row_bytes(&self) -> u64 {
@@ -120,45 +119,14 @@ impl Map {
 
     /// Appends the dot product of the padded `query` with each of these rows to `out`.
     pub(super) fn dots(&self, slots: &[u32], query: &[f32], out: &mut Vec<f32>) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the CPU has both features, as checked one line above.
-            unsafe { dots_avx2(self, slots, query, out) };
-            return;
-        }
-        for &slot in slots {
-            out.push(dot(self.row(slot), query, |a, b, sum| a * b + sum));
-        }
+        out.extend(slots.iter().map(|&slot| ivf::dot(self.row(slot), query)));
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn dots_avx2(map: &Map, slots: &[u32], query: &[f32], out: &mut Vec<f32>) {
-    for &slot in slots {
-        out.push(dot(map.row(slot), query, f32::mul_add));
+impl ivf::Vectors for Map {
+    fn vector(&self, slot: u32) -> &[f32] {
+        self.row(slot)
     }
-}
-
-/// Returns the dot product of two slices of equal length, a multiple of [`LANES`]. Always inlined, so that it is
-/// compiled with the CPU features of its caller.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "a function that is called has the features of the baseline")]
-fn dot(a: &[f32], b: &[f32], add: impl Fn(f32, f32, f32) -> f32) -> f32 {
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        for lane in 0..LANES {
-            sums[lane] = add(a[lane], b[lane], sums[lane]);
-        }
-    }
-    let mut width = LANES;
-    while width > 1 {
-        width /= 2;
-        for lane in 0..width {
-            sums[lane] += sums[lane + width];
-        }
-    }
-    sums[0]
 }
 
 /// Returns the checksum that is stored with each record. It shows whether the vector on the disk is complete.
@@ -176,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kernels_agree_with_the_definition_for_every_size() {
+    fn products_agree_with_the_definition_for_every_size() {
         let folder = tempfile::tempdir().unwrap();
         for dimension in [1, 2, 15, 16, 17, 63, 64, 65, 100, 512] {
             let mut vectors = Vectors::open(&folder.path().join(dimension.to_string()), dimension, 3).unwrap();
@@ -191,9 +159,8 @@ mod tests {
             map.dots(&[2, 0, 1], &query, &mut fast);
             for (slot, fast) in [2, 0, 1].into_iter().zip(fast) {
                 let exact: f32 = row(slot as usize).iter().zip(&query).map(|(a, b)| a * b).sum();
-                let portable = dot(map.row(slot), &query, |a, b, sum| a * b + sum);
                 // Whole numbers this small add up exactly in any order.
-                assert!(fast.to_bits() == exact.to_bits() && portable.to_bits() == exact.to_bits(), "{dimension}");
+                assert!(fast.to_bits() == exact.to_bits(), "{dimension}");
             }
         }
     }

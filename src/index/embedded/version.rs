@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use ivf::Index;
+
 use super::vectors::Map;
 use crate::domain::ImageId;
 
@@ -16,12 +18,13 @@ pub(super) struct Version {
     blocks: Vec<Block>,
     map: Arc<Map>,
     count: usize,
+    lists: Option<Index>,
 }
 
 impl Version {
     /// Creates a version without occupied slots.
     pub(super) fn empty(map: Arc<Map>) -> Self {
-        Self { blocks: Vec::new(), map, count: 0 }
+        Self { blocks: Vec::new(), map, count: 0, lists: None }
     }
 
     /// Returns the number of occupied slots.
@@ -37,6 +40,21 @@ impl Version {
     /// Replaces the map. The new one must be at least as long.
     pub(super) fn set_map(&mut self, map: Arc<Map>) {
         self.map = map;
+    }
+
+    /// Returns the approximate index; `None` if the collection has none yet.
+    pub(super) fn lists(&self) -> Option<&Index> {
+        self.lists.as_ref()
+    }
+
+    /// Returns the place of the approximate index, to change it.
+    pub(super) fn lists_mut(&mut self) -> &mut Option<Index> {
+        &mut self.lists
+    }
+
+    /// Returns one more than the highest slot that can be occupied.
+    pub(super) fn slots(&self) -> u32 {
+        u32::try_from(self.blocks.len() * BLOCK).unwrap_or(u32::MAX)
     }
 
     /// Sets the id of the record in a slot; `None` empties it.

@@ -1,0 +1,133 @@
+//! Blocks of codes in the order in which the kernels read them.
+//!
+//! Codes of 32 vectors and 16 numbers are 128 bytes: four rows of 32 bytes, each for eight vectors. Byte `4 v + j` of a row has
+//! the codes of vector `v` for the numbers `j`, `4 + j`, `8 + j` and `12 + j`, from the lowest bits to the highest. So a
+//! shift and a mask give each byte lane of a register one code, and four neighbours belong to one vector.
+
+use std::sync::Arc;
+
+/// The vectors in a block.
+pub(crate) const BLOCK: usize = 64;
+/// The vectors that a kernel computes at the same time.
+pub(crate) const GROUP: usize = 32;
+/// The numbers whose codes are neighbours.
+pub(crate) const STEP: usize = 16;
+/// The bytes for [`GROUP`] vectors and [`STEP`] numbers.
+pub(crate) const STEP_BYTES: usize = GROUP * STEP / 4;
+
+/// The codes of up to [`BLOCK`] vectors.
+#[derive(Clone, Debug)]
+pub(crate) struct Block {
+    pub(crate) slots: [u32; BLOCK],
+    /// What the sum of a kernel is multiplied with.
+    pub(crate) scales: [f32; BLOCK],
+    pub(crate) codes: Vec<u8>,
+}
+
+impl Block {
+    fn new(length: usize) -> Self {
+        Self { slots: [0; BLOCK], scales: [0.0; BLOCK], codes: vec![0; BLOCK * length / 4] }
+    }
+
+    /// Returns the positions of the bytes of a vector, four for each step.
+    fn places(&self, place: usize) -> impl Iterator<Item = usize> + use<> {
+        let group_bytes = self.codes.len() / (BLOCK / GROUP);
+        let first = place / GROUP * group_bytes + place % GROUP * 4;
+        (0..group_bytes / STEP_BYTES).map(move |step| first + step * STEP_BYTES)
+    }
+
+    fn set(&mut self, place: usize, (slot, scale): (u32, f32), row: &[u8]) {
+        (self.slots[place], self.scales[place]) = (slot, scale);
+        for (four, at) in row.chunks_exact(4).zip(self.places(place)) {
+            self.codes[at..at + 4].copy_from_slice(four);
+        }
+    }
+
+    fn row(&self, place: usize) -> Vec<u8> {
+        self.places(place).flat_map(|at| self.codes[at..at + 4].iter().copied()).collect()
+    }
+}
+
+/// Any number of codes. Clones share the blocks that do not change.
+#[derive(Clone, Debug)]
+pub(crate) struct Codes {
+    length: usize,
+    count: usize,
+    blocks: Vec<Arc<Block>>,
+}
+
+impl Codes {
+    /// Creates an empty list of codes of vectors of `length` numbers, a multiple of [`STEP`].
+    pub(crate) fn new(length: usize) -> Self {
+        Self { length, count: 0, blocks: Vec::new() }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Iterates over the blocks, each with the number of its vectors.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = (&Block, usize)> {
+        (0..).step_by(BLOCK).zip(&self.blocks).map(|(first, block)| (&**block, (self.count - first).min(BLOCK)))
+    }
+
+    /// Iterates over the slots in their order.
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.blocks().flat_map(|(block, count)| block.slots[..count].iter().copied())
+    }
+
+    /// Returns the scale and the code at a place.
+    pub(crate) fn get(&self, at: usize) -> (f32, Vec<u8>) {
+        let (block, place) = (&self.blocks[at / BLOCK], at % BLOCK);
+        (block.scales[place], block.row(place))
+    }
+
+    /// Appends a code, or replaces the one at `at`.
+    pub(crate) fn set(&mut self, at: usize, slot: u32, scale: f32, row: &[u8]) {
+        if at == self.count {
+            self.count += 1;
+            if at.is_multiple_of(BLOCK) {
+                self.blocks.push(Arc::new(Block::new(self.length)));
+            }
+        }
+        Arc::make_mut(&mut self.blocks[at / BLOCK]).set(at % BLOCK, (slot, scale), row);
+    }
+
+    /// Removes the code at `at`; the last code takes its place. Returns the slot of the code that was moved.
+    pub(crate) fn swap_remove(&mut self, at: usize) -> Option<u32> {
+        let last = self.count - 1;
+        let moved = (at != last).then(|| {
+            let (block, place) = (&self.blocks[last / BLOCK], last % BLOCK);
+            let (slot, scale, row) = (block.slots[place], block.scales[place], block.row(place));
+            self.set(at, slot, scale, &row);
+            slot
+        });
+        self.count = last;
+        self.blocks.truncate(last.div_ceil(BLOCK));
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_set_moved_and_removed() {
+        let row = |slot: u32| (0..16).map(|i| (slot * 31 + i * 7) as u8).collect::<Vec<u8>>();
+        let mut codes = Codes::new(64);
+        for slot in 0..130 {
+            codes.set(slot as usize, slot, 1.0, &row(slot));
+        }
+        let before = codes.clone();
+        assert_eq!(codes.swap_remove(5), Some(129));
+        assert_eq!(codes.swap_remove(128), None);
+        assert_eq!((codes.count(), codes.blocks().count()), (128, 2));
+        let slots: Vec<u32> = codes.slots().collect();
+        assert_eq!((slots[5], slots[127]), (129, 127));
+        for (at, slot) in slots.into_iter().enumerate() {
+            assert_eq!(codes.blocks[at / BLOCK].row(at % BLOCK), row(slot), "{at}");
+        }
+        assert_eq!((before.count(), before.slots().nth(5)), (130, Some(5)), "a clone does not change");
+    }
+}

@@ -1,0 +1,146 @@
+//! Codes of vectors, and queries that are compared with codes.
+//!
+//! A number `x` of a rotated difference `r` has the code `c = floor(x / step + 2)`, limited to 0 to 3, which stands for
+//! `u = c - 1.5`. The step is the one with the least error for normally distributed numbers. The product of a query `q` and
+//! `r` is estimated as `(q · u) |r|² / (r · u)`, which has no bias for a random rotation (RaBitQ: Gao and Long, 2024).
+
+use std::borrow::Cow;
+
+use crate::block::STEP;
+use crate::rotation::Rotation;
+
+/// The step that quantises normally distributed numbers with the least error, as a multiple of their deviation.
+const BEST_STEP: f32 = 0.9957;
+/// The greatest code.
+const MAX_CODE: f32 = 3.0;
+/// The mean of the least and the greatest code.
+const MIDDLE: f32 = 1.5;
+/// The deviation of an estimate for a query of length 1, as a multiple of the scale of a code. Two bits leave 11.9 % of the
+/// squares of normally distributed numbers, so this is `sqrt(0.119 * 0.881) / 0.9957`.
+pub(crate) const ESTIMATE_DEVIATION: f32 = 0.325;
+/// The same, squared, as a share of the mean square of the numbers of `r`: `0.119 / 0.881`.
+pub(crate) const ESTIMATE_VARIANCE: f32 = 0.135;
+
+/// The deviation of the numbers of `r`, as a multiple of the scale of its code: `0.881 / 0.9957`.
+pub(crate) const NUMBER_DEVIATION: f32 = 0.885;
+
+/// The code of a vector in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The position of the list.
+    pub(crate) list: usize,
+    /// The number of the list, which is never used again.
+    pub(crate) number: u32,
+    pub(crate) scale: f32,
+    pub(crate) row: Vec<u8>,
+}
+
+/// A code as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredCode<'a> {
+    /// The number of its list.
+    pub list: u32,
+    /// The scale of its estimates.
+    pub scale: f32,
+    /// Two bits for each number of the vector.
+    pub row: Cow<'a, [u8]>,
+}
+
+/// Returns the scale and the code of a vector relative to a centroid.
+pub(crate) fn encode(rotation: &Rotation, vector: &[f32], centroid: &[f32]) -> (f32, Vec<u8>) {
+    let mut difference: Vec<f32> = vector.iter().zip(centroid).map(|(a, b)| a - b).collect();
+    rotation.rotate(&mut difference);
+    let square: f32 = difference.iter().map(|x| x * x).sum();
+    #[expect(clippy::cast_precision_loss, reason = "lengths are small")]
+    let deviation = (square / difference.len() as f32).sqrt();
+    let per_step = if deviation > 0.0 { 1.0 / (BEST_STEP * deviation) } else { 0.0 };
+    let mut row = vec![0; difference.len() / 4];
+    let mut product = 0.0;
+    for (numbers, bytes) in difference.chunks_exact(STEP).zip(row.chunks_exact_mut(4)) {
+        for (at, number) in numbers.iter().enumerate() {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 3")]
+            let code = (number * per_step + 2.0).clamp(0.0, MAX_CODE) as u8;
+            product += number * (f32::from(code) - MIDDLE);
+            bytes[at % 4] |= code << (at / 4 * 2);
+        }
+    }
+    (if product > 0.0 { square / product } else { 0.0 }, row)
+}
+
+/// A query as whole numbers.
+#[derive(Debug)]
+pub(crate) struct Query {
+    /// The rotated query. Its sums with codes fit into 16 bits; see [`Query::new`].
+    pub(crate) numbers: Vec<i8>,
+    /// The value of one.
+    unit: f32,
+    /// The sum of the numbers, times the middle of the codes.
+    middle: f32,
+}
+
+impl Query {
+    pub(crate) fn new(rotation: &Rotation, query: &[f32]) -> Self {
+        let mut rotated = query.to_vec();
+        rotation.rotate(&mut rotated);
+        let greatest = rotated.iter().fold(f32::MIN_POSITIVE, |max, x| max.max(x.abs()));
+        // A lane of 16 bits adds up the products of half of the numbers: the first or the last two of each four.
+        let sums = rotated.as_chunks::<4>().0.iter().fold([f32::MIN_POSITIVE; 2], |[first, last], [a, b, c, d]| {
+            [first + a.abs() + b.abs(), last + c.abs() + d.abs()]
+        });
+        #[expect(clippy::cast_precision_loss, reason = "lengths are small")]
+        let rounding = rotated.len() as f32 / 4.0;
+        let max_sum = f32::from(i16::MAX) / MAX_CODE - rounding;
+        let scale = (f32::from(i8::MAX) / greatest).min(max_sum / sums[0].max(sums[1]));
+        #[expect(clippy::cast_possible_truncation, reason = "-127 to 127")]
+        let numbers: Vec<i8> = rotated.iter().map(|x| (x * scale).round() as i8).collect();
+        let sum: f32 = numbers.iter().map(|x| f32::from(*x)).sum();
+        Self { numbers, unit: 1.0 / scale, middle: MIDDLE * sum }
+    }
+
+    /// Returns the estimated product of the query and a vector, less that of the query and the centroid.
+    #[inline]
+    pub(crate) fn estimate(&self, sum: i32, scale: f32) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "the sums have at most 24 bits")]
+        let sum = sum as f32;
+        (sum - self.middle) * (scale * self.unit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::{BLOCK, Codes};
+    use crate::kernel::sums;
+    use crate::search::tests::Random;
+
+    #[test]
+    fn estimates_have_the_stated_deviation_and_no_bias() {
+        let (mut random, length) = (Random(7), 512);
+        let rotation = Rotation::new(length);
+        let centroid = random.unit(length);
+        let mut codes = Codes::new(length);
+        let vectors: Vec<Vec<f32>> = (0..BLOCK).map(|_| random.unit(length)).collect();
+        for (at, vector) in vectors.iter().enumerate() {
+            let (scale, row) = encode(&rotation, vector, &centroid);
+            codes.set(at, 0, scale, &row);
+        }
+        let (mut errors, mut bias, mut count) = (0.0, 0.0, 0.0);
+        for _ in 0..50 {
+            let raw = random.unit(length);
+            let query = Query::new(&rotation, &raw);
+            let Some((block, _)) = codes.blocks().next() else { panic!("no block") };
+            let mut products = [0; BLOCK];
+            sums(&block.codes, &query.numbers, &mut products);
+            for (at, vector) in vectors.iter().enumerate() {
+                let exact: f32 = vector.iter().zip(&centroid).zip(&raw).map(|((v, c), q)| (v - c) * q).sum();
+                let error = (query.estimate(products[at], block.scales[at]) - exact) / block.scales[at];
+                errors += error * error;
+                bias += error;
+                count += 1.0;
+            }
+        }
+        let deviation: f32 = (errors / count as f32).sqrt();
+        assert!((deviation / ESTIMATE_DEVIATION - 1.0).abs() < 0.1, "{deviation}");
+        assert!((bias / count as f32).abs() < 0.1 * deviation);
+    }
+}

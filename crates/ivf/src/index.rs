@@ -1,0 +1,227 @@
+//! The index: its lists, and how they change.
+
+use std::sync::Arc;
+
+use crate::block::{BLOCK, Codes};
+use crate::code::{Entry, Query, StoredCode, encode};
+use crate::kernel::sums;
+use crate::list::List;
+use crate::positions::Positions;
+use crate::rotation::Rotation;
+use crate::split::two_means;
+use crate::{LENGTH_UNIT, Vectors};
+
+/// A list with more vectors is split.
+const MAX_LIST: usize = 1_000;
+/// The smaller half of a split has at least this part of the list.
+const MIN_SHARE: usize = 8;
+/// The lists with the best estimates whose centroids are compared exactly with a vector that is added.
+const REFINED_LISTS: usize = 24;
+
+/// An inverted file of codes. Clones are cheap and share what does not change.
+#[derive(Clone, Debug)]
+pub struct Index {
+    pub(crate) rotation: Arc<Rotation>,
+    pub(crate) lists: Vec<Arc<List>>,
+    /// The codes of the centroids; the slots are the positions of the lists.
+    pub(crate) centroids: Codes,
+    pub(crate) length: usize,
+    pub(crate) next_number: u32,
+    pub(crate) count: usize,
+}
+
+/// The two lists that replace one.
+#[derive(Debug)]
+pub struct Split {
+    list: usize,
+    /// The number of the list that is replaced.
+    number: u32,
+    centroids: [Vec<f32>; 2],
+    /// The slots and codes of each.
+    entries: [Vec<(u32, Entry)>; 2],
+}
+
+impl Index {
+    /// Creates an empty index for vectors of `length` numbers, a multiple of [`LENGTH_UNIT`].
+    ///
+    /// # Panics
+    /// If the length is zero or not such a multiple.
+    pub fn new(length: usize) -> Self {
+        assert!(length > 0 && length.is_multiple_of(LENGTH_UNIT), "vectors of {length} numbers");
+        let (rotation, centroids) = (Arc::new(Rotation::new(length)), Codes::new(length));
+        Self { rotation, lists: Vec::new(), centroids, length, next_number: 0, count: 0 }
+    }
+
+    /// Returns the number of vectors.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the number of lists.
+    pub fn lists(&self) -> usize {
+        self.lists.len()
+    }
+
+    /// Finds the list for a vector and computes its code. This is the expensive part of an insertion.
+    pub fn encode(&self, vector: &[f32]) -> Entry {
+        let Some(list) = self.nearest_list(vector) else {
+            // The first vector is the centroid of the first list.
+            let (scale, row) = encode(&self.rotation, vector, vector);
+            return Entry { list: 0, number: self.next_number, scale, row };
+        };
+        self.encode_in(list, vector)
+    }
+
+    fn encode_in(&self, list: usize, vector: &[f32]) -> Entry {
+        let found = &self.lists[list];
+        let (scale, row) = encode(&self.rotation, vector, &found.centroid);
+        Entry { list, number: found.number, scale, row }
+    }
+
+    fn nearest_list(&self, vector: &[f32]) -> Option<usize> {
+        let mut best: Vec<(f32, u32)> = self.estimates(&Query::new(&self.rotation, vector));
+        for (closeness, list) in &mut best {
+            *closeness -= self.lists[*list as usize].half_square;
+        }
+        if best.len() > REFINED_LISTS {
+            best.select_nth_unstable_by(REFINED_LISTS, |a, b| b.0.total_cmp(&a.0));
+            best.truncate(REFINED_LISTS);
+        }
+        let exact = best.into_iter().map(|(_, list)| (self.lists[list as usize].closeness(vector), list as usize));
+        exact.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, list)| list)
+    }
+
+    /// Returns the estimated product of a query and the centroid of each list, with the position of the list.
+    pub(crate) fn estimates(&self, query: &Query) -> Vec<(f32, u32)> {
+        let mut estimates = Vec::with_capacity(self.lists.len());
+        let mut products = [0; BLOCK];
+        for (block, count) in self.centroids.blocks() {
+            sums(&block.codes, &query.numbers, &mut products);
+            for at in 0..count {
+                estimates.push((query.estimate(products[at], block.scales[at]), block.slots[at]));
+            }
+        }
+        estimates
+    }
+
+    /// Adds the vector in a slot. The slot must not be in the index. Computes the code again if the list of `entry` was
+    /// split since [`encode`](Self::encode).
+    pub fn insert(&mut self, positions: &mut Positions, slot: u32, entry: &Entry, vectors: &impl Vectors) {
+        if self.lists.is_empty() {
+            self.set_list(0, vectors.vector(slot).to_vec());
+        }
+        if self.lists.get(entry.list).is_some_and(|list| list.number == entry.number) {
+            self.push(positions, slot, entry);
+        } else {
+            let entry = self.encode(vectors.vector(slot));
+            self.push(positions, slot, &entry);
+        }
+        self.count += 1;
+    }
+
+    /// Removes a slot. Does nothing if it is not in the index.
+    pub fn remove(&mut self, positions: &mut Positions, slot: u32) {
+        let Some((list, at)) = positions.get(slot) else { return };
+        if let Some(moved) = Arc::make_mut(&mut self.lists[list]).codes.swap_remove(at) {
+            positions.set(moved, list, at);
+        }
+        positions.clear(slot);
+        self.count -= 1;
+    }
+
+    /// Returns the list of a slot if it is too long.
+    pub fn list_to_split(&self, positions: &Positions, slot: u32) -> Option<usize> {
+        let (list, _) = positions.get(slot)?;
+        (self.lists[list].codes.count() > MAX_LIST).then_some(list)
+    }
+
+    /// Computes how a list is split. This is the expensive part of a split.
+    pub fn plan_split(&self, list: usize, vectors: &impl Vectors) -> Split {
+        let found = &self.lists[list];
+        let slots: Vec<u32> = found.codes.slots().collect();
+        let centroids = two_means(&slots, vectors);
+        let halves = centroids.each_ref().map(|centroid| List::new(0, centroid.clone()));
+        let margin = |slot: &u32| {
+            let [first, second] = halves.each_ref().map(|half| half.closeness(vectors.vector(*slot)));
+            (second - first, *slot)
+        };
+        let mut margins: Vec<(f32, u32)> = slots.iter().map(margin).collect();
+        margins.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let mut middle = margins.partition_point(|(margin, _)| *margin <= 0.0);
+        if middle.min(margins.len() - middle) < margins.len() / MIN_SHARE {
+            // Equal vectors and outliers: the list must become shorter in any case.
+            middle = margins.len() / 2;
+        }
+        let mut entries = [Vec::new(), Vec::new()];
+        for (at, (_, slot)) in margins.into_iter().enumerate() {
+            let side = usize::from(at >= middle);
+            let (scale, row) = encode(&self.rotation, vectors.vector(slot), &centroids[side]);
+            entries[side].push((slot, Entry { list, number: 0, scale, row }));
+        }
+        Split { list, number: found.number, centroids, entries }
+    }
+
+    /// Replaces a list by two. Does nothing if the list has changed since [`plan_split`](Self::plan_split).
+    pub fn apply_split(&mut self, positions: &mut Positions, split: Split) {
+        let Split { list, number, centroids, entries } = split;
+        let planned = entries.iter().map(Vec::len).sum();
+        if self.lists.get(list).is_none_or(|found| found.number != number || found.codes.count() != planned) {
+            return;
+        }
+        for (at, (centroid, entries)) in [list, self.lists.len()].into_iter().zip(centroids.into_iter().zip(entries)) {
+            self.set_list(at, centroid);
+            for (slot, entry) in entries {
+                self.push(positions, slot, &Entry { list: at, ..entry });
+            }
+        }
+    }
+
+    /// Returns the code of a slot, to store it.
+    pub fn code(&self, positions: &Positions, slot: u32) -> Option<StoredCode<'_>> {
+        let (list, at) = positions.get(slot)?;
+        let list = self.lists.get(list)?;
+        let (scale, row) = list.codes.get(at);
+        Some(StoredCode { list: list.number, scale, row: row.into() })
+    }
+
+    /// Returns the number that the next list gets. Numbers are consecutive.
+    pub fn next_number(&self) -> u32 {
+        self.next_number
+    }
+
+    /// Returns the numbers and the centroids of the lists from a number on, in any order. Lists that were split meanwhile
+    /// are missing.
+    pub fn centroids_from(&self, number: u32) -> impl Iterator<Item = (u32, &[f32])> {
+        self.lists.iter().filter(move |list| list.number >= number).map(|list| (list.number, &*list.centroid))
+    }
+
+    fn push(&mut self, positions: &mut Positions, slot: u32, entry: &Entry) {
+        let list = Arc::make_mut(&mut self.lists[entry.list]);
+        positions.set(slot, entry.list, list.codes.count());
+        list.push(slot, entry.scale, &entry.row);
+    }
+
+    /// Puts an empty list at a position, the next one or that of a list that it replaces.
+    pub(crate) fn set_list(&mut self, at: usize, centroid: Vec<f32>) {
+        let list = Arc::new(List::new(self.next_number, centroid));
+        self.next_number += 1;
+        self.set_centroid(at, &list.centroid);
+        if at == self.lists.len() {
+            self.lists.push(list);
+        } else {
+            self.lists[at] = list;
+        }
+    }
+
+    /// Appends a list with its codes.
+    pub(crate) fn add_list(&mut self, list: Arc<List>) {
+        self.set_centroid(self.lists.len(), &list.centroid);
+        self.lists.push(list);
+    }
+
+    fn set_centroid(&mut self, at: usize, centroid: &[f32]) {
+        let (scale, row) = encode(&self.rotation, centroid, &vec![0.0; self.length]);
+        #[expect(clippy::cast_possible_truncation, reason = "there are fewer lists than slots")]
+        self.centroids.set(at, at as u32, scale, &row);
+    }
+}

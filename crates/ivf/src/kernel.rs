@@ -1,0 +1,214 @@
+//! The products of a query with many codes, and of two vectors.
+
+#![expect(unsafe_code, reason = "the compiler cannot check the features of the CPU")]
+
+use crate::block::{BLOCK, GROUP, STEP, STEP_BYTES};
+
+/// Sets `out` to the sums of `query[i] * code[i]` of each vector of a block. All kernels return the same whole numbers.
+pub(crate) fn sums(codes: &[u8], query: &[i8], out: &mut [i32; BLOCK]) {
+    assert_eq!(codes.len() * 4, query.len() * BLOCK, "a block of codes of another length");
+    assert!(query.len().is_multiple_of(STEP), "a length that is not a multiple of {STEP}");
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512vnni") {
+            // SAFETY: the CPU has both features, as checked one line above.
+            unsafe { sums_avx512(codes, query, out) };
+            return;
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the CPU has the feature, as checked one line above.
+            unsafe { sums_avx2(codes, query, out) };
+            return;
+        }
+    }
+    sums_portable(codes, query, out);
+}
+
+fn sums_portable(codes: &[u8], query: &[i8], out: &mut [i32; BLOCK]) {
+    out.fill(0);
+    let group_bytes = codes.len() / (BLOCK / GROUP);
+    for (codes, out) in codes.chunks_exact(group_bytes).zip(out.chunks_exact_mut(GROUP)) {
+        for (codes, query) in codes.chunks_exact(STEP_BYTES).zip(query.chunks_exact(STEP)) {
+            for (bytes, out) in codes.chunks_exact(4).zip(&mut *out) {
+                for (at, number) in query.iter().enumerate() {
+                    *out += i32::from(bytes[at % 4] >> (at / 4 * 2) & 3) * i32::from(*number);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn sums_avx2(codes: &[u8], query: &[i8], out: &mut [i32; BLOCK]) {
+    use std::arch::x86_64::{
+        __m256i, _mm256_add_epi16, _mm256_and_si256, _mm256_loadu_si256, _mm256_madd_epi16, _mm256_maddubs_epi16,
+        _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_setzero_si256, _mm256_srli_epi16,
+        _mm256_storeu_si256,
+    };
+    const ROW: usize = size_of::<__m256i>();
+
+    let steps = query.len() / STEP;
+    let (mask, ones) = (_mm256_set1_epi8(3), _mm256_set1_epi16(1));
+    for group in 0..BLOCK / GROUP {
+        let mut sums = [_mm256_setzero_si256(); STEP_BYTES / ROW];
+        for step in 0..steps {
+            let four = query[step * STEP..][..STEP].as_ptr().cast::<i32>();
+            let bytes = codes[(group * steps + step) * STEP_BYTES..][..STEP_BYTES].as_ptr();
+            // SAFETY: sixteen numbers are four times four bytes; the read needs no alignment.
+            let [q0, q1, q2, q3] = unsafe {
+                [
+                    _mm256_set1_epi32(four.read_unaligned()),
+                    _mm256_set1_epi32(four.add(1).read_unaligned()),
+                    _mm256_set1_epi32(four.add(2).read_unaligned()),
+                    _mm256_set1_epi32(four.add(3).read_unaligned()),
+                ]
+            };
+            for row in 0..STEP_BYTES / ROW {
+                // SAFETY: the row is inside the bytes of the step.
+                let c = unsafe { _mm256_loadu_si256(bytes.add(row * ROW).cast()) };
+                let p0 = _mm256_maddubs_epi16(_mm256_and_si256(c, mask), q0);
+                let p1 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<2>(c), mask), q1);
+                let p2 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<4>(c), mask), q2);
+                let p3 = _mm256_maddubs_epi16(_mm256_and_si256(_mm256_srli_epi16::<6>(c), mask), q3);
+                // The sums of a query fit into 16 bits (`Query::new`); those on the way may wrap.
+                let p = _mm256_add_epi16(_mm256_add_epi16(p0, p1), _mm256_add_epi16(p2, p3));
+                sums[row] = _mm256_add_epi16(sums[row], p);
+            }
+        }
+        for row in 0..STEP_BYTES / ROW {
+            let to = &mut out[group * GROUP + row * 8..][..8];
+            // SAFETY: eight numbers of 32 bits have the size of the register.
+            unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), _mm256_madd_epi16(sums[row], ones)) };
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn sums_avx512(codes: &[u8], query: &[i8], out: &mut [i32; BLOCK]) {
+    use std::arch::x86_64::{
+        __m512i, _mm512_and_si512, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi8, _mm512_set1_epi32,
+        _mm512_setzero_si512, _mm512_srli_epi16, _mm512_storeu_si512,
+    };
+    const ROW: usize = size_of::<__m512i>();
+
+    let steps = query.len() / STEP;
+    let mask = _mm512_set1_epi8(3);
+    for group in 0..BLOCK / GROUP {
+        let mut sums = [_mm512_setzero_si512(); STEP_BYTES / ROW];
+        for step in 0..steps {
+            let four = query[step * STEP..][..STEP].as_ptr().cast::<i32>();
+            let bytes = codes[(group * steps + step) * STEP_BYTES..][..STEP_BYTES].as_ptr();
+            // SAFETY: sixteen numbers are four times four bytes; the read needs no alignment.
+            let [q0, q1, q2, q3] = unsafe {
+                [
+                    _mm512_set1_epi32(four.read_unaligned()),
+                    _mm512_set1_epi32(four.add(1).read_unaligned()),
+                    _mm512_set1_epi32(four.add(2).read_unaligned()),
+                    _mm512_set1_epi32(four.add(3).read_unaligned()),
+                ]
+            };
+            for row in 0..STEP_BYTES / ROW {
+                // SAFETY: the row is inside the bytes of the step.
+                let c = unsafe { _mm512_loadu_si512(bytes.add(row * ROW).cast()) };
+                let s = _mm512_dpbusd_epi32(sums[row], _mm512_and_si512(c, mask), q0);
+                let s = _mm512_dpbusd_epi32(s, _mm512_and_si512(_mm512_srli_epi16::<2>(c), mask), q1);
+                let s = _mm512_dpbusd_epi32(s, _mm512_and_si512(_mm512_srli_epi16::<4>(c), mask), q2);
+                sums[row] = _mm512_dpbusd_epi32(s, _mm512_and_si512(_mm512_srli_epi16::<6>(c), mask), q3);
+            }
+        }
+        for row in 0..STEP_BYTES / ROW {
+            let to = &mut out[group * GROUP + row * 16..][..16];
+            // SAFETY: sixteen numbers of 32 bits have the size of the register.
+            unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), sums[row]) };
+        }
+    }
+}
+
+/// The parallel sums of [`dot`].
+const LANES: usize = 64;
+
+/// Returns the dot product of two slices of equal length, a multiple of [`LENGTH_UNIT`](crate::LENGTH_UNIT).
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: the CPU has both features, as checked one line above.
+        return unsafe { dot_avx2(a, b) };
+    }
+    dot_lanes(a, b, |a, b, sum| a * b + sum)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn dot_avx2(a: &[f32], b: &[f32]) -> f32 {
+    dot_lanes(a, b, f32::mul_add)
+}
+
+/// Always inlined, so that it is compiled with the CPU features of its caller.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a function that is called has the features of the baseline")]
+fn dot_lanes(a: &[f32], b: &[f32], add: impl Fn(f32, f32, f32) -> f32) -> f32 {
+    let mut sums = [0.0; LANES];
+    let (a, b) = (a.as_chunks::<LANES>().0, b.as_chunks::<LANES>().0);
+    for at in 0..a.len().min(b.len()) {
+        for lane in 0..LANES {
+            sums[lane] = add(a[at][lane], b[at][lane], sums[lane]);
+        }
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+    }
+    sums[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::code::Query;
+    use crate::rotation::Rotation;
+    use crate::search::tests::Random;
+
+    #[test]
+    fn all_kernels_return_the_same_sums() {
+        let mut random = Random(3);
+        for length in [64, 512, 768, 1152] {
+            let codes: Vec<u8> = (0..BLOCK * length / 4).map(|_| random.bits() as u8).collect();
+            // The last query has the greatest sums that are possible.
+            let mut queries = vec![random.unit(length), random.unit(length)];
+            queries.push(vec![0.5; length]);
+            for query in queries {
+                let query = Query::new(&Rotation::new(length), &query).numbers;
+                let mut portable = [0; BLOCK];
+                sums_portable(&codes, &query, &mut portable);
+                let mut fast = [0; BLOCK];
+                sums(&codes, &query, &mut fast);
+                assert_eq!(fast, portable);
+                #[cfg(target_arch = "x86_64")]
+                if is_x86_feature_detected!("avx2") {
+                    let mut fast = [0; BLOCK];
+                    // SAFETY: the CPU has the feature, as checked one line above.
+                    unsafe { sums_avx2(&codes, &query, &mut fast) };
+                    assert_eq!(fast, portable);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_query_exceeds_sixteen_bits() {
+        for length in [768, 1152, 2048] {
+            let query = Query::new(&Rotation::new(length), &Random(5).unit(length));
+            for lane in [0, 1] {
+                let numbers = query.numbers.iter().enumerate().filter(|(at, _)| at % 4 / 2 == lane);
+                let greatest: i32 = numbers.map(|(_, x)| 3 * i32::from(*x).abs()).sum();
+                assert!(greatest <= i32::from(i16::MAX), "{length}: {greatest}");
+                assert!(greatest > 25_000, "{length}: {greatest} wastes precision");
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Compares searches with a comparison of all vectors.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use super::*;
+use crate::{Positions, Restore, StoredCode, Vectors};
+
+/// A generator of numbers for tests (xorshift).
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    /// A normally distributed number: the sum of twelve uniform ones.
+    fn normal(&mut self) -> f32 {
+        (0..12).map(|_| (self.bits() & 0xffff) as f32 / 65_536.0).sum::<f32>() - 6.0
+    }
+
+    pub(crate) fn unit(&mut self, length: usize) -> Vec<f32> {
+        let mut vector: Vec<f32> = (0..length).map(|_| self.normal()).collect();
+        normalise(&mut vector);
+        vector
+    }
+}
+
+fn normalise(vector: &mut [f32]) {
+    let length = dot(vector, vector).sqrt();
+    vector.iter_mut().for_each(|x| *x /= length);
+}
+
+struct Table(Vec<Vec<f32>>);
+
+impl Vectors for Table {
+    fn vector(&self, slot: u32) -> &[f32] {
+        &self.0[slot as usize]
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Found(f32, u32);
+
+impl Eq for Found {}
+
+impl Ord for Found {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.0.total_cmp(&self.0).then(self.1.cmp(&other.1))
+    }
+}
+
+impl PartialOrd for Found {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+struct Request<'a> {
+    table: &'a Table,
+    query: &'a [f32],
+    allowed: &'a (dyn Fn(u32) -> bool + Sync),
+}
+
+impl Candidates for Request<'_> {
+    type Hit = Found;
+
+    fn is_allowed(&self, slot: u32) -> bool {
+        (self.allowed)(slot)
+    }
+
+    fn hit(&self, slot: u32) -> Option<Found> {
+        Some(Found(dot(self.table.vector(slot), self.query), slot))
+    }
+
+    fn score(hit: &Found) -> f32 {
+        hit.0
+    }
+}
+
+const LENGTH: usize = 128;
+
+/// Vectors in groups of similar ones, as a model makes them.
+fn table(count: usize) -> Table {
+    let mut random = Random(11);
+    let centers: Vec<Vec<f32>> = (0..40).map(|_| random.unit(LENGTH)).collect();
+    let vectors = (0..count).map(|at| {
+        let noise = random.unit(LENGTH);
+        let mut vector: Vec<f32> =
+            centers[at % centers.len()].iter().zip(noise).map(|(a, b)| 0.7 * a + 0.7 * b).collect();
+        normalise(&mut vector);
+        vector
+    });
+    Table(vectors.collect())
+}
+
+/// Adds slots, and splits lists as a writer does.
+fn insert(index: &mut Index, positions: &mut Positions, table: &Table, slots: impl IntoIterator<Item = u32>) {
+    for slot in slots {
+        let entry = index.encode(table.vector(slot));
+        index.insert(positions, slot, &entry, table);
+        if let Some(list) = index.list_to_split(positions, slot) {
+            let split = index.plan_split(list, table);
+            index.apply_split(positions, split);
+        }
+    }
+}
+
+fn exact(request: &Request<'_>, slots: impl Iterator<Item = u32>, keep: usize) -> Vec<Found> {
+    let mut all: Vec<Found> =
+        slots.filter(|slot| request.is_allowed(*slot)).filter_map(|slot| request.hit(slot)).collect();
+    all.sort_unstable();
+    all.truncate(keep);
+    all
+}
+
+fn recall(found: &[Found], exact: &[Found]) -> f32 {
+    exact.iter().filter(|hit| found.contains(hit)).count() as f32 / exact.len() as f32
+}
+
+#[test]
+fn searches_find_the_nearest_with_their_exact_scores() {
+    let (table, mut index, mut positions) = (table(12_000), Index::new(LENGTH), Positions::default());
+    insert(&mut index, &mut positions, &table, 0..12_000);
+    assert!(index.count() == 12_000 && index.lists() > 12, "{} lists", index.lists());
+    let mut random = Random(5);
+    let (mut sum, mut filtered) = (0.0, 0.0);
+    for number in 0..40_u32 {
+        // Half of the queries are not like any vector, as those of texts.
+        let query = if number % 2 == 0 { random.unit(LENGTH) } else { table.0[number as usize].clone() };
+        let effort = Effort::from_level(Effort::DEFAULT_LEVEL);
+        let request = Request { table: &table, query: &query, allowed: &|_| true };
+        let found = index.search(&query, 10, effort, 1 + number as usize % 2, &request);
+        assert!(found.is_sorted() && found.len() == 10);
+        sum += recall(&found, &exact(&request, 0..12_000, 10));
+        let request = Request { allowed: &|slot| slot % 7 == 3, ..request };
+        let found = index.search(&query, 10, effort, 1, &request);
+        assert!(found.iter().all(|hit| hit.1 % 7 == 3) && found.len() == 10);
+        filtered += recall(&found, &exact(&request, 0..12_000, 10));
+        // With the highest effort, every list is visited and every vector is compared.
+        let request = Request { allowed: &|_| true, ..request };
+        let all = index.search(&query, 500, Effort::from_level(10_000), 2, &request);
+        assert_eq!(all, exact(&request, 0..12_000, 500));
+    }
+    assert!(sum / 40.0 > 0.98 && filtered / 40.0 > 0.98, "recall {} and {}", sum / 40.0, filtered / 40.0);
+}
+
+#[test]
+fn removed_and_replaced_slots_are_consistent_and_clones_do_not_change() {
+    let (table, mut index, mut positions) = (table(6_000), Index::new(LENGTH), Positions::default());
+    insert(&mut index, &mut positions, &table, 0..4_000);
+    let before = index.clone();
+    for slot in (0..4_000).filter(|slot| slot % 3 == 0) {
+        index.remove(&mut positions, slot);
+    }
+    index.remove(&mut positions, 0);
+    index.remove(&mut positions, 9_999);
+    insert(&mut index, &mut positions, &table, 4_000..6_000);
+    let present: Vec<u32> = (0..6_000).filter(|slot| *slot >= 4_000 || slot % 3 != 0).collect();
+    let slots = |index: &Index| {
+        let mut slots: Vec<u32> = index.lists.iter().flat_map(|list| list.codes.slots()).collect();
+        slots.sort_unstable();
+        slots
+    };
+    assert_eq!(slots(&index), present);
+    assert_eq!(index.count(), present.len());
+    assert_eq!(slots(&before), (0..4_000).collect::<Vec<u32>>());
+    let query = table.0[17].clone();
+    let request = Request { table: &table, query: &query, allowed: &|_| true };
+    let found = index.search(&query, 20, Effort::from_level(10_000), 1, &request);
+    assert_eq!(found, exact(&request, present.into_iter(), 20));
+    assert_eq!(before.search(&query, 20, Effort::from_level(10_000), 1, &request), exact(&request, 0..4_000, 20));
+}
+
+#[test]
+fn equal_vectors_are_found_and_do_not_stop_the_splits() {
+    let one = Random(9).unit(LENGTH);
+    let (table, mut index, mut positions) = (Table(vec![one.clone(); 3_000]), Index::new(LENGTH), Positions::default());
+    insert(&mut index, &mut positions, &table, 0..3_000);
+    assert!(index.lists.iter().all(|list| list.codes.count() <= 1_001));
+    let request = Request { table: &table, query: &one, allowed: &|_| true };
+    let found = index.search(&one, 2_000, Effort::from_level(Effort::DEFAULT_LEVEL), 1, &request);
+    assert_eq!(found.len(), 2_000);
+    // Zero vectors have neither a direction nor a scale.
+    let zeros = Table(vec![vec![0.0; LENGTH]; 1_200]);
+    let (mut index, mut positions) = (Index::new(LENGTH), Positions::default());
+    insert(&mut index, &mut positions, &zeros, 0..1_200);
+    let request = Request { table: &zeros, query: &one, allowed: &|_| true };
+    assert_eq!(index.search(&one, 5, Effort::from_level(500), 1, &request).len(), 5);
+}
+
+#[test]
+fn a_code_of_a_list_that_was_split_is_computed_again() {
+    let (table, mut index, mut positions) = (table(2_000), Index::new(LENGTH), Positions::default());
+    insert(&mut index, &mut positions, &table, 0..900);
+    let stale = index.encode(table.vector(1_999));
+    insert(&mut index, &mut positions, &table, 900..1_990);
+    assert!(index.lists() > 1);
+    index.insert(&mut positions, 1_999, &stale, &table);
+    let list = index.nearest(table.vector(1_999));
+    assert!(list.codes.slots().any(|slot| slot == 1_999), "not in the list of its centroid");
+}
+
+#[test]
+fn an_index_is_restored_from_its_codes() {
+    let (table, mut index, mut positions) = (table(5_000), Index::new(LENGTH), Positions::default());
+    insert(&mut index, &mut positions, &table, 0..5_000);
+    let mut centroids = vec![None; index.next_number() as usize];
+    for (number, centroid) in index.centroids_from(0) {
+        centroids[number as usize] = Some(centroid.to_vec());
+    }
+    let codes: Vec<_> = (0..5_000).map(|slot| (slot, index.code(&positions, slot).unwrap())).collect();
+    let read = |at: &'_ (u32, StoredCode<'_>)| at.1.list;
+    let mut restore = Restore::new(LENGTH, centroids);
+    let mut damaged = Vec::new();
+    for part in codes.chunks(1_700) {
+        damaged.extend(restore.add(2, part, read, |(slot, code)| (*slot, (*slot != 77).then(|| code.clone()))));
+    }
+    let missing = [(5_001, StoredCode { list: 9_999, scale: 1.0, row: vec![0; LENGTH / 4].into() })];
+    damaged.extend(restore.add(2, &missing, read, |(slot, code)| (*slot, Some(code.clone()))));
+    assert_eq!(damaged, [77, 5_001]);
+    let (restored, mut restored_positions) = restore.finish();
+    assert_eq!(
+        (restored.count(), restored.lists(), restored.next_number()),
+        (4_999, index.lists(), index.next_number())
+    );
+    assert_eq!(restored.code(&restored_positions, 4_321), index.code(&positions, 4_321));
+    let query = Random(4).unit(LENGTH);
+    let request = Request { table: &table, query: &query, allowed: &|slot| slot != 77 };
+    let effort = Effort::from_level(Effort::DEFAULT_LEVEL);
+    assert_eq!(restored.search(&query, 50, effort, 1, &request), index.search(&query, 50, effort, 1, &request));
+    let mut restored = restored;
+    insert(&mut restored, &mut restored_positions, &table, [77]);
+    assert_eq!(restored.count(), 5_000);
+}
+
+impl Index {
+    fn nearest(&self, vector: &[f32]) -> Arc<List> {
+        let nearest = self.lists.iter().max_by(|a, b| a.closeness(vector).total_cmp(&b.closeness(vector)));
+        Arc::clone(nearest.expect("there are lists"))
+    }
+}
