@@ -41,6 +41,13 @@ pub struct Split {
     entries: [Vec<(u32, Entry)>; 2],
 }
 
+impl Split {
+    /// Returns the slots in the list.
+    pub fn slots(&self) -> impl Iterator<Item = u32> {
+        self.entries.iter().flatten().map(|(slot, _)| *slot)
+    }
+}
+
 impl Index {
     /// Creates an empty index for vectors of `length` numbers, a multiple of [`LENGTH_UNIT`].
     ///

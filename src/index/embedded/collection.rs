@@ -72,21 +72,13 @@ impl Collection {
         connection: &Connection,
         readers: Arc<Readers>,
     ) -> Result<(Self, Vec<ImageId>), Fault> {
-        let mut records = Vec::new();
-        rows::load(connection, number, |id, slot, sum| records.push((id, slot, sum)))?;
-        let end = records.iter().map(|(_, slot, _)| slot + 1).max().unwrap_or(0);
-        let vectors = Vectors::open(&path, space.dimension, end)?;
-        let (map, mut lost) = (vectors.map(), Vec::new());
+        let mut vectors = Vectors::open(&path, space.dimension, 0)?;
         let mut version = Version::empty(vectors.map());
-        for (id, slot, sum) in records {
-            if checksum(map.vector(slot)) == sum {
-                version.set(slot, Some(id));
-            } else {
-                lost.push(id);
-            }
-        }
-        let writer =
-            Mutex::new(Writer { vectors, slots: Slots::from_version(&version), lists: ListsWriter::default() });
+        let (lists, lost) = match ListsWriter::load(&path, (connection, number), &mut version)? {
+            Some(loaded) => loaded,
+            None => (ListsWriter::default(), read_records(connection, number, &mut vectors, &mut version)?),
+        };
+        let writer = Mutex::new(Writer { vectors, slots: Slots::from_version(&version), lists });
         let current = RwLock::new(Some(Arc::new(version)));
         let damage_logged = AtomicU32::new(0);
         Ok((Self { name, space, number, path, current, writer, readers, damage_logged }, lost))
@@ -215,11 +207,15 @@ impl Collection {
         let slots = writer.slots.take(rows.len());
         let outcome = self.write_rows(connection, &mut writer, rows, &slots);
         match outcome {
-            Ok(()) => self.split_lists(&mut writer, &slots)?,
-            Err(_) => writer.slots.return_unused(slots),
+            Ok(emptied) => self.update_lists(&mut writer, &slots, emptied),
+            Err(error) => {
+                writer.slots.return_unused(slots);
+                Err(error)
+            }
         }
-        outcome
     }
+
+    /// Returns the slots of the records that were replaced.
 
     fn write_rows(
         &self,
@@ -227,7 +223,7 @@ impl Collection {
         writer: &mut Writer,
         rows: Vec<Row>,
         slots: &[u32],
-    ) -> Result<(), Fault> {
+    ) -> Result<Vec<u32>, Fault> {
         let end = writer.slots.end();
         writer.vectors.reserve(end)?;
         for (row, &slot) in rows.iter().zip(slots) {
@@ -236,13 +232,16 @@ impl Collection {
         let tx = connection.transaction()?;
         let emptied = rows::write(&tx, self.number, &rows, slots)?;
         let filled = rows.into_iter().zip(slots).map(|(row, slot)| (*slot, row.id, row.entry)).collect();
-        self.commit(tx, writer, Changes { emptied, filled })
+        self.commit(tx, writer, Changes { emptied: emptied.clone(), filled })?;
+        Ok(emptied)
     }
 
     pub(super) fn delete(&self, connection: &mut Connection, ids: &[ImageId]) -> Result<(), Fault> {
         let tx = connection.transaction()?;
         let emptied = rows::delete(&tx, self.number, ids)?;
-        self.commit(tx, &mut lock(&self.writer), Changes { emptied, ..Changes::default() })
+        let mut writer = lock(&self.writer);
+        self.commit(tx, &mut writer, Changes { emptied: emptied.clone(), ..Changes::default() })?;
+        self.update_lists(&mut writer, &[], emptied)
     }
 
     /// Commits the transaction and makes the new version visible to readers.
@@ -268,17 +267,24 @@ impl Collection {
         Ok(())
     }
 
-    /// Splits the lists of the approximate index that became too long by the records in these slots.
-    fn split_lists(&self, writer: &mut Writer, slots: &[u32]) -> Result<(), Fault> {
+    /// Splits the lists of the approximate index that became too long by the records in the slots `filled`, and writes what
+    /// changed to its files.
+    fn update_lists(&self, writer: &mut Writer, filled: &[u32], emptied: Vec<u32>) -> Result<(), Fault> {
         let version = self.version()?;
         let Some(index) = version.lists() else { return Ok(()) };
-        let splits = writer.lists.plan_splits(index, slots, version.map());
-        drop(version);
-        self.change_lists(writer, |lists, index| {
-            if let Some(index) = index {
-                lists.apply_splits(index, splits);
-            }
-        })
+        let mut changed = emptied;
+        changed.extend(filled);
+        let splits = writer.lists.plan_splits(index, filled, version.map());
+        if !splits.is_empty() {
+            drop(version);
+            self.change_lists(writer, |lists, index| {
+                if let Some(index) = index {
+                    lists.apply_splits(index, splits, &mut changed);
+                }
+            })?;
+        }
+        writer.lists.store(&*self.version()?, changed);
+        Ok(())
     }
 
     /// Changes the approximate index without a commit: the records stay the same.
@@ -301,17 +307,19 @@ impl Collection {
         self.version().is_ok_and(|version| ListsWriter::is_needed(&version))
     }
 
-    /// Does a part of the construction of the approximate index. Returns whether there is more to do. Runs on the writer
-    /// thread.
-    pub(super) fn build_lists(&self) -> Result<bool, Fault> {
-        let (mut writer, mut finished) = (lock(&self.writer), None);
-        let more = writer.lists.build_step(&*self.version()?, &mut finished);
-        if let Some(index) = finished {
-            let (collection, records, lists) = (&self.name, index.count(), index.lists());
-            tracing::info!(%collection, records, lists, "built the approximate index; searches are no longer exact");
-            self.change_lists(&mut writer, |_, current| *current = Some(index))?;
+    /// Does a part of the construction of the approximate index. Runs on the writer thread.
+    pub(super) fn build_lists(&self, connection: &mut Connection) -> Result<(), Fault> {
+        let (mut writer, version) = (lock(&self.writer), self.version()?);
+        let Some(index) = writer.lists.build_step(&version) else { return Ok(()) };
+        let (collection, records, lists) = (&self.name, index.count(), index.lists());
+        let tx = connection.transaction()?;
+        match writer.lists.write_all(&self.path, (&tx, self.number), &version, &index) {
+            Ok(()) => tx.commit()?,
+            Err(error) => tracing::warn!(%collection, %error, "cannot write the approximate index to its files"),
         }
-        Ok(more)
+        drop(version);
+        tracing::info!(%collection, records, lists, "built the approximate index; searches are no longer exact");
+        self.change_lists(&mut writer, |_, current| *current = Some(index))
     }
 
     /// Drops the collection. Its rows and its file still exist; a reader that holds a snapshot can continue to read.
@@ -329,8 +337,36 @@ impl Collection {
         Ok(lock(&self.writer).vectors.sync()?)
     }
 
+    /// Returns when the approximate index is on the disk.
+    pub(super) fn sync_lists(&self, connection: &Connection) -> Result<(), Fault> {
+        lock(&self.writer).lists.sync(connection, self.number)
+    }
+
     /// Records that every commit so far is on the disk.
     pub(super) fn mark_synced(&self) {
         lock(&self.writer).slots.mark_synced();
     }
+}
+
+/// Reads from SQLite which record is in which slot, and checks every vector. Returns the ids of the records whose vectors do
+/// not match.
+fn read_records(
+    connection: &Connection,
+    number: i64,
+    vectors: &mut Vectors,
+    version: &mut Version,
+) -> Result<Vec<ImageId>, Fault> {
+    let mut records = Vec::new();
+    rows::load(connection, number, |id, slot, sum| records.push((id, slot, sum)))?;
+    vectors.reserve(records.iter().map(|(_, slot, _)| slot + 1).max().unwrap_or(0))?;
+    version.set_map(vectors.map());
+    let mut lost = Vec::new();
+    for (id, slot, sum) in records {
+        if checksum(version.map().vector(slot)) == sum {
+            version.set(slot, Some(id));
+        } else {
+            lost.push(id);
+        }
+    }
+    Ok(lost)
 }

@@ -1,6 +1,7 @@
 //! The folder of the index: its lock, its SQLite file and its open collections.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use rusqlite::Connection;
 use super::collection::Collection;
 use super::error::{Fault, OpenError};
 use super::indexes;
+use super::lists::file;
 use super::reclaim;
 use super::rows;
 use super::snapshot::Readers;
@@ -118,18 +120,20 @@ impl Folder {
         let collection = self.find(name)?;
         collection.drop_all(connection)?;
         write(&self.open).remove(name);
-        if let Err(error) = fs::remove_file(collection.path()) {
-            // The next start removes the file.
-            tracing::warn!(
-                %error, collection = %name,
-                "cannot remove the vectors file of a dropped collection; the next start tries again"
-            );
+        for extension in [VECTORS_EXTENSION].into_iter().chain(file::EXTENSIONS) {
+            match fs::remove_file(collection.path().with_extension(extension)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!(
+                    %error, collection = %name, extension,
+                    "cannot remove a file of a dropped collection; the next start tries again"
+                ),
+                Ok(()) | Err(_) => {}
+            }
         }
         Ok(())
     }
 
     /// Reclaims some of the space of dropped collections; see `reclaim.rs`. Returns whether there is more to reclaim.
-    pub(super) fn reclaim_space(&self, connection: &Connection) -> Result<bool, Fault> {
+    pub(super) fn reclaim_space(&self, connection: &mut Connection) -> Result<bool, Fault> {
         let more = reclaim::step(connection)?;
         if more {
             self.record_writes(connection, 0);
@@ -142,7 +146,7 @@ impl Folder {
 
     /// Creates an index that a collection of an earlier version does not have; see `indexes.rs`. Returns whether there may
     /// be more to create.
-    pub(super) fn add_index(&self, connection: &Connection) -> Result<bool, Fault> {
+    pub(super) fn add_index(&self, connection: &mut Connection) -> Result<bool, Fault> {
         let created = indexes::create_next(connection)?;
         if created {
             self.record_writes(connection, 0);
@@ -151,11 +155,12 @@ impl Folder {
     }
 
     /// Does a part of the construction of an approximate index; see `lists.rs`. Returns whether there may be more to do.
-    pub(super) fn build_lists(&self, _: &Connection) -> Result<bool, Fault> {
+    pub(super) fn build_lists(&self, connection: &mut Connection) -> Result<bool, Fault> {
         let Some(collection) = self.all().into_iter().find(|collection| collection.needs_lists()) else {
             return Ok(false);
         };
-        collection.build_lists()?;
+        collection.build_lists(connection)?;
+        self.record_writes(connection, 0);
         Ok(true)
     }
 
@@ -190,6 +195,7 @@ impl Folder {
         }
         File::open(self.path.join(WAL_FILE))?.sync_data()?;
         for collection in &all {
+            collection.sync_lists(connection)?;
             collection.mark_synced();
         }
         let checkpoint = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(1));
@@ -224,11 +230,13 @@ fn open_all(folder: &Path, connection: &mut Connection, readers: &Arc<Readers>) 
     Ok((open, all_lost))
 }
 
-/// Removes vectors files without a collection: a crash between writing the file and its row can leave one.
+/// Removes the files of vectors and of lists without a collection: a crash between writing the file and its row can leave one.
 fn remove_unused_files(folder: &Path, used: &[PathBuf]) -> io::Result<()> {
+    let is_ours =
+        |extension: &OsStr| extension == VECTORS_EXTENSION || file::EXTENSIONS.iter().any(|lists| extension == *lists);
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == VECTORS_EXTENSION) && !used.contains(&path) {
+        if path.extension().is_some_and(is_ours) && !used.contains(&path.with_extension(VECTORS_EXTENSION)) {
             fs::remove_file(path)?;
         }
     }

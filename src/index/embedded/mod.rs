@@ -6,6 +6,7 @@
 //! FOLDER/lock            locked by the process that has the folder open
 //! FOLDER/index.sqlite    collections, records, payloads, terms
 //! FOLDER/7.vectors       the vectors of collection number 7, one row for each slot
+//! FOLDER/7.lists         the codes of its approximate index; `7.centroids` has the centroids
 //! ```
 
 mod browse;
@@ -68,7 +69,7 @@ const MAINTENANCE: [(Step, &str); 3] = [
 const IDS_PER_PAGE: u32 = 1_000;
 
 /// Returns whether there is more to do.
-type Step = fn(&Folder, &Connection) -> Result<bool, Fault>;
+type Step = fn(&Folder, &mut Connection) -> Result<bool, Fault>;
 
 /// The embedded store. Clones share its state.
 #[derive(Clone, Debug)]

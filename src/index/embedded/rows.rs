@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::error::Fault;
 use super::indexes;
+use super::lists::changes;
 use super::vectors::checksum;
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Payload, Space};
 
@@ -100,6 +101,7 @@ pub(super) fn collections(connection: &Connection) -> Result<Vec<(i64, Collectio
 
 /// Removes the row of a collection. Its tables are removed in steps; see `reclaim.rs`.
 pub(super) fn delete_collection(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
+    changes::remove(tx, n)?;
     tx.execute("DELETE FROM collections WHERE number = ?1", (n,)).map(drop)
 }
 

@@ -146,6 +146,6 @@ fn an_old_collection_gets_the_indexes_that_pages_read() {
     writer.execute_batch(&format!("DROP INDEX newest_{NUMBER}; DROP INDEX keys_{NUMBER}")).unwrap();
     assert_eq!(pages(), expected.0, "without the indexes");
     assert!(folder.needs_maintenance());
-    while folder.add_index(&writer).unwrap() {}
+    while folder.add_index(&mut writer).unwrap() {}
     assert_eq!((pages(), plans(&writer)), expected);
 }

@@ -93,6 +93,11 @@ impl Map {
         (self.stride() * size_of::<f32>()) as u64
     }
 
+    /// Returns whether the file has a row for the slot.
+    pub(super) fn contains(&self, slot: u32) -> bool {
+        slot < self.slots
+    }
+
     /// Returns the vector in a slot. The slot must be occupied in the version (see `version.rs`) that has this map.
     pub(super) fn vector(&self, slot: u32) -> &[f32] {
         &self.row(slot)[..self.dimension]

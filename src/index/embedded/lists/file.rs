@@ -1,0 +1,193 @@
+//! The files of an approximate index, from which the next start reads it: one row for each slot, with the id of its record
+//! and its code, and the centroids of all lists by their numbers. Everything in them can be computed from the vectors
+//! and SQLite.
+//!
+//! A row is written after the commit of its record. `changes.rs` has the slots whose rows may not be on the disk yet.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::Path;
+
+use ivf::{Index, Positions, Restore, StoredCode};
+use uuid::Uuid;
+
+use crate::domain::ImageId;
+use crate::resilience::cores;
+
+/// The extensions of the files.
+pub(in crate::index::embedded) const EXTENSIONS: [&str; 2] = ["lists", "centroids"];
+/// The fields of a row: id, number of the list, scale, code, checksum. A row of zeros is an empty slot.
+const ID: Range<usize> = 0..16;
+const LIST: Range<usize> = 16..20;
+const SCALE: Range<usize> = 20..24;
+const HEAD: usize = 24;
+const CHECKSUM: usize = 4;
+/// The rows that are read or written at the same time.
+const CHUNK: usize = 32_768;
+
+/// The files, open for writing.
+#[derive(Debug)]
+pub(super) struct ListsFile {
+    rows: File,
+    centroids: File,
+    /// The length of a vector.
+    length: usize,
+    /// The number of the first list whose centroid is not in the file.
+    next_number: u32,
+}
+
+impl ListsFile {
+    /// Opens the files beside the vectors file at `path`, or creates them.
+    pub(super) fn open(path: &Path, length: usize) -> io::Result<Self> {
+        let open = |extension| {
+            let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
+            options.open(path.with_extension(extension))
+        };
+        let [rows, centroids] = EXTENSIONS;
+        Ok(Self { rows: open(rows)?, centroids: open(centroids)?, length, next_number: 0 })
+    }
+
+    /// Removes all content.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.next_number = 0;
+        self.rows.set_len(0)?;
+        self.centroids.set_len(0)
+    }
+
+    /// Writes the rows of these slots, and the centroids of new lists before them.
+    pub(super) fn write(
+        &mut self,
+        index: &Index,
+        positions: &Positions,
+        slots: &mut Vec<u32>,
+        occupant: impl Fn(u32) -> Option<ImageId>,
+    ) -> io::Result<()> {
+        self.write_centroids(index)?;
+        slots.sort_unstable();
+        slots.dedup();
+        // Slots that follow each other are written at the same time.
+        for run in slots.chunk_by(|a, b| a + 1 == *b).flat_map(|run| run.chunks(CHUNK)) {
+            let mut bytes = vec![0; run.len() * self.row_bytes()];
+            for (slot, row) in run.iter().zip(bytes.chunks_exact_mut(self.row_bytes())) {
+                if let (Some(id), Some(code)) = (occupant(*slot), index.code(positions, *slot)) {
+                    fill(row, id, &code);
+                }
+            }
+            self.rows.seek(SeekFrom::Start(u64::from(run[0]) * self.row_bytes() as u64))?;
+            self.rows.write_all(&bytes)?;
+        }
+        Ok(())
+    }
+
+    fn write_centroids(&mut self, index: &Index) -> io::Result<()> {
+        if index.next_number() == self.next_number {
+            return Ok(());
+        }
+        for (number, centroid) in index.centroids_from(self.next_number) {
+            let mut bytes: Vec<u8> = centroid.iter().flat_map(|x| x.to_le_bytes()).collect();
+            seal(&mut bytes);
+            self.centroids.seek(SeekFrom::Start(u64::from(number) * bytes.len() as u64))?;
+            self.centroids.write_all(&bytes)?;
+        }
+        self.next_number = index.next_number();
+        Ok(())
+    }
+
+    /// Returns when everything that was written is on the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.rows.sync_data()?;
+        self.centroids.sync_data()
+    }
+
+    /// Reads the index and calls `each` with the id of each slot. Leaves out the slots of `except`, which must be sorted.
+    /// Returns `None` if a row is damaged.
+    pub(super) fn read(
+        &mut self,
+        except: &[u32],
+        mut each: impl FnMut(u32, ImageId),
+    ) -> io::Result<Option<(Index, Positions)>> {
+        let centroids = self.read_centroids()?;
+        self.next_number = u32::try_from(centroids.len()).unwrap_or(u32::MAX);
+        let mut restore = Restore::new(self.length, centroids);
+        self.rows.seek(SeekFrom::Start(0))?;
+        let mut bytes = vec![0; CHUNK * self.row_bytes()];
+        for first in (0_u32..).step_by(CHUNK) {
+            let count = read_full(&mut self.rows, &mut bytes)? / self.row_bytes();
+            let rows = (first..).zip(bytes.chunks_exact(self.row_bytes())).take(count);
+            let rows: Vec<(u32, &[u8])> =
+                rows.filter(|(slot, row)| row[ID] != [0; 16] && except.binary_search(slot).is_err()).collect();
+            let list = |(_, row): &(u32, &[u8])| number(&row[LIST]);
+            if !restore.add(cores().get(), &rows, list, |(slot, row)| (*slot, stored(row))).is_empty() {
+                return Ok(None);
+            }
+            for (slot, row) in rows {
+                each(slot, ImageId(Uuid::from_slice(&row[ID]).unwrap_or_default()));
+            }
+            if count < CHUNK {
+                break;
+            }
+        }
+        Ok(Some(restore.finish()))
+    }
+
+    fn read_centroids(&mut self) -> io::Result<Vec<Option<Vec<f32>>>> {
+        let mut bytes = Vec::new();
+        self.centroids.seek(SeekFrom::Start(0))?;
+        self.centroids.read_to_end(&mut bytes)?;
+        let centroids = bytes.chunks_exact(self.length * size_of::<f32>() + CHECKSUM).map(|bytes| {
+            let numbers = bytes[..self.length * size_of::<f32>()].as_chunks::<4>().0;
+            is_sealed(bytes).then(|| numbers.iter().map(|x| f32::from_le_bytes(*x)).collect())
+        });
+        Ok(centroids.collect())
+    }
+
+    fn row_bytes(&self) -> usize {
+        HEAD + self.length / 4 + CHECKSUM
+    }
+}
+
+fn fill(row: &mut [u8], id: ImageId, code: &StoredCode<'_>) {
+    row[ID].copy_from_slice(id.0.as_bytes());
+    row[LIST].copy_from_slice(&code.list.to_le_bytes());
+    row[SCALE].copy_from_slice(&code.scale.to_le_bytes());
+    let end = row.len() - CHECKSUM;
+    row[HEAD..end].copy_from_slice(&code.row);
+    let checksum = crc32fast::hash(&row[..end]);
+    row[end..].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Returns the code of a row; `None` if the row is damaged.
+fn stored(row: &[u8]) -> Option<StoredCode<'_>> {
+    let code = StoredCode {
+        list: number(&row[LIST]),
+        scale: f32::from_bits(number(&row[SCALE])),
+        row: row[HEAD..row.len() - CHECKSUM].into(),
+    };
+    is_sealed(row).then_some(code)
+}
+
+/// Appends the checksum of the bytes.
+fn seal(bytes: &mut Vec<u8>) {
+    bytes.extend(crc32fast::hash(bytes).to_le_bytes());
+}
+
+fn is_sealed(bytes: &[u8]) -> bool {
+    bytes.split_last_chunk().is_some_and(|(content, sum)| crc32fast::hash(content) == u32::from_le_bytes(*sum))
+}
+
+fn number(bytes: &[u8]) -> u32 {
+    bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Reads until the buffer is full or the file ends. Returns the number of bytes.
+fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    Ok(filled)
+}
