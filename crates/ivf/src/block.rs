@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use crate::kernel::prefetch;
+
 /// The vectors in a block.
 pub(crate) const BLOCK: usize = 64;
 /// The vectors that a kernel computes at the same time.
@@ -69,6 +71,15 @@ impl Codes {
     /// Iterates over the blocks, each with the number of its vectors.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = (&Block, usize)> {
         (0..).step_by(BLOCK).zip(&self.blocks).map(|(first, block)| (&**block, (self.count - first).min(BLOCK)))
+    }
+
+    /// Starts to load a block, if it exists, into the cache.
+    pub(crate) fn prefetch(&self, block: usize) {
+        if let Some(block) = self.blocks.get(block) {
+            prefetch(&block.codes);
+            prefetch(&block.scales);
+            prefetch(&block.slots);
+        }
     }
 
     /// Iterates over the slots in their order.

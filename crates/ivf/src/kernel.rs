@@ -126,6 +126,21 @@ fn sums_avx512(codes: &[u8], query: &[i8], out: &mut [i32; BLOCK]) {
     }
 }
 
+/// Starts to load values into the cache that will be read soon.
+pub fn prefetch<T>(values: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        const LINE: usize = 64;
+        for at in (0..size_of_val(values)).step_by(LINE) {
+            // SAFETY: a prefetch reads nothing; its address is inside the slice.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().cast::<i8>().add(at)) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
+}
+
 /// The parallel sums of [`dot`].
 const LANES: usize = 64;
 

@@ -23,7 +23,7 @@ mod split;
 
 pub use code::{Entry, StoredCode};
 pub use index::{Index, Split};
-pub use kernel::dot;
+pub use kernel::{dot, prefetch};
 pub use positions::Positions;
 pub use restore::Restore;
 pub use search::{Candidates, Effort};

@@ -20,6 +20,9 @@ pub trait Candidates: Sync {
     /// Returns the hit of a slot with its exact score; `None` if it is not a hit.
     fn hit(&self, slot: u32) -> Option<Self::Hit>;
 
+    /// Starts to load the vector of a slot whose hit may be requested soon.
+    fn prefetch(&self, slot: u32);
+
     /// Returns the score of a hit: the product of its vector and the query.
     fn score(hit: &Self::Hit) -> f32;
 }
@@ -41,6 +44,8 @@ const SHARE_AT_450: f32 = 0.02;
 const FIRST_LISTS: usize = 4;
 /// The lists from which the deviation of the scores inside a list is estimated.
 const SAMPLED_LISTS: usize = 64;
+/// The vectors that are loaded ahead.
+const PREFETCHED_VECTORS: usize = 3;
 /// A rounded sum of products can be too small by this.
 const ROUNDING: f32 = 1e-5;
 /// A further thread is started for each of these vectors. Starting one takes as long as reading some thousand codes.
@@ -182,7 +187,8 @@ impl<C: Candidates> Scan<'_, C> {
         let limit = self.threshold.get() - center - ROUNDING;
         let mut products = [0; BLOCK];
         hits.greatest.clear();
-        for (block, count) in list.codes.blocks() {
+        for (number, (block, count)) in (1..).zip(list.codes.blocks()) {
+            list.codes.prefetch(number);
             sums(&block.codes, &self.numbers.numbers, &mut products);
             // The greatest score that a vector may have.
             let mut greatest = [0.0; BLOCK];
@@ -197,7 +203,10 @@ impl<C: Candidates> Scan<'_, C> {
         }
         let mut found = std::mem::take(&mut hits.greatest);
         found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        for (greatest, slot) in &found {
+        for (at, (greatest, slot)) in found.iter().enumerate() {
+            if let Some((_, later)) = found.get(at + PREFETCHED_VECTORS) {
+                self.candidates.prefetch(*later);
+            }
             if greatest + ROUNDING < self.threshold.get() {
                 break;
             }

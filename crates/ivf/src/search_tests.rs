@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::*;
-use crate::{Positions, Restore, StoredCode, Vectors};
+use crate::{Positions, Restore, StoredCode, Vectors, prefetch};
 
 /// A generator of numbers for tests (xorshift).
 pub(crate) struct Random(pub(crate) u64);
@@ -74,6 +74,10 @@ impl Candidates for Request<'_> {
 
     fn hit(&self, slot: u32) -> Option<Found> {
         Some(Found(dot(self.table.vector(slot), self.query), slot))
+    }
+
+    fn prefetch(&self, slot: u32) {
+        prefetch(self.table.vector(slot));
     }
 
     fn score(hit: &Found) -> f32 {

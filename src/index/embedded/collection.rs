@@ -43,6 +43,7 @@ pub(super) struct Collection {
     readers: Arc<Readers>,
     /// The number of damaged records found since the index was opened; only the first ones are logged.
     damage_logged: AtomicU32,
+    is_unchecked: bool,
 }
 
 /// The maximum number of damaged records that are logged.
@@ -74,14 +75,16 @@ impl Collection {
     ) -> Result<(Self, Vec<ImageId>), Fault> {
         let mut vectors = Vectors::open(&path, space.dimension, 0)?;
         let mut version = Version::empty(vectors.map());
-        let (lists, lost) = match ListsWriter::load(&path, (connection, number), &mut version)? {
+        let loaded = ListsWriter::load(&path, (connection, number), &mut version)?;
+        let is_unchecked = loaded.is_some();
+        let (lists, lost) = match loaded {
             Some(loaded) => loaded,
             None => (ListsWriter::default(), read_records(connection, number, &mut vectors, &mut version)?),
         };
         let writer = Mutex::new(Writer { vectors, slots: Slots::from_version(&version), lists });
         let current = RwLock::new(Some(Arc::new(version)));
         let damage_logged = AtomicU32::new(0);
-        Ok((Self { name, space, number, path, current, writer, readers, damage_logged }, lost))
+        Ok((Self { name, space, number, path, current, writer, readers, damage_logged, is_unchecked }, lost))
     }
 
     pub(super) fn name(&self) -> &CollectionName {
@@ -95,6 +98,11 @@ impl Collection {
     /// Returns the number in the names of its tables.
     pub(super) fn number(&self) -> i64 {
         self.number
+    }
+
+    /// Returns whether most vectors were not read when the collection was opened.
+    pub(super) fn is_unchecked(&self) -> bool {
+        self.is_unchecked
     }
 
     /// Returns the path of the vectors file.

@@ -21,6 +21,7 @@ mod near_pairs;
 mod products;
 mod reclaim;
 mod rows;
+mod scrub;
 mod search;
 mod slots;
 mod snapshot;
@@ -77,16 +78,22 @@ pub struct EmbeddedIndex {
     folder: Arc<Folder>,
     /// The task that does the [`MAINTENANCE`].
     maintenance: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
+    /// The task that checks the vectors; see `scrub.rs`.
+    _scrub: Option<Arc<AbortOnDropHandle<()>>>,
 }
 
 impl EmbeddedIndex {
-    /// Opens the index in `folder`, or creates one. Reads every vector once, to find those that a power loss destroyed.
-    /// Blocks the thread.
+    /// Opens the index in `folder`, or creates one. Finds the vectors that a power loss destroyed: in collections with an
+    /// approximate index it reads those that were written since the last sync, otherwise all. The rest is checked in the
+    /// background. Blocks the thread.
     ///
     /// # Errors
     /// Returns an [`OpenError`] if another process has the index open or its files cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let index = Self { folder: Arc::new(Folder::open(folder)?), maintenance: Arc::default() };
+        let folder = Arc::new(Folder::open(folder)?);
+        let scrub = Handle::try_current().ok().map(|runtime| runtime.spawn(scrub::scrub(Arc::downgrade(&folder))));
+        let scrub = scrub.map(|task| Arc::new(AbortOnDropHandle::new(task)));
+        let index = Self { folder, maintenance: Arc::default(), _scrub: scrub };
         if index.folder.needs_maintenance() {
             index.start_maintenance();
         }

@@ -115,6 +115,10 @@ impl Candidates for Search<'_> {
         self.version.occupant(slot).map(|id| Scored { score, id, slot })
     }
 
+    fn prefetch(&self, slot: u32) {
+        ivf::prefetch(self.version.map().row(slot));
+    }
+
     fn score(hit: &Scored) -> f32 {
         hit.score
     }

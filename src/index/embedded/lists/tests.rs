@@ -161,6 +161,28 @@ fn the_next_start_reads_the_index_and_what_changed_since_the_last_sync() {
     assert_eq!(fixture.collection.version().unwrap().lists().unwrap().count(), 22_998);
 }
 
+#[tokio::test]
+async fn vectors_that_the_start_does_not_read_are_checked_later() {
+    let path = tempfile::tempdir().unwrap();
+    let mut fixture = Fixture::open(path.path());
+    for start in (0..20_000).step_by(2_000) {
+        fixture.upsert(start..start + 2_000, 0);
+    }
+    while fixture.build_step() {}
+    fixture.folder.record_writes(&fixture.writer, 10_000);
+    let damaged = fixture.collection.version().unwrap().occupant(12_345).unwrap();
+    drop(fixture);
+    let file = std::fs::OpenOptions::new().write(true).open(path.path().join("1.vectors")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &[0x55; 64], 12_345 * 64 * 4).unwrap();
+    let folder = Arc::new(Folder::open(path.path()).unwrap());
+    assert_eq!(folder.lost.len(), 0);
+    let collection = folder.find(&CollectionName::parse("c").unwrap()).unwrap();
+    assert_eq!(collection.version().unwrap().occupant(12_345), Some(damaged));
+    crate::index::embedded::scrub::scrub(Arc::downgrade(&folder)).await;
+    assert_eq!(collection.version().unwrap().occupant(12_345), None);
+    assert_eq!(collection.info().unwrap().count, 19_999);
+}
+
 #[test]
 fn an_earlier_version_may_write_to_a_collection_with_an_index() {
     let path = tempfile::tempdir().unwrap();

@@ -1,0 +1,112 @@
+//! Checks the vectors that the start did not read: those that were on the disk at the last sync. They can only be damaged by
+//! the disk or by another program.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::collection::Collection;
+use super::error::Fault;
+use super::folder::Folder;
+use super::rows;
+use super::vectors::checksum;
+use crate::domain::ImageId;
+
+/// The records that are checked at the same time, and the pause after them, so that searches and writes have the disk.
+const RECORDS_PER_STEP: u32 = 1_000;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The records of one step.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// Records whose vectors do not match their checksums.
+    damaged: Vec<ImageId>,
+    /// Where the next step begins; `None` at the end.
+    next: Option<ImageId>,
+}
+
+/// Checks every vector of the collections that were opened without reading them. Ends when the index is closed; the next start
+/// begins again.
+pub(super) async fn scrub(folder: Weak<Folder>) {
+    let Some(collections) = folder.upgrade().map(|folder| folder.all()) else { return };
+    for collection in collections.into_iter().filter(|collection| collection.is_unchecked()) {
+        let mut after = None;
+        while let Some(folder) = folder.upgrade() {
+            let checked = check(&collection, &folder, after).await;
+            after = match checked {
+                Ok(Checked { next: Some(next), .. }) => Some(next),
+                Ok(Checked { next: None, .. }) | Err(Fault::Dropped) => break,
+                Err(error) => {
+                    let collection = collection.name();
+                    tracing::warn!(%collection, %error, "cannot check the vectors; the next start tries again");
+                    break;
+                }
+            };
+            drop(folder);
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Checks one step and removes what is damaged.
+async fn check(collection: &Arc<Collection>, folder: &Arc<Folder>, after: Option<ImageId>) -> Result<Checked, Fault> {
+    let (reader, held) = (Arc::clone(collection), Arc::clone(folder));
+    let read = tokio::task::spawn_blocking(move || (reader.check(after), held).0).await;
+    let mut checked = read.map_err(|panic| Fault::Damaged(panic.to_string()))??;
+    let damaged = std::mem::take(&mut checked.damaged);
+    if !damaged.is_empty() {
+        let (writer, held) = (Arc::clone(collection), Arc::clone(folder));
+        let removed = folder.sqlite.call(move |connection| {
+            let removed = writer.remove_damaged(connection, &damaged);
+            held.record_writes(connection, damaged.len());
+            Ok(removed)
+        });
+        let records = removed.await??;
+        let collection = collection.name();
+        tracing::error!(
+            %collection, records,
+            "the disk damaged vectors; their records are removed, and the next start removes them from the ledger, so that \
+             the next job indexes their images again"
+        );
+    }
+    Ok(checked)
+}
+
+impl Collection {
+    /// Checks some records in the order of their ids.
+    fn check(&self, after: Option<ImageId>) -> Result<Checked, Fault> {
+        let (snapshot, mut checked) = (self.snapshot()?, Checked::default());
+        let sql = format!(
+            "SELECT id, slot, checksum FROM records_{} WHERE id > ?1 ORDER BY id LIMIT {RECORDS_PER_STEP}",
+            self.number()
+        );
+        let mut select = snapshot.rows()?.prepare_cached(&sql)?;
+        let mut rows = select.query((after.map_or(Vec::new(), |id| id.0.as_bytes().to_vec()),))?;
+        let mut count = 0;
+        while let Some(row) = rows.next()? {
+            let (id, slot, sum) = (rows::id(row, 0)?, row.get(1)?, row.get::<_, u32>(2)?);
+            if checksum(snapshot.version.map().vector(slot)) != sum {
+                checked.damaged.push(id);
+            }
+            count += 1;
+            checked.next = Some(id);
+        }
+        checked.next = checked.next.filter(|_| count == RECORDS_PER_STEP);
+        Ok(checked)
+    }
+
+    /// Removes those of the records that are still damaged. Returns their number. Runs on the writer thread.
+    fn remove_damaged(&self, connection: &mut Connection, ids: &[ImageId]) -> Result<usize, Fault> {
+        let (version, mut damaged) = (self.version()?, Vec::new());
+        let sql = format!("SELECT slot, checksum FROM records_{} WHERE id = ?1", self.number());
+        for id in ids {
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, u32>(1)?));
+            let found = connection.query_row(&sql, (id.0.as_bytes(),), row).optional()?;
+            damaged.extend(found.filter(|(slot, sum)| checksum(version.map().vector(*slot)) != *sum).map(|_| *id));
+        }
+        drop(version);
+        self.delete(connection, &damaged)?;
+        Ok(damaged.len())
+    }
+}
