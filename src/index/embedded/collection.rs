@@ -16,7 +16,7 @@ use rusqlite::{Connection, Transaction};
 
 use super::error::Fault;
 use super::filter;
-use super::lists::ListsWriter;
+use super::lists::{ListsWriter, changes};
 use super::rows::{self, Row};
 use super::search::{Scored, Search};
 use super::slots::Slots;
@@ -315,15 +315,25 @@ impl Collection {
         self.version().is_ok_and(|version| ListsWriter::is_needed(&version))
     }
 
+    /// Makes the next start build the approximate index again.
+    pub(super) fn abandon_lists_files(&self, connection: &Connection) -> rusqlite::Result<()> {
+        lock(&self.writer).lists.set_file(None);
+        changes::remove(connection, self.number)
+    }
+
     /// Does a part of the construction of the approximate index. Runs on the writer thread.
     pub(super) fn build_lists(&self, connection: &mut Connection) -> Result<(), Fault> {
         let (mut writer, version) = (lock(&self.writer), self.version()?);
         let Some(index) = writer.lists.build_step(&version) else { return Ok(()) };
         let (collection, records, lists) = (&self.name, index.count(), index.lists());
         let tx = connection.transaction()?;
-        match writer.lists.write_all(&self.path, (&tx, self.number), &version, &index) {
-            Ok(()) => tx.commit()?,
-            Err(error) => tracing::warn!(%collection, %error, "cannot write the approximate index to its files"),
+        let written = writer.lists.write_all(&self.path, (&tx, self.number), &version, &index);
+        match written.and_then(|file| Ok(tx.commit().map(|()| file)?)) {
+            Ok(file) => writer.lists.set_file(Some(file)),
+            Err(error) => tracing::warn!(
+                %collection, %error,
+                "cannot write the approximate index to its files; searches work, the next start builds it again"
+            ),
         }
         drop(version);
         tracing::info!(%collection, records, lists, "built the approximate index; searches are no longer exact");

@@ -22,6 +22,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct Checked {
     /// Records whose vectors do not match their checksums.
     damaged: Vec<ImageId>,
+    /// Whether the files of the approximate index have another record in a slot.
+    has_other_slots: bool,
     /// Where the next step begins; `None` at the end.
     next: Option<ImageId>,
 }
@@ -54,6 +56,16 @@ async fn check(collection: &Arc<Collection>, folder: &Arc<Folder>, after: Option
     let (reader, held) = (Arc::clone(collection), Arc::clone(folder));
     let read = tokio::task::spawn_blocking(move || (reader.check(after), held).0).await;
     let mut checked = read.map_err(|panic| Fault::Damaged(panic.to_string()))??;
+    if checked.has_other_slots {
+        let writer = Arc::clone(collection);
+        folder.sqlite.call(move |connection| writer.abandon_lists_files(connection)).await?;
+        tracing::error!(
+            collection = %collection.name(),
+            "the files of the approximate index do not belong to index.sqlite: searches miss records until a restart, which \
+             builds them again"
+        );
+        checked.next = None;
+    }
     let damaged = std::mem::take(&mut checked.damaged);
     if !damaged.is_empty() {
         let (writer, held) = (Arc::clone(collection), Arc::clone(folder));
@@ -86,7 +98,9 @@ impl Collection {
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let (id, slot, sum) = (rows::id(row, 0)?, row.get(1)?, row.get::<_, u32>(2)?);
-            if checksum(snapshot.version.map().vector(slot)) != sum {
+            if snapshot.version.occupant(slot) != Some(id) {
+                checked.has_other_slots = true;
+            } else if checksum(snapshot.version.map().vector(slot)) != sum {
                 checked.damaged.push(id);
             }
             count += 1;

@@ -28,7 +28,7 @@ const CHUNK: usize = 32_768;
 
 /// The files, open for writing.
 #[derive(Debug)]
-pub(super) struct ListsFile {
+pub(in crate::index::embedded) struct ListsFile {
     rows: File,
     centroids: File,
     /// The length of a vector.
@@ -38,21 +38,19 @@ pub(super) struct ListsFile {
 }
 
 impl ListsFile {
-    /// Opens the files beside the vectors file at `path`, or creates them.
+    /// Opens the files beside the vectors file at `path`.
     pub(super) fn open(path: &Path, length: usize) -> io::Result<Self> {
-        let open = |extension| {
-            let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).clone();
-            options.open(path.with_extension(extension))
-        };
-        let [rows, centroids] = EXTENSIONS;
-        Ok(Self { rows: open(rows)?, centroids: open(centroids)?, length, next_number: 0 })
+        Self::with_options(path, length, OpenOptions::new().read(true).write(true))
     }
 
-    /// Removes all content.
-    pub(super) fn clear(&mut self) -> io::Result<()> {
-        self.next_number = 0;
-        self.rows.set_len(0)?;
-        self.centroids.set_len(0)
+    /// Creates empty files beside the vectors file at `path`.
+    pub(super) fn create(path: &Path, length: usize) -> io::Result<Self> {
+        Self::with_options(path, length, OpenOptions::new().read(true).write(true).create(true).truncate(true))
+    }
+
+    fn with_options(path: &Path, length: usize, options: &OpenOptions) -> io::Result<Self> {
+        let [rows, centroids] = EXTENSIONS.map(|extension| options.open(path.with_extension(extension)));
+        Ok(Self { rows: rows?, centroids: centroids?, length, next_number: 0 })
     }
 
     /// Writes the rows of these slots, and the centroids of new lists before them.

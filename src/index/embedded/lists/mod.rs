@@ -9,6 +9,7 @@ pub(super) mod file;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::path::Path;
 
 use ivf::{Entry, Index, Positions};
@@ -57,7 +58,10 @@ impl ListsWriter {
         version: &mut Version,
     ) -> Result<Option<(Self, Vec<ImageId>)>, Fault> {
         let Some(changes) = changes::read(connection, n)? else { return Ok(None) };
-        let mut file = ListsFile::open(path, version.map().stride())?;
+        let mut file = match ListsFile::open(path, version.map().stride()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
         let mut slots: Vec<u32> = changes.iter().map(|(slot, _)| *slot).collect();
         let mut loaded = version.clone();
         let Some((mut index, mut positions)) = file.read(&slots, |slot, id| loaded.set(slot, Some(id)))? else {
@@ -104,22 +108,26 @@ impl ListsWriter {
         unfinished.take_if(|_| is_finished).map(|finished| finished.index)
     }
 
-    /// Writes all of a finished index to its files, and starts to record changes.
+    /// Writes all of a finished index to its files, and starts to record changes with the commit of the transaction. The caller
+    /// passes the files to [`set_file`](Self::set_file) after it.
     pub(super) fn write_all(
-        &mut self,
+        &self,
         path: &Path,
         (tx, n): (&Transaction<'_>, i64),
         version: &Version,
         index: &Index,
-    ) -> Result<(), Fault> {
-        let mut file = ListsFile::open(path, version.map().stride())?;
-        file.clear()?;
+    ) -> Result<ListsFile, Fault> {
+        let mut file = ListsFile::create(path, version.map().stride())?;
         file.write(index, &self.positions, &mut (0..version.slots()).collect(), |slot| version.occupant(slot))?;
         file.sync()?;
         changes::remove(tx, n)?;
         changes::create(tx, n)?;
-        self.file = Some(file);
-        Ok(())
+        Ok(file)
+    }
+
+    /// Stores the files of the index; `None` if they could not be written.
+    pub(super) fn set_file(&mut self, file: Option<ListsFile>) {
+        self.file = file;
     }
 
     /// Removes slots whose records were replaced or deleted.
@@ -181,7 +189,7 @@ impl ListsWriter {
         Ok(())
     }
 
-    fn stop_storing(&mut self, error: &std::io::Error) {
+    fn stop_storing(&mut self, error: &io::Error) {
         tracing::warn!(%error, "cannot write the approximate index; searches work, the next start takes longer");
         self.file = None;
     }

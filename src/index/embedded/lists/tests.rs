@@ -183,6 +183,34 @@ async fn vectors_that_the_start_does_not_read_are_checked_later() {
     assert_eq!(collection.info().unwrap().count, 19_999);
 }
 
+#[tokio::test]
+async fn files_that_are_missing_or_older_are_built_again() {
+    let path = tempfile::tempdir().unwrap();
+    let mut fixture = Fixture::open(path.path());
+    for start in (0..20_000).step_by(2_000) {
+        fixture.upsert(start..start + 2_000, 0);
+    }
+    while fixture.build_step() {}
+    let (lists, copy) = (path.path().join("1.lists"), path.path().join("copy"));
+    std::fs::copy(&lists, &copy).unwrap();
+    fixture.upsert(0..100, 1);
+    fixture.folder.record_writes(&fixture.writer, 10_000);
+    drop(fixture);
+    std::fs::rename(&copy, &lists).unwrap();
+    let folder = Arc::new(Folder::open(path.path()).unwrap());
+    crate::index::embedded::scrub::scrub(Arc::downgrade(&folder)).await;
+    drop(folder);
+    let mut fixture = Fixture::open(path.path());
+    assert!(fixture.collection.needs_lists(), "older files were used again");
+    assert_eq!(fixture.collection.info().unwrap().count, 20_000);
+    while fixture.build_step() {}
+    drop(fixture);
+    std::fs::remove_file(path.path().join("1.centroids")).unwrap();
+    let fixture = Fixture::open(path.path());
+    assert!(fixture.collection.needs_lists());
+    assert_eq!(fixture.collection.info().unwrap().count, 20_000);
+}
+
 #[test]
 fn an_earlier_version_may_write_to_a_collection_with_an_index() {
     let path = tempfile::tempdir().unwrap();
