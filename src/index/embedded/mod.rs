@@ -1,6 +1,6 @@
-//! The store inside the process: exact search over a memory-mapped file of vectors; ids and payloads are in SQLite. It
-//! is a suitable default up to a few hundred thousand images. `zarf/adr/0002-embedded-index.md` has the reasons for the
-//! design and says what a crash can lose.
+//! The store inside the process: vectors in a memory-mapped file; ids and payloads in SQLite; and, for large collections, an
+//! approximate index. `zarf/adr/0002-embedded-index.md` and `0022-lists-of-codes.md` have the reasons for the design and
+//! say what a crash can lose.
 //!
 //! ```text
 //! FOLDER/lock            locked by the process that has the folder open
