@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::block::{BLOCK, Codes};
-use crate::code::{Entry, Query, StoredCode, encode};
-use crate::kernel::sums;
+use crate::code::{ESTIMATE_DEVIATION, Entry, Query, StoredCode, encode};
+use crate::kernel::{dot, sums};
 use crate::list::List;
 use crate::positions::Positions;
 use crate::rotation::Rotation;
@@ -15,6 +15,8 @@ use crate::{LENGTH_UNIT, Vectors};
 const MAX_LIST: usize = 1_000;
 /// The smaller half of a split has at least this part of the list.
 const MIN_SHARE: usize = 8;
+/// The lists around a list that is split, from which vectors may move to its halves.
+const LISTS_AROUND: usize = 32;
 /// The lists with the best estimates whose centroids are compared exactly with a vector that is added.
 const REFINED_LISTS: usize = 24;
 
@@ -39,12 +41,14 @@ pub struct Split {
     centroids: [Vec<f32>; 2],
     /// The slots and codes of each.
     entries: [Vec<(u32, Entry)>; 2],
+    /// Slots of other lists that are nearer to one of the new centroids, with its number (0 or 1).
+    moved: Vec<(u32, usize, Entry)>,
 }
 
 impl Split {
     /// Returns the slots in the list.
     pub fn slots(&self) -> impl Iterator<Item = u32> {
-        self.entries.iter().flatten().map(|(slot, _)| *slot)
+        self.entries.iter().flatten().map(|(slot, _)| *slot).chain(self.moved.iter().map(|(slot, ..)| *slot))
     }
 }
 
@@ -165,12 +169,14 @@ impl Index {
             let (scale, row) = encode(&self.rotation, vectors.vector(slot), &centroids[side]);
             entries[side].push((slot, Entry { list, number: 0, scale, row }));
         }
-        Split { list, number: found.number, centroids, entries }
+        let moved = self.nearer_slots(list, &halves, vectors);
+        Split { list, number: found.number, centroids, entries, moved }
     }
 
     /// Replaces a list by two. Does nothing if the list has changed since [`plan_split`](Self::plan_split).
     pub fn apply_split(&mut self, positions: &mut Positions, split: Split) {
-        let Split { list, number, centroids, entries } = split;
+        let Split { list, number, centroids, entries, moved } = split;
+        let second = self.lists.len();
         let planned = entries.iter().map(Vec::len).sum();
         if self.lists.get(list).is_none_or(|found| found.number != number || found.codes.count() != planned) {
             return;
@@ -181,6 +187,64 @@ impl Index {
                 self.push(positions, slot, &Entry { list: at, ..entry });
             }
         }
+        for (slot, side, entry) in moved {
+            self.remove(positions, slot);
+            self.push(positions, slot, &Entry { list: [list, second][side], ..entry });
+            self.count += 1;
+        }
+    }
+
+    /// Returns the slots of the lists around `list` that are nearer to one of its halves than to their own centroids, with the
+    /// half.
+    fn nearer_slots(&self, list: usize, halves: &[List; 2], vectors: &impl Vectors) -> Vec<(u32, usize, Entry)> {
+        let mut moved = Vec::new();
+        for around in self.lists_around(list) {
+            let around = &self.lists[around];
+            let mut found: Vec<u32> =
+                halves.iter().flat_map(|half| self.estimated_nearer(around, &half.centroid)).collect();
+            found.sort_unstable();
+            found.dedup();
+            for slot in found {
+                let vector = vectors.vector(slot);
+                let [first, second] = halves.each_ref().map(|half| half.closeness(vector));
+                if first.max(second) > around.closeness(vector) {
+                    let side = usize::from(second > first);
+                    let (scale, row) = encode(&self.rotation, vector, &halves[side].centroid);
+                    moved.push((slot, side, Entry { list, number: 0, scale, row }));
+                }
+            }
+        }
+        moved
+    }
+
+    /// Returns the lists with the nearest centroids.
+    fn lists_around(&self, list: usize) -> Vec<usize> {
+        let centroid = &self.lists[list].centroid;
+        let mut all: Vec<(f32, usize)> = self.lists.iter().map(|other| other.closeness(centroid)).zip(0..).collect();
+        all.swap_remove(list);
+        if all.len() > LISTS_AROUND {
+            all.select_nth_unstable_by(LISTS_AROUND, |a, b| b.0.total_cmp(&a.0));
+            all.truncate(LISTS_AROUND);
+        }
+        all.into_iter().map(|(_, list)| list).collect()
+    }
+
+    /// Returns the slots of a list that may be nearer to `centroid` than to the centroid of the list. A vector `c + r` is
+    /// nearer to `a` if `r · (a - c)` exceeds half of the square of `a - c`; the product is estimated.
+    fn estimated_nearer(&self, list: &List, centroid: &[f32]) -> Vec<u32> {
+        let way: Vec<f32> = centroid.iter().zip(&*list.centroid).map(|(a, b)| a - b).collect();
+        let square = dot(&way, &way);
+        let (query, mut products, mut slots) = (Query::new(&self.rotation, &way), [0; BLOCK], Vec::new());
+        for (block, count) in list.codes.blocks() {
+            sums(&block.codes, &query.numbers, &mut products);
+            for at in 0..count {
+                let deviation = ESTIMATE_DEVIATION * block.scales[at] * square.sqrt();
+                if query.estimate(products[at], block.scales[at]) + deviation > square / 2.0 {
+                    slots.push(block.slots[at]);
+                }
+            }
+        }
+        slots
     }
 
     /// Returns the code of a slot, to store it.

@@ -53,7 +53,7 @@ const VECTORS_PER_THREAD: usize = 30_000;
 
 impl Effort {
     /// The default level. With it, the best ten of a text are 99 % complete in the collections that were measured.
-    pub const DEFAULT_LEVEL: u32 = 500;
+    pub const DEFAULT_LEVEL: u32 = 450;
 
     /// Returns the effort for a level: hundredths of the deviations that the bound of a list has. A search with a higher
     /// level finds more and takes longer.
@@ -61,7 +61,7 @@ impl Effort {
         #[expect(clippy::cast_precision_loss, reason = "levels are small")]
         let list_deviations = level.min(10_000) as f32 / 100.0;
         let min_share = (SHARE_AT_450 * ((list_deviations - 4.5) * 2.0).exp2()).min(1.0);
-        Self { list_deviations, min_share, estimate_deviations: 2.5 + (list_deviations - 5.0).max(0.0) / 2.0 }
+        Self { list_deviations, min_share, estimate_deviations: 2.5 + (list_deviations - 4.5).max(0.0) / 2.0 }
     }
 }
 
