@@ -23,6 +23,8 @@ import torch
 from PIL import Image
 from transformers import CLIPConfig, CLIPModel
 
+from weights_of_onnx import weights
+
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "tests" / "data" / "clip-tiny"
 SIDE = 32
@@ -268,26 +270,6 @@ def main():
         assert alike < 0.99, "a tower that ignores most of its input would pass"
 
 
-def committed():
-    """The weights of the exported towers, under their original names."""
-    import onnx
-
-    weights = {}
-    for name in ("vision", "text"):
-        graph = onnx.load(OUT / "onnx" / f"{name}_model.onnx").graph
-        tensors = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
-        for name, tensor in tensors.items():
-            if name.startswith("clip."):
-                weights[name.removeprefix("clip.")] = tensor
-        for node in graph.node:
-            # The exporter transposes the matrices of products and renames them.
-            given = [name for name in node.input if name.startswith("onnx::")]
-            if node.op_type == "MatMul" and given:
-                name = node.name.removesuffix("/MatMul").strip("/").replace("/", ".")
-                weights[f"{name}.weight"] = tensors[given[0]].T.contiguous()
-    return weights
-
-
 def for_transformers(folder):
     """The committed model with its own tokenizer and settings."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -297,7 +279,8 @@ def for_transformers(folder):
     tokenizer |= {name: END for name in ("eos_token", "pad_token", "unk_token")}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
     clip = CLIPModel(CLIPConfig.from_pretrained(OUT))
-    missing, unknown = clip.load_state_dict(committed(), strict=False)
+    towers = [weights(OUT / "onnx" / f"{name}_model.onnx", "clip.", "") for name in ("vision", "text")]
+    missing, unknown = clip.load_state_dict(towers[0] | towers[1], strict=False)
     missing = [name for name in missing if not name.endswith(("logit_scale", "position_ids"))]
     assert not missing and not unknown, (missing, unknown)
     clip.save_pretrained(folder)
