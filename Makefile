@@ -114,10 +114,13 @@ target/peers/bin/python:
 target/peers/clip-b32: target/peers/bin/python
 	target/peers/bin/python zarf/peers/clip_b32.py $@
 
-bench-peers: target/peers/clip-b32 ## compare with Pillow, libvips and ONNX Runtime on one core (python3; 7 GB under target/peers); FEATURES=onnxruntime
+target/peers/siglip2-b16-256: target/peers/bin/python
+	target/peers/bin/python zarf/peers/siglip2_b16.py $@
+
+bench-peers: target/peers/clip-b32 target/peers/siglip2-b16-256 ## compare with Pillow, libvips and ONNX Runtime on one core (python3; 9 GB under target/peers); FEATURES=onnxruntime
 	$(CARGO) bench --locked $${FEATURES:+--features "$$FEATURES"} --bench decode_peer --bench embed_peer --no-run
 	target/peers/bin/python zarf/peers/decode.py target/peers/files
-	target/peers/bin/python zarf/peers/embed.py target/peers/clip-b32
+	target/peers/bin/python zarf/peers/embed.py target/peers/clip-b32 target/peers/siglip2-b16-256
 
 bench-gpu: ## measure indexing on an NVIDIA GPU (driver, python3; 10 GB under target); DEVICE=cuda COUNT=10000 BATCH=256
 	CARGO="$(CARGO)" zarf/gpu/bench.sh

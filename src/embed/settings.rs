@@ -25,8 +25,8 @@ pub struct EmbedSettings {
     /// with `:size` at the end if it has a model in several sizes.
     /// For `openai` the name that the service uses, for `clip` and `multi2vec` a label.
     pub clip_model: String,
-    /// `CLIP_PRECISION`: `fp32`, `fp16` or `int8`, if the model of this process has such files; `auto` (default) for the
-    /// first of these that it has. The vectors of int8 are another space.
+    /// `CLIP_PRECISION`: `fp32`, `fp16`, `int8` or `q4`, if the model of this process has such files; `auto` (default) for
+    /// the first of these that it has. The vectors of int8 and q4 are other spaces.
     pub clip_precision: Precision,
     /// `CLIP_ENGINE`: what runs the model of this process: `rten` (default), or `onnxruntime` if the binary was built with it.
     pub clip_engine: EngineKind,

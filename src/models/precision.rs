@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Precision {
-    /// `Fp32` if the model has such files, or else `Fp16`, or else `Int8`.
+    /// The first of `Fp32`, `Fp16`, `Int8` and `Q4` of which the model has files.
     #[default]
     Auto,
     /// 32 bits, as in the training of the model. A model that has only 16 bits is used with those.
@@ -18,11 +18,13 @@ pub enum Precision {
     Fp16,
     /// Weights and most sums in 8 bits: two to three times as fast, a third of the memory.
     Int8,
+    /// Weights of matrix products in 4 bits with a scale for each block, computed in 32 bits: a small download.
+    Q4,
 }
 
 impl Precision {
     /// The precisions of files.
-    pub(crate) const OF_FILES: [Self; 3] = [Self::Fp32, Self::Fp16, Self::Int8];
+    pub(crate) const OF_FILES: [Self; 4] = [Self::Fp32, Self::Fp16, Self::Int8, Self::Q4];
 
     /// Returns the suffixes in the names of files of this precision, before `.onnx`; the better export first.
     pub(crate) fn suffixes(self) -> &'static [&'static str] {
@@ -31,6 +33,7 @@ impl Precision {
             Self::Fp32 => &[""],
             Self::Fp16 => &["_fp16"],
             Self::Int8 => &["_int8", "_quantized"],
+            Self::Q4 => &["_q4", "_q4f16"],
         }
     }
 
@@ -41,6 +44,7 @@ impl Precision {
             Self::Fp32 => &[Self::Fp32, Self::Fp16],
             Self::Fp16 => &[Self::Fp16],
             Self::Int8 => &[Self::Int8],
+            Self::Q4 => &[Self::Q4],
         }
     }
 }
@@ -54,7 +58,8 @@ impl TryFrom<String> for Precision {
             "fp32" => Ok(Self::Fp32),
             "fp16" => Ok(Self::Fp16),
             "int8" => Ok(Self::Int8),
-            _ => Err("it must be `auto`, `fp32`, `fp16` or `int8`"),
+            "q4" => Ok(Self::Q4),
+            _ => Err("it must be `auto`, `fp32`, `fp16`, `int8` or `q4`"),
         }
     }
 }
@@ -66,6 +71,7 @@ impl fmt::Display for Precision {
             Self::Fp32 => "fp32",
             Self::Fp16 => "fp16",
             Self::Int8 => "int8",
+            Self::Q4 => "q4",
         })
     }
 }

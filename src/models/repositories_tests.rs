@@ -27,78 +27,45 @@ enum Outcome {
     Refused(&'static str),
 }
 
+use Cleaning::{Canonical, CanonicalImmich, Lower, LowerSpaces, Spaces};
+use Layout::{Combined, Folders, Immich, OpenClip, ShortNames, Towers};
 use Outcome::{Loads, Refused};
 
 const OPENAI: ([f32; 3], [f32; 3]) = (OPENAI_MEAN, OPENAI_STD);
 const HALVES: ([f32; 3], [f32; 3]) = (HALF, HALF);
-const CLIP: Outcome = Loads("crop-224-bicubic-floor", OPENAI, End(77), Cleaning::None);
+const UNCHANGED: Cleaning = Cleaning::None;
+const CLIP: Outcome = Loads("crop-224-bicubic-floor", OPENAI, End(77), UNCHANGED);
 
 const REPOSITORIES: [(&str, Layout, Outcome); 23] = [
-    ("openai--clip-vit-base-patch32", Layout::Towers, CLIP),
-    ("openai--clip-vit-large-patch14", Layout::Towers, CLIP),
-    (
-        "openai--clip-vit-large-patch14-336",
-        Layout::Towers,
-        Loads("crop-336-bicubic-floor", OPENAI, End(77), Cleaning::None),
-    ),
-    ("omkar334--clip_vit_base_patch32_onnx", Layout::Towers, CLIP),
-    ("patrickjohncyh--fashion-clip", Layout::Towers, CLIP),
-    ("wkcn--TinyCLIP-ViT-40M-32-Text-19M-LAION400M", Layout::Towers, CLIP),
-    ("laion--CLIP-ViT-H-14-laion2B-s32B-b79K", Layout::Towers, CLIP),
-    (
-        "laion--CLIP-ViT-L-14-laion2B-s32B-b82K",
-        Layout::Towers,
-        Loads("crop-224-bicubic-floor", HALVES, End(77), Cleaning::None),
-    ),
-    ("saved-by-transformers-5", Layout::Towers, CLIP),
-    ("Qdrant--clip-ViT-B-32-vision", Layout::Folders, CLIP),
-    (
-        "Xenova--mobileclip_s0",
-        Layout::Towers,
-        Loads("crop-256-bilinear-floor", ([0.0; 3], [1.0; 3]), Full(77), Cleaning::None),
-    ),
-    (
-        "google--siglip-base-patch16-224",
-        Layout::Towers,
-        Loads("squash-224-bicubic", HALVES, Full(64), Cleaning::Canonical),
-    ),
-    (
-        "google--siglip2-base-patch16-512",
-        Layout::Towers,
-        Loads("squash-512-bilinear", HALVES, Full(64), Cleaning::Lower),
-    ),
+    ("openai--clip-vit-base-patch32", Towers, CLIP),
+    ("openai--clip-vit-large-patch14", Towers, CLIP),
+    ("openai--clip-vit-large-patch14-336", Towers, Loads("crop-336-bicubic-floor", OPENAI, End(77), UNCHANGED)),
+    ("omkar334--clip_vit_base_patch32_onnx", Towers, CLIP),
+    ("patrickjohncyh--fashion-clip", Towers, CLIP),
+    ("wkcn--TinyCLIP-ViT-40M-32-Text-19M-LAION400M", Towers, CLIP),
+    ("laion--CLIP-ViT-H-14-laion2B-s32B-b79K", Towers, CLIP),
+    ("laion--CLIP-ViT-L-14-laion2B-s32B-b82K", Towers, Loads("crop-224-bicubic-floor", HALVES, End(77), UNCHANGED)),
+    ("saved-by-transformers-5", Towers, CLIP),
+    ("Qdrant--clip-ViT-B-32-vision", Folders, CLIP),
+    ("Xenova--mobileclip_s0", Towers, Loads("crop-256-bilinear-floor", ([0.0; 3], [1.0; 3]), Full(77), UNCHANGED)),
+    ("google--siglip-base-patch16-224", Towers, Loads("squash-224-bicubic", HALVES, Full(64), Canonical)),
+    ("google--siglip2-base-patch16-512", Towers, Loads("squash-512-bilinear", HALVES, Full(64), Lower)),
     (
         "google--siglip2-base-patch16-naflex",
-        Layout::Towers,
+        Towers,
         Refused("config.json: model_type is \"siglip2\": images of any size (NaFlex) are not supported"),
     ),
-    ("jinaai--jina-clip-v1", Layout::Towers, Loads("crop-224-bicubic-even", OPENAI, Free(2_048), Cleaning::None)),
-    ("jinaai--jina-clip-v2", Layout::Combined, Loads("crop-512-bicubic-even", OPENAI, Free(2_048), Cleaning::None)),
-    (
-        "nomic-ai--nomic-embed-vision-v1.5",
-        Layout::Folders,
-        Loads("squash-224-bicubic", OPENAI, Free(2_048), Cleaning::None),
-    ),
-    (
-        "immich-app--ViT-B-32__openai",
-        Layout::Immich,
-        Loads("crop-224-bicubic-floor", OPENAI, End(77), Cleaning::Spaces),
-    ),
-    (
-        "immich-app--ViT-B-16-SigLIP2__webli",
-        Layout::Immich,
-        Loads("squash-224-bicubic", HALVES, Full(64), Cleaning::CanonicalImmich),
-    ),
-    (
-        "immich-app--nllb-clip-base-siglip__mrl",
-        Layout::Immich,
-        Loads("squash-384-bicubic", HALVES, Free(77), Cleaning::Spaces),
-    ),
-    ("imageomics--bioclip", Layout::OpenClip, Loads("crop-224-bicubic-even", OPENAI, End(77), Cleaning::LowerSpaces)),
-    ("facebook--metaclip-2-worldwide-huge", Layout::ShortNames, CLIP),
+    ("jinaai--jina-clip-v1", Towers, Loads("crop-224-bicubic-even", OPENAI, Free(2_048), UNCHANGED)),
+    ("jinaai--jina-clip-v2", Combined, Loads("crop-512-bicubic-even", OPENAI, Free(2_048), UNCHANGED)),
+    ("nomic-ai--nomic-embed-vision-v1.5", Folders, Loads("squash-224-bicubic", OPENAI, Free(2_048), UNCHANGED)),
+    ("immich-app--ViT-B-32__openai", Immich, Loads("crop-224-bicubic-floor", OPENAI, End(77), Spaces)),
+    ("immich-app--ViT-B-16-SigLIP2__webli", Immich, Loads("squash-224-bicubic", HALVES, Full(64), CanonicalImmich)),
+    ("immich-app--nllb-clip-base-siglip__mrl", Immich, Loads("squash-384-bicubic", HALVES, Free(77), Spaces)),
+    ("imageomics--bioclip", OpenClip, Loads("crop-224-bicubic-even", OPENAI, End(77), LowerSpaces)),
+    ("facebook--metaclip-2-worldwide-huge", ShortNames, CLIP),
     (
         "Qwen--Qwen2.5-VL-3B-Instruct",
-        Layout::Combined,
+        Combined,
         Refused("config.json: model_type is \"qwen2_5_vl\": this model writes text"),
     ),
 ];

@@ -5,7 +5,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Collapse, MAX_HITS, QueryInput, Search, SearchError, SearchOptions, Term, TermInput};
 use crate::calibration::{LabelledHits, Refit};
-use crate::domain::{CollectionName, Filter, is_answer};
+use crate::domain::{CollectionName, Filter, Language, is_answer};
 use crate::index::IndexError;
 
 /// A text and the keys of the images that are right answers, or the ends of these keys. A text that fits no image has no
@@ -14,6 +14,8 @@ use crate::index::IndexError;
 pub struct LabelledQuery {
     /// The text.
     pub text: String,
+    /// Its language, for models that need to know it.
+    pub language: Option<Language>,
     /// The keys, or their ends.
     pub answers: Vec<String>,
 }
@@ -111,7 +113,7 @@ impl Search {
             copies_only: false,
         };
         let term = Term { input: TermInput::Text(query.text), weight: 1.0, field: "queries", position: Some(position) };
-        let found = self.search(QueryInput { terms: vec![term], language: None }, options).await?;
+        let found = self.search(QueryInput { terms: vec![term], language: query.language }, options).await?;
         let scale = found.scale.map_err(|reason| SearchError::CannotFit(reason.to_string()))?;
         let hits = found.hits.iter().map(|group| {
             let found = &group.found;

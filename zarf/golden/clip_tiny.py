@@ -2,10 +2,10 @@
 vectors that transformers makes of images and texts with it.
 
     python -m venv /some/venv
-    /some/venv/bin/pip install torch transformers onnx onnxconverter-common onnxruntime pillow numpy
+    /some/venv/bin/pip install torch transformers onnx onnx-ir onnxruntime pillow numpy
     /some/venv/bin/python zarf/golden/clip_tiny.py
 
-With `--transformers FOLDER` it only makes a folder of the committed model that transformers itself can load; this also works
+With `--variants` it only makes the fp16, int8 and q4 files of the committed model again. With `--transformers FOLDER` it only makes a folder of the committed model that transformers itself can load; this also works
 with older versions of transformers (`make test-peers`).
 """
 
@@ -22,6 +22,8 @@ import numpy
 import torch
 from PIL import Image
 from transformers import CLIPConfig, CLIPModel
+
+from weights_of_onnx import weights
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "tests" / "data" / "clip-tiny"
@@ -158,10 +160,6 @@ def model(size):
 
 
 def export(clip, folder):
-    import onnx
-    from onnxconverter_common import float16
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     folder.mkdir(parents=True)
 
     class Vision(torch.nn.Module):
@@ -188,8 +186,21 @@ def export(clip, folder):
             opset_version=17,
             dynamo=False,
         )
+    variants(folder)
+
+
+def variants(folder):
+    """The towers in fp16, int8 and q4, with the numbers of transformers.js for q4."""
+    import onnx
+    import onnxruntime
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    for name in ("vision", "text"):
+        path = folder / f"{name}_model.onnx"
         # Both kinds of exports exist: with inputs and outputs in 16 bits, and with 16 bits only inside.
-        half = float16.convert_float_to_float16(onnx.load(path), keep_io_types=name == "text")
+        half = convert_float_to_float16(onnx.load(path), keep_io_types=name == "text")
         onnx.save(half, folder / f"{name}_model_fp16.onnx")
         quantize_dynamic(
             path,
@@ -198,6 +209,12 @@ def export(clip, folder):
             per_channel=True,
             op_types_to_quantize=["MatMul"],
         )
+        quantizer = MatMulNBitsQuantizer(onnx.load(path), block_size=32, is_symmetric=True)
+        quantizer.process()
+        onnx.save(quantizer.model.model, folder / f"{name}_model_q4.onnx")
+        for variant in ("fp16", "int8", "q4"):
+            # Fails if the file is not valid.
+            onnxruntime.InferenceSession(folder / f"{name}_model_{variant}.onnx")
 
 
 def rounded(vector):
@@ -253,26 +270,6 @@ def main():
         assert alike < 0.99, "a tower that ignores most of its input would pass"
 
 
-def committed():
-    """The weights of the exported towers, under their original names."""
-    import onnx
-
-    weights = {}
-    for name in ("vision", "text"):
-        graph = onnx.load(OUT / "onnx" / f"{name}_model.onnx").graph
-        tensors = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
-        for name, tensor in tensors.items():
-            if name.startswith("clip."):
-                weights[name.removeprefix("clip.")] = tensor
-        for node in graph.node:
-            # The exporter transposes the matrices of products and renames them.
-            given = [name for name in node.input if name.startswith("onnx::")]
-            if node.op_type == "MatMul" and given:
-                name = node.name.removesuffix("/MatMul").strip("/").replace("/", ".")
-                weights[f"{name}.weight"] = tensors[given[0]].T.contiguous()
-    return weights
-
-
 def for_transformers(folder):
     """The committed model with its own tokenizer and settings."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -282,7 +279,8 @@ def for_transformers(folder):
     tokenizer |= {name: END for name in ("eos_token", "pad_token", "unk_token")}
     (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
     clip = CLIPModel(CLIPConfig.from_pretrained(OUT))
-    missing, unknown = clip.load_state_dict(committed(), strict=False)
+    towers = [weights(OUT / "onnx" / f"{name}_model.onnx", "clip.", "") for name in ("vision", "text")]
+    missing, unknown = clip.load_state_dict(towers[0] | towers[1], strict=False)
     missing = [name for name in missing if not name.endswith(("logit_scale", "position_ids"))]
     assert not missing and not unknown, (missing, unknown)
     clip.save_pretrained(folder)
@@ -293,5 +291,7 @@ def for_transformers(folder):
 
 if sys.argv[1:2] == ["--transformers"]:
     for_transformers(Path(sys.argv[2]))
+elif sys.argv[1:] == ["--variants"]:
+    variants(OUT / "onnx")
 else:
     main()

@@ -40,7 +40,7 @@ export LD_LIBRARY_PATH=${ORT_DYLIB_PATH%/*}${nvidia:+:$nvidia}${LD_LIBRARY_PATH:
 
 [ -n "${GLIMPSE:-}" ] || "${CARGO:-cargo}" build --release --locked --features onnxruntime
 [ -d "$peers/clip-b32" ] || make target/peers/clip-b32
-[ -d "$peers/siglip2-b16-256" ] || "$peers/bin/python" zarf/gpu/siglip2.py "$peers/siglip2-b16-256"
+[ -d "$peers/siglip2-b16-256" ] || make target/peers/siglip2-b16-256
 
 folder=$(mktemp -d)
 service='' watcher=''

@@ -33,12 +33,18 @@ class Ours:
         tasks = glob.glob(f"/proc/{self.process.pid}/task/*/schedstat")
         return sum(int(Path(task).read_text().split()[0]) for task in tasks) / 1e9
 
+    def ask(self, line):
+        """Runs one line and returns the answer."""
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline().strip()
+        assert answer, f"{line}: the process has ended"
+        return answer
+
     def run(self, line):
         """Runs one line and returns its CPU seconds."""
         before = self.cpu()
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline().strip() == "done", f"{line}: the process has ended"
+        assert self.ask(line) == "done"
         return self.cpu() - before
 
     def end(self):

@@ -1,6 +1,7 @@
 //! `/collections/{name}/calibration`.
 
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -9,6 +10,7 @@ use utoipa_axum::routes;
 use crate::api::AppState;
 use crate::api::http::bounded_json::first_objects;
 use crate::api::http::{ApiError, ErrorReply, Path, parse_described, read_up_to};
+use crate::domain::UnknownLanguage;
 use crate::search::{LabelledQuery, MAX_LABELLED_QUERIES, Refit, Search};
 
 /// Maximum size of the body: 33,000 answers with long keys.
@@ -40,9 +42,25 @@ pub struct LabelledQueryRequest {
     /// The text; 1 to 1,000 characters after trimming.
     #[schema(max_length = 1000)]
     pub text: String,
+    /// Language of the text, for models that need to know it (nllb-clip), as in a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(example = "de", pattern = "^([A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*)?$")]
+    pub lang: Option<String>,
     /// The keys of the images that are right answers, or the ends of the keys: `b/cat.jpg` means `x/b/cat.jpg`. Empty for
     /// a text that fits no image.
     pub answers: Vec<String>,
+}
+
+impl LabelledQueryRequest {
+    fn labelled(self, position: usize) -> Result<LabelledQuery, ApiError> {
+        let unknown = |error: UnknownLanguage| {
+            let message = format!("queries[{position}].lang: {error}");
+            ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_queries", message)
+        };
+        let language = self.lang.as_deref().filter(|text| !text.is_empty());
+        let language = language.map(|text| text.parse().map_err(unknown)).transpose()?;
+        Ok(LabelledQuery { text: self.text, language, answers: self.answers })
+    }
 }
 
 /// Reads queries. One more than the maximum is read, so that a longer list is refused.
@@ -152,8 +170,8 @@ async fn put_calibration(
     let (headers, body) = read_up_to(request, MAX_BODY_BYTES, &mut ()).await?;
     let request: CalibrationRequest = parse_described(&headers, &body)?;
     drop(body);
-    let query = |query: LabelledQueryRequest| LabelledQuery { text: query.text, answers: query.answers };
-    let refit = search.refit(permit, &name, request.queries.into_iter().map(query).collect()).await?;
+    let queries = request.queries.into_iter().enumerate().map(|(position, query)| query.labelled(position));
+    let refit = search.refit(permit, &name, queries.collect::<Result<_, _>>()?).await?;
     Ok(axum::Json(CalibrationReply::new(&refit.collection.clone(), Some(refit))))
 }
 

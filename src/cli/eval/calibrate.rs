@@ -18,7 +18,10 @@ pub(super) async fn calibrate(
     // The time depends on the number of queries and on the model.
     let client = Client::without_timeout(settings)?;
     let collection = name_or_default(&client, collection).await?;
-    let query = |known: KnownQuery| LabelledQueryRequest { text: known.text, answers: known.answers };
+    let query = |known: KnownQuery| {
+        let lang = known.language.map(|language| language.code().to_owned());
+        LabelledQueryRequest { text: known.text, lang, answers: known.answers }
+    };
     let request = CalibrationRequest { queries: known.into_iter().map(query).collect() };
     let reply = client.put(&["collections", &collection, "calibration"], &request).await?;
     let reply = output.reply(&reply, describe)?;

@@ -35,6 +35,7 @@ Examples:
   glimpse eval --queries birds.json --against collection=birds-2
   glimpse eval --queries birds.json --provider embedded --against provider=qdrant
   glimpse eval --queries inquire_queries_val.csv --at 50 --by category --map train/=inat24/
+  glimpse eval --queries voegel.json --lang de              for a model that needs to know the language
   glimpse eval --calibrate birds.json                       fit the relevance to these answers
   glimpse eval --reset-calibration                          use the model's own relevance again
 

@@ -78,7 +78,7 @@ pub(super) async fn search_all(
     let progress = &bar;
     let replies = stream::iter(known)
         .map(|known| async move {
-            let reply = search(client, &known.text, target, limit).await?;
+            let reply = search(client, known, target, limit).await?;
             progress.inc(1);
             Ok::<_, CliError>((known, reply))
         })
@@ -96,16 +96,21 @@ pub(super) async fn search_all(
     Ok(run)
 }
 
-async fn search(client: &Client, text: &str, target: &Target, limit: usize) -> Result<SearchReply, CliError> {
-    let mut query = vec![("q", text.to_owned()), ("limit", limit.to_string())];
-    query.extend(target.collection.clone().map(|collection| ("collection", collection)));
-    query.extend(target.provider.clone().map(|provider| ("provider", provider)));
-    let reply = client.get(&["search", "images"], &query).await;
+async fn search(client: &Client, known: &KnownQuery, target: &Target, limit: usize) -> Result<SearchReply, CliError> {
+    let reply = client.get(&["search", "images"], &parameters(known, target, limit)).await;
     reply.and_then(|reply| reply.read()).map_err(|error| match error {
         // Only a refusal by the service is about this query; other errors are about the connection.
-        error @ CliError::Refused { .. } => CliError::Query { query: text.to_owned(), source: Box::new(error) },
+        error @ CliError::Refused { .. } => CliError::Query { query: known.text.clone(), source: Box::new(error) },
         other => other,
     })
+}
+
+fn parameters(known: &KnownQuery, target: &Target, limit: usize) -> Vec<(&'static str, String)> {
+    let mut parameters = vec![("q", known.text.clone()), ("limit", limit.to_string())];
+    parameters.extend(known.language.map(|language| ("lang", language.code().to_owned())));
+    parameters.extend(target.collection.clone().map(|collection| ("collection", collection)));
+    parameters.extend(target.provider.clone().map(|provider| ("provider", provider)));
+    parameters
 }
 
 impl Outcome {
@@ -140,6 +145,15 @@ fn right_answers(keys: &[&str], answers: &[String]) -> Vec<RightAnswer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_language_is_sent_with_its_query() {
+        let german = KnownQuery { text: "ein Hund".to_owned(), language: "de".parse().ok(), ..KnownQuery::default() };
+        let sent = parameters(&german, &Target::default(), 10);
+        assert!(sent.contains(&("lang", "deu_Latn".to_owned())), "{sent:?}");
+        let unknown = KnownQuery { language: None, ..german };
+        assert!(parameters(&unknown, &Target::default(), 10).iter().all(|(name, _)| *name != "lang"));
+    }
 
     #[test]
     fn each_answer_counts_once() {

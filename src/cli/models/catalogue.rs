@@ -55,12 +55,8 @@ pub(super) fn details(listed: &ListedModel) -> String {
     let repository = model.repository.clone().unwrap_or_else(|| "none: it is inside the binary".to_owned());
     row("repository", "repository", Some(repository));
     row("same weights", "weights", Some(model.weights.join(", ")).filter(|names| !names.is_empty()));
-    for precision in [Precision::Fp32, Precision::Fp16, Precision::Int8] {
-        let name = match precision {
-            Precision::Auto | Precision::Fp32 => "size, fp32",
-            Precision::Fp16 => "size, fp16",
-            Precision::Int8 => "size, int8",
-        };
+    let sizes = [("size, fp32", Precision::Fp32), ("size, fp16", Precision::Fp16), ("size, int8", Precision::Int8)];
+    for (name, precision) in sizes {
         row(name, "bytes", model.bytes.get(precision).map(size));
     }
     row("parameters", "params_millions", model.params_millions.map(|millions| format!("{millions} million")));

@@ -61,7 +61,7 @@ struct Model {
     /// A name of the catalogue, a repository of the hub (organisation/name), or a folder
     #[arg(value_name = "PATH_OR_NAME")]
     name: String,
-    /// The precision of the networks: auto, fp32, fp16 or int8 [default: CLIP_PRECISION]
+    /// The precision of the networks: auto, fp32, fp16, int8 or q4 [default: CLIP_PRECISION]
     #[arg(long, value_name = "PRECISION", value_parser = precision)]
     precision: Option<Precision>,
 }

@@ -31,7 +31,11 @@ fn cosine(ours: &Embedding, entry: &Value) -> f32 {
 
 #[tokio::test]
 async fn the_engine_does_not_change_the_space() {
-    for providers in [open(Source::built_in).await, open(|| Source::folder(TINY, Precision::Fp32)).await] {
+    let mut engines = vec![open(Source::built_in).await];
+    for precision in [Precision::Fp32, Precision::Fp16, Precision::Q4] {
+        engines.push(open(|| Source::folder(TINY, precision)).await);
+    }
+    for providers in engines {
         let first = providers[0].space().await.unwrap();
         for provider in &providers {
             let space = provider.space().await.unwrap();

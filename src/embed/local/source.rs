@@ -118,7 +118,7 @@ impl Source {
         };
         match self.precision {
             Precision::Auto | Precision::Fp32 => name,
-            Precision::Fp16 | Precision::Int8 => format!("{name} ({})", self.precision),
+            Precision::Fp16 | Precision::Int8 | Precision::Q4 => format!("{name} ({})", self.precision),
         }
     }
 

@@ -93,6 +93,7 @@ impl ModelBytes {
             Precision::Auto | Precision::Fp32 => self.fp32,
             Precision::Fp16 => self.fp16,
             Precision::Int8 => self.int8,
+            Precision::Q4 => None,
         }
     }
 }

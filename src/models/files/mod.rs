@@ -231,7 +231,7 @@ fn no_towers(names: &[String], precision: Precision) -> String {
     }
     format!(
         "there are no towers exported to ONNX: vision_model.onnx and text_model.onnx, both in the folder or both in its \
-         folder onnx/ (for fp16 with the suffix _fp16, for int8 _int8 or _quantized), visual/model.onnx and \
+         folder onnx/ (for fp16 with the suffix _fp16, for int8 _int8 or _quantized, for q4 _q4 or _q4f16), visual/model.onnx and \
          textual/model.onnx, visual.onnx and text.onnx, or model.onnx with both; {}",
         onnx_files(names)
     )

@@ -103,8 +103,8 @@ fn an_error_names_the_missing_and_the_existing_files() {
     let error = |names: &[String]| find(names, Precision::Fp32).unwrap_err();
     let none = error(&names(&["model.safetensors"]));
     assert!(none.contains("no towers exported to ONNX") && none.contains("only weights for PyTorch"), "{none}");
-    let other = error(&names(&["onnx/vision_model_q4.onnx", "onnx/text_model_q4.onnx", "onnx/model_bnb4.onnx"]));
-    for name in ["onnx/vision_model_q4.onnx", "onnx/text_model_q4.onnx", "onnx/model_bnb4.onnx"] {
+    let other = error(&names(&["onnx/vision_model_uint8.onnx", "onnx/text_model_uint8.onnx", "onnx/model_bnb4.onnx"]));
+    for name in ["onnx/vision_model_uint8.onnx", "onnx/text_model_uint8.onnx", "onnx/model_bnb4.onnx"] {
         assert!(other.contains(name), "{other}");
     }
     let many: Vec<_> = (0..500).map(|at| format!("onnx/{at}{}.onnx", "x".repeat(200))).collect();

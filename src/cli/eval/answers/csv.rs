@@ -37,7 +37,8 @@ pub(super) fn read_queries(text: &str, mut answers: Answers) -> Result<Vec<Known
             names.iter().zip(&row).enumerate().filter(|(at, (name, _))| ![id, query].contains(at) && !name.is_empty());
         let fields: BTreeMap<_, _> = others.map(|(_, (name, value))| (name.to_owned(), value.to_owned())).collect();
         let text = row[query].trim().to_owned();
-        known.push(KnownQuery { text, answers: answers.remove(&row[id]).unwrap_or_default(), fields });
+        let answers = answers.remove(&row[id]).unwrap_or_default();
+        known.push(KnownQuery { text, answers, fields, ..KnownQuery::default() });
     }
     if known.iter().all(|query| query.answers.is_empty()) {
         return Err(format!("the file of answers has no answer to any `{ID}` of it"));

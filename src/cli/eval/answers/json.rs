@@ -1,7 +1,5 @@
 //! Reads a JSON file of known answers, which has one of five forms.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::KnownQuery;
@@ -62,7 +60,7 @@ fn from_entry(entry: &Value) -> Result<KnownQuery, String> {
 }
 
 fn known(text: &str, answers: Vec<String>) -> KnownQuery {
-    KnownQuery { text: text.to_owned(), answers, fields: BTreeMap::new() }
+    KnownQuery { text: text.to_owned(), answers, ..KnownQuery::default() }
 }
 
 fn strings(name: &str, list: &Value) -> Result<Vec<String>, String> {

@@ -122,6 +122,7 @@ mod tests {
             text: "<b>a cat</b>".to_owned(),
             answers: vec!["cat.jpg".to_owned(), "cat<2>.jpg".to_owned()],
             fields: [("category".to_owned(), "a&b".to_owned())].into(),
+            ..KnownQuery::default()
         }];
         let hit = |key: &str| -> ResultReply {
             serde_json::from_value(json!({"id": key, "score": 0.25, "relevance": 0.5, "s3_key": key, "s3_uri": format!("s3://b/images/{key}"),

@@ -47,7 +47,7 @@ fn text(value: &Value) -> &str {
 
 #[tokio::test]
 async fn clip_tiny_passes_the_contract() {
-    for precision in [Precision::Fp32, Precision::Int8] {
+    for precision in [Precision::Fp32, Precision::Int8, Precision::Q4] {
         let (one, other) = (tiny(precision).await, tiny(precision).await);
         the_space_is_stable(&one, &other).await;
         a_batch_equals_its_single_images(&one).await;
@@ -111,14 +111,17 @@ async fn images_get_the_vectors_of_transformers() {
 }
 
 #[tokio::test]
-async fn int8_vectors_are_close_and_in_another_space() {
-    let (full, small) = (tiny(Precision::Fp32).await, tiny(Precision::Int8).await);
-    for text in ["a photo of a cat", "two people walking on a beach at sunset"] {
-        let cosine = full.embed_text(text).await.unwrap().cosine(&small.embed_text(text).await.unwrap());
-        // Sums of int8 products are less exact on some x86 CPUs: 0.939 on one with AVX2 and without VNNI.
-        assert!((0.9..1.0).contains(&cosine), "{text}: {cosine}");
+async fn int8_and_q4_vectors_are_close_and_in_other_spaces() {
+    let full = tiny(Precision::Fp32).await;
+    for precision in [Precision::Int8, Precision::Q4] {
+        let small = tiny(precision).await;
+        for text in ["a photo of a cat", "two people walking on a beach at sunset"] {
+            let cosine = full.embed_text(text).await.unwrap().cosine(&small.embed_text(text).await.unwrap());
+            // Sums of int8 products are less exact on some x86 CPUs: 0.939 on one with AVX2 and without VNNI.
+            assert!((0.9..1.0).contains(&cosine), "{precision}, {text}: {cosine}");
+        }
+        assert_eq!(small.space().await.unwrap().model, format!("clip-tiny ({precision})"));
     }
-    assert_eq!(small.space().await.unwrap().model, "clip-tiny (int8)");
 }
 
 /// Its activations are scaled per run, so an image must not share a run with another.

@@ -10,10 +10,12 @@ use glimpse::embed::{
     ClipProvider, EmbedError, ImageEmbeddingProvider, OpenAiProvider, RemoteSettings, ServiceSettings,
 };
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing, Resize};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 
 use crate::contract::embed::suite::images;
 use crate::support::services::embed_services::MODEL;
-use crate::support::{locked, serve};
+use crate::support::{TestApp, demo_image, locked, serve};
 
 /// The built-in model, which records the languages of the texts.
 #[derive(Default)]
@@ -82,4 +84,28 @@ async fn another_model_name_is_refused_with_the_name_of_the_model() {
     let provider = OpenAiProvider::new(RemoteSettings { model: "another".to_owned(), ..settings(&url) }).unwrap();
     let error = provider.space().await.unwrap_err();
     assert!(error.to_string().contains("glimpse-mini-1"), "{error}");
+}
+
+/// The fit is refused, because no query has an answer, but only after all texts were embedded.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_language_of_a_labelled_query_reaches_the_model() {
+    let model = Arc::new(Recorder::default());
+    let router = glimpse::clip_server::router(model.clone(), ImagingSettings::default().limits());
+    let (url, _task) = serve(router).await;
+    let app = TestApp::start_with(&[("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", &url)]).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    assert_eq!(app.ingest().await.counts.done, 1);
+    locked(&model.0).clear();
+    let fit = async |lang: &str| {
+        let query = |number| json!({"text": format!("ein Hund {number}"), "lang": lang, "answers": []});
+        let body = json!({"queries": (0..20).map(query).collect::<Vec<_>>()});
+        let reply = app.send(Method::PUT, "/collections/documents/calibration", Some(body)).await;
+        (reply.status(), reply.text().await.unwrap())
+    };
+    let (status, reply) = fit("de").await;
+    assert!(status == StatusCode::UNPROCESSABLE_ENTITY && reply.contains("0 right"), "{reply}");
+    assert_eq!(*locked(&model.0), ["de".parse().unwrap(); 20]);
+    let (status, reply) = fit("germn").await;
+    assert!(status == StatusCode::UNPROCESSABLE_ENTITY && reply.contains("queries[0].lang: "), "{reply}");
+    app.stop().await;
 }

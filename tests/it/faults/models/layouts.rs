@@ -220,13 +220,13 @@ async fn a_folder_with_other_onnx_files_is_refused_with_their_names() {
     let copy = copy();
     for tower in TOWERS {
         let onnx = copy.path().join("onnx");
-        std::fs::rename(onnx.join(format!("{tower}.onnx")), onnx.join(format!("{tower}_q4.onnx"))).unwrap();
+        std::fs::rename(onnx.join(format!("{tower}.onnx")), onnx.join(format!("{tower}_bnb4.onnx"))).unwrap();
     }
     let hub = FakeHub::start(copy.path(), Script::default()).await;
     let home = tempfile::tempdir().unwrap();
     for opened in [from_folder(copy.path()).await, from_hub(&hub, home.path(), false).await] {
         let message = refused(opened);
-        assert!(message.contains("onnx/text_model_q4.onnx, onnx/vision_model_q4.onnx"), "{message}");
+        assert!(message.contains("onnx/text_model_bnb4.onnx, onnx/vision_model_bnb4.onnx"), "{message}");
     }
 }
 

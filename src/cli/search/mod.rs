@@ -1,6 +1,8 @@
 //! `glimpse search`: finds images.
 
-use std::collections::BTreeMap;
+mod filter;
+mod table;
+
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -10,13 +12,14 @@ use serde::Serialize;
 
 use super::client::{Client, Reply};
 use super::out::{self, Output};
-use super::values::{ImageName, pixels, relevance, score, whole_number};
+use super::values::{ImageName, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
-use crate::api::replies::{
-    Base64Bytes, CompositeQuery, FilterRequest, ImageSummary, RegionRequest, SearchReply, TermRequest, Values,
-};
+use crate::api::replies::{Base64Bytes, CompositeQuery, RegionRequest, SearchReply, TermRequest};
 use crate::config::Settings;
 use crate::domain::Language;
+
+pub(super) use filter::Filter;
+pub(super) use table::table;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,61 +101,11 @@ fn inputs() -> ArgGroup {
     ArgGroup::new("input").required(true).multiple(true).args(["text", "file", "like"])
 }
 
-/// Conditions that a result must all meet. The service validates them.
-#[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Filters")]
-pub(super) struct Filter {
-    /// Only images of this format: jpeg, png, webp or gif; !gif excludes a format; repeat it for any of several
-    #[arg(long, value_name = "FORMAT")]
-    format: Vec<String>,
-    /// Only keys in this folder; it must end with /; !FOLDER/ excludes a folder; repeat it for any of several
-    #[arg(long, value_name = "FOLDER/")]
-    s3_prefix: Vec<String>,
-    /// Only images whose original is at least this wide
-    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = pixels)]
-    min_width: Option<u32>,
-    /// Only images whose original is at least this high
-    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = pixels)]
-    min_height: Option<u32>,
-    /// Only images indexed after this time, in RFC 3339 format, such as 2026-05-01T00:00:00Z
-    #[arg(long, value_name = "TIME")]
-    indexed_after: Option<String>,
-    /// Only images with this metadata, from the object or from the metadata file of the job. VALUE is a text, a range of
-    /// numbers or dates (4..6, 2024-04-01..), or !VALUE to exclude one; repeat a key for any of several values
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
-    meta: Vec<(String, String)>,
-}
-
-fn parse_pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("it must be KEY=VALUE".to_owned()),
-    }
-}
-
 fn parse_region(text: &str) -> Result<RegionRequest, String> {
     let numbers: Result<Vec<f64>, _> = text.split(',').map(|number| number.trim().parse()).collect();
     match numbers.as_deref() {
         Ok(&[x, y, width, height]) => Ok(RegionRequest { x, y, width, height }),
         _ => Err("it must be four numbers, X,Y,WIDTH,HEIGHT".to_owned()),
-    }
-}
-
-impl Filter {
-    /// Returns the conditions as the service reads them.
-    pub(super) fn request(&self) -> FilterRequest {
-        let mut meta = BTreeMap::<String, Values>::new();
-        for (key, value) in &self.meta {
-            meta.entry(key.clone()).or_default().0.push(value.clone());
-        }
-        FilterRequest {
-            format: Values(self.format.clone()),
-            s3_prefix: Values(self.s3_prefix.clone()),
-            min_width: self.min_width,
-            min_height: self.min_height,
-            indexed_after: self.indexed_after.clone(),
-            meta,
-        }
     }
 }
 
@@ -242,62 +195,6 @@ pub(super) async fn by_image(
     client.upload(&["search", "images"], query, name, bytes).await
 }
 
-/// Formats the results as a table. Their ranks start after `offset`.
-pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
-    if reply.results.is_empty() {
-        return format!("nothing found in the collection `{}`", reply.collection);
-    }
-    let has_relevance = reply.results.iter().any(|hit| hit.relevance.is_some());
-    let like = reply.like.is_some();
-    let several = reply.results.iter().any(|hit| !hit.stores.is_empty());
-    let collapsed = reply.results.iter().any(|hit| hit.duplicates_total > 0);
-    let mut headers = vec!["rank", "score"];
-    headers.extend(has_relevance.then_some("relevance"));
-    headers.extend(["image", "size"]);
-    headers.extend(like.then_some("identical"));
-    headers.extend(several.then_some("stores"));
-    headers.extend(collapsed.then_some("duplicates"));
-    let mut table = out::table(&headers);
-    for (rank, hit) in (offset + 1..).zip(&reply.results) {
-        let mut row = vec![out::number(rank), out::number(format!("{:.4}", hit.score))];
-        let relevance = hit.relevance.map_or_else(String::new, |relevance| format!("{:.0} %", relevance * 100.0));
-        row.extend(has_relevance.then(|| out::number(relevance)));
-        let ImageSummary { s3_uri, width, height, .. } = &hit.image;
-        row.extend([s3_uri.clone().into(), out::number(format!("{width}x{height}"))]);
-        row.extend(like.then(|| if hit.identical == Some(true) { "yes" } else { "no" }.into()));
-        row.extend(several.then(|| hit.stores.join(", ").into()));
-        row.extend(collapsed.then(|| out::number(hit.duplicates_total)));
-        table.add_row(row);
-    }
-    // For a search by an image alone it says only that no image is the same one.
-    if reply.query.is_some() && reply.no_good_match == Some(true) {
-        format!("{table}\nno image of the collection matches well")
-    } else {
-        table.to_string()
-    }
-}
-
 fn file_name(file: &Path) -> String {
     file.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn filters_become_parameters_of_the_query_string() {
-        let filter = Filter {
-            format: vec!["png".to_owned(), "!gif".to_owned()],
-            min_height: Some(7),
-            meta: ["taxon=Felis catus", "a=b=c", "empty=", "a=4..6"].map(|text| parse_pair(text).unwrap()).into(),
-            ..Filter::default()
-        };
-        let pairs = filter.request().to_pairs();
-        let parameters: Vec<_> = pairs.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
-        let expected = ["format:png", "format:!gif", "min_height:7", "meta.a:b=c", "meta.a:4..6", "meta.empty:"];
-        assert_eq!(parameters[..6], expected);
-        assert_eq!(parameters[6..], ["meta.taxon:Felis catus"]);
-        assert!(parse_pair("taxon").is_err() && parse_pair("=x").is_err());
-    }
 }

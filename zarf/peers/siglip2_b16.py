@@ -1,7 +1,7 @@
-"""Makes a SigLIP 2 B/16-256 of random weights in a folder, exported to ONNX in fp32 and fp16: with the published sizes, so that it
-takes the time of the published model. Only the vocabulary is small. It is not kept in the repository (600 MB).
+"""Makes a SigLIP 2 B/16-256 of random weights in a folder, exported to ONNX in fp32, fp16 and int8: with the published sizes, so
+that it takes the time of the published model. Only the vocabulary is small. It is not kept in the repository (1.2 GB).
 
-    target/peers/bin/python zarf/gpu/siglip2.py target/peers/siglip2-b16-256
+    target/peers/bin/python zarf/peers/siglip2_b16.py target/peers/siglip2-b16-256
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import onnx
 import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from transformers import SiglipConfig, SiglipModel
 
@@ -64,6 +65,14 @@ def main(out):
         )
         half = convert_float_to_float16(onnx.load(path), keep_io_types=True)
         onnx.save(half, path.with_name(f"{name}_model_fp16.onnx"))
+        # As in clip_b32.py.
+        quantize_dynamic(
+            path,
+            path.with_name(f"{name}_model_int8.onnx"),
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["MatMul"],
+        )
 
 
 main(sys.argv[1])

@@ -1,5 +1,7 @@
 //! Models from the Hugging Face hub, against a fake: tests do not use the network.
 
+mod not_ready;
+
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,14 +10,11 @@ use glimpse::domain::{FailureKind, Secret};
 use glimpse::embed::hub::HubSettings;
 use glimpse::embed::local::{LocalProvider, Precision, Source};
 use glimpse::embed::{EmbedError, EmbedSettings, ImageEmbeddingProvider};
-use reqwest::StatusCode;
-use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::contract::embed::clip_tiny::folder;
 use crate::support::services::hub::{COMMIT, FakeHub, Script, TOKEN};
-use crate::support::{TestApp, demo_image};
 
 const IMAGE: &str = "onnx/vision_model.onnx";
 const TEXT: &str = "onnx/text_model.onnx";
@@ -245,57 +244,4 @@ async fn two_concurrent_downloads_fetch_each_file_once() {
         let times = requests.iter().filter(|line| line.starts_with(&format!("STORAGE {file}"))).count();
         assert_eq!(times, 1, "{file}: {requests:?}");
     }
-}
-
-/// The service must be able to report that it is not ready yet.
-#[tokio::test]
-async fn calls_during_a_download_are_told_to_retry() {
-    let gate = Arc::new(Notify::new());
-    let script = Script { hold: Some((IMAGE.to_owned(), gate.clone())), ..Script::default() };
-    let hub = FakeHub::start(&folder(), script).await;
-    let home = Home::new(&hub);
-    let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
-    let source = Source::from_settings(&settings, &home.settings).unwrap();
-    let model = LocalProvider::new(source, None, NonZeroUsize::MIN).unwrap();
-    tokio::time::pause();
-    match model.embed_text("a cat").await {
-        Err(EmbedError::Dependency(down)) => {
-            assert!(matches!(down.failure, FailureKind::Unavailable { .. }), "{down}");
-            assert!(down.detail.contains("org/clip"), "{down}");
-        }
-        second => panic!("{second:?}"),
-    }
-    tokio::time::resume();
-    gate.notify_one();
-    model.ready().await.unwrap();
-    model.embed_text("a cat").await.unwrap();
-}
-
-/// If a model cannot be loaded, the service keeps running and reports that it is not ready.
-#[tokio::test]
-async fn a_service_without_its_model_runs_and_is_not_ready() {
-    let hub = FakeHub::start(&folder(), Script { private: true, ..Script::default() }).await;
-    let home = tempfile::tempdir().unwrap();
-    let home = home.path().display().to_string();
-    let app = TestApp::start_with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", &hub.url), ("HF_HOME", &home)]).await;
-    assert_eq!(app.get("/healthz").await.0, StatusCode::OK);
-    assert_eq!(app.get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(hub.requests(), ["GET org/clip main"], "a refusal is not retried at once");
-    app.stop().await;
-}
-
-/// A model that is not loaded yet is not a failure of an image.
-#[tokio::test]
-async fn a_job_waits_for_a_missing_model_and_reports_it() {
-    let home = tempfile::tempdir().unwrap();
-    let home = home.path().display().to_string();
-    // Nothing listens at this address.
-    let nowhere = "http://127.0.0.1:9";
-    let app = TestApp::start_with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", nowhere), ("HF_HOME", &home)]).await;
-    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
-    let id = app.submit(json!({"s3_prefix": "images/"})).await;
-    let job = app.job_until(&id, |job| job.waiting_on.is_some()).await;
-    assert_eq!((job.status.as_str(), job.waiting_on.unwrap().dependency.as_str()), ("RUNNING", "local"));
-    assert_eq!(job.counts.failed, 0);
-    app.stop().await;
 }
