@@ -131,7 +131,7 @@ impl Lanes {
             found => found?,
         };
         let turn = self.turn.lock().await;
-        let Some(keys) = self.state().keys_left(&rest.after, found.keys) else { return Ok(()) };
+        let Some(keys) = self.state().divisible_at(&rest.after, found.keys) else { return Ok(()) };
         let (id, after) = (self.job.id, rest.after.clone());
         let new = self.planner.ledger.write(move |tx| ranges::split(tx, id, &after, &keys)).await?;
         self.state().add(&rest.after, new, found.limit);

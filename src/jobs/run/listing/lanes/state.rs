@@ -38,7 +38,7 @@ struct Active {
 
 impl Active {
     /// Returns an estimate of the number of keys that are left: infinite if nothing is known about the end of the range.
-    fn keys_left(&self, alphabet: &Alphabet) -> f64 {
+    fn estimate_keys_left(&self, alphabet: &Alphabet) -> f64 {
         let Rest { position, end, limit, .. } = &self.rest;
         #[expect(clippy::cast_precision_loss, reason = "it is an estimate")]
         let listed = self.listed as f64;
@@ -117,14 +117,14 @@ impl State {
     /// Returns the range with the most keys left, if one of them is worth dividing.
     pub(super) fn largest(&self) -> Option<Rest> {
         let divisible = self.active.iter().filter(|active| !active.ended && active.listed >= active.divisible_from);
-        let keys_left = divisible.map(|active| (active.keys_left(&self.alphabet), &active.rest));
+        let keys_left = divisible.map(|active| (active.estimate_keys_left(&self.alphabet), &active.rest));
         let (keys, rest) = keys_left.max_by(|(one, _), (other, _)| one.total_cmp(other))?;
         (keys >= f64::from(self.min_keys_left)).then(|| rest.clone())
     }
 
     /// Returns the keys among `keys` at which a range can still be divided; `None` if there are none. Then the range is
     /// not divided again before more of it is listed.
-    pub(super) fn keys_left(&mut self, after: &str, mut keys: Vec<String>) -> Option<Vec<String>> {
+    pub(super) fn divisible_at(&mut self, after: &str, mut keys: Vec<String>) -> Option<Vec<String>> {
         let pause = u64::from(self.min_keys_left) * 2;
         let active = self.find(after)?;
         let rest = &active.rest;
