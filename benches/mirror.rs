@@ -5,8 +5,9 @@
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads its own variable and spawns what it waits for")]
 
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+#[path = "support/known_objects.rs"]
+mod known_objects;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,14 +16,7 @@ use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use glimpse::app::App;
 use glimpse::config::Settings;
-use glimpse::domain::{
-    CollectionName, Embedding, ImageFormat, ImageRecord, ImageRef, PAYLOAD_VERSION, Payload, Space, StoreSet, Timestamp,
-};
-use glimpse::embed::ImageEmbeddingProvider;
-use glimpse::embed::local::LocalProvider;
-use glimpse::index::ImageIndex;
-use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::ledger::{Ledger, ObjectRow, objects};
+use glimpse::domain::ImageRef;
 use glimpse::shutdown::Shutdown;
 use glimpse::source::{EmbeddedS3, EmbeddedS3Settings, ImageSource, NewObject, S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
@@ -51,7 +45,7 @@ async fn main() {
         .await;
     let listed: Vec<ImageRef> = source.list(&scope).map(Result::unwrap).collect().await;
     assert_eq!(listed.len(), keys as usize);
-    remember(folder.path(), &listed).await;
+    known_objects::record(folder.path(), &listed).await;
     println!("{keys} keys");
 
     let (url, shutdown, served) = serve(&server, folder.path()).await;
@@ -81,60 +75,6 @@ async fn client(server: &EmbeddedS3) -> S3Source {
         timeout: Duration::from_secs(30),
     };
     S3Source::new(settings).await.unwrap()
-}
-
-/// Writes index and ledger as a job over all keys would have left them.
-async fn remember(folder: &Path, listed: &[ImageRef]) {
-    let provider = LocalProvider::start(NonZeroUsize::MIN).unwrap();
-    let space: Arc<Space> = provider.space().await.unwrap();
-    let collection = CollectionName::parse("documents").unwrap();
-    let index = EmbeddedIndex::open(&folder.join("index")).unwrap();
-    index.ensure_image_collection(&collection, &space).await.unwrap();
-    let mut vector = vec![0.0; space.dimension];
-    vector[0] = 1.0;
-    let embedding = Embedding::normalised(vector, space.dimension).unwrap();
-    let ledger = Ledger::open(folder).unwrap();
-    for some in listed.chunks(2_000) {
-        let record = |image: &ImageRef| ImageRecord {
-            id: image.uri.id(),
-            uri: image.uri.clone(),
-            embedding: embedding.clone(),
-            payload: payload(image, &space),
-        };
-        index.upsert(&collection, &some.iter().map(record).collect::<Vec<_>>()).await.unwrap();
-        let row = |image: &ImageRef| ObjectRow {
-            uri: image.uri.clone(),
-            etag: image.etag.clone().unwrap(),
-            size_bytes: image.size_bytes,
-            space: space.name(),
-            stores: StoreSet::parse("embedded"),
-        };
-        let (name, rows) = (collection.clone(), some.iter().map(row).collect());
-        ledger.write(move |tx| objects::put_all(tx, &name, rows)).await.unwrap();
-    }
-}
-
-fn payload(image: &ImageRef, space: &Space) -> Payload {
-    Payload {
-        s3_key: image.uri.key().to_owned(),
-        s3_uri: image.uri.clone(),
-        s3_bucket: image.uri.bucket().to_owned(),
-        s3_folders: image.uri.folders(),
-        format: ImageFormat::Jpeg,
-        width: 1,
-        height: 1,
-        frames: 1,
-        thumbnail_key: None,
-        etag: image.etag.clone(),
-        size_bytes: image.size_bytes,
-        content_sha256: String::new(),
-        space: space.name(),
-        indexed_at: Timestamp::now(),
-        meta: BTreeMap::new(),
-        meta_kv: Vec::new(),
-        version: PAYLOAD_VERSION,
-        hashes: None,
-    }
 }
 
 async fn serve(server: &EmbeddedS3, folder: &Path) -> (String, Shutdown, tokio::task::JoinHandle<()>) {

@@ -54,6 +54,7 @@ fn every_invalid_setting_is_named() {
         ("IMAGE_TARGET_SIZE", "8", "between 16 and 2048"),
         ("S3_BUCKET", "a/b", "without `/`"),
         ("S3_EXCLUDE", "[", "`[`"),
+        ("S3_LIST_LANES", "0", "between 1 and 64"),
         ("S3_REQUEST_PAYER", "me", "`requester`"),
         ("VECTOR_DB_PROVIDER", "pinecone", "`weaviate`"),
         ("HF_ENDPOINT", "foo", "http://"),

@@ -18,6 +18,7 @@ mod first_items;
 pub mod image;
 pub mod job;
 pub mod job_plan;
+pub(crate) mod key_order;
 pub mod language;
 pub(crate) mod metadata_row;
 mod nearest;

@@ -53,6 +53,11 @@ pub(crate) enum JobFailure {
     )]
     Unordered { before: String, key: String },
     #[error(
+        "the bucket lists its keys out of order (`{key}` after `{before}`), so they cannot be listed in several lanes. Set \
+         S3_LIST_LANES to 1 and retry the job: images that are done are kept"
+    )]
+    UnorderedLanes { before: String, key: String },
+    #[error(
         "the bucket returned the key `{key}`, which does not start with the prefix `{prefix}`: nothing was removed. The \
          service at S3_ENDPOINT must compare prefixes byte by byte (ListObjectsV2); check the letters of s3_prefix, or \
          submit the job without it"
@@ -88,6 +93,7 @@ impl JobFailure {
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
+            | Self::UnorderedLanes { .. }
             | Self::OutsidePrefix { .. }
             | Self::Unstable { .. }
             | Self::Panicked => None,
@@ -127,6 +133,7 @@ impl JobFailure {
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
+            | Self::UnorderedLanes { .. }
             | Self::OutsidePrefix { .. }
             | Self::Unstable { .. }
             | Self::Panicked => self.to_string(),
@@ -151,6 +158,7 @@ impl JobFailure {
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
+            | Self::UnorderedLanes { .. }
             | Self::OutsidePrefix { .. }
             | Self::Unstable { .. }
             | Self::Panicked => "",
@@ -176,6 +184,7 @@ impl JobFailure {
             | Self::Placing(_)
             | Self::Unfinished(_)
             | Self::Unordered { .. }
+            | Self::UnorderedLanes { .. }
             | Self::OutsidePrefix { .. }
             | Self::Unstable { .. }
             | Self::Panicked => true,
@@ -201,6 +210,7 @@ impl JobFailure {
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
+            | Self::UnorderedLanes { .. }
             | Self::OutsidePrefix { .. }
             | Self::Unstable { .. }
             | Self::Panicked => JobState::Failed,

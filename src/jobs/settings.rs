@@ -9,6 +9,10 @@ use crate::domain::{Seconds, Secret};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JobSettings {
+    /// `S3_LIST_LANES`: maximum number of pages of one listing that are requested at the same time; 8 by default. With 1, the
+    /// keys are listed one page after the other, whatever their order is.
+    #[serde(deserialize_with = "check_range::<_, _, 1, 64>")]
+    pub s3_list_lanes: usize,
     /// `GLIMPSE_JOBS_AT_ONCE`: maximum number of jobs that run concurrently, counted separately for each executor
     /// (never two on one collection); 1 by default.
     #[serde(deserialize_with = "check_range::<_, _, 1, 64>")]
@@ -38,6 +42,7 @@ pub struct JobSettings {
 impl Default for JobSettings {
     fn default() -> Self {
         Self {
+            s3_list_lanes: 8,
             glimpse_jobs_at_once: 1,
             glimpse_job_queue: 100,
             image_batch_size: 10,

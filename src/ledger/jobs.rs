@@ -128,7 +128,10 @@ pub(crate) fn is_unfinished(db: &Connection, id: JobId) -> rusqlite::Result<bool
 /// Removes the remaining work of a finished job, in steps.
 pub(crate) fn clear(id: JobId) -> impl FnMut(&Transaction<'_>) -> Step<()> + Send + 'static {
     // Batches first, so that no batch is leased whose items are partly removed.
-    delete_rows(&[("batches", "id"), ("items", "id"), ("metadata", "uri"), ("vanished", "uri")], id)
+    delete_rows(
+        &[("batches", "id"), ("items", "id"), ("metadata", "uri"), ("vanished", "uri"), ("ranges", "after")],
+        id,
+    )
 }
 
 pub(crate) fn counts(db: &Connection, id: JobId) -> rusqlite::Result<JobCounts> {

@@ -198,8 +198,21 @@ ALTER TABLE jobs ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0;
 ";
 
+/// The ranges of keys that a job lists side by side and that are not complete: the keys after `after` up to and with
+/// `through`, or up to the end of the job's prefix. `listed_through` is the last key of the range that was listed.
+const RANGES: &str = "
+CREATE TABLE ranges(
+    job TEXT NOT NULL,
+    after TEXT NOT NULL,
+    through TEXT,
+    listed_through TEXT,
+    PRIMARY KEY (job, after)
+) WITHOUT ROWID;
+";
+
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 10] = [FIRST, STORES, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING, LISTING];
+const STEPS: [&str; 11] =
+    [FIRST, STORES, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING, LISTING, RANGES];
 
 /// Applies the steps that were not applied to the file yet.
 pub(crate) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{self, BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::domain::{ImageRef, ImageUri, Timestamp, object_version};
 
@@ -44,10 +44,19 @@ pub struct ListedPage {
     pub images: Vec<ImageRef>,
     /// The objects among them that cannot be read because they are archived, each with its storage class.
     pub archived: Vec<(ImageUri, String)>,
-    /// The keys that are not UTF-8, as text for the log. No URI can name these objects.
-    pub unreadable: Vec<String>,
+    /// The entries whose keys are not UTF-8. No URI can name these objects.
+    pub unreadable: Vec<UnreadableKey>,
     /// How the listing continues.
     pub next: NextPage,
+}
+
+/// An entry of a page whose key is not UTF-8.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UnreadableKey {
+    /// The number of images of the page that are listed before it.
+    pub position: usize,
+    /// The key as text for the log.
+    pub text: String,
 }
 
 /// How a listing continues after a page.
@@ -152,6 +161,11 @@ pub trait ImageSource: Send + Sync + 'static {
             stream::iter(page.map(Ok).into_iter().chain(error.map(Err)))
         });
         pages.flatten().boxed()
+    }
+
+    /// Returns the first objects of the scope, at most `limit`, by one request. Does not wait for a service that is down.
+    async fn first(&self, scope: &Scope, limit: u16) -> Result<Vec<ImageRef>, SourceError> {
+        self.list(scope).take(limit.into()).try_collect().await
     }
 
     /// Reads one object completely. Checks its size by the listing, by the header of the reply and while reading.

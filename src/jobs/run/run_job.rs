@@ -15,7 +15,7 @@ use crate::jobs::pool::local::LocalBroker;
 use crate::jobs::pool::{Ended, LOCAL, Pool};
 use crate::jobs::run::dry_run;
 use crate::jobs::run::limit;
-use crate::jobs::run::listing::plan::Planner;
+use crate::jobs::run::listing::plan::{ListLanes, Planner};
 use crate::jobs::run::metadata;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::run::reconcile;
@@ -110,6 +110,7 @@ impl JobService {
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
             max_bytes: self.pipeline.limits().max_bytes,
+            lanes: ListLanes::new(self.settings.s3_list_lanes),
             planned: running.work_changed.clone(),
         };
         let (ledger, work_changed) = (self.ledger.clone(), running.work_changed.clone());

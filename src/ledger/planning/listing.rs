@@ -1,6 +1,6 @@
 //! How far a job's listing has got, and how many keys it could not read.
 
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::JobId;
 
@@ -65,6 +65,34 @@ pub(crate) fn cursor(db: &Connection, job: JobId) -> rusqlite::Result<Option<(Cu
 pub(crate) fn progress(db: &Connection, job: JobId) -> rusqlite::Result<(Option<String>, bool)> {
     let sql = "SELECT listed_through, planned FROM jobs WHERE id = ?1";
     db.query_row(sql, [job], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Returns the key after which a listing or one of its ranges continues.
+pub(super) fn position(db: &Connection, job: JobId, range: Option<&str>) -> rusqlite::Result<Option<String>> {
+    match range {
+        Some(after) => {
+            let sql = "SELECT coalesce(listed_through, after) FROM ranges WHERE job = ?1 AND after = ?2";
+            db.prepare_cached(sql)?.query_row(params![job, after], |row| row.get(0))
+        }
+        None => {
+            let sql = "SELECT listed_through FROM jobs WHERE id = ?1";
+            db.prepare_cached(sql)?.query_row([job], |row| row.get(0))
+        }
+    }
+}
+
+/// Records that a listing or one of its ranges has got to this key.
+pub(super) fn set_position(tx: &Transaction<'_>, job: JobId, range: Option<&str>, key: &str) -> rusqlite::Result<()> {
+    match range {
+        Some(after) => {
+            let sql = "UPDATE ranges SET listed_through = ?3 WHERE job = ?1 AND after = ?2";
+            tx.prepare_cached(sql)?.execute(params![job, after, key]).map(drop)
+        }
+        None => {
+            let sql = "UPDATE jobs SET listed_through = ?2 WHERE id = ?1";
+            tx.prepare_cached(sql)?.execute(params![job, key]).map(drop)
+        }
+    }
 }
 
 /// Returns how many keys of a job's listing were skipped because they are not UTF-8.

@@ -5,6 +5,7 @@
 pub(crate) mod diff;
 pub(crate) mod listing;
 mod page;
+pub(crate) mod ranges;
 pub(crate) mod vanished;
 
 use std::ops::ControlFlow;
@@ -148,8 +149,8 @@ fn plan_some(
     let next = page.next.map(|next| next.to_stored(tx, job)).transpose()?;
     tx.prepare_cached(
         "UPDATE jobs SET listed = listed + ?2, skipped = skipped + ?3, unchanged = unchanged + ?4,
-         listed_through = coalesce(?5, listed_through), failed = failed + ?6, archived = archived + ?7,
-         unreadable = unreadable + ?8, listed_from = coalesce(?9, listed_from)
+         failed = failed + ?5, archived = archived + ?6, unreadable = unreadable + ?7,
+         listed_from = coalesce(?8, listed_from)
          WHERE id = ?1",
     )?
     .execute(params![
@@ -157,12 +158,14 @@ fn plan_some(
         page.listed - over_limit,
         page.skipped,
         unchanged,
-        page.listed_through,
         failed,
         archived,
         page.unreadable,
         next
     ])?;
+    if let Some(key) = &page.listed_through {
+        listing::set_position(tx, job, page.range.as_deref(), key)?;
+    }
     planned.over_limit += over_limit;
     planned.skipped += page.skipped;
     planned.unchanged += unchanged;
@@ -179,15 +182,39 @@ pub(crate) fn complete(
 ) -> impl FnMut(&Transaction<'_>) -> Step<()> + Send + 'static {
     move |tx| {
         let mut plan = planning.dry_run.is_some().then(|| read_plan(tx, job)).transpose()?;
-        let reached = if ended { vanished::record_rest(tx, job, &planning, plan.as_mut())? } else { None };
+        let reached = if ended { vanished::record_rest(tx, job, &planning, None, plan.as_mut())? } else { None };
         if let Some(plan) = plan {
             write_plan(tx, job, &plan)?;
         }
-        tx.execute(
-            "UPDATE jobs SET listed_through = coalesce(?2, listed_through), planned = ?2 IS NULL WHERE id = ?1",
-            params![job, reached],
-        )?;
-        Ok(if reached.is_none() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        if let Some(key) = reached {
+            listing::set_position(tx, job, None, &key)?;
+            return Ok(ControlFlow::Continue(()));
+        }
+        tx.execute("UPDATE jobs SET planned = 1 WHERE id = ?1", [job])?;
+        Ok(ControlFlow::Break(()))
+    }
+}
+
+/// Records, in steps, that a range of a listing is complete: the objects that the job owns after the last listed key of
+/// the range have vanished, too. The listing is complete with its last range.
+pub(crate) fn complete_range(
+    job: JobId,
+    planning: Planning,
+    after: String,
+) -> impl FnMut(&Transaction<'_>) -> Step<()> + Send + 'static {
+    move |tx| {
+        let Some(range) = ranges::find(tx, job, &after)? else { return Ok(ControlFlow::Break(())) };
+        let mut plan = planning.dry_run.is_some().then(|| read_plan(tx, job)).transpose()?;
+        let reached = vanished::record_rest(tx, job, &planning, Some(&range), plan.as_mut())?;
+        if let Some(plan) = plan {
+            write_plan(tx, job, &plan)?;
+        }
+        if let Some(key) = reached {
+            listing::set_position(tx, job, Some(&after), &key)?;
+            return Ok(ControlFlow::Continue(()));
+        }
+        ranges::remove(tx, job, &after)?;
+        Ok(ControlFlow::Break(()))
     }
 }
 

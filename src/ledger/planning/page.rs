@@ -26,6 +26,8 @@ pub(crate) struct Page {
     pub(crate) unreadable: u64,
     /// Where an interrupted job continues its listing; `None` if it continues after the last key.
     pub(crate) next: Option<Cursor>,
+    /// For a listing in several ranges: the range of the page, by its [`KeyRange::after`](super::ranges::KeyRange).
+    pub(crate) range: Option<String>,
 }
 
 impl Page {
@@ -42,7 +44,7 @@ impl Page {
         let unmoved = self.next.is_some().then_some(Cursor::Unmoved);
         let next = std::mem::replace(&mut self.next, unmoved);
         // Keys that are not UTF-8 stay in the first part, which has counted them.
-        let (archived, outdated) = (self.archived.clone(), self.outdated.clone());
-        Self { listed_through, listed, skipped, others, images, archived, outdated, unreadable: 0, next }
+        let (archived, outdated, range) = (self.archived.clone(), self.outdated.clone(), self.range.clone());
+        Self { listed_through, listed, skipped, others, images, archived, outdated, unreadable: 0, next, range }
     }
 }

@@ -9,9 +9,11 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
+use crate::domain::key_order::end_of_prefix;
 use crate::domain::{CollectionName, ImageUri, JobId, JobPlan};
 use crate::ledger::objects::forget::count_uris;
-use crate::ledger::planning::{Page, Planning};
+use crate::ledger::planning::ranges::KeyRange;
+use crate::ledger::planning::{Page, Planning, listing};
 use crate::ledger::{Step, objects};
 
 /// How many of the objects that a job owns have vanished.
@@ -48,34 +50,40 @@ pub(crate) fn record_page(
     let listed = listed.chain(page.others.iter().map(ImageUri::as_str)).collect();
     // The first possible text after that key.
     let before = format!("{}{through}\0", bucket_of(owned_prefix));
-    record_vanished(tx, job, planning, owned_prefix, &before, &listed, dry_run)
+    let after = listing::position(tx, job, page.range.as_deref())?;
+    record_vanished(tx, job, planning, (after, &before), &listed, dry_run)
 }
 
-/// Records the objects that vanished after the last key of the whole listing. If there are more than fit into one step,
-/// returns the last key that was processed.
+/// Records the objects that vanished after the last key of a range, or of the whole listing if it has no ranges. If
+/// there are more than fit into one step, returns the last key that was processed.
 pub(crate) fn record_rest(
     tx: &Transaction<'_>,
     job: JobId,
     planning: &Planning,
+    range: Option<&KeyRange>,
     dry_run: Option<&mut JobPlan>,
 ) -> rusqlite::Result<Option<String>> {
     let Some(owned_prefix) = &planning.owned_prefix else { return Ok(None) };
-    record_vanished(tx, job, planning, owned_prefix, &end_of_prefix(owned_prefix), &HashSet::new(), dry_run)
+    let before = match range.and_then(|range| range.through.as_ref()) {
+        // The first possible text after that key.
+        Some(through) => format!("{}{through}\0", bucket_of(owned_prefix)),
+        None => end_of_prefix(owned_prefix),
+    };
+    let after = listing::position(tx, job, range.map(|range| range.after.as_str()))?;
+    record_vanished(tx, job, planning, (after, &before), &HashSet::new(), dry_run)
 }
 
-/// Reads the objects that the job owns, from the last key of its listing so far up to `before`, or until a step is
-/// full: then it returns the key of the last object that it has read.
+/// Reads the objects that the job owns after a key and before a URI, or until a step is full: then it returns the key
+/// of the last object that it has read.
 fn record_vanished(
     tx: &Transaction<'_>,
     job: JobId,
     planning: &Planning,
-    owned_prefix: &str,
-    before: &str,
+    (after, before): (Option<String>, &str),
     listed: &HashSet<&str>,
     mut dry_run: Option<&mut JobPlan>,
 ) -> rusqlite::Result<Option<String>> {
-    let sql = "SELECT listed_through FROM jobs WHERE id = ?1";
-    let after: Option<String> = tx.prepare_cached(sql)?.query_row([job], |row| row.get(0))?;
+    let Some(owned_prefix) = &planning.owned_prefix else { return Ok(None) };
     let after = after.map(|key| format!("{}{key}", bucket_of(owned_prefix)));
     // A bucket can list keys outside the prefix. The objects there are never recorded.
     let start = after.as_deref().unwrap_or(owned_prefix).max(owned_prefix);
@@ -119,21 +127,6 @@ fn record_vanished(
 fn bucket_of(uri: &str) -> &str {
     let rest = uri.find("://").map_or(0, |at| at + 3);
     uri[rest..].find('/').map_or(uri, |at| &uri[..=rest + at])
-}
-
-/// Returns the first text after all texts that begin with `prefix`, in the order of UTF-8 bytes, which is that of code
-/// points.
-fn end_of_prefix(prefix: &str) -> String {
-    let mut end = prefix.to_owned();
-    while let Some(last) = end.pop() {
-        // Skip the surrogates, which are not characters.
-        let next = if last == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(last as u32 + 1) };
-        if let Some(next) = next {
-            end.push(next);
-            break;
-        }
-    }
-    end
 }
 
 /// Returns, in steps, how many of the objects that a job owns have vanished and are still to be removed. Records of

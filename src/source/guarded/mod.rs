@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use self::bucket_check::BucketCheck;
+use self::listing::Guards;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri};
 use crate::resilience::{CheckedCallError, Guard, Retryable};
@@ -31,6 +32,9 @@ pub struct GuardedSource {
     guard: Guard,
     /// Does not share the breaker: a bucket that cannot be written to can still be read.
     write_guard: Guard,
+    /// Has one permit: after a failure of the service, one listing tries again and the others wait for it, so that
+    /// several listings burden a service that throttles no more than one.
+    relist_guard: Guard,
     bucket_check: BucketCheck,
 }
 
@@ -42,7 +46,8 @@ impl GuardedSource {
     /// Guards `inner`.
     pub fn new(inner: Arc<dyn ImageSource>, guard: Guard) -> Self {
         let write_guard = Guard::interactive(guard.dependency(), WRITE_RETRIES).with_timeout(WRITE_TIMEOUT);
-        Self { guard, write_guard, bucket_check: BucketCheck::new(inner.clone()), inner }
+        let relist_guard = guard.clone().with_permits(1);
+        Self { guard, write_guard, relist_guard, bucket_check: BucketCheck::new(inner.clone()), inner }
     }
 
     /// Decides about an object whose reads failed, with a check of other objects. Returns `true` if the check failed
@@ -88,7 +93,12 @@ impl ImageSource for GuardedSource {
     }
 
     fn pages(&self, scope: &Scope, from: Option<String>) -> Pages {
-        listing::pages(self.inner.clone(), self.guard.clone(), scope.clone(), from)
+        let guards = Guards { open: self.guard.clone(), reopen: self.relist_guard.clone() };
+        listing::pages(self.inner.clone(), guards, scope.clone(), from)
+    }
+
+    async fn first(&self, scope: &Scope, limit: u16) -> Result<Vec<ImageRef>, SourceError> {
+        self.guard.call_while(|_| false, || self.inner.first(scope, limit)).await
     }
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {

@@ -241,3 +241,54 @@ async fn while_the_service_fails_for_every_object_it_is_waited_for() {
     let alone = over((0..9).map(|n| n.to_string()), |key| if key == "0" { Err(down()) } else { Ok(()) });
     assert!(matches!(alone.fetch(&image("0")).await.unwrap_err(), SourceError::Failing { .. }));
 }
+
+/// A bucket that fails a number of times. It counts the listings that are opened at the same time after their first
+/// failure.
+#[derive(Default)]
+struct Throttled {
+    failures: AtomicU32,
+    opened: AtomicU32,
+    running: Arc<AtomicU32>,
+    max_running: Arc<AtomicU32>,
+}
+
+#[async_trait]
+impl ImageSource for Throttled {
+    fn list(&self, _: &Scope) -> Listing {
+        let is_first = self.opened.fetch_add(1, Ordering::SeqCst) < 8;
+        let fails = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let (running, max_running) = (self.running.clone(), self.max_running.clone());
+        let answer = async move {
+            if !is_first {
+                max_running.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if !is_first {
+                running.fetch_sub(1, Ordering::SeqCst);
+            }
+            if fails { Err(down()) } else { Ok(image("1")) }
+        };
+        stream::once(answer).boxed()
+    }
+    async fn fetch(&self, _: &ImageRef) -> Result<Fetched, SourceError> {
+        Err(down())
+    }
+    async fn fetch_file(&self, _: &ImageUri, _: u64) -> Result<Fetched, SourceError> {
+        Err(down())
+    }
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+        Err(down())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn listings_that_fail_together_try_again_one_after_the_other() {
+    let throttled = Arc::new(Throttled { failures: AtomicU32::new(13), ..Throttled::default() });
+    let source = GuardedSource::new(throttled.clone(), Guard::background("s3", WaitList::default()));
+    let scope = Scope { bucket: "b".to_owned(), prefix: String::new(), start_after: None };
+    let listings = (0..8).map(|_| source.list(&scope).try_collect::<Vec<ImageRef>>());
+    let all = futures::future::try_join_all(listings).await.unwrap();
+    assert!(all.iter().all(|images| images.len() == 1));
+    assert_eq!(throttled.max_running.load(Ordering::SeqCst), 1);
+    assert_eq!(throttled.opened.load(Ordering::SeqCst), 8 + 13, "one for each listing and for each failure");
+}

@@ -12,10 +12,11 @@ use futures::stream::{BoxStream, StreamExt};
 use super::S3Source;
 use super::cycle::CycleDetector;
 use super::errors::{Target, dependency, error_for_reply, source_error};
-use super::page::{self, SharedEtags};
+use super::page;
 use super::page_body::RepairPage;
 use super::reply::ReplyFacts;
 use crate::domain::{FailureKind, ImageRef, OperatorError, with_causes};
+use crate::lock::lock;
 use crate::source::{ListedPage, NextPage, Scope, SourceError};
 
 /// Maximum number of consecutive pages without a key.
@@ -37,7 +38,6 @@ struct Listing {
     empty_pages: u32,
     tokens: CycleDetector,
     contents: CycleDetector,
-    shared_etags: SharedEtags,
 }
 
 /// Returns the pages of a scope, starting at `token` if there is one.
@@ -46,20 +46,7 @@ pub(super) fn pages(
     scope: Scope,
     token: Option<String>,
 ) -> BoxStream<'static, Result<ListedPage, SourceError>> {
-    let mut tokens = CycleDetector::default();
-    if let Some(token) = &token {
-        tokens.is_repeated(token);
-    }
-    let start = Listing {
-        source,
-        scope,
-        token,
-        has_archived: false,
-        empty_pages: 0,
-        tokens,
-        contents: CycleDetector::default(),
-        shared_etags: SharedEtags::default(),
-    };
+    let start = Listing::new(source, scope, token);
     futures::stream::unfold(Some(start), |listing| async move {
         let mut listing = listing?;
         let page = listing.next().await;
@@ -78,11 +65,28 @@ pub(super) fn objects(source: S3Source, scope: Scope) -> BoxStream<'static, Resu
     pages.flat_map(futures::stream::iter).boxed()
 }
 
+/// Returns the first objects of a scope, at most `limit`.
+pub(super) async fn first(source: S3Source, scope: Scope, limit: u16) -> Result<Vec<ImageRef>, SourceError> {
+    let listing = Listing::new(source, scope, None);
+    let reply = listing.send_request(false, Some(limit)).await?;
+    let mut images = listing.read_page(reply)?.images;
+    images.truncate(limit.into());
+    Ok(images)
+}
+
 impl Listing {
+    fn new(source: S3Source, scope: Scope, token: Option<String>) -> Self {
+        let mut tokens = CycleDetector::default();
+        if let Some(token) = &token {
+            tokens.is_repeated(token);
+        }
+        let contents = CycleDetector::default();
+        Self { source, scope, token, has_archived: false, empty_pages: 0, tokens, contents }
+    }
+
     async fn next(&mut self) -> Result<ListedPage, SourceError> {
         let reply = self.request_page().await?;
-        let page = page::read(&self.scope.bucket, reply, &mut self.shared_etags);
-        let page = page.map_err(|fault| self.broken(fault))?;
+        let page = self.read_page(reply)?;
         if let NextPage::Token(token) = &page.next {
             if token.len() > MAX_TOKEN_BYTES {
                 return Err(self.broken("returned a continuation token of more than 16 KiB"));
@@ -109,9 +113,16 @@ impl Listing {
         Ok(page)
     }
 
+    fn read_page(&self, reply: ListObjectsV2Output) -> Result<ListedPage, SourceError> {
+        let bucket = &self.scope.bucket;
+        let mut shared_etags = lock(&self.source.shared_etags);
+        let page = page::read(bucket, reply, shared_etags.entry(bucket.clone()).or_default());
+        page.map_err(|fault| self.broken(fault))
+    }
+
     /// Requests the next page. If it has archived objects, requests it again with their restore status.
     async fn request_page(&mut self) -> Result<ListObjectsV2Output, SourceError> {
-        let reply = self.send_request(self.has_archived).await?;
+        let reply = self.send_request(self.has_archived, None).await?;
         let archived = reply.contents().iter().any(|object| page::archive_class(object).is_some());
         if !archived || self.has_archived {
             return Ok(reply);
@@ -119,13 +130,17 @@ impl Listing {
         // Only if it is needed, because not every service supports this header. If the service refuses it, no object
         // counts as restored.
         self.has_archived = true;
-        match self.send_request(true).await {
+        match self.send_request(true, None).await {
             Err(error @ SourceError::Dependency(_)) => Err(error),
             with_status => Ok(with_status.unwrap_or(reply)),
         }
     }
 
-    async fn send_request(&self, with_restore_status: bool) -> Result<ListObjectsV2Output, SourceError> {
+    async fn send_request(
+        &self,
+        with_restore_status: bool,
+        max_keys: Option<u16>,
+    ) -> Result<ListObjectsV2Output, SourceError> {
         let (bucket, setup) = (&self.scope.bucket, &self.source.setup);
         for attempt in 1.. {
             // `start_after` is only for the first page; the others have a token.
@@ -138,6 +153,7 @@ impl Listing {
                 .prefix(&self.scope.prefix)
                 .set_start_after(start_after)
                 .set_continuation_token(self.token.clone())
+                .set_max_keys(max_keys.map(i32::from))
                 .set_request_payer(self.source.payer.clone())
                 .set_optional_object_attributes(
                     with_restore_status.then(|| vec![OptionalObjectAttributes::RestoreStatus]),

@@ -17,6 +17,8 @@ mod page_values;
 mod reply;
 mod settings;
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +31,7 @@ use futures::stream::BoxStream;
 use self::body::check_size;
 use self::errors::{BUSY_RETRY_DELAY, Target, error_for_reply, source_error};
 use self::operator_error::Setup;
+use self::page::SharedEtags;
 use self::page_body::RepairPage;
 use self::reply::ReplyFacts;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
@@ -50,6 +53,9 @@ pub struct S3Source {
     /// `Some` if the requester pays for the requests.
     payer: Option<RequestPayer>,
     fetched: Counter,
+    /// For each bucket, the ETags that do not identify a version. All listings share them, so that the version of an
+    /// object does not depend on the page that lists it.
+    shared_etags: Arc<Mutex<HashMap<String, SharedEtags>>>,
 }
 
 impl S3Source {
@@ -73,6 +79,7 @@ impl S3Source {
             timeout: settings.timeout,
             payer: settings.request_payer.then_some(RequestPayer::Requester),
             fetched: counter!(families::FETCHED_BYTES),
+            shared_etags: Arc::default(),
         })
     }
 
@@ -161,6 +168,10 @@ impl ImageSource for S3Source {
 
     fn pages(&self, scope: &Scope, from: Option<String>) -> BoxStream<'static, Result<ListedPage, SourceError>> {
         listing::pages(self.clone(), scope.clone(), from)
+    }
+
+    async fn first(&self, scope: &Scope, limit: u16) -> Result<Vec<ImageRef>, SourceError> {
+        listing::first(self.clone(), scope.clone(), limit).await
     }
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {

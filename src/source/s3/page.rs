@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 
 use super::page_text::UNREADABLE;
 use crate::domain::{ImageRef, ImageUri, Timestamp, object_version};
-use crate::source::{ListedPage, NextPage};
+use crate::source::{ListedPage, NextPage, UnreadableKey};
 
 /// Returns the storage class of an object that cannot be read before it is restored.
 pub(super) fn archive_class(object: &Object) -> Option<&'static str> {
@@ -55,11 +55,13 @@ pub(super) fn read(
     shared_etags.find(&objects);
     let mut page = ListedPage { next, ..ListedPage::default() };
     if let Some(count) = missing {
-        page.unreadable.push(format!("(KeyCount is {count}, but the page has {} entries)", objects.len()));
+        let text = format!("(KeyCount is {count}, but the page has {} entries)", objects.len());
+        page.unreadable.push(UnreadableKey { position: 0, text });
     }
     for object in objects {
+        let position = page.images.len();
         let Some(written) = object.key.as_deref().filter(|key| !key.is_empty()) else {
-            page.unreadable.push("(an entry without a key)".to_owned());
+            page.unreadable.push(UnreadableKey { position, text: "(an entry without a key)".to_owned() });
             continue;
         };
         match decode_key(written, encoded) {
@@ -68,7 +70,7 @@ pub(super) fn read(
                 page.archived.extend(archive_class(&object).map(|class| (uri.clone(), class.to_owned())));
                 page.images.push(image_ref(uri, &object, shared_etags));
             }
-            Err(lossy) => page.unreadable.push(lossy),
+            Err(text) => page.unreadable.push(UnreadableKey { position, text }),
         }
     }
     Ok(page)

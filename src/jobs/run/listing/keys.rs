@@ -30,6 +30,8 @@ pub(crate) struct Keys {
     has_new: bool,
     /// The next position in the page before, if this page begins with keys of it.
     overlap: Option<usize>,
+    /// Whether each key so far was returned once and in byte order.
+    in_order: bool,
 }
 
 impl Keys {
@@ -43,6 +45,7 @@ impl Keys {
             first: HashSet::new(),
             has_new: false,
             overlap: None,
+            in_order: true,
         }
     }
 
@@ -51,6 +54,12 @@ impl Keys {
     /// # Errors
     /// [`JobFailure::Unordered`], [`JobFailure::Unstable`]
     pub(crate) fn is_new(&mut self, key: &str) -> Result<bool, JobFailure> {
+        let is_new = self.check(key);
+        self.in_order &= matches!(is_new, Ok(true));
+        is_new
+    }
+
+    fn check(&mut self, key: &str) -> Result<bool, JobFailure> {
         if self.recorded.as_deref().is_some_and(|recorded| key <= recorded) {
             return Ok(false);
         }
@@ -83,9 +92,11 @@ impl Keys {
             if self.ordered {
                 return Err(JobFailure::Unordered { before: shown(&self.last), key: shown(key) });
             }
+            self.in_order = false;
         }
         page.insert(hash, position);
-        if self.first.len() < REMEMBERED_KEYS {
+        // In byte order, no key can be repeated on a later page.
+        if !self.ordered && self.first.len() < REMEMBERED_KEYS {
             self.first.insert(hash);
         }
         self.has_new = true;
@@ -103,6 +114,11 @@ impl Keys {
         self.pages.swap(0, 1);
         self.pages[0].clear();
         (self.has_new, self.overlap) = (false, None);
+    }
+
+    /// Whether each key so far was returned once and in byte order.
+    pub(crate) fn are_in_order(&self) -> bool {
+        self.in_order
     }
 
     /// Returns the last key, if there is one.
@@ -194,9 +210,13 @@ mod tests {
     fn keys_out_of_order_are_an_error_only_if_order_is_required() {
         let mut keys = Keys::new(false, None, false);
         assert_eq!(new_keys(&mut keys, &["d", "e", "a", "b"]), ["d", "e", "a", "b"]);
+        assert!(!keys.are_in_order());
         let mut keys = Keys::new(true, None, false);
-        assert!(keys.is_new("d").unwrap());
+        assert!(keys.is_new("d").unwrap() && keys.are_in_order());
         assert!(matches!(keys.is_new("a"), Err(JobFailure::Unordered { .. })));
+        let mut keys = Keys::new(false, None, false);
+        assert_eq!(new_keys(&mut keys, &["a", "b"]).len() + new_keys(&mut keys, &["b", "c"]).len(), 3);
+        assert!(!keys.are_in_order(), "a key that is returned again");
     }
 
     #[test]

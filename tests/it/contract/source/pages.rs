@@ -33,6 +33,16 @@ pub(super) async fn a_listing_has_every_key_once_in_order_over_many_pages(fixtur
     assert_eq!(fixture.keys("many/00", Some("many/00998")).await, keys[998..1_000]);
     assert_eq!(fixture.keys("many/", Some("n")).await, [""; 0]);
     assert_eq!(fixture.keys("", None).await.len(), 2_602);
+    let first = async |start_after: Option<&str>, limit| {
+        let start_after = start_after.map(str::to_owned);
+        let scope = Scope { bucket: fixture.bucket.clone(), prefix: "many/".to_owned(), start_after };
+        let found = fixture.source.first(&scope, limit).await.unwrap();
+        found.iter().map(|image| image.uri.key().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(first(None, 1).await, keys[..1]);
+    assert_eq!(first(Some(&keys[1_233]), 2).await, keys[1_234..1_236]);
+    assert_eq!(first(Some("many/00999 éé"), 1).await, keys[1_000..1_001], "after a text that is not a key");
+    assert_eq!(first(Some(&keys[2_599]), 1).await, [""; 0]);
     one_refusal_between_pages_is_retried(fixture, &keys).await;
     a_permanent_refusal_ends_the_listing_with_an_error(fixture, &keys).await;
 }

@@ -6,6 +6,7 @@ mod contradictions;
 mod credentials;
 mod endless;
 mod keys;
+mod lanes;
 mod order;
 mod plain;
 mod prefixes;

@@ -203,7 +203,7 @@ impl Script {
         self.objects.iter_mut().find(|object| object.key == key.as_bytes()).unwrap()
     }
 
-    pub(super) fn answer(&mut self, request: &BucketRequest) -> Reply {
+    pub(crate) fn answer(&mut self, request: &BucketRequest) -> Reply {
         if let Some(reply) = self.handler.as_ref().and_then(|handler| handler(request)) {
             return reply;
         }

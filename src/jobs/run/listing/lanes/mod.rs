@@ -1,0 +1,144 @@
+//! Lists a bucket in several lanes: each lane lists one range of keys and compares it with the ledger. If a lane has
+//! nothing to do, the range with the most keys left is divided.
+//!
+//! A range ends with a key that exists, and its lane must reach that key: so the lanes together pass every key, as one
+//! lane would, and a bucket whose order is not that of the bytes is noticed.
+
+mod alphabet;
+#[cfg(test)]
+mod fake_bucket;
+mod lane;
+mod search;
+mod state;
+
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use self::search::{Probes, find_keys};
+use self::state::{Rest, State};
+use crate::domain::JobRecord;
+use crate::jobs::job_failure::JobFailure;
+use crate::jobs::run::listing::page::Excluded;
+use crate::jobs::run::listing::plan::Planner;
+use crate::ledger::planning::ranges;
+use crate::lock::lock;
+use crate::resilience::spawn_owned;
+
+/// How long no range is divided after a request for it failed: the lanes wait for the service by themselves.
+const FAILURE_PAUSE: Duration = Duration::from_secs(10);
+
+/// A listing in several lanes.
+struct Lanes {
+    planner: Planner,
+    job: JobRecord,
+    stop: CancellationToken,
+    state: Mutex<State>,
+    /// Held while a range is divided, and while a lane takes a page of its range: so no lane passes the key at which its
+    /// range is divided at the same time.
+    turn: tokio::sync::Mutex<()>,
+    /// Notified when a lane has listed a page.
+    progress: Notify,
+    excluded: Mutex<Excluded>,
+    /// Number of unreadable keys that were logged.
+    logged: AtomicUsize,
+}
+
+/// Lists the ranges of a job until all are complete or until `stop`.
+pub(super) async fn list_ranges(
+    planner: &Planner,
+    job: &JobRecord,
+    stop: &CancellationToken,
+) -> Result<(), JobFailure> {
+    let id = job.id;
+    let ranges = planner.ledger.read(move |db| ranges::list(db, id)).await?;
+    let number = planner.lanes.number.get();
+    planner.ledger.log(id, format!("lists the rest in {number} lanes (S3_LIST_LANES)")).await?;
+    let lanes = Arc::new(Lanes {
+        planner: planner.clone(),
+        job: job.clone(),
+        stop: stop.clone(),
+        state: Mutex::new(State::new(ranges, &job.spec.prefix, planner.lanes.min_keys_left)),
+        turn: tokio::sync::Mutex::new(()),
+        progress: Notify::new(),
+        excluded: Mutex::default(),
+        logged: AtomicUsize::new(0),
+    });
+    let mut running = FuturesUnordered::new();
+    let mut division = None;
+    loop {
+        while running.len() < number
+            && !stop.is_cancelled()
+            && let Some(range) = lanes.state().begin_next()
+        {
+            running.push(spawn_owned(lane::list(lanes.clone(), range)));
+        }
+        if running.is_empty() {
+            break;
+        }
+        let idle = number - running.len();
+        if idle > 0
+            && division.is_none()
+            && let Some(rest) = lanes.state().largest()
+        {
+            division = Some(Box::pin(lanes.divide(rest, idle)));
+        }
+        tokio::select! {
+            Some(done) = running.next() => done?,
+            divided = async { Some(division.as_mut()?.await) }, if division.is_some() => {
+                division = None;
+                divided.transpose()?;
+            }
+            () = lanes.progress.notified(), if idle > 0 && division.is_none() => {}
+        }
+    }
+    let excluded = lock(&lanes.excluded).line();
+    if let Some(line) = excluded {
+        planner.ledger.log(id, line).await?;
+    }
+    Ok(())
+}
+
+impl Lanes {
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn probes(&self) -> Probes<'_> {
+        Probes { source: self.planner.source.as_ref(), bucket: &self.job.spec.bucket, prefix: &self.job.spec.prefix }
+    }
+
+    /// Divides a range for `idle` lanes, with at most `idle` requests at the same time.
+    async fn divide(&self, rest: Rest, idle: usize) -> Result<(), JobFailure> {
+        let alphabet = self.state().alphabet.clone();
+        let found = tokio::select! {
+            found = find_keys(self.probes(), &rest, &alphabet, idle) => found,
+            () = self.stop.cancelled() => return Ok(()),
+        };
+        let found = match found {
+            Err(JobFailure::Listing(error)) => {
+                tracing::warn!(job.id = %self.job.id, %error, "a range of keys could not be divided");
+                tokio::select! {
+                    () = tokio::time::sleep(FAILURE_PAUSE) => {}
+                    () = self.stop.cancelled() => {}
+                }
+                return Ok(());
+            }
+            found => found?,
+        };
+        let turn = self.turn.lock().await;
+        let Some(keys) = self.state().divisible_at(&rest.after, found.keys) else { return Ok(()) };
+        let (id, after) = (self.job.id, rest.after.clone());
+        let new = self.planner.ledger.write(move |tx| ranges::split(tx, id, &after, &keys)).await?;
+        self.state().add(&rest.after, new, found.limit);
+        drop(turn);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
