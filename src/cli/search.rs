@@ -87,6 +87,10 @@ pub(super) struct Search {
     /// Only copies of the image of --like: with the same bytes, or resized, recompressed, mirrored, or slightly cropped
     #[arg(long, requires = "like", conflicts_with_all = ["text", "file", "not", "not_like", "region"])]
     copies_only: bool,
+    /// Compare every vector of the collection, for comparison with the usual search, which can miss some of the best results
+    /// in a large collection
+    #[arg(long)]
+    exact: bool,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -199,6 +203,7 @@ impl Search {
             ("min_relevance", self.min_relevance.map(|relevance| relevance.to_string())),
             ("collapse", self.collapse.clone()),
             ("copies_only", self.copies_only.then(|| true.to_string())),
+            ("exact", self.exact.then(|| true.to_string())),
         ];
         query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         match (&self.file, self.image().await?) {
@@ -229,6 +234,7 @@ impl Search {
             min_relevance: self.min_relevance,
             collapse: self.collapse.clone(),
             copies_only: self.copies_only,
+            exact: self.exact,
         })
     }
 }

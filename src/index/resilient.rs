@@ -101,6 +101,18 @@ impl ImageIndex for Resilient {
         self.inner.wait_until_indexed(collection, within).await
     }
 
+    fn levels(&self) -> &'static [u32] {
+        self.inner.levels()
+    }
+
+    async fn set_level(&self, collection: &CollectionName, level: Option<u32>) -> Result<(), IndexError> {
+        self.guard.call(|| self.inner.set_level(collection, level)).await
+    }
+
+    async fn is_settled(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        self.guard.call(|| self.inner.is_settled(collection)).await
+    }
+
     /// One attempt: the caller needs the state at this moment.
     async fn ready(&self) -> Result<(), IndexError> {
         self.guard.reachable()?;

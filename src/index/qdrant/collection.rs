@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::vectors_config::Config;
 use qdrant_client::qdrant::{
-    CollectionInfo, CreateCollectionBuilder, Distance, FieldType, Value, VectorParams, VectorParamsBuilder,
+    CollectionInfo, CollectionStatus, CreateCollectionBuilder, Distance, FieldType, Value, VectorParams,
+    VectorParamsBuilder,
 };
 
 use crate::domain::{CollectionName, FailureKind, Space, SpaceMismatch};
@@ -72,12 +73,16 @@ pub(super) struct FoundCollection {
     pub(super) complete: bool,
     /// The fields with an index.
     pub(super) indexed: BTreeSet<String>,
+    /// Whether the optimiser of the server does not work.
+    pub(super) is_optimised: bool,
     /// The approximate number of points.
     pub(super) points: u64,
 }
 
 impl FoundCollection {
     pub(super) fn from_info(info: CollectionInfo) -> Self {
+        // Grey waits for a write, and red for an operator: neither ends by itself.
+        let is_optimised = info.status() != CollectionStatus::Yellow;
         let config = info.config.unwrap_or_default();
         let vectors = config.params.and_then(|params| params.vectors_config).and_then(|vectors| vectors.config);
         let vectors = match vectors {
@@ -99,6 +104,7 @@ impl FoundCollection {
             identity: name.zip(space),
             complete: !incomplete,
             indexed: info.payload_schema.into_keys().collect(),
+            is_optimised,
             points,
         }
     }

@@ -225,6 +225,16 @@ impl ImageIndex for QdrantIndex {
         if schema::remove(&self.client, collection).await? { Ok(()) } else { Err(unknown()) }
     }
 
+    fn levels(&self) -> &'static [u32] {
+        &search::LEVELS
+    }
+
+    /// The optimiser of the server builds graphs and quantised vectors after the writes.
+    async fn is_settled(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        let found = schema::find(&self.client, collection).await?;
+        Ok(found.ok_or_else(|| self.index_error(collection, Fault::Unknown))?.is_optimised)
+    }
+
     /// Lists the collections, which needs the key if the server has one, and checks the version of the server.
     async fn ready(&self) -> Result<(), IndexError> {
         let (names, version) = futures::join!(schema::names(&self.client), self.client.check_version());

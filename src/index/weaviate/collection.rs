@@ -43,9 +43,13 @@ struct Property {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct VectorIndex {
     #[serde(default)]
     distance: String,
+    /// A search with a filter that matches fewer objects than this compares all of them.
+    #[serde(default)]
+    flat_search_cutoff: u64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -164,6 +168,11 @@ impl Class {
             }
         }
         Ok(stored)
+    }
+
+    /// Returns the number of objects from which on the server does not compare every object that matches a filter.
+    pub(super) fn flat_search_cutoff(&self) -> u64 {
+        self.vector_index.as_ref().map_or(0, |index| index.flat_search_cutoff)
     }
 
     /// Returns the declarations of the properties that the class lacks, because an earlier version created it.

@@ -16,6 +16,7 @@ mod client;
 mod collection;
 mod config;
 mod error;
+mod exact;
 mod facets;
 mod filter;
 mod limit;
@@ -39,6 +40,7 @@ use self::collection::StoredCollection;
 pub use self::config::WeaviateSettings;
 use self::error::{describe, failed, failure_kind, from_status};
 use self::schema::FoundClass;
+use self::wire::Filters;
 use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
 use super::{EnsureOutcome, ImageIndex, IndexError};
@@ -50,6 +52,8 @@ use crate::http::RestClient;
 
 /// The name in `provider=`.
 const NAME: &str = "weaviate";
+/// The values of `ef` that the self-test tries. The default of the server is the limit of a search times 8, from 100 to 500.
+const LEVELS: [u32; 5] = [256, 512, 1_024, 2_048, 4_096];
 /// The status that a healthy gRPC server reports to a health check.
 const SERVING: i32 = 1;
 
@@ -87,12 +91,17 @@ impl WeaviateIndex {
 
     async fn info(&self, stored: StoredCollection) -> Result<CollectionInfo, IndexError> {
         let StoredCollection { collection: name, space } = stored;
-        let collection = name.weaviate_class();
-        let request = AggregateRequest { collection, objects_count: true, ..AggregateRequest::default() };
-        let reply = self.rpc.aggregate(request).await.map_err(|status| from_status(&status, &name))?;
-        let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
-        let count = count.ok_or_else(|| failed(FailureKind::Failed, "the server returned no object count"))?;
+        let count = self.count(&name, None).await?;
         Ok(CollectionInfo { name, space, count })
+    }
+
+    /// Counts the objects that match the filters.
+    async fn count(&self, name: &CollectionName, filters: Option<Filters>) -> Result<u64, IndexError> {
+        let collection = name.weaviate_class();
+        let request = AggregateRequest { collection, objects_count: true, filters, ..AggregateRequest::default() };
+        let reply = self.rpc.aggregate(request).await.map_err(|status| from_status(&status, name))?;
+        let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
+        count.ok_or_else(|| failed(FailureKind::Failed, "the server returned no object count"))
     }
 }
 
@@ -181,6 +190,18 @@ impl ImageIndex for WeaviateIndex {
         within: Duration,
     ) -> Result<Option<u64>, IndexError> {
         queue::wait_until_empty(&self.rest, collection, within).await
+    }
+
+    fn levels(&self) -> &'static [u32] {
+        &LEVELS
+    }
+
+    async fn set_level(&self, collection: &CollectionName, level: Option<u32>) -> Result<(), IndexError> {
+        schema::set_ef(&self.rest, collection, level).await
+    }
+
+    async fn is_settled(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        Ok(queue::wait_until_empty(&self.rest, collection, Duration::ZERO).await?.is_none())
     }
 
     async fn ready(&self) -> Result<(), IndexError> {

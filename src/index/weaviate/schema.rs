@@ -13,6 +13,8 @@ use crate::index::{EnsureOutcome, IndexError};
 const MAX_CLASS_BYTES: usize = 4 << 20;
 /// The maximum bytes of all classes of a server.
 const MAX_CLASSES_BYTES: usize = 64 << 20;
+/// The value of `ef` for which the server chooses it from the limit of a search: at least 100, usually.
+const DYNAMIC_EF: i64 = -1;
 /// The maximum bytes of replies whose content is not read.
 const MAX_OTHER_REPLY_BYTES: usize = 1 << 20;
 
@@ -55,6 +57,28 @@ pub(super) async fn find(rest: &RestClient, collection: &CollectionName) -> Resu
         Err(error) if error.status == Some(StatusCode::NOT_FOUND) => Ok(FoundClass::Missing),
         reply => Ok(classify(&parse_reply(&reply?)?, collection)),
     }
+}
+
+/// Returns the number of objects from which on the server does not compare every object that matches a filter.
+pub(super) async fn flat_search_cutoff(rest: &RestClient, collection: &CollectionName) -> Result<u64, IndexError> {
+    let class = collection.weaviate_class();
+    let class: Class = parse_reply(&rest.get(&["schema", &class], MAX_CLASS_BYTES).await?)?;
+    Ok(class.flat_search_cutoff())
+}
+
+/// Sets `ef` of the class, the effort of every search in it; `None` for the default, which depends on the limit of the
+/// search. The server replaces the class by the request, so the request has everything that the class has.
+pub(super) async fn set_ef(rest: &RestClient, collection: &CollectionName, ef: Option<u32>) -> Result<(), IndexError> {
+    let name = collection.weaviate_class();
+    let body = rest.get(&["schema", &name], MAX_CLASS_BYTES).await?;
+    classify(&parse_reply(&body)?, collection).require_own(collection)?;
+    let mut class: Value = parse_reply(&body)?;
+    let wanted = ef.map_or(DYNAMIC_EF, i64::from);
+    let Some(ef) = class.pointer_mut("/vectorIndexConfig/ef").filter(|ef| **ef != wanted) else { return Ok(()) };
+    *ef = wanted.into();
+    let request = rest.request(Method::PUT, &["schema", &name]).json(&class);
+    rest.send(request, MAX_CLASS_BYTES).await?;
+    Ok(())
 }
 
 /// Returns every collection of Glimpse. Classes of other applications are left out.

@@ -2,6 +2,7 @@
 //! Everything that a test creates there is removed, also if it fails.
 
 mod collections;
+mod effort;
 mod failure;
 mod records;
 mod server;

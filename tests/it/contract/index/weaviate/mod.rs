@@ -2,6 +2,7 @@
 //! `WEAVIATE_API_KEY` (`make test-servers` starts one), and errors against a fake. Everything that a test creates
 //! there is removed, also if it fails.
 
+mod effort;
 mod exact;
 pub(crate) mod failure;
 pub(crate) mod fake;
