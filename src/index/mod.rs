@@ -26,7 +26,7 @@ use crate::resilience::Retryable;
 
 pub use near_pairs::NearPairs;
 pub use resilient::Resilient;
-pub use settings::{IndexSettings, StoreKind, StoreKinds};
+pub use settings::{IndexSettings, Quantization, StoreKind, StoreKinds};
 pub use several_stores::Stores;
 
 /// The result of [`ImageIndex::ensure_image_collection`].
@@ -121,6 +121,12 @@ pub trait ImageIndex: Send + Sync + 'static {
     /// the effort with the collection and does not read it from queries.
     async fn set_level(&self, collection: &CollectionName, level: Option<u32>) -> Result<(), IndexError> {
         let _ = (collection, level);
+        Ok(())
+    }
+
+    /// Called after the last write of a job. A store that works differently while a collection is filled changes back.
+    async fn finish_load(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        let _ = collection;
         Ok(())
     }
 

@@ -109,6 +109,12 @@ impl ImageIndex for Resilient {
         self.guard.call(|| self.inner.set_level(collection, level)).await
     }
 
+    /// Not guarded: a job ends also if the store is down.
+    async fn finish_load(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        self.guard.reachable()?;
+        self.inner.finish_load(collection).await
+    }
+
     async fn is_settled(&self, collection: &CollectionName) -> Result<bool, IndexError> {
         self.guard.call(|| self.inner.is_settled(collection)).await
     }

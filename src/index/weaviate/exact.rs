@@ -19,7 +19,7 @@ const FILLED_PERCENT: u64 = 70;
 /// The smallest `flatSearchCutoff` that is used: with less, a search would need too many requests.
 const MIN_CUTOFF: u64 = 20;
 
-/// Returns at least the first `needed` hits of all objects that match the filter of the query, if there are so many.
+/// Returns at least the first `needed` hits of all objects that match the filter of the query, if as many match.
 pub(super) async fn ranked(
     index: &WeaviateIndex,
     collection: &CollectionName,

@@ -43,7 +43,7 @@ use self::schema::FoundClass;
 use self::wire::Filters;
 use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
-use super::{EnsureOutcome, ImageIndex, IndexError};
+use super::{EnsureOutcome, ImageIndex, IndexError, Quantization};
 use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, FailureKind, Hit,
     ImageId, ImageRecord, InvalidSetting, SearchQuery, Space, StoredImage,
@@ -63,6 +63,7 @@ pub struct WeaviateIndex {
     rest: RestClient,
     rpc: Rpc,
     limits: Limits,
+    quantization: Quantization,
 }
 
 /// Limits of the server that it has shown by refusing a request.
@@ -86,7 +87,7 @@ impl WeaviateIndex {
         let key = settings.bearer()?;
         let rpc = Rpc::new(&settings.grpc(), key.as_ref(), settings.timeout)?;
         let rest = rest_client(settings.url.url(), key, settings.timeout)?;
-        Ok(Self { rest, rpc, limits: Limits::default() })
+        Ok(Self { rest, rpc, limits: Limits::default(), quantization: settings.quantization })
     }
 
     async fn info(&self, stored: StoredCollection) -> Result<CollectionInfo, IndexError> {
@@ -116,7 +117,7 @@ impl ImageIndex for WeaviateIndex {
         collection: &CollectionName,
         space: &Space,
     ) -> Result<EnsureOutcome, IndexError> {
-        schema::ensure(&self.rest, collection, space).await
+        schema::ensure(&self.rest, collection, space, self.quantization).await
     }
 
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {

@@ -7,7 +7,7 @@ use super::collection::{Class, Classes, StoredCollection, new_class};
 use super::error::{failed, parse_reply};
 use crate::domain::{CollectionName, FailureKind, Space};
 use crate::http::RestClient;
-use crate::index::{EnsureOutcome, IndexError};
+use crate::index::{EnsureOutcome, IndexError, Quantization};
 
 /// The maximum bytes of a class. With its description it has some tens of kilobytes.
 const MAX_CLASS_BYTES: usize = 4 << 20;
@@ -61,9 +61,12 @@ pub(super) async fn find(rest: &RestClient, collection: &CollectionName) -> Resu
 
 /// Returns the number of objects from which on the server does not compare every object that matches a filter.
 pub(super) async fn flat_search_cutoff(rest: &RestClient, collection: &CollectionName) -> Result<u64, IndexError> {
-    let class = collection.weaviate_class();
-    let class: Class = parse_reply(&rest.get(&["schema", &class], MAX_CLASS_BYTES).await?)?;
-    Ok(class.flat_search_cutoff())
+    Ok(class(rest, collection).await?.flat_search_cutoff())
+}
+
+async fn class(rest: &RestClient, collection: &CollectionName) -> Result<Class, IndexError> {
+    let name = collection.weaviate_class();
+    parse_reply(&rest.get(&["schema", &name], MAX_CLASS_BYTES).await?)
 }
 
 /// Sets `ef` of the class, the effort of every search in it; `None` for the default, which depends on the limit of the
@@ -96,11 +99,17 @@ pub(super) async fn ensure(
     rest: &RestClient,
     collection: &CollectionName,
     space: &Space,
+    quantization: Quantization,
 ) -> Result<EnsureOutcome, IndexError> {
     if let Some(existed) = check_existing(rest, collection, space).await? {
+        let existing = class(rest, collection).await?.quantization();
+        if existing != quantization {
+            tracing::info!(%collection, ?existing, setting = ?quantization, "a class in Weaviate is left as it was created");
+        }
         return Ok(existed);
     }
-    let body = new_class(collection, space).map_err(|error| failed(FailureKind::Failed, error.to_string()))?;
+    let body =
+        new_class(collection, space, quantization).map_err(|error| failed(FailureKind::Failed, error.to_string()))?;
     let refusal = match rest.post(&["schema"], body.into(), MAX_CLASS_BYTES).await {
         Ok(_) => return Ok(EnsureOutcome::Created),
         Err(error) if error.status == Some(StatusCode::UNPROCESSABLE_ENTITY) => error,

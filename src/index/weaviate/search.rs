@@ -77,7 +77,7 @@ pub(super) async fn check_ranges(
     if reply.results.is_empty() { Ok(()) } else { Err(IndexError::OutdatedRecords(collection.clone())) }
 }
 
-/// Returns at least the first `needed` hits that match the filters, if there are so many.
+/// Returns at least the first `needed` hits that match the filters, if as many match.
 pub(super) async fn ranked(
     index: &WeaviateIndex,
     collection: &CollectionName,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use glimpse::domain::{Endpoint, FailureKind, SearchEffort, SearchQuery, Secret};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
-use glimpse::index::{ImageIndex, IndexError};
+use glimpse::index::{ImageIndex, IndexError, Quantization};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -60,6 +60,7 @@ fn it_is_created_without_a_runtime_or_a_connection() {
         grpc_url: None,
         api_key: Secret::new("open sesame"),
         timeout: Duration::from_secs(1),
+        quantization: Quantization::Int8,
     };
     let index = WeaviateIndex::new(settings.clone()).unwrap();
     assert!(!format!("{index:?}").contains("sesame"), "{index:?}");

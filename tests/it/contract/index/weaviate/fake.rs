@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use glimpse::domain::Secret;
+use glimpse::index::Quantization;
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use hyper::body::Frame;
 use prost::Message;
@@ -89,6 +90,7 @@ impl Running {
             grpc_url: Some(self.grpc_url.parse().unwrap()),
             api_key: Secret::new("open sesame"),
             timeout: Duration::from_millis(500),
+            quantization: Quantization::Int8,
         }
     }
 
