@@ -87,8 +87,7 @@ pub(super) struct Search {
     /// Only copies of the image of --like: with the same bytes, or resized, recompressed, mirrored, or slightly cropped
     #[arg(long, requires = "like", conflicts_with_all = ["text", "file", "not", "not_like", "region"])]
     copies_only: bool,
-    /// Compare every vector of the collection, for comparison with the usual search, which can miss some of the best results
-    /// in a large collection
+    /// Compare every vector, for comparison with the usual search, which can miss results in a large collection
     #[arg(long)]
     exact: bool,
     #[command(flatten)]
