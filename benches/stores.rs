@@ -19,6 +19,7 @@ use glimpse::domain::{
     CollectionName, Embedding, Filter, ImageFormat, ImageRecord, ImageUri, PAYLOAD_VERSION, Payload, Probe,
     SearchEffort, SearchQuery, Secret, Space, StoreSet, Timestamp,
 };
+use glimpse::index::Quantization;
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
@@ -50,7 +51,7 @@ async fn main() {
     for batch in [8, 64] {
         let mut slowest: f64 = 0.0;
         for store in &stores {
-            let took = write(&Stores::only(store), &collection, &records, batch).await;
+            let took = write(&Stores::new(vec![store.clone()]), &collection, &records, batch).await;
             println!("upsert by {batch:<3} {:<9} {:8.0} records/s", store.name(), RECORDS as f64 / took);
             slowest = slowest.max(took);
         }
@@ -62,7 +63,7 @@ async fn main() {
     // The last pass left the records in every store.
     let mut slowest = Duration::ZERO;
     for store in &stores {
-        let p95 = search_time(&Stores::only(store), &collection, &records).await;
+        let p95 = search_time(&Stores::new(vec![store.clone()]), &collection, &records).await;
         println!("search {:<9} {:8.2} ms at p95", store.name(), p95.as_secs_f64() * 1e3);
         slowest = slowest.max(p95);
     }
@@ -85,10 +86,10 @@ async fn remote_stores(collection: &CollectionName, records: &[ImageRecord]) {
     for server in &servers {
         server.fail(ServerFault::Slow(Duration::from_millis(20)));
     }
-    let one = write(&Stores::only(&stores[0]), collection, records, 8).await;
+    let one = write(&Stores::new(vec![stores[0].clone()]), collection, records, 8).await;
     let both = write(&Stores::new(stores.clone()), collection, records, 8).await;
     println!("two that wait 20 ms: {:.3} x one of them  (wanted: 1.1 or less)", both / one);
-    let one = search_time(&Stores::only(&stores[0]), collection, records).await;
+    let one = search_time(&Stores::new(vec![stores[0].clone()]), collection, records).await;
     let both = search_time(&Stores::new(stores), collection, records).await;
     let over = (both.as_secs_f64() - one.as_secs_f64()) * 1e3;
     println!("search in both:      {over:.2} ms over one of them at p95  (wanted: 2 or less)");
@@ -140,6 +141,7 @@ fn client(server: &QdrantServer) -> QdrantIndex {
         url: server.url().parse().unwrap(),
         api_key: Secret::default(),
         timeout: TIMEOUT,
+        quantization: Quantization::Int8,
     })
     .unwrap()
 }
@@ -152,7 +154,13 @@ fn weaviate() -> Option<Arc<dyn ImageIndex>> {
     };
     let api_key = Secret::new(set("WEAVIATE_API_KEY").unwrap_or_default());
     let grpc_url = set("WEAVIATE_GRPC_URL").map(|url| url.parse().unwrap());
-    let settings = WeaviateSettings { url: url.parse().unwrap(), grpc_url, api_key, timeout: TIMEOUT };
+    let settings = WeaviateSettings {
+        url: url.parse().unwrap(),
+        grpc_url,
+        api_key,
+        timeout: TIMEOUT,
+        quantization: Quantization::Int8,
+    };
     Some(Arc::new(WeaviateIndex::new(settings).unwrap()))
 }
 

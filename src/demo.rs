@@ -37,6 +37,18 @@ pub fn queries() -> Vec<(String, Vec<String>)> {
         .map_or_else(|_| Vec::new(), |known| known.queries.into_iter().chain(known.hard).collect())
 }
 
+/// Returns the captions of the demo images (`demo/captions.json`).
+pub fn captions() -> Vec<String> {
+    /// An entry of the file.
+    #[derive(serde::Deserialize)]
+    struct Captioned {
+        caption: String,
+    }
+    let file = FILES.get_file("captions.json").map_or(&[][..], include_dir::File::contents);
+    let captions = serde_json::from_slice::<Vec<Captioned>>(file).unwrap_or_default();
+    captions.into_iter().map(|captioned| captioned.caption).collect()
+}
+
 /// Returns the path and the JPEG bytes of image `n`, counted from 0. The first images are the demo images, sorted by
 /// name; all others are variations of them.
 ///

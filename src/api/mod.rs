@@ -31,6 +31,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::browse::Browse;
+use crate::collections::RecallReports;
 use crate::domain::CollectionName;
 use crate::health::Health;
 use crate::images::Images;
@@ -57,6 +58,8 @@ pub struct AppState {
     pub images: Images,
     /// Lists and counts of images.
     pub browse: Browse,
+    /// The recall of searches.
+    pub recall: RecallReports,
     /// The state of the service.
     pub health: Health,
     /// Defaults of requests.

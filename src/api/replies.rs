@@ -2,8 +2,8 @@
 
 pub use super::collections::{
     CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply,
-    DuplicateImageReply, DuplicatesReply, FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, VerifyReply,
-    VerifyRequest,
+    DuplicateImageReply, DuplicatesReply, FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, RecallReply,
+    RecallSampleReply, VerifyReply, VerifyRequest,
 };
 pub use super::filter::{FilterRequest, Values};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};

@@ -24,7 +24,9 @@ use tokio::net::TcpListener;
 use crate::api::{AppState, Defaults, router};
 use crate::browse::Browse;
 use crate::calibration::Calibration;
+use crate::collections::{RecallParts, RecallReports, RecallTest};
 use crate::config::Settings;
+use crate::demo;
 use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
@@ -107,6 +109,7 @@ impl App {
             .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()));
         let calibration =
             Calibration::new(searches.clone(), folder.join("calibration"), settings.embed.glimpse_calibrate);
+        let recall = RecallReports::default();
         let (thumbnails, originals) = parts::images(&settings, client.clone()).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
@@ -120,8 +123,11 @@ impl App {
             placing: cluster::placing(&settings, addr)?,
             waiting,
             drop_listener: {
-                let calibration = calibration.clone();
-                DropListener::new(move |collection| calibration.forget_collection(collection))
+                let (calibration, recall) = (calibration.clone(), recall.clone());
+                DropListener::new(move |collection| {
+                    calibration.forget_collection(collection);
+                    recall.forget(collection);
+                })
             },
             drain: shutdown.drain(),
             tasks: shutdown.tasks().clone(),
@@ -133,6 +139,18 @@ impl App {
         let end = shutdown.drain();
         let calibrate = calibration.clone();
         shutdown.spawn("calibration of the model", async move { calibrate.keep(end).await });
+        let recall_test = RecallTest::open(RecallParts {
+            jobs: jobs.clone(),
+            provider: searches.clone(),
+            texts: demo::queries().into_iter().map(|(text, _)| text).chain(demo::captions()).collect(),
+            max_ms: settings.index.vector_db_recall_max_ms,
+            reports: recall.clone(),
+        })
+        .await?;
+        if settings.index.vector_db_recall_test {
+            let end = shutdown.drain();
+            shutdown.spawn("self-test of the stores", async move { recall_test.keep(end).await });
+        }
         shutdown.spawn("upkeep of metrics", metrics::upkeep(shutdown.drain()));
         if let Some(server) = &bucket_server {
             // The server keeps running during the drain, because jobs that end still read from it.
@@ -147,6 +165,7 @@ impl App {
             jobs,
             search: Search::new(searches, stores.searches.clone(), calibration.clone(), limits),
             browse: Browse::new(stores.searches.clone()),
+            recall,
             images: Images::new(stores.searches, thumbnails, originals),
             defaults: Defaults {
                 collection: settings.index.vector_db_collection.clone(),

@@ -82,6 +82,7 @@ pub(super) fn qdrant(settings: &IndexSettings) -> QdrantSettings {
         url: settings.qdrant_url.clone(),
         api_key: settings.qdrant_api_key.clone(),
         timeout: settings.vector_db_timeout.duration(),
+        quantization: settings.vector_db_quantization,
     }
 }
 
@@ -91,6 +92,7 @@ pub(super) fn weaviate(settings: &IndexSettings) -> WeaviateSettings {
         grpc_url: settings.weaviate_grpc_url.clone(),
         api_key: settings.weaviate_api_key.clone(),
         timeout: settings.vector_db_timeout.duration(),
+        quantization: settings.vector_db_quantization,
     }
 }
 

@@ -69,6 +69,7 @@ impl JobService {
             }
         }
         // Before the end is recorded, so that a crash in between repeats it.
+        self.stores.levels().forget(collection);
         self.drop_listener.report(collection);
         let name = collection.clone();
         self.ledger.write(move |tx| forget::end_drop(tx, &name)).await?;

@@ -57,6 +57,8 @@ fn every_invalid_setting_is_named() {
         ("S3_LIST_LANES", "0", "between 1 and 64"),
         ("S3_REQUEST_PAYER", "me", "`requester`"),
         ("VECTOR_DB_PROVIDER", "pinecone", "`weaviate`"),
+        ("VECTOR_DB_QUANTIZATION", "binary", "`int8` or `none`"),
+        ("VECTOR_DB_RECALL_MAX_MS", "0", "between 1 and 60000"),
         ("HF_ENDPOINT", "foo", "http://"),
         ("CLIP_URL", "clip:8000", "http://"),
         ("CLIP_ENDPOINT", "clip:8000", "http://"),

@@ -26,7 +26,7 @@ use crate::resilience::Retryable;
 
 pub use near_pairs::NearPairs;
 pub use resilient::Resilient;
-pub use settings::{IndexSettings, StoreKind, StoreKinds};
+pub use settings::{IndexSettings, Quantization, StoreKind, StoreKinds};
 pub use several_stores::Stores;
 
 /// The result of [`ImageIndex::ensure_image_collection`].
@@ -111,6 +111,32 @@ pub trait ImageIndex: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Returns the values of [`SearchEffort::Level`](crate::domain::SearchEffort) that the store can use, ascending. A store
+    /// without any has only one way to search.
+    fn levels(&self) -> &'static [u32] {
+        &[]
+    }
+
+    /// Makes `level` (or the default of the store) the effort of every search in a collection. Only for a store that keeps
+    /// the effort with the collection and does not read it from queries.
+    async fn set_level(&self, collection: &CollectionName, level: Option<u32>) -> Result<(), IndexError> {
+        let _ = (collection, level);
+        Ok(())
+    }
+
+    /// Called after the last write of a job. A store that works differently while a collection is filled changes back.
+    async fn finish_load(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        let _ = collection;
+        Ok(())
+    }
+
+    /// Returns whether the store has finished its work in the background. Before that, recall and time of a search are not
+    /// those of later searches.
+    async fn is_settled(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        let _ = collection;
+        Ok(true)
+    }
+
     /// Fails if the store cannot serve requests.
     async fn ready(&self) -> Result<(), IndexError>;
 }
@@ -138,6 +164,14 @@ pub enum IndexError {
          `glimpse ingest --refresh facts` once"
     )]
     OutdatedRecords(CollectionName),
+    /// The store cannot compare every vector with a query.
+    #[error("{store} cannot search exactly: {reason}")]
+    NoExactSearch {
+        /// The name of the store.
+        store: &'static str,
+        /// Why not, and what to change.
+        reason: String,
+    },
     /// The store refuses this record; it may accept others.
     #[error("the store refused the record {id}: {reason}")]
     Rejected {
@@ -164,6 +198,7 @@ impl Retryable for IndexError {
             | Self::Space(_)
             | Self::NameTaken { .. }
             | Self::OutdatedRecords(_)
+            | Self::NoExactSearch { .. }
             | Self::Rejected { .. } => false,
             Self::Dependency(down) => down.failure.is_temporary(),
         }
@@ -196,6 +231,7 @@ impl IndexError {
             | Self::Space(_)
             | Self::NameTaken { .. }
             | Self::OutdatedRecords(_)
+            | Self::NoExactSearch { .. }
             | Self::Rejected { .. } => None,
         }
     }

@@ -101,6 +101,24 @@ impl ImageIndex for Resilient {
         self.inner.wait_until_indexed(collection, within).await
     }
 
+    fn levels(&self) -> &'static [u32] {
+        self.inner.levels()
+    }
+
+    async fn set_level(&self, collection: &CollectionName, level: Option<u32>) -> Result<(), IndexError> {
+        self.guard.call(|| self.inner.set_level(collection, level)).await
+    }
+
+    /// Not guarded: a job ends also if the store is down.
+    async fn finish_load(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        self.guard.reachable()?;
+        self.inner.finish_load(collection).await
+    }
+
+    async fn is_settled(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        self.guard.call(|| self.inner.is_settled(collection)).await
+    }
+
     /// One attempt: the caller needs the state at this moment.
     async fn ready(&self) -> Result<(), IndexError> {
         self.guard.reachable()?;

@@ -31,6 +31,15 @@ pub struct IndexSettings {
     /// `VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT`: how long the breaker stays open, in seconds; 10 by default.
     #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]
     pub vector_db_circuit_breaker_timeout: Seconds,
+    /// `VECTOR_DB_QUANTIZATION`: how new collections of Qdrant and Weaviate keep vectors in memory: `int8` (default) or `none`.
+    pub vector_db_quantization: Quantization,
+    /// `VECTOR_DB_RECALL_TEST`: whether the recall of large collections is tested in the background, and the effort of
+    /// searches chosen by it; true by default.
+    pub vector_db_recall_test: bool,
+    /// `VECTOR_DB_RECALL_MAX_MS`: the test raises the effort only as long as the median search takes at most this many
+    /// milliseconds in the store; 100 by default.
+    #[serde(deserialize_with = "check_range::<_, _, 1, 60000>")]
+    pub vector_db_recall_max_ms: u32,
     /// `QDRANT_URL`: Qdrant's gRPC address; `http://127.0.0.1:6334` by default. If it has the REST port, 6333, the gRPC
     /// port is used instead.
     #[serde(deserialize_with = "without_path")]
@@ -55,11 +64,38 @@ impl Default for IndexSettings {
             vector_db_timeout: Seconds::new(30),
             vector_db_circuit_breaker_threshold: 5,
             vector_db_circuit_breaker_timeout: Seconds::new(10),
+            vector_db_quantization: Quantization::Int8,
+            vector_db_recall_test: true,
+            vector_db_recall_max_ms: 100,
             qdrant_url: Endpoint::from_static("http://127.0.0.1:6334"),
             qdrant_api_key: Secret::default(),
             weaviate_url: Endpoint::from_static("http://127.0.0.1:8081"),
             weaviate_grpc_url: None,
             weaviate_api_key: Secret::default(),
+        }
+    }
+}
+
+/// How a store outside this process keeps the vectors of a new collection in memory. With fewer bits than these, the best
+/// results of a text are missed: their cosines are too close to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "String")]
+pub enum Quantization {
+    /// One byte for each number in memory, and the vectors as they are on disk, from which results are scored.
+    #[default]
+    Int8,
+    /// The vectors as they are.
+    None,
+}
+
+impl TryFrom<String> for Quantization {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        match name.as_str() {
+            "int8" => Ok(Self::Int8),
+            "none" => Ok(Self::None),
+            _ => Err("it must be `int8` or `none`"),
         }
     }
 }

@@ -4,8 +4,8 @@
 //! The tables are functions that take a connection to read, or a transaction to write; [`Ledger`] runs them. `jobs` holds
 //! the jobs and their states (`prune` removes old ones), `planning` what a listing adds to their work, `leases` the work
 //! that is left and who does it, `objects` what the stores hold of each object, `metadata` the rows of metadata files,
-//! `placements` the workers on a cluster and the tokens of workers, `logs` the lines of a job's log, and `failures` its
-//! failed images.
+//! `placements` the workers on a cluster and the tokens of workers, `logs` the lines of a job's log, `failures` its
+//! failed images, and `recall` what the self-tests of stores have measured.
 
 mod columns;
 mod error;
@@ -20,6 +20,7 @@ pub mod objects;
 pub(crate) mod placements;
 pub(crate) mod planning;
 pub(crate) mod prune;
+pub(crate) mod recall;
 mod schema;
 
 use std::ops::ControlFlow;

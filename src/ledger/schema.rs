@@ -210,9 +210,19 @@ CREATE TABLE ranges(
 ) WITHOUT ROWID;
 ";
 
+/// The results of the self-tests of stores.
+const RECALL: &str = "
+CREATE TABLE recall(
+    collection TEXT NOT NULL,
+    store TEXT NOT NULL,
+    report TEXT NOT NULL,
+    PRIMARY KEY (collection, store)
+) WITHOUT ROWID;
+";
+
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 11] =
-    [FIRST, STORES, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING, LISTING, RANGES];
+const STEPS: [&str; 12] =
+    [FIRST, STORES, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING, LISTING, RANGES, RECALL];
 
 /// Applies the steps that were not applied to the file yet.
 pub(crate) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {

@@ -115,6 +115,7 @@ impl SearchError {
             Self::NoRelevance(_) | Self::CannotFit(_) => SearchErrorKind::Conflict("relevance_unknown"),
             Self::Index(IndexError::NameTaken { .. }) => SearchErrorKind::Conflict("name_taken"),
             Self::Index(IndexError::OutdatedRecords(_)) => SearchErrorKind::Conflict("outdated_records"),
+            Self::Index(IndexError::NoExactSearch { .. }) => SearchErrorKind::Invalid("exact"),
             Self::Index(IndexError::UnknownCollection(_)) => SearchErrorKind::UnknownCollection,
             Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {
                 SearchErrorKind::RejectedInput

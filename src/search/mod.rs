@@ -268,7 +268,7 @@ impl Search {
             limit,
             offset,
             filter: options.filter.clone(),
-            effort: SearchEffort::Default,
+            effort: if options.exact { SearchEffort::Exact } else { SearchEffort::Default },
         };
         let start = Instant::now();
         let first = async {

@@ -112,6 +112,8 @@ pub struct SearchOptions {
     pub collapse: Collapse,
     /// Whether only copies of the image of the query are hits. The query must be one indexed image.
     pub copies_only: bool,
+    /// Whether the store compares every vector. A hit of another search can be missing, but its score is exact, too.
+    pub exact: bool,
 }
 
 /// The maximum number of hits in one reply.
@@ -223,6 +225,7 @@ mod tests {
             min_relevance: None,
             collapse: Collapse::None,
             copies_only: false,
+            exact: false,
         }
     }
 

@@ -111,6 +111,7 @@ impl Search {
             min_relevance: None,
             collapse: Collapse::None,
             copies_only: false,
+            exact: false,
         };
         let term = Term { input: TermInput::Text(query.text), weight: 1.0, field: "queries", position: Some(position) };
         let found = self.search(QueryInput { terms: vec![term], language: query.language }, options).await?;

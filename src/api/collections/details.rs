@@ -12,6 +12,7 @@ use super::CollectionReply;
 use crate::api::AppState;
 use crate::api::http::{ApiError, ErrorReply, Path};
 use crate::browse::{Browse, CollectionDetails};
+use crate::collections::RecallReports;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_collection))
@@ -40,11 +41,11 @@ pub struct CollectionDetailsReply {
     pub warnings: Vec<String>,
 }
 
-impl From<CollectionDetails> for CollectionDetailsReply {
-    fn from(details: CollectionDetails) -> Self {
+impl CollectionDetailsReply {
+    fn new(details: CollectionDetails, recall: &RecallReports) -> Self {
         let CollectionDetails { info, stores, summary, formats, meta_keys, warnings } = details;
         Self {
-            collection: CollectionReply::new(info, stores),
+            collection: CollectionReply::new(info, stores, recall),
             total_bytes: summary.total_bytes,
             formats: formats.into_iter().collect(),
             oldest_indexed_at: summary.oldest.map(|moment| moment.to_string()),
@@ -61,7 +62,8 @@ impl From<CollectionDetails> for CollectionDetailsReply {
     responses((status = 200, body = CollectionDetailsReply), (status = 404, body = ErrorReply)))]
 async fn get_collection(
     State(browse): State<Browse>,
+    State(recall): State<RecallReports>,
     Path(name): Path<String>,
 ) -> Result<axum::Json<CollectionDetailsReply>, ApiError> {
-    Ok(axum::Json(browse.collection(&name).await?.into()))
+    Ok(axum::Json(CollectionDetailsReply::new(browse.collection(&name).await?, &recall)))
 }

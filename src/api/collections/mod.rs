@@ -4,6 +4,7 @@ mod calibration;
 mod details;
 mod duplicates;
 mod facets;
+mod recall;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -17,7 +18,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use super::http::{ApiError, ErrorReply, Path};
 use super::images::DeletedReply;
-use crate::collections::Collections;
+use crate::collections::{Collections, RecallReports};
 use crate::domain::CollectionInfo;
 use crate::jobs::Jobs;
 
@@ -25,6 +26,7 @@ pub use calibration::{CalibrationReply, CalibrationRequest, FitReply, LabelledQu
 pub use details::CollectionDetailsReply;
 pub use duplicates::{DuplicateImageReply, DuplicatesReply};
 pub use facets::{FacetValueReply, FacetsReply};
+pub use recall::{RecallReply, RecallSampleReply};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -71,18 +73,25 @@ pub struct CollectionReply {
     pub dimension: usize,
     /// The name of the vector space.
     pub space: String,
+    /// For each store that was tested: how many of the best ten results searches find. A collection of fewer than 2,000 images
+    /// is not tested.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recall_at_10: BTreeMap<String, RecallReply>,
 }
 
 impl CollectionsReply {
-    fn new(all: Collections) -> Self {
-        let collections = all.collections.into_iter().map(|(info, stores)| CollectionReply::new(info, stores));
+    fn new(all: Collections, recall: &RecallReports) -> Self {
+        let reply = |(info, stores)| CollectionReply::new(info, stores, recall);
+        let collections = all.collections.into_iter().map(reply);
         Self { provider: all.provider.to_owned(), collections: collections.collect(), warnings: all.warnings }
     }
 }
 
 impl CollectionReply {
-    fn new(info: CollectionInfo, stores: Vec<(&'static str, u64)>) -> Self {
+    fn new(info: CollectionInfo, stores: Vec<(&'static str, u64)>, recall: &RecallReports) -> Self {
+        let recall = recall.get(&info.name).into_iter().map(|(store, report)| (store, report.into()));
         Self {
+            recall_at_10: recall.collect(),
             name: info.name.to_string(),
             count: info.count,
             stores: stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
@@ -95,8 +104,11 @@ impl CollectionReply {
 
 /// List every collection with its number of images and its space.
 #[utoipa::path(get, path = "/collections", tag = "images", responses((status = 200, body = CollectionsReply)))]
-async fn list_collections(State(jobs): State<Jobs>) -> Result<axum::Json<CollectionsReply>, ApiError> {
-    Ok(axum::Json(CollectionsReply::new(jobs.collections().await?)))
+async fn list_collections(
+    State(jobs): State<Jobs>,
+    State(recall): State<RecallReports>,
+) -> Result<axum::Json<CollectionsReply>, ApiError> {
+    Ok(axum::Json(CollectionsReply::new(jobs.collections().await?, &recall)))
 }
 
 /// Delete a collection and all its records. The objects stay in their bucket.

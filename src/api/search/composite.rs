@@ -73,6 +73,10 @@ pub struct CompositeQuery {
     #[serde(default, deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
     #[schema(value_type = Option<bool>, default = false)]
     pub copies_only: bool,
+    /// Compare every vector of the collection. See the query parameter.
+    #[serde(default, deserialize_with = "or_default", skip_serializing_if = "std::ops::Not::not")]
+    #[schema(value_type = Option<bool>, default = false)]
+    pub exact: bool,
 }
 
 /// A text or an image: exactly one of `text`, `id` and `image`.
@@ -209,6 +213,7 @@ impl CompositeQuery {
             min_relevance: self.min_relevance,
             collapse: parse_collapse(self.collapse.as_deref())?,
             copies_only: self.copies_only,
+            exact: self.exact,
         };
         Ok((QueryInput { terms, language }, options))
     }

@@ -43,6 +43,11 @@ pub(super) struct SearchParams {
     #[serde(default)]
     #[param(default = false)]
     copies_only: bool,
+    /// Compare every vector of the collection, for comparison with the usual search, which can miss some of the best results
+    /// in a large collection. Takes longer. Refused if the store cannot do it.
+    #[serde(default)]
+    #[param(default = false)]
+    exact: bool,
     /// Number of results, 1 to 100.
     #[serde(default = "default_limit")]
     #[param(default = 10, minimum = 1, maximum = 100)]
@@ -89,6 +94,7 @@ impl SearchParams {
             min_relevance: self.min_relevance,
             collapse: parse_collapse(self.collapse.as_deref())?,
             copies_only: self.copies_only,
+            exact: self.exact,
         })
     }
 }

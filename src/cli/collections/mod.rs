@@ -8,7 +8,10 @@ use clap::{Args, Subcommand};
 use super::client::Client;
 use super::out::{self, Output};
 use super::{CliError, Ending, client_help, subcommand_help};
-use crate::api::replies::{CollectionDetailsReply, CollectionReply, CollectionsReply, DeletedReply, StatusReply};
+use crate::api::replies::{
+    CollectionDetailsReply, CollectionReply, CollectionsReply, DeletedReply, RecallReply, RecallSampleReply,
+    StatusReply,
+};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -148,7 +151,21 @@ fn details(reply: &CollectionDetailsReply) -> String {
     ] {
         table.add_row([name.to_owned(), value]);
     }
+    for (store, report) in &collection.recall_at_10 {
+        table.add_row([format!("recall@10 in {store}"), recall(report)]);
+    }
     table.to_string()
+}
+
+/// Returns how many of the best ten results searches find, and how long they take.
+fn recall(report: &RecallReply) -> String {
+    let share = |sample: Option<RecallSampleReply>| {
+        sample.map_or_else(|| "-".to_owned(), |sample| format!("{:.3}", sample.recall))
+    };
+    let effort = report.level.map_or_else(|| "the default".to_owned(), |level| level.to_string());
+    let limited = if report.limited { ", limited by VECTOR_DB_RECALL_MAX_MS" } else { "" };
+    let [text, image] = [report.text, report.image].map(share);
+    format!("text {text}, image {image}, {:.1} ms, effort {effort}{limited}", report.p50_ms)
 }
 
 /// Returns the number of images in each store.

@@ -90,6 +90,9 @@ pub(super) struct Search {
     /// Only copies of the image of --like: with the same bytes, or resized, recompressed, mirrored, or slightly cropped
     #[arg(long, requires = "like", conflicts_with_all = ["text", "file", "not", "not_like", "region"])]
     copies_only: bool,
+    /// Compare every vector, for comparison with the usual search, which can miss results in a large collection
+    #[arg(long)]
+    exact: bool,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -152,6 +155,7 @@ impl Search {
             ("min_relevance", self.min_relevance.map(|relevance| relevance.to_string())),
             ("collapse", self.collapse.clone()),
             ("copies_only", self.copies_only.then(|| true.to_string())),
+            ("exact", self.exact.then(|| true.to_string())),
         ];
         query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         match (&self.file, self.image().await?) {
@@ -182,6 +186,7 @@ impl Search {
             min_relevance: self.min_relevance,
             collapse: self.collapse.clone(),
             copies_only: self.copies_only,
+            exact: self.exact,
         })
     }
 }

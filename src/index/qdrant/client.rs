@@ -37,7 +37,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(settings: QdrantSettings) -> Result<Self, InvalidSetting> {
-        let QdrantSettings { url, api_key, timeout } = settings;
+        let QdrantSettings { url, api_key, timeout, quantization: _ } = settings;
         let (url, derived) = grpc_url(&url);
         if derived {
             tracing::info!(%url, "QDRANT_URL has Qdrant's REST port; the gRPC port is used instead");
@@ -148,9 +148,11 @@ pub(super) fn no_metadata_error(collection: &str) -> DependencyError {
 mod tests {
     use super::*;
     use crate::domain::Secret;
+    use crate::index::Quantization;
 
     fn settings(url: &str, key: &str) -> QdrantSettings {
-        QdrantSettings { url: url.parse().unwrap(), api_key: Secret::new(key), timeout: Duration::from_secs(1) }
+        let (url, api_key, timeout) = (url.parse().unwrap(), Secret::new(key), Duration::from_secs(1));
+        QdrantSettings { url, api_key, timeout, quantization: Quantization::Int8 }
     }
 
     #[tokio::test]

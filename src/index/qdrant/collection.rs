@@ -5,15 +5,23 @@ use std::collections::{BTreeSet, HashMap};
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::vectors_config::Config;
 use qdrant_client::qdrant::{
-    CollectionInfo, CreateCollectionBuilder, Distance, FieldType, Value, VectorParams, VectorParamsBuilder,
+    CollectionInfo, CollectionStatus, CreateCollectionBuilder, Distance, FieldType, Memory, OptimizersConfigDiff,
+    QuantizationType, ScalarQuantizationBuilder, UpdateCollectionBuilder, Value, VectorParams, VectorParamsBuilder,
 };
 
 use crate::domain::{CollectionName, FailureKind, Space, SpaceMismatch};
-use crate::index::IndexError;
+use crate::index::{IndexError, Quantization};
 
 use super::error::dependency_error;
 use super::record::META_PAIRS;
 
+/// The size in kilobytes from which on a segment gets a graph and quantised vectors: the default of the server. 10,000 kB are
+/// 5,000 vectors of 512 numbers.
+const THRESHOLD_KB: u64 = 10_000;
+/// The same during the first job of a collection: with fewer merges of segments, fewer graphs are made again.
+const LOAD_THRESHOLD_KB: u64 = 100_000;
+/// The share of the numbers whose range the 256 values of a byte cover; the rest is clipped.
+const QUANTILE: f32 = 0.99;
 /// The suffix of the names of our collections.
 const SUFFIX: &str = "_images";
 /// Metadata keys of a collection: its name as the user wrote it, its space, and whether its creation was completed.
@@ -50,6 +58,7 @@ pub(super) fn parse_server_name(server_name: &str) -> Option<CollectionName> {
 pub(super) fn creation_request(
     collection: &CollectionName,
     space: &Space,
+    quantization: Quantization,
 ) -> Result<CreateCollectionBuilder, IndexError> {
     let json = serde_json::to_string(space)
         .map_err(|error| dependency_error(FailureKind::Refused, format!("cannot write the space as JSON: {error}")))?;
@@ -58,7 +67,28 @@ pub(super) fn creation_request(
     metadata.insert(SPACE_KEY.to_owned(), json.into());
     metadata.insert(COMPLETE_KEY.to_owned(), false.into());
     let vectors = VectorParamsBuilder::new(space.dimension as u64, Distance::Cosine);
-    Ok(CreateCollectionBuilder::new(server_name(collection)).vectors_config(vectors).metadata(metadata))
+    let optimizers =
+        OptimizersConfigDiff { indexing_threshold: Some(LOAD_THRESHOLD_KB), ..OptimizersConfigDiff::default() };
+    let request =
+        CreateCollectionBuilder::new(server_name(collection)).metadata(metadata).optimizers_config(optimizers);
+    Ok(match quantization {
+        Quantization::None => request.vectors_config(vectors),
+        // Servers before 1.19 do not know `memory`, but `on_disk` and `always_ram`.
+        Quantization::Int8 => {
+            let scalar = ScalarQuantizationBuilder::default()
+                .r#type(QuantizationType::Int8.into())
+                .quantile(QUANTILE)
+                .always_ram(true)
+                .memory(Memory::Pinned);
+            request.vectors_config(vectors.on_disk(true).memory(Memory::Cold)).quantization_config(scalar)
+        }
+    })
+}
+
+/// Returns the request after which the server makes graphs of small segments, too.
+pub(super) fn end_of_load_request(collection: &CollectionName) -> UpdateCollectionBuilder {
+    let optimizers = OptimizersConfigDiff { indexing_threshold: Some(THRESHOLD_KB), ..OptimizersConfigDiff::default() };
+    UpdateCollectionBuilder::new(server_name(collection)).optimizers_config(optimizers)
 }
 
 /// An existing collection.
@@ -70,15 +100,25 @@ pub(super) struct FoundCollection {
     identity: Option<(CollectionName, Space)>,
     /// Whether its creation was completed and reported.
     pub(super) complete: bool,
+    /// How vectors are kept in memory.
+    pub(super) quantization: Quantization,
+    /// Whether the collection is set up for its first load.
+    pub(super) is_loading: bool,
     /// The fields with an index.
     pub(super) indexed: BTreeSet<String>,
+    /// Whether the optimiser of the server does not work.
+    pub(super) is_optimised: bool,
     /// The approximate number of points.
     pub(super) points: u64,
 }
 
 impl FoundCollection {
     pub(super) fn from_info(info: CollectionInfo) -> Self {
+        // Grey waits for a write, and red for an operator: neither ends by itself.
+        let is_optimised = info.status() != CollectionStatus::Yellow;
         let config = info.config.unwrap_or_default();
+        let threshold = config.optimizer_config.and_then(|optimizers| optimizers.indexing_threshold);
+        let quantization = if config.quantization_config.is_some() { Quantization::Int8 } else { Quantization::None };
         let vectors = config.params.and_then(|params| params.vectors_config).and_then(|vectors| vectors.config);
         let vectors = match vectors {
             Some(Config::Params(VectorParams { size, distance, multivector_config: None, .. })) => {
@@ -98,7 +138,10 @@ impl FoundCollection {
             vectors,
             identity: name.zip(space),
             complete: !incomplete,
+            quantization,
+            is_loading: threshold == Some(LOAD_THRESHOLD_KB),
             indexed: info.payload_schema.into_keys().collect(),
+            is_optimised,
             points,
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::{Endpoint, InvalidSetting, Secret};
+use crate::index::Quantization;
 
 /// Qdrant's gRPC port. Its Rust client supports no other protocol.
 const GRPC_PORT: u16 = 6334;
@@ -18,6 +19,8 @@ pub struct QdrantSettings {
     pub api_key: Secret,
     /// `VECTOR_DB_TIMEOUT`: the time limit of one call.
     pub timeout: Duration,
+    /// `VECTOR_DB_QUANTIZATION`, for collections that are created.
+    pub quantization: Quantization,
 }
 
 /// Returns the address of the gRPC port, and whether it was derived from the REST port.

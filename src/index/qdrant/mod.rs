@@ -39,7 +39,7 @@ use self::error::Fault;
 use self::limit::{Bound, Limit};
 use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
-use super::{EnsureOutcome, ImageIndex, IndexError};
+use super::{EnsureOutcome, ImageIndex, IndexError, Quantization};
 use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
     ImageRecord, InvalidSetting, SearchQuery, Space, StoredImage,
@@ -58,6 +58,7 @@ pub struct QdrantIndex {
     /// The indexes of numbers and dates of metadata that exist or that the server has refused.
     typed_indexes: Mutex<HashMap<CollectionName, BTreeSet<String>>>,
     limits: Limits,
+    quantization: Quantization,
 }
 
 /// Limits of the server that it has shown by refusing a request.
@@ -81,6 +82,7 @@ impl QdrantIndex {
     /// here.
     pub fn new(settings: QdrantSettings) -> Result<Self, InvalidSetting> {
         Ok(Self {
+            quantization: settings.quantization,
             client: Client::new(settings)?,
             dimensions: Mutex::default(),
             typed_indexes: Mutex::default(),
@@ -149,7 +151,7 @@ impl ImageIndex for QdrantIndex {
         space: &Space,
     ) -> Result<EnsureOutcome, IndexError> {
         self.forget(collection);
-        schema::ensure(&self.client, collection, space).await
+        schema::ensure(&self.client, collection, space, self.quantization).await
     }
 
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
@@ -223,6 +225,20 @@ impl ImageIndex for QdrantIndex {
         schema::find(&self.client, collection).await?.ok_or_else(unknown)?.space(collection)?;
         self.forget(collection);
         if schema::remove(&self.client, collection).await? { Ok(()) } else { Err(unknown()) }
+    }
+
+    fn levels(&self) -> &'static [u32] {
+        &search::LEVELS
+    }
+
+    async fn finish_load(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        schema::finish_load(&self.client, collection).await
+    }
+
+    /// The optimiser of the server builds graphs and quantised vectors after the writes.
+    async fn is_settled(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        let found = schema::find(&self.client, collection).await?;
+        Ok(found.ok_or_else(|| self.index_error(collection, Fault::Unknown))?.is_optimised)
     }
 
     /// Lists the collections, which needs the key if the server has one, and checks the version of the server.

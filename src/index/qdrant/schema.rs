@@ -6,10 +6,12 @@ use futures::StreamExt;
 use qdrant_client::qdrant::{CreateFieldIndexCollectionBuilder, UpdateCollectionBuilder};
 
 use super::client::{Client, no_metadata_error};
-use super::collection::{COMPLETE_KEY, FoundCollection, creation_request, parse_server_name, server_name};
+use super::collection::{
+    COMPLETE_KEY, FoundCollection, creation_request, end_of_load_request, parse_server_name, server_name,
+};
 use super::error::{Fault, dependency_error};
 use crate::domain::{CollectionName, FailureKind, Space};
-use crate::index::{EnsureOutcome, IndexError};
+use crate::index::{EnsureOutcome, IndexError, Quantization};
 
 /// The maximum number of collections that are requested at the same time.
 const MAX_CONCURRENT_REQUESTS: usize = 8;
@@ -21,13 +23,18 @@ pub(super) async fn ensure(
     client: &Client,
     collection: &CollectionName,
     space: &Space,
+    quantization: Quantization,
 ) -> Result<EnsureOutcome, IndexError> {
     client.check_version().await?;
     if let Some(found) = find(client, collection).await? {
+        if found.quantization != quantization {
+            let (existing, setting) = (found.quantization, quantization);
+            tracing::info!(%collection, ?existing, ?setting, "a collection in Qdrant is left as it was created");
+        }
         return complete(client, collection, &found, space).await;
     }
     refuse_name_conflict(client, collection).await?;
-    let request = creation_request(collection, space)?;
+    let request = creation_request(collection, space, quantization)?;
     let created = match client.call(client.qdrant.create_collection(request)).await {
         Ok(_) => true,
         // Another caller has created it in the meantime: use that collection.
@@ -72,6 +79,15 @@ async fn complete(
     let updated = client.call(client.qdrant.update_collection(request)).await;
     updated.map_err(|fault| fault.into_index_error(collection))?;
     Ok(EnsureOutcome::Created)
+}
+
+/// Ends the state in which the collection was created for its first load.
+pub(super) async fn finish_load(client: &Client, collection: &CollectionName) -> Result<(), IndexError> {
+    if find(client, collection).await?.is_some_and(|found| found.is_loading) {
+        let updated = client.call(client.qdrant.update_collection(end_of_load_request(collection))).await;
+        updated.map_err(|fault| fault.into_index_error(collection))?;
+    }
+    Ok(())
 }
 
 /// Creates the missing indexes.

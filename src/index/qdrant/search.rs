@@ -3,14 +3,17 @@
 use std::collections::HashSet;
 
 use qdrant_client::qdrant::{
-    CountPointsBuilder, GetPointsBuilder, PointId, QueryPointsBuilder, ScoredPoint, ScrollPointsBuilder, ScrollResponse,
+    CountPointsBuilder, GetPointsBuilder, PointId, QuantizationSearchParams, QueryPointsBuilder, ScoredPoint,
+    ScrollPointsBuilder, ScrollResponse, SearchParams,
 };
 
 use super::collection::server_name;
 use super::error::{Fault, dependency_error};
 use super::limit::Bound;
-use super::{QdrantIndex, filter, lower_limit, record};
-use crate::domain::{CollectionName, Embedding, FailureKind, Filter, Hit, ImageId, ImageRecord, SearchQuery};
+use super::{NAME, QdrantIndex, filter, lower_limit, record};
+use crate::domain::{
+    CollectionName, Embedding, FailureKind, Filter, Hit, ImageId, ImageRecord, SearchEffort, SearchQuery,
+};
 use crate::index::IndexError;
 use crate::index::shared::{self, shown_score};
 
@@ -24,6 +27,12 @@ const MAX_VECTOR_BYTES: usize = 32 << 20;
 const IDS_PER_PAGE: usize = 1_000;
 /// Records in one request of `get`: a few megabytes.
 pub(super) const RECORDS_PER_PAGE: usize = 500;
+
+/// The values of `hnsw_ef` that the self-test tries. The server's default is `ef_construct`, 100.
+pub(super) const LEVELS: [u32; 6] = [128, 256, 512, 1_024, 2_048, 4_096];
+/// How many times more points are chosen by quantised vectors than are scored with the stored ones, above the default
+/// effort. Not sent otherwise, because the strict mode of a server can refuse it.
+const OVERSAMPLING: f64 = 2.0;
 
 /// A point that was found, with its payload not yet parsed.
 struct Candidate {
@@ -49,6 +58,10 @@ pub(super) async fn search(
             index.forget(collection);
             check_query(index, collection, query).await?;
             Err(dependency_error(FailureKind::Refused, detail).into())
+        }
+        Err(Fault::Limit(limit)) if query.effort == SearchEffort::Exact && limit.bound == Bound::Exact => {
+            let reason = format!("allow it in the strict mode of the server; its message: {}", limit.message);
+            Err(IndexError::NoExactSearch { store: NAME, reason })
         }
         hits => hits.map_err(|fault| index.index_error(collection, fault)),
     }
@@ -125,7 +138,8 @@ async fn nearest(
             .limit(page as u64)
             .offset(found.len() as u64)
             .with_payload(true)
-            .with_vectors(with_vectors);
+            .with_vectors(with_vectors)
+            .params(search_params(query.effort));
         if let Some(conditions) = &conditions {
             request = request.filter(conditions.clone());
         }
@@ -139,6 +153,23 @@ async fn nearest(
             }
             Err(Fault::Limit(limit)) if lower_limit(&index.limits.page, &limit, page) => {}
             Err(fault) => return Err(fault),
+        }
+    }
+}
+
+/// Returns how the server searches. If the collection has quantised vectors, the best points are scored with the stored
+/// ones.
+fn search_params(effort: SearchEffort) -> SearchParams {
+    let rescored = QuantizationSearchParams { rescore: Some(true), ..QuantizationSearchParams::default() };
+    match effort {
+        SearchEffort::Default => SearchParams { quantization: Some(rescored), ..SearchParams::default() },
+        SearchEffort::Exact => {
+            let ignored = QuantizationSearchParams { ignore: Some(true), ..QuantizationSearchParams::default() };
+            SearchParams { exact: Some(true), quantization: Some(ignored), ..SearchParams::default() }
+        }
+        SearchEffort::Level(level) => {
+            let oversampled = QuantizationSearchParams { oversampling: Some(OVERSAMPLING), ..rescored };
+            SearchParams { hnsw_ef: Some(level.into()), quantization: Some(oversampled), ..SearchParams::default() }
         }
     }
 }

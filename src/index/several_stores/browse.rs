@@ -14,11 +14,11 @@ impl Stores {
     /// Returns a message for the client if the store does not exist or is not configured.
     pub fn choose(&self, name: Option<&str>) -> Result<Self, String> {
         let name = match name {
-            None => return Ok(Self::only(self.default_store())),
+            None => return Ok(self.only(self.default_store())),
             Some(ALL_STORES) => return Ok(self.clone()),
             Some(name) => name,
         };
-        self.named(name).map(Self::only).ok_or_else(|| {
+        self.named(name).map(|store| self.only(store)).ok_or_else(|| {
             let configured = self.names();
             if STORE_NAMES.contains(&name) {
                 format!("`{name}` is not configured; configured stores: {configured} (VECTOR_DB_PROVIDER)")

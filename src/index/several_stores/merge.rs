@@ -65,14 +65,20 @@ impl Stores {
         unless_all_failed(join_all(self.iter().cloned().map(request)).await)
     }
 
-    /// Returns the nearest records of every store. If there are several stores, each starts at its first hit.
+    /// Returns the nearest records of every store. If there are several stores, each starts at its first hit. A query with
+    /// the default effort is searched with the level that the self-test has found for the store and the collection.
     pub async fn nearest(&self, collection: &CollectionName, query: &SearchQuery) -> StoreResults<Vec<Hit>> {
         // A record on a later page of one store can be on the first page of another, so several are paged after
         // merging.
         let has_several = self.iter().nth(1).is_some();
         let whole = SearchQuery { limit: query.offset + query.limit, offset: 0, ..query.clone() };
         let query = if has_several { &whole } else { query };
-        join_all(self.iter().map(|store| async move { (store.name(), store.search(collection, query).await) })).await
+        let search = |store: Store| async move {
+            let effort = self.levels().effort(store.name(), collection, query.effort);
+            let query = SearchQuery { effort, ..query.clone() };
+            (store.name(), store.search(collection, &query).await)
+        };
+        join_all(self.iter().cloned().map(search)).await
     }
 
     /// Merges the results of [`Stores::nearest`] and leaves out stores whose collection has a different space than
@@ -192,6 +198,7 @@ fn warning(store: &str, error: &IndexError) -> String {
         | IndexError::Space(_)
         | IndexError::NameTaken { .. }
         | IndexError::OutdatedRecords(_)
+        | IndexError::NoExactSearch { .. }
         | IndexError::Rejected { .. } => format!("{store} is left out: {error}"),
     }
 }

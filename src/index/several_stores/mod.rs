@@ -2,6 +2,7 @@
 
 mod browse;
 mod get;
+mod levels;
 mod merge;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use super::{ImageIndex, IndexError, StoreKind};
 use crate::domain::{CollectionInfo, CollectionName, ImageId, ImageRecord, StoreSet};
 use crate::resilience::measured;
 
+pub use levels::Levels;
 pub use merge::{Merged, MergedHit, StoreResults, StoreStatuses};
 
 /// Every name that `provider=` accepts, including stores that are not configured.
@@ -36,7 +38,10 @@ pub(super) type Store = Arc<dyn ImageIndex>;
 
 /// A list of stores, the default first. It is not an [`ImageIndex`] itself: its results name the store they are from.
 #[derive(Clone)]
-pub struct Stores(Vec<Store>);
+pub struct Stores {
+    list: Vec<Store>,
+    levels: Levels,
+}
 
 /// The result of writing a batch of records to one store.
 #[derive(Debug)]
@@ -56,38 +61,43 @@ impl Stores {
     /// Panics if `stores` is empty.
     pub fn new(stores: Vec<Arc<dyn ImageIndex>>) -> Self {
         assert!(!stores.is_empty(), "a service without a store can neither index nor search");
-        Self(stores)
+        Self { list: stores, levels: Levels::default() }
     }
 
     /// Returns the store that is used if a request names none.
     pub fn default_store(&self) -> &Arc<dyn ImageIndex> {
-        &self.0[0]
+        &self.list[0]
     }
 
     /// Returns the store with that name, if it is configured.
     pub fn named(&self, name: &str) -> Option<&Arc<dyn ImageIndex>> {
-        self.0.iter().find(|store| store.name() == name)
+        self.list.iter().find(|store| store.name() == name)
     }
 
     /// Returns a list of this store alone.
     #[must_use]
-    pub fn only(store: &Arc<dyn ImageIndex>) -> Self {
-        Self(vec![store.clone()])
+    fn only(&self, store: &Arc<dyn ImageIndex>) -> Self {
+        Self { list: vec![store.clone()], levels: self.levels.clone() }
+    }
+
+    /// Returns the effort of searches in each store and collection. All clones of the list share it.
+    pub fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     /// Iterates over the stores.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn ImageIndex>> {
-        self.0.iter()
+        self.list.iter()
     }
 
     /// Returns their names, comma-separated, the default first.
     pub fn names(&self) -> String {
-        self.0.iter().map(|store| store.name()).collect::<Vec<_>>().join(", ")
+        self.list.iter().map(|store| store.name()).collect::<Vec<_>>().join(", ")
     }
 
     /// Returns the name of the store if there is only one, or `all`.
     pub fn name(&self) -> &'static str {
-        match self.0.as_slice() {
+        match self.list.as_slice() {
             [one] => one.name(),
             _ => ALL_STORES,
         }
@@ -95,12 +105,12 @@ impl Stores {
 
     /// Returns their names as a set.
     pub fn name_set(&self) -> StoreSet {
-        self.0.iter().map(|store| store.name()).collect()
+        self.list.iter().map(|store| store.name()).collect()
     }
 
     /// Describes a collection in each store that has it and replies within `within`.
     pub async fn describe_all(&self, collection: &CollectionName, within: Duration) -> Vec<CollectionInfo> {
-        let requests = self.0.iter().map(|store| tokio::time::timeout(within, store.describe(collection)));
+        let requests = self.list.iter().map(|store| tokio::time::timeout(within, store.describe(collection)));
         let replies = join_all(requests).await;
         replies.into_iter().filter_map(|reply| reply.ok()?.ok()?).collect()
     }
@@ -113,7 +123,7 @@ impl Stores {
         records: &'a [ImageRecord],
         stored_in: &StoreSet,
     ) -> impl Stream<Item = Written> + Unpin + Send + 'a {
-        let targets = self.0.iter().filter(|store| !stored_in.contains(store.name()));
+        let targets = self.list.iter().filter(|store| !stored_in.contains(store.name()));
         targets
             .map(|store| async move {
                 let (outcome, worked) = measured(upsert_accepted(store.as_ref(), collection, records)).await;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::record::property;
 use crate::domain::{CollectionName, Space};
+use crate::index::Quantization;
 
 /// The JSON in the description of a class that Glimpse created. (Weaviate 1.39 returned 200,000 characters unchanged; a
 /// space of 512 numbers has about 30,000.)
@@ -32,7 +33,7 @@ pub(super) struct Class {
     #[serde(default, rename = "vectorIndexConfig")]
     vector_index: Option<VectorIndex>,
     #[serde(default, rename = "multiTenancyConfig")]
-    tenancy: Tenancy,
+    tenancy: Switch,
 }
 
 #[derive(Debug, Deserialize)]
@@ -43,13 +44,19 @@ struct Property {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct VectorIndex {
     #[serde(default)]
     distance: String,
+    /// A search with a filter that matches fewer objects than this compares all of them.
+    #[serde(default)]
+    flat_search_cutoff: u64,
+    #[serde(default, rename = "rq")]
+    rotational: Switch,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct Tenancy {
+struct Switch {
     #[serde(default)]
     enabled: bool,
 }
@@ -120,17 +127,26 @@ fn declaration((name, data_type, index): (&str, &str, Index)) -> Value {
 
 /// Returns the body of `POST /v1/schema` for this collection. It declares one unnamed vector, in the form that every
 /// version accepts and that matches `vector_bytes` in objects and searches.
-pub(super) fn new_class(collection: &CollectionName, space: &Space) -> serde_json::Result<Vec<u8>> {
+pub(super) fn new_class(
+    collection: &CollectionName,
+    space: &Space,
+    quantization: Quantization,
+) -> serde_json::Result<Vec<u8>> {
     let description =
         Description { glimpse: StoredCollection { collection: collection.clone(), space: space.clone() } };
     let properties: Vec<Value> = PROPERTIES.into_iter().map(declaration).collect();
+    let index = match quantization {
+        Quantization::None => json!({"distance": "cosine"}),
+        // Rotational quantisation needs no training: the first vectors are quantised, too.
+        Quantization::Int8 => json!({"distance": "cosine", "rq": {"enabled": true, "bits": 8}}),
+    };
     serde_json::to_vec(&json!({
         "class": collection.weaviate_class(),
         "description": serde_json::to_string(&description)?,
         // Without this, the default of the server would apply, which may call a model.
         "vectorizer": "none",
         "vectorIndexType": "hnsw",
-        "vectorIndexConfig": {"distance": "cosine"},
+        "vectorIndexConfig": index,
         "multiTenancyConfig": {"enabled": false},
         "properties": properties,
     }))
@@ -164,6 +180,17 @@ impl Class {
             }
         }
         Ok(stored)
+    }
+
+    /// Returns the number of objects from which on the server does not compare every object that matches a filter.
+    pub(super) fn flat_search_cutoff(&self) -> u64 {
+        self.vector_index.as_ref().map_or(0, |index| index.flat_search_cutoff)
+    }
+
+    /// Returns how vectors are kept in memory.
+    pub(super) fn quantization(&self) -> Quantization {
+        let is_quantised = self.vector_index.as_ref().is_some_and(|index| index.rotational.enabled);
+        if is_quantised { Quantization::Int8 } else { Quantization::None }
     }
 
     /// Returns the declarations of the properties that the class lacks, because an earlier version created it.

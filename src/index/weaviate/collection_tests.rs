@@ -8,7 +8,8 @@ fn class_json() -> Value {
         preprocessing: "crop-8".into(),
         probes: vec![Probe { name: "text:a \"quoted\"".into(), vector: vec![0.1, -1e-9] }],
     };
-    serde_json::from_slice(&new_class(&CollectionName::parse("my-photos").unwrap(), &space).unwrap()).unwrap()
+    let name = CollectionName::parse("my-photos").unwrap();
+    serde_json::from_slice(&new_class(&name, &space, Quantization::Int8).unwrap()).unwrap()
 }
 
 fn read(class: Value) -> Result<StoredCollection, String> {
@@ -55,4 +56,15 @@ fn a_class_of_version_0_1_lacks_properties_and_can_be_used() {
     let class = serde_json::from_value::<Class>(class).unwrap();
     assert!(class.stored_collection().is_ok());
     assert_eq!(class.missing_properties(), [version]);
+}
+
+#[test]
+fn the_quantisation_and_the_cutoff_of_a_class_are_read_back() {
+    let mut class = class_json();
+    class["vectorIndexConfig"]["flatSearchCutoff"] = 40_000.into();
+    let parsed: Class = serde_json::from_value(class.clone()).unwrap();
+    assert_eq!((parsed.quantization(), parsed.flat_search_cutoff()), (Quantization::Int8, 40_000));
+    class["vectorIndexConfig"] = json!({"distance": "cosine"});
+    let parsed: Class = serde_json::from_value(class).unwrap();
+    assert_eq!((parsed.quantization(), parsed.flat_search_cutoff()), (Quantization::None, 0));
 }

@@ -6,7 +6,9 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 
 use crate::domain::{Endpoint, InvalidSetting, Secret};
+
 use crate::http::bearer;
+use crate::index::Quantization;
 
 /// Weaviate's gRPC port without TLS.
 const GRPC_PORT: u16 = 50_051;
@@ -22,6 +24,8 @@ pub struct WeaviateSettings {
     pub api_key: Secret,
     /// The time limit of one call, including the body of the reply.
     pub timeout: Duration,
+    /// `VECTOR_DB_QUANTIZATION`, for collections that are created.
+    pub quantization: Quantization,
 }
 
 impl WeaviateSettings {
@@ -57,8 +61,13 @@ mod tests {
             ("http://a:1", Some("https://grpc-a"), "https://grpc-a/"),
         ] {
             let (url, grpc_url) = (Endpoint::from_static(url), grpc_url.map(Endpoint::from_static));
-            let settings =
-                WeaviateSettings { url, grpc_url, api_key: Secret::default(), timeout: Duration::from_secs(1) };
+            let settings = WeaviateSettings {
+                url,
+                grpc_url,
+                api_key: Secret::default(),
+                timeout: Duration::from_secs(1),
+                quantization: Quantization::Int8,
+            };
             assert_eq!(settings.grpc().as_str(), expected);
         }
     }

@@ -104,6 +104,13 @@ pub(super) fn after_id(id: ImageId) -> Filters {
     condition(property::ID, Operator::GreaterThan, TestValue::Text(id.to_string()))
 }
 
+/// Returns a filter that matches the ids from `first` on and before `end`.
+pub(super) fn id_range(first: ImageId, end: Option<ImageId>) -> Option<Filters> {
+    let bound = |operator, id: ImageId| condition(property::ID, operator, TestValue::Text(id.to_string()));
+    let first = bound(Operator::GreaterThanEqual, first);
+    all_of([Some(first), end.map(|end| bound(Operator::LessThan, end))].into_iter().flatten().collect())
+}
+
 /// Returns a filter that matches these ids.
 pub(super) fn ids_filter(ids: &[ImageId]) -> Filters {
     condition(property::ID, Operator::ContainsAny, text_array(ids.iter().map(ToString::to_string).collect()))

@@ -16,6 +16,7 @@ mod client;
 mod collection;
 mod config;
 mod error;
+mod exact;
 mod facets;
 mod filter;
 mod limit;
@@ -39,9 +40,10 @@ use self::collection::StoredCollection;
 pub use self::config::WeaviateSettings;
 use self::error::{describe, failed, failure_kind, from_status};
 use self::schema::FoundClass;
+use self::wire::Filters;
 use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
-use super::{EnsureOutcome, ImageIndex, IndexError};
+use super::{EnsureOutcome, ImageIndex, IndexError, Quantization};
 use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, FailureKind, Hit,
     ImageId, ImageRecord, InvalidSetting, SearchQuery, Space, StoredImage,
@@ -50,6 +52,8 @@ use crate::http::RestClient;
 
 /// The name in `provider=`.
 const NAME: &str = "weaviate";
+/// The values of `ef` that the self-test tries. The default of the server is the limit of a search times 8, from 100 to 500.
+const LEVELS: [u32; 5] = [256, 512, 1_024, 2_048, 4_096];
 /// The status that a healthy gRPC server reports to a health check.
 const SERVING: i32 = 1;
 
@@ -59,6 +63,7 @@ pub struct WeaviateIndex {
     rest: RestClient,
     rpc: Rpc,
     limits: Limits,
+    quantization: Quantization,
 }
 
 /// Limits of the server that it has shown by refusing a request.
@@ -82,17 +87,22 @@ impl WeaviateIndex {
         let key = settings.bearer()?;
         let rpc = Rpc::new(&settings.grpc(), key.as_ref(), settings.timeout)?;
         let rest = rest_client(settings.url.url(), key, settings.timeout)?;
-        Ok(Self { rest, rpc, limits: Limits::default() })
+        Ok(Self { rest, rpc, limits: Limits::default(), quantization: settings.quantization })
     }
 
     async fn info(&self, stored: StoredCollection) -> Result<CollectionInfo, IndexError> {
         let StoredCollection { collection: name, space } = stored;
-        let collection = name.weaviate_class();
-        let request = AggregateRequest { collection, objects_count: true, ..AggregateRequest::default() };
-        let reply = self.rpc.aggregate(request).await.map_err(|status| from_status(&status, &name))?;
-        let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
-        let count = count.ok_or_else(|| failed(FailureKind::Failed, "the server returned no object count"))?;
+        let count = self.count(&name, None).await?;
         Ok(CollectionInfo { name, space, count })
+    }
+
+    /// Counts the objects that match the filters.
+    async fn count(&self, name: &CollectionName, filters: Option<Filters>) -> Result<u64, IndexError> {
+        let collection = name.weaviate_class();
+        let request = AggregateRequest { collection, objects_count: true, filters, ..AggregateRequest::default() };
+        let reply = self.rpc.aggregate(request).await.map_err(|status| from_status(&status, name))?;
+        let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
+        count.ok_or_else(|| failed(FailureKind::Failed, "the server returned no object count"))
     }
 }
 
@@ -107,7 +117,7 @@ impl ImageIndex for WeaviateIndex {
         collection: &CollectionName,
         space: &Space,
     ) -> Result<EnsureOutcome, IndexError> {
-        schema::ensure(&self.rest, collection, space).await
+        schema::ensure(&self.rest, collection, space, self.quantization).await
     }
 
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
@@ -181,6 +191,18 @@ impl ImageIndex for WeaviateIndex {
         within: Duration,
     ) -> Result<Option<u64>, IndexError> {
         queue::wait_until_empty(&self.rest, collection, within).await
+    }
+
+    fn levels(&self) -> &'static [u32] {
+        &LEVELS
+    }
+
+    async fn set_level(&self, collection: &CollectionName, level: Option<u32>) -> Result<(), IndexError> {
+        schema::set_ef(&self.rest, collection, level).await
+    }
+
+    async fn is_settled(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        Ok(queue::wait_until_empty(&self.rest, collection, Duration::ZERO).await?.is_none())
     }
 
     async fn ready(&self) -> Result<(), IndexError> {

@@ -7,12 +7,14 @@ use super::collection::{Class, Classes, StoredCollection, new_class};
 use super::error::{failed, parse_reply};
 use crate::domain::{CollectionName, FailureKind, Space};
 use crate::http::RestClient;
-use crate::index::{EnsureOutcome, IndexError};
+use crate::index::{EnsureOutcome, IndexError, Quantization};
 
 /// The maximum bytes of a class. With its description it has some tens of kilobytes.
 const MAX_CLASS_BYTES: usize = 4 << 20;
 /// The maximum bytes of all classes of a server.
 const MAX_CLASSES_BYTES: usize = 64 << 20;
+/// The value of `ef` for which the server chooses it from the limit of a search: at least 100, usually.
+const DYNAMIC_EF: i64 = -1;
 /// The maximum bytes of replies whose content is not read.
 const MAX_OTHER_REPLY_BYTES: usize = 1 << 20;
 
@@ -57,6 +59,31 @@ pub(super) async fn find(rest: &RestClient, collection: &CollectionName) -> Resu
     }
 }
 
+/// Returns the number of objects from which on the server does not compare every object that matches a filter.
+pub(super) async fn flat_search_cutoff(rest: &RestClient, collection: &CollectionName) -> Result<u64, IndexError> {
+    Ok(class(rest, collection).await?.flat_search_cutoff())
+}
+
+async fn class(rest: &RestClient, collection: &CollectionName) -> Result<Class, IndexError> {
+    let name = collection.weaviate_class();
+    parse_reply(&rest.get(&["schema", &name], MAX_CLASS_BYTES).await?)
+}
+
+/// Sets `ef` of the class, the effort of every search in it; `None` for the default, which depends on the limit of the
+/// search. The server replaces the class by the request, so the request has everything that the class has.
+pub(super) async fn set_ef(rest: &RestClient, collection: &CollectionName, ef: Option<u32>) -> Result<(), IndexError> {
+    let name = collection.weaviate_class();
+    let body = rest.get(&["schema", &name], MAX_CLASS_BYTES).await?;
+    classify(&parse_reply(&body)?, collection).require_own(collection)?;
+    let mut class: Value = parse_reply(&body)?;
+    let wanted = ef.map_or(DYNAMIC_EF, i64::from);
+    let Some(ef) = class.pointer_mut("/vectorIndexConfig/ef").filter(|ef| **ef != wanted) else { return Ok(()) };
+    *ef = wanted.into();
+    let request = rest.request(Method::PUT, &["schema", &name]).json(&class);
+    rest.send(request, MAX_CLASS_BYTES).await?;
+    Ok(())
+}
+
 /// Returns every collection of Glimpse. Classes of other applications are left out.
 pub(super) async fn own_collections(rest: &RestClient) -> Result<Vec<StoredCollection>, IndexError> {
     let classes = classes(rest).await?;
@@ -72,11 +99,17 @@ pub(super) async fn ensure(
     rest: &RestClient,
     collection: &CollectionName,
     space: &Space,
+    quantization: Quantization,
 ) -> Result<EnsureOutcome, IndexError> {
     if let Some(existed) = check_existing(rest, collection, space).await? {
+        let existing = class(rest, collection).await?.quantization();
+        if existing != quantization {
+            tracing::info!(%collection, ?existing, setting = ?quantization, "a class in Weaviate is left as it was created");
+        }
         return Ok(existed);
     }
-    let body = new_class(collection, space).map_err(|error| failed(FailureKind::Failed, error.to_string()))?;
+    let body =
+        new_class(collection, space, quantization).map_err(|error| failed(FailureKind::Failed, error.to_string()))?;
     let refusal = match rest.post(&["schema"], body.into(), MAX_CLASS_BYTES).await {
         Ok(_) => return Ok(EnsureOutcome::Created),
         Err(error) if error.status == Some(StatusCode::UNPROCESSABLE_ENTITY) => error,

@@ -6,14 +6,14 @@ use super::error::{failed, from_status};
 use super::filter::{filters, ids_filter, without_typed_metadata};
 use super::limit::{Bound, Limit, find_limit};
 use super::record::{self, property};
-use super::wire::{MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest};
-use super::{WeaviateIndex, schema};
-use crate::domain::{CollectionName, FailureKind, Filter, Hit, ImageId, ImageRecord, SearchQuery};
+use super::wire::{Filters, MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest};
+use super::{WeaviateIndex, exact, schema};
+use crate::domain::{CollectionName, FailureKind, Filter, Hit, ImageId, ImageRecord, SearchEffort, SearchQuery};
 use crate::index::IndexError;
 use crate::index::shared::{check_query, sort_hits};
 
 /// The maximum number of records that one search ranks: the default of the server (`QUERY_MAXIMUM_RESULTS`).
-const MAX_RANKED: usize = 10_000;
+pub(super) const MAX_RANKED: usize = 10_000;
 /// Records in one reply: about two megabytes for vectors of 512 numbers.
 pub(super) const RECORDS_PER_PAGE: usize = 256;
 /// Hits that are converted before other tasks can run on this thread: one or two milliseconds.
@@ -44,11 +44,17 @@ pub(super) async fn search(
         ));
     }
     // In parallel, because the class is rarely missing or different. If it is, the error of the class is returned.
-    let (found, ranked, outdated) = futures::join!(
-        schema::find(&index.rest, collection),
-        ranked(index, collection, query, needed),
-        check_ranges(index, collection, &query.filter)
-    );
+    let hits = async {
+        match query.effort {
+            // The class has the level.
+            SearchEffort::Default | SearchEffort::Level(_) => {
+                ranked(index, collection, query, needed, filters(&query.filter)).await
+            }
+            SearchEffort::Exact => exact::ranked(index, collection, query, needed).await,
+        }
+    };
+    let (found, ranked, outdated) =
+        futures::join!(schema::find(&index.rest, collection), hits, check_ranges(index, collection, &query.filter));
     check_query(query, &found?.require_own(collection)?.space)?;
     outdated?;
     let page = ranked?.into_iter().skip(query.offset).take(query.limit);
@@ -71,13 +77,14 @@ pub(super) async fn check_ranges(
     if reply.results.is_empty() { Ok(()) } else { Err(IndexError::OutdatedRecords(collection.clone())) }
 }
 
-async fn ranked(
+/// Returns at least the first `needed` hits that match the filters, if as many match.
+pub(super) async fn ranked(
     index: &WeaviateIndex,
     collection: &CollectionName,
     query: &SearchQuery,
     needed: usize,
+    filters: Option<Filters>,
 ) -> Result<Vec<Hit>, IndexError> {
-    let filters = filters(&query.filter);
     let (mut max_requested, mut with_vectors) = (index.limits.results.cap(MAX_RANKED).max(needed), true);
     let mut requested = (needed + 1).min(max_requested);
     loop {
@@ -138,7 +145,7 @@ async fn ranked(
 /// 300 one was never found) and all records that are being replaced (none of 64 was found). Reading all objects finds
 /// them. A search with a filter that matches everything would also compare all vectors; but Weaviate 1.39 may then
 /// panic while its graph is emptied, and keeps a lock that blocks every write.
-async fn all_hits(
+pub(super) async fn all_hits(
     index: &WeaviateIndex,
     collection: &CollectionName,
     query: &SearchQuery,

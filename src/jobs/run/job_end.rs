@@ -16,6 +16,9 @@ use crate::ledger::jobs::{self, Finish};
 /// How long a job waits at its end for a store that indexes vectors asynchronously.
 const INDEXING_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// The time limit for the end of the load in one store.
+const END_OF_LOAD_TIMEOUT: Duration = Duration::from_secs(10);
+
 impl JobService {
     /// Waits up to [`INDEXING_TIMEOUT`] until searches find all written vectors. A store that does not report this does
     /// not fail the job.
@@ -48,6 +51,22 @@ impl JobService {
         }
     }
 
+    /// Tells the stores that the job writes nothing more. A store that does not answer does not fail the job.
+    async fn finish_load(&self, job: &JobRecord) {
+        let collection = &job.spec.collection;
+        for store in self.pipeline.stores().iter() {
+            match tokio::time::timeout(END_OF_LOAD_TIMEOUT, store.finish_load(collection)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(job.id = %job.id, store = store.name(), %error, "the load of a store was not ended");
+                }
+                Err(_) => {
+                    tracing::warn!(job.id = %job.id, store = store.name(), "the load of a store was not ended in time")
+                }
+            }
+        }
+    }
+
     pub(super) async fn end(
         &self,
         job: &JobRecord,
@@ -56,6 +75,10 @@ impl JobService {
     ) -> Result<(), JobFailure> {
         let id = job.id;
         let Some(now) = self.ledger.job(id).await? else { return Ok(()) };
+        // A job that is only interrupted writes more at the next start.
+        if !job.spec.dry_run && (now.state.is_final() || !running.stop.is_cancelled()) {
+            self.finish_load(job).await;
+        }
         let stages = running.stages(job.spec.executor, self.pipeline.provider().busy());
         let overall = running.overall(&now.counts);
         let rates = Rates { images_per_second: overall, overall: Some(overall), stages };

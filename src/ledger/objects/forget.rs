@@ -13,7 +13,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{CollectionName, ImageId, ImageUri, JobId};
-use crate::ledger::Step;
+use crate::ledger::{Step, recall};
 
 /// Maximum number of rows in one transaction.
 const ROWS_PER_STEP: u32 = 2_000;
@@ -55,8 +55,9 @@ pub fn forget_some(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlit
     Ok(forgotten > 0)
 }
 
-/// Removes the mark of [`begin_drop`]: every store has dropped the collection.
+/// Removes the mark of [`begin_drop`], and what was measured: every store has dropped the collection.
 pub(crate) fn end_drop(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlite::Result<()> {
+    recall::forget(tx, collection, None)?;
     tx.execute("DELETE FROM dropping WHERE collection = ?1", [collection]).map(drop)
 }
 
@@ -68,11 +69,12 @@ pub fn dropping(db: &Connection) -> rusqlite::Result<Vec<CollectionName>> {
     db.prepare_cached("SELECT collection FROM dropping")?.query_map((), |row| row.get(0))?.collect()
 }
 
-/// Forgets, in steps, that a store has objects of a collection, because the collection is new in that store.
+/// Forgets, in steps, that a store has objects of a collection, and what was measured in it, because the collection is new in that store.
 pub(crate) fn forget_store(
     collection: CollectionName,
     store: &'static str,
 ) -> impl FnMut(&Transaction<'_>) -> Step<()> + Send + 'static {
+    let name = collection.clone();
     let mut objects = forget_where(collection.clone(), store, |_| true);
     // Also for the items of a job that was interrupted.
     let mut items = forget_store_of_items(collection, store);
@@ -81,6 +83,7 @@ pub(crate) fn forget_store(
         if objects_are_forgotten {
             return items(tx);
         }
+        recall::forget(tx, &name, Some(store))?;
         objects_are_forgotten = objects(tx)?.is_break();
         Ok(ControlFlow::Continue(()))
     }

@@ -100,6 +100,10 @@ families! {
         "Inferences that wait for a thread of the model in this process."
     CACHE_REQUESTS: Counter "glimpse_cache_requests_total" ["cache", "outcome"] Count
         "Lookups in a cache."
+    RECALL: Gauge "glimpse_recall_at_10" ["collection", "store", "query"] Count
+        "Share of the best ten results that searches find, by the last self-test."
+    RECALL_SEARCH_SECONDS: Gauge "glimpse_recall_search_seconds" ["collection", "store"] Seconds
+        "Median time of the searches of the last self-test."
     SEARCH_PERMITS: Gauge "glimpse_search_permits_in_use" [] Count
         "Searches in progress."
     SEARCH_PERMITS_LIMIT: Gauge "glimpse_search_permits_limit" [] Count

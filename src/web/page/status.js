@@ -66,7 +66,7 @@ function sections(status, collections) {
       : []),
     el("h2", {}, "Collections"),
     collections.length
-      ? table(["Collection", "Images", "Model", "Dimension"], collections.map(collectionRow))
+      ? table(["Collection", "Images", "Model", "Dimension", "Recall"], collections.map(collectionRow))
       : notice("There is no collection yet. The first job creates one."),
     el(
       "p",
@@ -93,9 +93,27 @@ function storeRow({ name, ready, message, collections, images }) {
  * @param {CollectionReply} collection
  * @returns {Cell[]}
  */
-function collectionRow({ name, count, model, dimension }) {
+function collectionRow({ name, count, model, dimension, recall_at_10: recall = {} }) {
   const link = el("a", { href: `/?collection=${encodeURIComponent(name)}` }, name);
-  return [link, countText(count), model, dimension];
+  return [link, countText(count), model, dimension, el("div", {}, ...Object.entries(recall).map(recallLine))];
+}
+
+/**
+ * How many of the best ten results the searches in a store find.
+ * @param {[string, RecallReply]} recall
+ */
+function recallLine([store, { text, image, p50_ms: p50, level, limited, tested_at: tested }]) {
+  const shares = [text && `text ${percent(text.recall)}`, image && `image ${percent(image.recall)}`];
+  const shown = `${store}: ${[...shares, `${p50.toFixed(1)} ms`].filter(Boolean).join(", ")}`;
+  const effort = level == null ? "with its default effort" : `with the effort ${level}`;
+  const limit = limited ? "; more would take longer than VECTOR_DB_RECALL_MAX_MS" : "";
+  const title = `The share of the best ten results that searches find, measured ${tested} ${effort}${limit}`;
+  return el("div", { title }, shown);
+}
+
+/** @param {number} share */
+function percent(share) {
+  return `${(share * 100).toFixed(1)} %`;
 }
 
 /**

@@ -8,4 +8,5 @@ mod metadata;
 mod mirror;
 mod provider_failure;
 mod providers;
+mod recall;
 mod several_stores;

@@ -5,14 +5,15 @@ use std::time::Duration;
 use glimpse::api::replies::{JobReply, SearchReply, VerifyReply};
 use glimpse::domain::{CollectionName, ImageId, Secret, Timestamp};
 use glimpse::index::ImageIndex;
+use glimpse::index::Quantization;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::cli::commands::{glimpse, stdout};
-use crate::support::TestApp;
-use crate::support::qdrant::QdrantServer;
+use crate::support::qdrant::{Limits, QdrantServer};
+use crate::support::{TestApp, demo_image};
 
 /// The name of the collection in Qdrant.
 const QDRANT_COLLECTION: &str = "documents_images";
@@ -31,8 +32,13 @@ fn variables<'a>(stores: &'a str, url: &'a str) -> Vec<(&'static str, &'a str)> 
 /// The same server, for changes by hand.
 fn raw_index(qdrant: &QdrantServer) -> QdrantIndex {
     let timeout = Duration::from_secs(10);
-    QdrantIndex::new(QdrantSettings { url: qdrant.url().parse().unwrap(), api_key: Secret::default(), timeout })
-        .unwrap()
+    QdrantIndex::new(QdrantSettings {
+        url: qdrant.url().parse().unwrap(),
+        api_key: Secret::default(),
+        timeout,
+        quantization: Quantization::Int8,
+    })
+    .unwrap()
 }
 
 async fn verify(app: &TestApp, body: Option<Value>) -> VerifyReply {
@@ -253,4 +259,27 @@ async fn differences_between_ledger_and_stores_are_found_and_repaired() {
     assert!(verify(&app, Some(json!({"repair": true}))).await.agrees);
     assert_eq!(done(&app.ingest().await), (0, DEMO_IMAGES, 0));
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exact_search_names_the_store_that_refuses_it() {
+    let qdrant = QdrantServer::start().await;
+    let app = start_with_both_stores(&qdrant).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    app.ingest().await;
+    let exact = search(&app, "provider=all&exact=true").await;
+    assert_eq!(
+        (&exact.results[0].stores[..], exact.warnings.len()),
+        (&["embedded".to_owned(), "qdrant".to_owned()][..], 0)
+    );
+    qdrant.set_limits(Limits { no_exact: true, ..Limits::default() });
+    let exact = search(&app, "provider=all&exact=true").await;
+    assert_eq!(exact.results[0].stores, ["embedded"]);
+    assert!(exact.warnings[0].contains("qdrant cannot search exactly"), "{:?}", exact.warnings);
+    assert_eq!(search(&app, "provider=qdrant").await.results.len(), 1, "other searches are allowed");
+    let body = json!({"positive": [{"text": "a cat"}], "provider": "qdrant", "exact": true});
+    let (status, reply) = app.post("/search/images", body).await;
+    assert_eq!((status, &reply["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_exact")), "{reply}");
+    let (status, reply) = app.get("/search/images?q=a&exact=perhaps").await;
+    assert_eq!((status, &reply["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_exact")), "{reply}");
 }

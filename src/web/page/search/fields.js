@@ -20,6 +20,7 @@ export const LABELS = {
   min_relevance: "Minimum relevance",
   copies_only: "Only copies of the image",
   collapse: "Copies of an image",
+  exact: "Exact search",
   limit: "Maximum number of results",
 };
 

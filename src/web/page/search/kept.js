@@ -57,6 +57,7 @@ export function createKept(onRemove) {
 function describeCondition([name, value]) {
   const label = LABELS[name] ?? name.replace(/^meta\./, "");
   if (name === "copies_only" && value === "true") return "only copies of the image";
+  if (name === "exact" && value === "true") return "exact search";
   if (name === "collapse") return `${label}: ${COLLAPSE_LABELS[value] ?? value}`;
   if (name === "min_relevance" && Number.isFinite(Number(value)))
     return `${label}: ${Math.round(Number(value) * 100)} %`;

@@ -5,7 +5,15 @@ import { LABELS } from "./fields.js";
 import { unknownParameters } from "./query.js";
 
 /** Parameters of a search that a list of images does not have. */
-const SEARCH_ONLY = /** @type {const} */ (["lang", "min_score", "min_relevance", "copies_only", "collapse", "limit"]);
+const SEARCH_ONLY = /** @type {const} */ ([
+  "lang",
+  "min_score",
+  "min_relevance",
+  "copies_only",
+  "collapse",
+  "exact",
+  "limit",
+]);
 
 /**
  * @param {import("./query.js").Query} query

@@ -18,6 +18,7 @@ const SEARCH_OPTIONS = /** @type {const} */ ([
   "min_relevance",
   "copies_only",
   "collapse",
+  "exact",
   ...SINGLE_FILTERS,
 ]);
 

@@ -82,6 +82,7 @@ async function toBody(query, page) {
     min_score: toNumber(min_score),
     min_relevance: toNumber(min_relevance),
     collapse: collapseKind(query),
+    exact: query.exact === "true",
     ...page,
   };
 }

@@ -28,6 +28,8 @@ pub(crate) async fn run_contract(index: &dyn ImageIndex) {
     search::an_empty_collection_has_no_hits(index).await;
     search::the_nearest_come_first_and_scores_are_cosines(index).await;
     search::ties_are_in_order_of_ids_on_every_page(index).await;
+    search::an_exact_search_finds_the_nearest_of_all(index).await;
+    search::every_level_of_effort_can_be_used(index).await;
     filters::each_filter_gives_what_matches_gives(index).await;
     near_pairs::similar_records_are_paired(index).await;
     browse::pages_facets_and_sums_agree_with_the_records(index).await;

@@ -1,6 +1,6 @@
 //! Which records a search finds, in which order and with which scores.
 
-use glimpse::domain::SearchQuery;
+use glimpse::domain::{Filter, ImageRecord, SearchEffort, SearchQuery};
 use glimpse::index::{ImageIndex, IndexError};
 
 use super::support::{EAST, fresh, keys, query, record};
@@ -55,5 +55,57 @@ pub(crate) async fn ties_are_in_order_of_ids_on_every_page(index: &dyn ImageInde
         found.extend(index.search(&collection, &page).await.unwrap().into_iter().map(|hit| hit.id));
     }
     assert_eq!(found, expected);
+    index.drop_collection(&collection).await.unwrap();
+}
+
+/// Records with vectors in all directions.
+fn spread(count: u32) -> Vec<ImageRecord> {
+    let number = |seed: u32| f32::from(u16::try_from(seed.wrapping_mul(2_654_435_761) >> 16).unwrap()) / 65_536.0 - 0.5;
+    let record = |n: u32| record(&format!("{n}.jpg"), [4 * n, 4 * n + 1, 4 * n + 2, 4 * n + 3].map(number));
+    (0..count).map(record).collect()
+}
+
+pub(crate) async fn an_exact_search_finds_the_nearest_of_all(index: &dyn ImageIndex) {
+    let collection = fresh(index, "contract-all").await;
+    let mut records = spread(300);
+    for (n, record) in records.iter_mut().enumerate() {
+        record.payload.width = if n % 3 == 0 { 100 } else { 10 };
+    }
+    index.upsert(&collection, &records).await.unwrap();
+    for filter in [Filter::default(), Filter { min_width: Some(50), ..Filter::default() }] {
+        let exact = SearchQuery { effort: SearchEffort::Exact, filter: filter.clone(), ..query(EAST, 10) };
+        let mut expected: Vec<_> = records
+            .iter()
+            .filter(|record| filter.min_width.is_none_or(|minimum| record.payload.width >= minimum))
+            .map(|record| (record.embedding.cosine(&exact.embedding), record.id))
+            .collect();
+        expected.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let expected: Vec<_> = expected.into_iter().take(10).map(|(_, id)| id).collect();
+        let hits = index.search(&collection, &exact).await.unwrap();
+        assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), expected, "{filter:?}");
+        let second = SearchQuery { offset: 5, limit: 5, ..exact };
+        let hits = index.search(&collection, &second).await.unwrap();
+        assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), expected[5..]);
+    }
+    index.drop_collection(&collection).await.unwrap();
+}
+
+pub(crate) async fn every_level_of_effort_can_be_used(index: &dyn ImageIndex) {
+    let collection = fresh(index, "contract-levels").await;
+    index.upsert(&collection, &spread(50)).await.unwrap();
+    let found = async |effort| {
+        let query = SearchQuery { effort, ..query(EAST, 10) };
+        index.search(&collection, &query).await.unwrap().into_iter().map(|hit| hit.id).collect::<Vec<_>>()
+    };
+    let exact = found(SearchEffort::Exact).await;
+    let levels = index.levels();
+    assert!(levels.is_sorted(), "{levels:?}");
+    for level in levels {
+        index.set_level(&collection, Some(*level)).await.unwrap();
+        assert_eq!(found(SearchEffort::Level(*level)).await, exact, "50 records are few for each level");
+    }
+    index.set_level(&collection, None).await.unwrap();
+    assert_eq!(found(SearchEffort::Default).await, exact);
+    assert!(index.is_settled(&collection).await.unwrap());
     index.drop_collection(&collection).await.unwrap();
 }

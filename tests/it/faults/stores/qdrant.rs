@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use glimpse::domain::{FailureKind as Kind, Secret};
+use glimpse::index::Quantization;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
 use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use reqwest::StatusCode;
@@ -15,8 +16,13 @@ use crate::support::qdrant::{Limits, QdrantServer};
 
 fn index(qdrant: &QdrantServer) -> QdrantIndex {
     let timeout = Duration::from_mins(1);
-    QdrantIndex::new(QdrantSettings { url: qdrant.url().parse().unwrap(), api_key: Secret::default(), timeout })
-        .unwrap()
+    QdrantIndex::new(QdrantSettings {
+        url: qdrant.url().parse().unwrap(),
+        api_key: Secret::default(),
+        timeout,
+        quantization: Quantization::Int8,
+    })
+    .unwrap()
 }
 
 async fn app(qdrant: &QdrantServer) -> TestApp {

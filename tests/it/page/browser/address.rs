@@ -13,7 +13,7 @@ const LEFT: &str = "\u{e012}";
 const RIGHT: &str = "\u{e014}";
 
 /// Conditions that no control of the form can hold.
-const CONDITIONS: &str = "format=jpeg&format=%21png&min_relevance=0.01&collapse=none\
+const CONDITIONS: &str = "format=jpeg&format=%21png&min_relevance=0.01&collapse=none&exact=true\
                           &indexed_after=2024-01-01T10%3A30%3A00Z&limit=3";
 const SUMMARY: &str = "document.querySelector('.summary').innerText";
 
@@ -30,6 +30,7 @@ async fn every_parameter_is_shown_kept_by_the_next_search_and_can_be_removed() {
         "Format: not png",
         "Minimum relevance: 1 %",
         "Copies of an image: each image is a result",
+        "exact search",
         "Indexed after: 2024-01-01T10:30:00Z",
         "Maximum number of results: 3",
     ];

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use qdrant_client::qdrant::point_id::PointIdOptions;
-use qdrant_client::qdrant::{Distance, PointId, Value};
+use qdrant_client::qdrant::{Distance, OptimizersConfigDiff, PointId, QuantizationConfig, Value};
 use serde_json::json;
 use tonic::Status;
 use uuid::Uuid;
@@ -41,6 +41,9 @@ pub(super) struct Collection {
     pub(super) size: usize,
     pub(super) distance: Distance,
     pub(super) metadata: HashMap<String, Value>,
+    /// What a request set when it created the collection, or later.
+    pub(super) optimizers: OptimizersConfigDiff,
+    pub(super) quantization: Option<QuantizationConfig>,
     /// Each field with the number of its type.
     pub(super) indexes: BTreeMap<String, i32>,
     rows: BTreeMap<Key, usize>,
@@ -55,6 +58,8 @@ impl Collection {
             size,
             distance,
             metadata,
+            optimizers: OptimizersConfigDiff::default(),
+            quantization: None,
             indexes: BTreeMap::new(),
             rows: BTreeMap::new(),
             keys: Vec::new(),

@@ -42,6 +42,8 @@ fn info(collection: &Collection) -> CollectionInfo {
         config: Some(CollectionConfig {
             params: Some(params),
             metadata: collection.metadata.clone(),
+            optimizer_config: Some(collection.optimizers),
+            quantization_config: collection.quantization,
             ..CollectionConfig::default()
         }),
         payload_schema: collection.indexes.iter().map(schema).collect::<HashMap<_, _>>(),
@@ -79,7 +81,9 @@ impl Collections for State {
         };
         let distance = Distance::try_from(vectors.distance).unwrap();
         let metadata = if self.keeps_metadata() { request.metadata } else { HashMap::new() };
-        let collection = Collection::new(usize::try_from(vectors.size).unwrap(), distance, metadata);
+        let mut collection = Collection::new(usize::try_from(vectors.size).unwrap(), distance, metadata);
+        collection.optimizers = request.optimizers_config.unwrap_or_default();
+        collection.quantization = request.quantization_config;
         let mut collections = self.collections.write().unwrap_or_else(PoisonError::into_inner);
         if collections.contains_key(&name) {
             return Err(Status::already_exists(format!("Wrong input: Collection `{name}` already exists!")));
@@ -94,6 +98,10 @@ impl Collections for State {
         let collection = self.collection(&request.collection_name)?;
         if self.keeps_metadata() {
             collection.write().unwrap_or_else(PoisonError::into_inner).metadata.extend(request.metadata);
+        }
+        if let Some(threshold) = request.optimizers_config.and_then(|optimizers| optimizers.indexing_threshold) {
+            let mut collection = collection.write().unwrap_or_else(PoisonError::into_inner);
+            collection.optimizers.indexing_threshold = Some(threshold);
         }
         Ok(done(true))
     }

@@ -73,6 +73,9 @@ pub(crate) struct Limits {
     pub(crate) forbids: bool,
     /// Metadata of collections is dropped, whatever the version.
     pub(crate) no_metadata: bool,
+    /// A query finds only those points whose id modulo 1,000 is less than its `hnsw_ef` (by default 100), unless it is exact:
+    /// as a graph does, only that this one misses the same points each time.
+    pub(crate) graph: bool,
     /// A query returns the scores of the previous version of a point.
     pub(crate) stale_scores: bool,
 }

@@ -241,7 +241,20 @@ impl Points for State {
         request.filter.as_ref().map_or(Ok(()), filter::check)?;
         let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         self.within("limit", usize::try_from(request.limit.unwrap_or(10)).unwrap(), limits.query)?;
-        let may = |row| request.filter.as_ref().is_none_or(|filter| filter::matches(filter, collection.payload(row)));
+        let params = request.params.unwrap_or_default();
+        let is_exact = params.exact == Some(true);
+        if limits.no_exact && is_exact {
+            return Err(self.strict("Exact search disabled!. Help: Set exact=false."));
+        }
+        let reached = if limits.graph && !is_exact { params.hnsw_ef.unwrap_or(100) } else { u64::MAX };
+        let is_reached = |row| match collection.key(row) {
+            Key::Uuid(id) => id.as_u128() % 1_000 < u128::from(reached),
+            Key::Num(_) => true,
+        };
+        let may = |row| {
+            is_reached(row)
+                && request.filter.as_ref().is_none_or(|filter| filter::matches(filter, collection.payload(row)))
+        };
         let (offset, limit) = (request.offset.unwrap_or(0), request.limit.unwrap_or(10));
         let page = collection.nearest(&dense.data, may).into_iter();
         let page = page.skip(usize::try_from(offset).unwrap()).take(usize::try_from(limit).unwrap());

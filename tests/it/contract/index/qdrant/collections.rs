@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use glimpse::domain::{FailureKind as Kind, Space};
-use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
-use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, VectorParamsBuilder};
+use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError, Quantization};
+use qdrant_client::qdrant::{CollectionConfig, CreateCollectionBuilder, Distance, VectorParamsBuilder};
 
 use super::{EAST, TestServer, collection_in_qdrant, index, on_every_server};
-use crate::contract::index::support::{count, name, record, space};
+use crate::contract::index::support::{count, fresh, name, record, space};
 use crate::support::qdrant::{QdrantServer, ServerFault};
 
 /// Indexes that a collection has.
@@ -125,4 +126,33 @@ async fn collections_of_other_applications_are_refused_and_not_changed() {
 
 fn is_refused(error: &IndexError) -> bool {
     matches!(error, IndexError::Dependency(error) if error.failure == Kind::Refused)
+}
+
+#[tokio::test]
+async fn a_new_collection_is_quantised_and_an_existing_one_is_left_as_it_is() {
+    on_every_server(async |server: &TestServer| {
+        let (index, client) = (server.index(), server.raw_client());
+        let collection = fresh(&index, "contract-quantised").await;
+        let config = async || {
+            let info = client.collection_info(collection_in_qdrant(&collection)).await.unwrap();
+            info.result.unwrap().config.unwrap()
+        };
+        let threshold = |config: &CollectionConfig| config.optimizer_config.unwrap().indexing_threshold;
+        let created = config().await;
+        assert!(created.quantization_config.is_some());
+        assert_eq!(threshold(&created), Some(100_000), "for the first load");
+        index.finish_load(&collection).await.unwrap();
+        assert_eq!(threshold(&config().await), Some(10_000));
+
+        let unquantised = QdrantIndex::new(QdrantSettings { quantization: Quantization::None, ..server.settings() });
+        let unquantised = unquantised.unwrap();
+        assert_eq!(unquantised.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Existed);
+        assert_eq!(config().await.quantization_config, created.quantization_config);
+        index.drop_collection(&collection).await.unwrap();
+        let plain = fresh(&unquantised, "contract-plain").await;
+        let info = client.collection_info(collection_in_qdrant(&plain)).await.unwrap().result.unwrap();
+        assert_eq!(info.config.unwrap().quantization_config, None);
+        index.drop_collection(&plain).await.unwrap();
+    })
+    .await;
 }

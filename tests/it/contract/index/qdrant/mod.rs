@@ -2,6 +2,7 @@
 //! Everything that a test creates there is removed, also if it fails.
 
 mod collections;
+mod effort;
 mod failure;
 mod records;
 mod server;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use glimpse::domain::{CollectionName, Secret};
+use glimpse::index::Quantization;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
 use qdrant_client::Qdrant;
 
@@ -27,7 +29,11 @@ struct TestServer {
 
 impl TestServer {
     fn index(&self) -> QdrantIndex {
-        index(&self.url, &self.key, Duration::from_mins(1))
+        QdrantIndex::new(self.settings()).unwrap()
+    }
+
+    fn settings(&self) -> QdrantSettings {
+        settings(&self.url, &self.key, Duration::from_mins(1))
     }
 
     /// The client of the crate, to act as another application.
@@ -39,8 +45,12 @@ impl TestServer {
     }
 }
 
+fn settings(url: &str, key: &str, timeout: Duration) -> QdrantSettings {
+    QdrantSettings { url: url.parse().unwrap(), api_key: Secret::new(key), timeout, quantization: Quantization::Int8 }
+}
+
 fn index(url: &str, key: &str, timeout: Duration) -> QdrantIndex {
-    QdrantIndex::new(QdrantSettings { url: url.parse().unwrap(), api_key: Secret::new(key), timeout }).unwrap()
+    QdrantIndex::new(settings(url, key, timeout)).unwrap()
 }
 
 /// The name of the collection in the server.

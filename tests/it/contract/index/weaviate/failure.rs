@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use glimpse::domain::{Endpoint, FailureKind, Secret};
+use glimpse::domain::{Endpoint, FailureKind, SearchEffort, SearchQuery, Secret};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
-use glimpse::index::{ImageIndex, IndexError};
+use glimpse::index::{ImageIndex, IndexError, Quantization};
 use serde_json::json;
 use tokio::net::TcpListener;
 
@@ -60,6 +60,7 @@ fn it_is_created_without_a_runtime_or_a_connection() {
         grpc_url: None,
         api_key: Secret::new("open sesame"),
         timeout: Duration::from_secs(1),
+        quantization: Quantization::Int8,
     };
     let index = WeaviateIndex::new(settings.clone()).unwrap();
     assert!(!format!("{index:?}").contains("sesame"), "{index:?}");
@@ -188,4 +189,24 @@ async fn a_refused_connection_is_a_failure_of_the_store() {
     assert_eq!(failure(no_grpc.ready().await.unwrap_err()), FailureKind::Failed);
     let refused = no_grpc.search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
     assert_eq!(failure(refused), FailureKind::Failed);
+}
+
+#[tokio::test]
+async fn an_exact_search_of_a_class_that_is_never_searched_as_a_whole_is_refused() {
+    let server = Running::new(class(), Grpc::Counts(1_000_000)).await;
+    let exact = SearchQuery { effort: SearchEffort::Exact, ..query(EAST, 1) };
+    let refused = server.index().search(&name("documents"), &exact).await.unwrap_err();
+    let IndexError::NoExactSearch { store: "weaviate", reason } = refused else { panic!("{refused}") };
+    assert!(reason.contains("flatSearchCutoff"), "{reason}");
+    assert!(server.calls("Search").is_empty());
+}
+
+#[tokio::test]
+async fn an_exact_search_of_a_large_class_consists_of_ranges() {
+    let Rest::Says(_, _, mut body) = class() else { unreachable!() };
+    body = body.replace(r#""distance":"cosine""#, r#""distance":"cosine","flatSearchCutoff":40000"#);
+    let server = Running::new(Rest::Says(200, None, body), Grpc::Counts(1_000_000)).await;
+    let exact = SearchQuery { effort: SearchEffort::Exact, ..query(EAST, 1) };
+    assert!(server.index().search(&name("documents"), &exact).await.unwrap().is_empty());
+    assert_eq!(server.calls("Search").len(), 36, "1,000,000 objects in ranges of 28,000");
 }

@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use glimpse::domain::Secret;
+use glimpse::index::Quantization;
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use hyper::body::Frame;
 use prost::Message;
@@ -38,6 +39,8 @@ pub(crate) enum Grpc {
         bytes: usize,
         results: u32,
     },
+    /// Accepts every call; an aggregation returns this number of objects, and a search none.
+    Counts(i64),
     Silent,
 }
 
@@ -87,6 +90,7 @@ impl Running {
             grpc_url: Some(self.grpc_url.parse().unwrap()),
             api_key: Secret::new("open sesame"),
             timeout: Duration::from_millis(500),
+            quantization: Quantization::Int8,
         }
     }
 
@@ -158,6 +162,19 @@ struct Refused {
     error: String,
 }
 
+/// `AggregateReply`.
+#[derive(Clone, PartialEq, Message)]
+struct AggregateReply {
+    #[prost(message, optional, tag = "2")]
+    single_result: Option<Single>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Single {
+    #[prost(int64, optional, tag = "1")]
+    objects_count: Option<i64>,
+}
+
 /// `SearchRequest`: its limit.
 #[derive(Clone, PartialEq, Message)]
 struct Search {
@@ -186,10 +203,15 @@ async fn answer_grpc(State(fake): State<Arc<Fake>>, request: Request) -> Respons
             return response.header("grpc-status", "2").header("grpc-message", text).body(Body::empty()).unwrap();
         }
         Grpc::Limits { .. } => Grpc::Refuses(Vec::new()),
+        Grpc::Counts(objects) if path.ends_with("Aggregate") => {
+            let count = AggregateReply { single_result: Some(Single { objects_count: Some(objects) }) };
+            return answered(response, &count);
+        }
+        Grpc::Counts(_) => Grpc::Refuses(Vec::new()),
         other => other,
     };
     match grpc {
-        Grpc::Limits { .. } => unreachable!("answered above"),
+        Grpc::Limits { .. } | Grpc::Counts(_) => unreachable!("answered above"),
         Grpc::Silent => std::future::pending().await,
         Grpc::Status(code, words, wait) => {
             let response = response.header("grpc-status", code.to_string()).header("grpc-message", words);
@@ -199,12 +221,16 @@ async fn answer_grpc(State(fake): State<Arc<Fake>>, request: Request) -> Respons
         Grpc::Refuses(errors) => {
             let refused = |(index, error): (i32, &str)| Refused { index, error: error.to_owned() };
             let errors = if path.ends_with("BatchObjects") { errors } else { Vec::new() };
-            let message = Reply { errors: errors.into_iter().map(refused).collect() }.encode_to_vec();
-            let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-            let frame = Bytes::from([&[0], &length[..], &message].concat());
-            response.body(Body::new(Ended { frame: Some(frame), status: true })).unwrap()
+            answered(response, &Reply { errors: errors.into_iter().map(refused).collect() })
         }
     }
+}
+
+fn answered(response: axum::http::response::Builder, message: &impl Message) -> Response {
+    let message = message.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let frame = Bytes::from([&[0], &length[..], &message].concat());
+    response.body(Body::new(Ended { frame: Some(frame), status: true })).unwrap()
 }
 
 /// One message, followed by the gRPC status.

@@ -2,6 +2,7 @@
 //! `WEAVIATE_API_KEY` (`make test-servers` starts one), and errors against a fake. Everything that a test creates
 //! there is removed, also if it fails.
 
+mod effort;
 mod exact;
 pub(crate) mod failure;
 pub(crate) mod fake;
@@ -13,8 +14,8 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use glimpse::domain::{CollectionName, Endpoint, Secret};
-use glimpse::index::ImageIndex as _;
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
+use glimpse::index::{ImageIndex as _, Quantization};
 
 use crate::contract::index::support::{name, run};
 use crate::support::environment::{skip, variable};
@@ -36,7 +37,13 @@ impl Server {
         let api_key = Secret::new(variable("WEAVIATE_API_KEY").unwrap_or_default());
         let timeout = Duration::from_mins(1);
         let grpc_url = variable("WEAVIATE_GRPC_URL").map(|url| url.parse().unwrap());
-        let settings = WeaviateSettings { url: url.parse().unwrap(), grpc_url, api_key, timeout };
+        let settings = WeaviateSettings {
+            url: url.parse().unwrap(),
+            grpc_url,
+            api_key,
+            timeout,
+            quantization: Quantization::Int8,
+        };
         let http = reqwest::Client::builder().no_proxy().timeout(timeout).build().unwrap();
         Some(Self { index: WeaviateIndex::new(settings.clone()).unwrap(), settings, http })
     }
