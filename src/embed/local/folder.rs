@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::details::ModelDetails;
-use super::engine::{Engine, Network, Onnx};
+use super::engine::{Engine, EngineKind, Network, Onnx};
 use super::towers::{Networks, Towers};
 use super::{unusable, weights};
 use crate::embed::EmbedError;
@@ -54,6 +54,10 @@ impl Folders {
         found.unwrap_or_else(|| PathBuf::from(name))
     }
 }
+
+/// The operator of rten has no input for zero points.
+const Q4_IN_RTEN: &str = "; of 4-bit files, rten runs those without zero points (symmetric, as transformers.js has them); set another \
+                          CLIP_PRECISION or CLIP_ENGINE=onnxruntime";
 
 /// What is loaded from a folder.
 #[derive(Clone, Debug)]
@@ -109,7 +113,9 @@ fn towers(folders: &Folders, files: &ModelFiles, spec: &ModelSpec, wanted: &Want
     let (_, tokenizer) = read(folders, tokenizer)?;
     let network = |path: &str| -> Result<Arc<dyn Network>, String> {
         let network = wanted.engine.load(Onnx::File(folders.path(path)));
-        network.map_err(|reason| format!("{path}: {reason}"))
+        let is_q4_in_rten = files.precision == Precision::Q4 && wanted.engine.kind() == EngineKind::Rten;
+        let hint = if is_q4_in_rten { Q4_IN_RTEN } else { "" };
+        network.map_err(|reason| format!("{path}: {reason}{hint}"))
     };
     let image = network(&files.image.onnx)?;
     let text = if files.text.onnx != files.image.onnx {

@@ -150,7 +150,7 @@ async fn refusal(change: impl FnOnce(&Path)) -> String {
         std::fs::copy(folder().join(name), to).unwrap();
     }
     change(copy.path());
-    match LocalProvider::open(Source::folder(copy.path(), Precision::Fp32), NonZeroUsize::MIN).await {
+    match LocalProvider::open(Source::folder(copy.path(), Precision::Auto), NonZeroUsize::MIN).await {
         Err(EmbedError::Dependency(down)) if down.failure == FailureKind::Refused => down.detail,
         other => panic!("{other:?}"),
     }
@@ -180,6 +180,18 @@ async fn a_folder_without_a_clip_model_is_refused_with_the_reason() {
     let torn =
         refusal(|folder| std::fs::write(folder.join("onnx/vision_model.onnx"), b"\x08\x07garbage").unwrap()).await;
     assert!(torn.contains("does not load"), "{torn}");
+    let torn_q4 = refusal(|folder| {
+        for tower in ["vision", "text"] {
+            std::fs::rename(
+                folder.join(format!("onnx/{tower}_model.onnx")),
+                folder.join(format!("onnx/{tower}_model_q4.onnx")),
+            )
+            .unwrap();
+        }
+        std::fs::write(folder.join("onnx/vision_model_q4.onnx"), b"\x08\x07garbage").unwrap();
+    });
+    let torn_q4 = torn_q4.await;
+    assert!(torn_q4.contains("zero points") && torn_q4.contains("another CLIP_PRECISION"), "{torn_q4}");
     let nowhere = LocalProvider::open(Source::folder("/no/such/folder", Precision::Fp32), NonZeroUsize::MIN).await;
     assert!(nowhere.unwrap_err().to_string().contains("/no/such/folder"));
 }
