@@ -19,22 +19,9 @@ use crate::source::{ListedPage, NextPage, Scope};
 /// How often the end of a range is compared with the next range before the bucket counts as out of order.
 const MAX_COMPARISONS: u32 = 3;
 
-/// Lists a range until its end or until the job is stopped.
-pub(super) async fn list(lanes: Arc<Lanes>, range: KeyRange) -> Result<(), JobFailure> {
-    let listed = lanes.list(&range).await;
-    let failure = listed.err();
-    // With `sync`, order is required in any case, and the message says so.
-    Err(match failure {
-        None => return Ok(()),
-        Some(JobFailure::Unordered { before, key }) if !lanes.job.spec.sync => {
-            JobFailure::UnorderedLanes { before, key }
-        }
-        Some(failure) => failure,
-    })
-}
-
 impl Lanes {
-    async fn list(&self, range: &KeyRange) -> Result<(), JobFailure> {
+    /// Lists a range until its end or until the job is stopped.
+    pub(super) async fn list(self: Arc<Self>, range: KeyRange) -> Result<(), JobFailure> {
         let (planner, job) = (&self.planner, &self.job);
         let position = range.position().to_owned();
         let scope = Scope { start_after: Some(position.clone()), ..whole_scope(job) };
@@ -47,7 +34,7 @@ impl Lanes {
         let mut is_complete = false;
         while let Some(listed) = next {
             let mut listed = listed.map_err(JobFailure::Listing)?;
-            end = self.take_page(range, &listed).await;
+            end = self.take_page(&range, &listed).await;
             beyond = end.as_deref().map(|end| cut_after(&mut listed, end)).transpose()?.flatten();
             let mut page = planner.to_ledger_page(job, listed, &mut keys, &mut excluded, &self.logged).await?;
             is_complete = page.next == Some(planning::listing::Cursor::End)
@@ -68,7 +55,7 @@ impl Lanes {
                 return Ok(());
             }
             // A source without tokens ends its listing without a last page.
-            end = self.take_page(range, &ListedPage { next: NextPage::End, ..ListedPage::default() }).await;
+            end = self.take_page(&range, &ListedPage { next: NextPage::End, ..ListedPage::default() }).await;
         }
         if let (Some(end), Some(last)) = (&end, keys.last())
             && last != *end

@@ -54,6 +54,14 @@ pub(super) async fn list_ranges(
     job: &JobRecord,
     stop: &CancellationToken,
 ) -> Result<(), JobFailure> {
+    run_lanes(planner, job, stop).await.map_err(|failure| match failure {
+        // `sync` requires the order in any case, and the message of the failure says so.
+        JobFailure::Unordered { before, key } if !job.spec.sync => JobFailure::UnorderedLanes { before, key },
+        failure => failure,
+    })
+}
+
+async fn run_lanes(planner: &Planner, job: &JobRecord, stop: &CancellationToken) -> Result<(), JobFailure> {
     let id = job.id;
     let ranges = planner.ledger.read(move |db| ranges::list(db, id)).await?;
     let number = planner.lanes.number.get();
@@ -75,7 +83,7 @@ pub(super) async fn list_ranges(
             && !stop.is_cancelled()
             && let Some(range) = lanes.state().begin_next()
         {
-            running.push(spawn_owned(lane::list(lanes.clone(), range)));
+            running.push(spawn_owned(lanes.clone().list(range)));
         }
         if running.is_empty() {
             break;

@@ -42,9 +42,7 @@ impl Probes<'_> {
         let found = self.source.first(&scope, 1).await.map_err(JobFailure::Listing)?;
         let key = found.first().map(|image| image.uri.key().to_owned());
         match key {
-            Some(key) if key.as_str() <= text => {
-                Err(JobFailure::UnorderedLanes { before: shown(text), key: shown(&key) })
-            }
+            Some(key) if key.as_str() <= text => Err(JobFailure::Unordered { before: shown(text), key: shown(&key) }),
             key => Ok(key),
         }
     }
@@ -66,7 +64,7 @@ impl Probes<'_> {
 /// Finds keys inside the rest of a range, with at most `width` requests at the same time.
 ///
 /// # Errors
-/// [`JobFailure::Listing`] if a request fails, [`JobFailure::UnorderedLanes`]
+/// [`JobFailure::Listing`] if a request fails, [`JobFailure::Unordered`]
 pub(super) async fn find_keys(
     probes: Probes<'_>,
     rest: &Rest,

@@ -210,7 +210,8 @@ async fn a_bucket_that_cannot_list_the_keys_after_a_given_one_is_listed_in_one_l
         assert_eq!(setup.planned().await, numbered(0..300).collect::<Vec<_>>());
         let log = setup.log().await;
         assert!(log.contains("one lane") && log.contains(reason) && log.contains("S3_LIST_LANES"), "{log}");
-        assert_eq!((bucket.content().max_running, bucket.content().pages), (1, 30));
+        let content = bucket.content();
+        assert_eq!((content.max_running, content.pages), (1, 30));
     }
 }
 
