@@ -16,6 +16,8 @@ use crate::index::shared::sort_hits;
 
 /// The share of `flatSearchCutoff`, in percent, that the objects of a range have on average.
 const FILLED_PERCENT: u64 = 70;
+/// The largest number of objects that are all read and compared here: 2 MB for vectors of 512 numbers.
+const MAX_READ: u64 = 1_000;
 /// The smallest `flatSearchCutoff` that is used: with less, a search would need too many requests.
 const MIN_CUTOFF: u64 = 20;
 
@@ -32,7 +34,7 @@ pub(super) async fn ranked(
         index.count(collection, filters.clone())
     )?;
     if filters.is_none()
-        && count <= search::MAX_RANKED as u64
+        && count <= MAX_READ
         && let Some(all) = search::all_hits(index, collection, query).await?
     {
         return Ok(all);

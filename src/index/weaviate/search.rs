@@ -13,7 +13,7 @@ use crate::index::IndexError;
 use crate::index::shared::{check_query, sort_hits};
 
 /// The maximum number of records that one search ranks: the default of the server (`QUERY_MAXIMUM_RESULTS`).
-pub(super) const MAX_RANKED: usize = 10_000;
+const MAX_RANKED: usize = 10_000;
 /// Records in one reply: about two megabytes for vectors of 512 numbers.
 pub(super) const RECORDS_PER_PAGE: usize = 256;
 /// Hits that are converted before other tasks can run on this thread: one or two milliseconds.
