@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use futures::stream::{self, StreamExt};
 use glimpse::domain::{
-    CollectionName, Condition, Embedding, Filter, ImageFormat, ImageId, ImageRecord, ImageUri, PAYLOAD_VERSION,
-    Payload, Probe, SearchEffort, SearchQuery, Space, Timestamp,
+    CollectionName, Condition, Embedding, FacetField, FacetQuery, Filter, ImageFormat, ImageId, ImageRecord, ImageUri,
+    PAYLOAD_VERSION, Payload, Probe, SearchEffort, SearchQuery, Space, Timestamp,
 };
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
@@ -68,7 +68,7 @@ fn record(n: usize, embedding: Embedding) -> ImageRecord {
         s3_bucket: "bucket".into(),
         s3_folders: uri.folders(),
         format: ImageFormat::Jpeg,
-        width: 640,
+        width: 640 + u32::try_from(n % 1_000).unwrap(),
         height: 480,
         frames: 1,
         thumbnail_key: None,
@@ -124,6 +124,12 @@ async fn main() {
         let queries = queries.read(queries.count().saturating_sub(QUERIES), queries.count());
         measure(&index, &collection, kind, &queries).await;
     }
+    for kind in ["texts", "images"] {
+        let queries = Data::open(&data.join(format!("{kind}.f32")));
+        let queries = queries.read(queries.count().saturating_sub(QUERIES), queries.count());
+        measure_filters(&index, &collection, kind, &queries).await;
+    }
+    measure_facets(&index, &collection).await;
     let (own, files) = memory();
     println!("memory: {own:.0} MB, and {files:.0} MB of files");
 }
@@ -185,6 +191,64 @@ async fn measure(index: &EmbeddedIndex, collection: &CollectionName, kind: &str,
                 "{kind}, {name}, {effort:?}: recall {recall:.4}, p50 {median:.2} ms ({:.0} x), p99 {slow:.2} ms",
                 scan / median
             );
+        }
+    }
+}
+
+fn filters() -> [(&'static str, Filter); 5] {
+    let months = |values: &[&str]| {
+        let months = Condition::parse_meta(values.iter().copied()).unwrap();
+        Filter { meta: [("month".to_owned(), months)].into(), ..Filter::default() }
+    };
+    let wide = Filter { min_width: Some(900), ..Filter::default() };
+    let both = Filter { formats: ImageFormat::Jpeg.into(), ..months(&["2..9", "!4"]) };
+    let folder = Filter { folders: "images/".to_owned().into(), ..Filter::default() };
+    [
+        ("a twelfth", months(&["5"])),
+        ("eight of twelve", months(&["2..9"])),
+        ("a width", wide),
+        ("seven of twelve and a format", both),
+        ("a folder of all", folder),
+    ]
+}
+
+/// The time of the first search with each filter, and that of later ones beside searches without a filter.
+async fn measure_filters(index: &EmbeddedIndex, collection: &CollectionName, kind: &str, queries: &[Embedding]) {
+    let search = async |embedding: &Embedding, filter: &Filter| {
+        let (embedding, effort) = (embedding.clone(), SearchEffort::Default);
+        let query = SearchQuery { embedding, limit: LIMIT, offset: 0, filter: filter.clone(), effort };
+        let start = Instant::now();
+        index.search(collection, &query).await.unwrap();
+        start.elapsed().as_secs_f64() * 1e3
+    };
+    for (name, filter) in filters() {
+        let first = search(&queries[0], &filter).await;
+        let (mut all, mut filtered) = (Vec::new(), Vec::new());
+        for query in queries {
+            all.push(search(query, &Filter::default()).await);
+            filtered.push(search(query, &filter).await);
+        }
+        let (all, filtered) = (percentile(&mut all, 50), percentile(&mut filtered, 50));
+        println!(
+            "{kind}, {name}: first {first:.1} ms, then p50 {filtered:.2} ms, without a filter {all:.2} ms ({:.2} x)",
+            filtered / all
+        );
+    }
+}
+
+/// The time of the first and of the second count of each field.
+async fn measure_facets(index: &EmbeddedIndex, collection: &CollectionName) {
+    let [.., both, _] = filters();
+    for field in ["format", "folder", "meta.month"] {
+        for (name, filter) in [("all", Filter::default()), both.clone()] {
+            let query = FacetQuery { field: FacetField::parse(field).unwrap(), filter, limit: 20 };
+            let mut times = Vec::new();
+            for _ in 0..2 {
+                let start = Instant::now();
+                index.facets(collection, &query).await.unwrap();
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+            println!("facets of {field}, {name}: first {:.1} ms, then {:.1} ms", times[0], times[1]);
         }
     }
 }

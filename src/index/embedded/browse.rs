@@ -7,7 +7,7 @@ use rusqlite::{Connection, Params};
 
 use super::collection::Collection;
 use super::error::Fault;
-use super::filter::{self, SlotSet};
+use super::filters::SlotSet;
 use super::indexes::S3_KEY;
 use super::rows::{id, raw};
 use super::version::Version;
@@ -41,7 +41,7 @@ impl Collection {
     pub(super) fn browse(&self, query: &BrowseQuery) -> Result<BrowsePage, Fault> {
         let snapshot = self.snapshot()?;
         let connection = snapshot.rows()?;
-        let allowed = filter::slots(connection, self.number(), &query.filter)?;
+        let allowed = self.allowed(&snapshot, &query.filter)?;
         let records =
             Records { connection, number: self.number(), version: &snapshot.version, allowed: allowed.as_ref() };
         let mut candidates = records.page(&query.start, query.limit.saturating_add(1))?;

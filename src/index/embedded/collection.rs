@@ -15,7 +15,7 @@ use ivf::{Entry, Index};
 use rusqlite::{Connection, Transaction};
 
 use super::error::Fault;
-use super::filter;
+use super::filters::{Attributes, FilterCache};
 use super::lists::{ListsWriter, changes};
 use super::rows::{self, Row};
 use super::search::{Scored, Search};
@@ -37,7 +37,7 @@ pub(super) struct Collection {
     number: i64,
     path: PathBuf,
     /// `None` after the collection was dropped.
-    current: RwLock<Option<Arc<Version>>>,
+    current: RwLock<Option<Current>>,
     /// Locked only on the writer thread.
     writer: Mutex<Writer>,
     readers: Arc<Readers>,
@@ -48,6 +48,14 @@ pub(super) struct Collection {
 
 /// The maximum number of damaged records that are logged.
 const MAX_DAMAGE_LOGGED: u32 = 20;
+
+/// What a new reader gets.
+#[derive(Debug)]
+struct Current {
+    version: Arc<Version>,
+    /// The sets of filters in the state of the version.
+    filters: Arc<FilterCache>,
+}
 
 #[derive(Debug)]
 struct Writer {
@@ -62,6 +70,8 @@ struct Changes {
     emptied: Vec<u32>,
     /// The slots of new records, with their ids and codes.
     filled: Vec<(u32, ImageId, Option<Entry>)>,
+    /// The same slots, with the values of the records that filters are about.
+    attributes: Vec<(u32, Attributes)>,
 }
 
 impl Collection {
@@ -82,7 +92,7 @@ impl Collection {
             None => (ListsWriter::default(), read_records(connection, number, &mut vectors, &mut version)?),
         };
         let writer = Mutex::new(Writer { vectors, slots: Slots::from_version(&version), lists });
-        let current = RwLock::new(Some(Arc::new(version)));
+        let current = RwLock::new(Some(Current { version: Arc::new(version), filters: Arc::default() }));
         let damage_logged = AtomicU32::new(0);
         Ok((Self { name, space, number, path, current, writer, readers, damage_logged, is_unchecked }, lost))
     }
@@ -112,28 +122,40 @@ impl Collection {
 
     /// Returns the space and the number of records; `None` after the collection was dropped.
     pub(super) fn info(&self) -> Option<CollectionInfo> {
-        let count = read(&self.current).as_ref()?.count() as u64;
+        let count = read(&self.current).as_ref()?.version.count() as u64;
         Some(CollectionInfo { name: self.name.clone(), space: self.space.clone(), count })
     }
 
     /// Returns the ids and vectors of this moment.
     pub(super) fn version(&self) -> Result<Arc<Version>, Fault> {
-        read(&self.current).clone().ok_or(Fault::Dropped)
+        let current = read(&self.current);
+        current.as_ref().map(|current| Arc::clone(&current.version)).ok_or(Fault::Dropped)
     }
 
     /// Returns the rows and vectors of this moment; see the module documentation.
     pub(super) fn snapshot(&self) -> Result<Snapshot, Fault> {
         let reader = self.readers.take()?;
         let current = read(&self.current);
-        let version = current.as_ref().ok_or(Fault::Dropped)?;
+        let Current { version, filters } = current.as_ref().ok_or(Fault::Dropped)?;
         reader.begin()?;
-        Ok(Snapshot::new(Arc::clone(version), reader))
+        Ok(Snapshot::new(Arc::clone(version), Arc::clone(filters), reader))
+    }
+
+    /// Changes the sets of filters, unless `version` is not the current one. Returns whether it is.
+    pub(super) fn change_filters(&self, version: &Arc<Version>, change: impl FnOnce(&mut FilterCache)) -> bool {
+        match write(&self.current).as_mut() {
+            Some(current) if Arc::ptr_eq(&current.version, version) => {
+                change(Arc::make_mut(&mut current.filters));
+                true
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn search(&self, query: &SearchQuery, threads: &ScanThreads) -> Result<Vec<Hit>, Fault> {
         check_query(query, &self.space)?;
         let snapshot = self.snapshot()?;
-        let allowed = filter::slots(snapshot.rows()?, self.number, &query.filter)?;
+        let allowed = self.allowed(&snapshot, &query.filter)?;
         let keep = query.offset.saturating_add(query.limit);
         let padded = snapshot.version.map().pad(query.embedding.as_slice());
         let search = Search { version: &snapshot.version, allowed: allowed.as_ref(), query: padded };
@@ -224,7 +246,6 @@ impl Collection {
     }
 
     /// Returns the slots of the records that were replaced.
-
     fn write_rows(
         &self,
         connection: &mut Connection,
@@ -239,8 +260,10 @@ impl Collection {
         }
         let tx = connection.transaction()?;
         let emptied = rows::write(&tx, self.number, &rows, slots)?;
-        let filled = rows.into_iter().zip(slots).map(|(row, slot)| (*slot, row.id, row.entry)).collect();
-        self.commit(tx, writer, Changes { emptied: emptied.clone(), filled })?;
+        let rows = rows.into_iter().zip(slots);
+        let (filled, attributes) =
+            rows.map(|(row, slot)| ((*slot, row.id, row.entry), (*slot, row.attributes))).unzip();
+        self.commit(tx, writer, Changes { emptied: emptied.clone(), filled, attributes })?;
         Ok(emptied)
     }
 
@@ -254,13 +277,13 @@ impl Collection {
 
     /// Commits the transaction and makes the new version visible to readers.
     fn commit(&self, tx: Transaction<'_>, writer: &mut Writer, changes: Changes) -> Result<(), Fault> {
-        let Changes { emptied, filled } = changes;
+        let Changes { emptied, filled, attributes } = changes;
         let mut current = write(&self.current);
         let current = current.as_mut().ok_or(Fault::Dropped)?;
         tx.commit()?;
-        let before = Arc::downgrade(current);
+        let before = Arc::downgrade(&current.version);
         // Changes the version in place if no reader holds it; the weak reference `before` is dead then.
-        let version = Arc::make_mut(current);
+        let version = Arc::make_mut(&mut current.version);
         let map = writer.vectors.map();
         version.set_map(Arc::clone(&map));
         for &slot in &emptied {
@@ -271,6 +294,9 @@ impl Collection {
             version.set(*slot, Some(*id));
         }
         writer.lists.add(version.lists_mut(), &filled, &map);
+        if !current.filters.is_empty() {
+            Arc::make_mut(&mut current.filters).apply(&emptied, &attributes, version.slots());
+        }
         writer.slots.add_emptied(before, emptied);
         Ok(())
     }
@@ -303,8 +329,8 @@ impl Collection {
     ) -> Result<(), Fault> {
         let mut current = write(&self.current);
         let current = current.as_mut().ok_or(Fault::Dropped)?;
-        let before = Arc::downgrade(current);
-        change(&mut writer.lists, Arc::make_mut(current).lists_mut());
+        let before = Arc::downgrade(&current.version);
+        change(&mut writer.lists, Arc::make_mut(&mut current.version).lists_mut());
         // A reader may hold the version before. Slots that a later commit empties wait for it, too.
         writer.slots.add_emptied(before, Vec::new());
         Ok(())

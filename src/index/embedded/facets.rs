@@ -1,14 +1,11 @@
 //! Counts of values, and what the records of a collection have together.
 
-use std::collections::BTreeMap;
-
-use rusqlite::Connection;
 use serde::Deserialize;
 
 use super::collection::Collection;
 use super::error::Fault;
-use super::filter;
-use super::rows::{self, folder_term, meta_term, parse_payload, raw};
+use super::filters::TextField;
+use super::rows::{self, parse_payload, raw};
 use crate::domain::{CollectionSummary, FacetCounts, FacetField, FacetQuery, Facets, Timestamp};
 
 /// The part of a payload that is added up.
@@ -20,19 +17,31 @@ struct Size {
 impl Collection {
     pub(super) fn facets(&self, query: &FacetQuery) -> Result<Facets, Fault> {
         let snapshot = self.snapshot()?;
-        let connection = snapshot.rows()?;
-        let allowed = filter::slots(connection, self.number(), &query.filter)?;
+        let allowed = self.allowed(&snapshot, &query.filter)?;
+        let field = match &query.field {
+            FacetField::Format => TextField::Format,
+            FacetField::Folder => TextField::folders(),
+            FacetField::Meta(key) => TextField::meta(key),
+        };
+        let mut counts = FacetCounts::new(query.limit);
+        if let Some(column) = self.texts(&snapshot, &field)? {
+            column.count(allowed.as_ref(), |value, count| counts.add(value, count));
+            return Ok(counts.into_facets(true));
+        }
         let is_counted = |slot| {
             allowed.as_ref().is_none_or(|allowed| allowed.contains(slot)) && snapshot.version.occupant(slot).is_some()
         };
-        let mut counts = FacetCounts::new(query.limit);
-        match &query.field {
-            FacetField::Format => count_formats(connection, self.number(), is_counted, &mut counts)?,
-            FacetField::Folder => count_terms(connection, self.number(), &folder_term(""), is_counted, &mut counts)?,
-            FacetField::Meta(key) => {
-                count_terms(connection, self.number(), &meta_term(key, ""), is_counted, &mut counts)?;
+        // There are too many values to keep them in memory. The slots of each one follow each other.
+        let (mut last, mut count) = (String::new(), 0);
+        field.each((snapshot.rows()?, self.number()), |value, slot| {
+            if value != last {
+                counts.add(std::mem::replace(&mut last, value.to_owned()), count);
+                count = 0;
             }
-        }
+            count += u64::from(is_counted(slot));
+            true
+        })?;
+        counts.add(last, count);
         Ok(counts.into_facets(true))
     }
 
@@ -56,53 +65,4 @@ impl Collection {
         let [oldest, newest] = range.map(|moment| moment.and_then(|moment| Timestamp::parse(&moment).ok()));
         Ok(CollectionSummary { total_bytes: Some(total), oldest, newest })
     }
-}
-
-fn count_formats(
-    connection: &Connection,
-    n: i64,
-    is_counted: impl Fn(u32) -> bool,
-    counts: &mut FacetCounts,
-) -> rusqlite::Result<()> {
-    let mut formats = BTreeMap::<Vec<u8>, u64>::new();
-    rows::each(connection, &format!("SELECT slot, format FROM records_{n}"), |row| {
-        let format = raw(row, 1)?;
-        if !is_counted(row.get(0)?) {
-            return Ok(());
-        }
-        match formats.get_mut(format) {
-            Some(count) => *count += 1,
-            None => drop(formats.insert(format.to_vec(), 1)),
-        }
-        Ok(())
-    })?;
-    for (format, count) in formats {
-        counts.add(String::from_utf8_lossy(&format), count);
-    }
-    Ok(())
-}
-
-/// Counts the slots of each term that begins with `prefix`. The value is the rest of the term. All slots of a term follow
-/// each other, because the terms are in order.
-fn count_terms(
-    connection: &Connection,
-    n: i64,
-    prefix: &str,
-    is_counted: impl Fn(u32) -> bool,
-    counts: &mut FacetCounts,
-) -> rusqlite::Result<()> {
-    let sql = format!("SELECT term, slot FROM terms_{n} WHERE term >= ?1 ORDER BY term");
-    let mut select = connection.prepare_cached(&sql)?;
-    let mut rows = select.query((prefix,))?;
-    let (mut value, mut count) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        let Some(next) = raw(row, 0)?.strip_prefix(prefix.as_bytes()) else { break };
-        if next != value {
-            counts.add(String::from_utf8_lossy(&value), count);
-            (value, count) = (next.to_vec(), 0);
-        }
-        count += u64::from(is_counted(row.get(1)?));
-    }
-    counts.add(String::from_utf8_lossy(&value), count);
-    Ok(())
 }

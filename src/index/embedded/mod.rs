@@ -13,7 +13,7 @@ mod browse;
 mod collection;
 mod error;
 mod facets;
-mod filter;
+mod filters;
 mod folder;
 mod indexes;
 mod lists;

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::error::Fault;
+use super::filters::Attributes;
 use super::indexes;
 use super::lists::changes;
 use super::vectors::checksum;
@@ -26,12 +27,8 @@ pub(super) struct Row {
     pub(super) embedding: Embedding,
     /// The code for the approximate index, if the collection has one.
     pub(super) entry: Option<Entry>,
+    pub(super) attributes: Attributes,
     payload: String,
-    format: &'static str,
-    width: u32,
-    height: u32,
-    indexed_at: String,
-    terms: BTreeSet<String>,
     checksum: u32,
 }
 
@@ -44,11 +41,7 @@ impl Row {
             embedding: record.embedding.clone(),
             entry: None,
             payload: serde_json::to_string(payload).map_err(|error| Fault::Damaged(error.to_string()))?,
-            format: payload.format.as_str(),
-            width: payload.width,
-            height: payload.height,
-            indexed_at: payload.indexed_at.to_string(),
-            terms: terms(&payload.s3_folders, &payload.meta),
+            attributes: Attributes::new(payload),
             checksum: checksum(record.embedding.as_slice()),
         })
     }
@@ -65,7 +58,11 @@ pub(super) fn meta_term(key: &str, value: &str) -> String {
     format!("={}:{key}{value}", key.len())
 }
 
-fn terms<'a>(folders: &[String], meta: impl IntoIterator<Item = (&'a String, &'a String)>) -> BTreeSet<String> {
+/// Returns the terms of a record.
+pub(super) fn terms<'a>(
+    folders: &[String],
+    meta: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> BTreeSet<String> {
     let folders = folders.iter().map(|folder| folder_term(folder));
     folders.chain(meta.into_iter().map(|(key, value)| meta_term(key, value))).collect()
 }
@@ -130,9 +127,10 @@ pub(super) fn write(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -
             cleaner.clear(old)?;
             replaced.push(old);
         }
-        record.execute(params![id, slot, row.checksum, row.format, row.width, row.height, row.indexed_at])?;
+        let Attributes { terms, format, width, height, indexed_at } = &row.attributes;
+        record.execute(params![id, slot, row.checksum, format.as_str(), width, height, indexed_at.to_string()])?;
         payload.execute((slot, &row.payload))?;
-        for text in &row.terms {
+        for text in terms {
             term.execute((text, slot))?;
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 
 use ivf::{Candidates, Effort};
 
-use super::filter::SlotSet;
+use super::filters::SlotSet;
 use super::version::Version;
 use crate::domain::{ImageId, SearchEffort};
 use crate::index::shared::shown_score;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::Connection;
 
 use super::error::Fault;
+use super::filters::FilterCache;
 use super::version::Version;
 use crate::lock::lock;
 use crate::sqlite::Sqlite;
@@ -70,17 +71,19 @@ impl Drop for Reader {
     }
 }
 
-/// A version of the slots and a transaction on the rows, from the same moment; see `Collection::snapshot`.
+/// A version of the slots, the sets of filters and a transaction on the rows, from the same moment; see
+/// `Collection::snapshot`.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) version: Arc<Version>,
+    pub(super) filters: Arc<FilterCache>,
     reader: Reader,
 }
 
 impl Snapshot {
     /// Creates a snapshot from a reader whose transaction has begun.
-    pub(super) fn new(version: Arc<Version>, reader: Reader) -> Self {
-        Self { version, reader }
+    pub(super) fn new(version: Arc<Version>, filters: Arc<FilterCache>, reader: Reader) -> Self {
+        Self { version, filters, reader }
     }
 
     /// Returns the connection to read rows with.

@@ -16,7 +16,7 @@ use crate::index::shared::example_record;
 
 const NUMBER: i64 = 1;
 
-fn open(folder: &Path) -> (Folder, Connection, Arc<Collection>) {
+pub(super) fn open(folder: &Path) -> (Folder, Connection, Arc<Collection>) {
     let folder = Folder::open(folder).unwrap();
     let mut writer = folder.sqlite.reader().unwrap();
     let probes = vec![Probe { name: "p".into(), vector: vec![1.0, 0.0] }];

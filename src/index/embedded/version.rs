@@ -78,6 +78,31 @@ impl Version {
         (0..).step_by(BLOCK).zip(self.blocks.iter().map(|block| block.as_slice()))
     }
 
+    /// Iterates over the occupied slots in ascending order.
+    #[cfg(test)]
+    pub(super) fn occupied(&self) -> impl Iterator<Item = u32> {
+        let slots = self.blocks().flat_map(|(first, block)| (first..).zip(block));
+        slots.filter(|(_, occupant)| occupant.is_some()).map(|(slot, _)| slot)
+    }
+
+    /// Returns the slots whose occupants are not those of an earlier version; `None` if there are more than `max`.
+    pub(super) fn changes_since(&self, earlier: &Self, max: usize) -> Option<Vec<u32>> {
+        let mut changes = Vec::new();
+        for (at, (first, block)) in self.blocks().enumerate() {
+            let before = earlier.blocks.get(at);
+            if before.is_some_and(|before| Arc::ptr_eq(before, &self.blocks[at])) {
+                continue;
+            }
+            let before = (0..BLOCK).map(|place| before.and_then(|before| before[place]));
+            let changed = (first..).zip(block.iter().zip(before)).filter(|(_, (new, old))| **new != *old);
+            changes.extend(changed.map(|(slot, _)| slot));
+            if changes.len() > max {
+                return None;
+            }
+        }
+        Some(changes)
+    }
+
     /// Returns the empty slots below the last occupied one, and the slot after the last occupied one.
     pub(super) fn vacant(&self) -> (Vec<u32>, u32) {
         let (mut vacant, mut next, mut end) = (Vec::new(), 0, 0);
