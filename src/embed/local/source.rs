@@ -54,8 +54,8 @@ impl Source {
         Ok(source.with_engine(Engine::from_settings(settings)))
     }
 
-    /// Returns the model with this name: the built-in model, a folder, a name of the catalogue, or a repository of the
-    /// hub.
+    /// Returns the model with this name: the built-in model, a name of the catalogue, a folder, or a repository of the
+    /// hub. A folder with a name of the catalogue is named with `./`.
     ///
     /// # Errors
     /// [`EmbedError::Dependency`] with the allowed names.
@@ -68,12 +68,16 @@ impl Source {
         if model == BUILT_IN {
             return Ok(Self::built_in());
         }
+        let known = CatalogueModel::named(model).and_then(|known| known.repository.as_deref());
         // The name of a repository cannot contain `~` or `$`.
         let path = expand_path(model);
-        if path.is_dir() {
+        if known.is_none() && path.is_dir() {
             return Ok(Self::folder(path, precision));
         }
-        let model = CatalogueModel::named(model).and_then(|known| known.repository.as_deref()).unwrap_or(model);
+        if known.is_none() && path.exists() {
+            return Err(unusable(format!("{setting}{} is a file; name the folder of the model", path.display())));
+        }
+        let model = known.unwrap_or(model);
         let (name, size) = split_size(model);
         let size = size.map(str::to_owned);
         if is_path(name) || name.contains('$') {

@@ -78,6 +78,27 @@ fn services_of_a_siglip_need_a_squashed_square_and_full_texts() {
     assert_eq!(rules.cleaning().name(), "+lower");
     let first = ServiceRules::find("google/siglip-base-patch16-384").unwrap();
     assert_eq!((first.preprocessing.to_string(), first.cleaning().name()), ("squash-384-bicubic".into(), "+canonical"));
+    for (name, expected) in [
+        ("google/siglip2-so400m-patch14-384", "squash-384-bilinear"),
+        ("google/siglip2-giant-opt-patch16-256@main", "squash-256-bilinear"),
+        ("google/siglip-so400m-patch16-256-i18n", "squash-256-bicubic"),
+        ("SigLIP-base-patch16-512", "squash-512-bicubic"),
+    ] {
+        let rules = ServiceRules::find(name).unwrap();
+        assert!(rules.preprocessing.to_string() == expected && rules.texts("A cat!").len() == 2, "{name}: {rules:?}");
+    }
+    for (name, expected) in
+        [("apple/DFN5B-CLIP-ViT-H-14-378", "squash-378-bicubic"), ("jina-clip-v2", "crop-512-bicubic-even")]
+    {
+        let rules = ServiceRules::find(name).unwrap();
+        assert!(
+            rules.preprocessing.to_string() == expected && rules.texts("A cat!") == ["A cat!"],
+            "{name}: {rules:?}"
+        );
+    }
+    for name in ["google/siglip2-base-patch16-naflex", "siglip", "my-siglip-patch16-256", "glimpse-mini-1"] {
+        assert_eq!(ServiceRules::find(name), None, "{name}");
+    }
     // Collections of these exist: they must be prepared as before.
     for name in ["openai/clip-vit-base-patch32", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "clip", "ViT-B/32"] {
         assert_eq!(ServiceRules::find(name), None, "{name}");

@@ -12,6 +12,9 @@ use crate::models::text::Cleaning;
 /// Number of words in a text that certainly has the 64 tokens to which the text towers are padded.
 const LONG_TEXT_WORDS: usize = 128;
 
+/// The preparation of CLIP with 224 pixels, with any rounding.
+const DEFAULT_PREPROCESSING: &str = "crop-224-bicubic";
+
 /// How texts are prepared for a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ServiceTexts {
@@ -31,11 +34,29 @@ pub(crate) struct ServiceRules {
 }
 
 impl ServiceRules {
-    /// Returns the rules of the model with this name. `None` if it is not known, or is prepared like CLIP with 224
-    /// pixels, which is the default.
+    /// Returns the rules of the model with this name: one of the catalogue, or a SigLIP with the kind of name that Google
+    /// gives. `None` if it is not known, or is prepared like CLIP with 224 pixels, which is the default.
     pub(crate) fn find(model: &str) -> Option<Self> {
-        let facts = CatalogueModel::find(model)?.service.as_ref()?;
-        Some(Self { preprocessing: facts.images.parse().ok()?, texts: facts.texts })
+        let Some(known) = CatalogueModel::find(model) else { return Self::for_siglip(model) };
+        if let Some(facts) = &known.service {
+            return Some(Self { preprocessing: facts.images.parse().ok()?, texts: facts.texts });
+        }
+        let is_default = known.preprocessing.starts_with(DEFAULT_PREPROCESSING) || known.repository.is_none();
+        let preprocessing = known.preprocessing.parse().ok().filter(|_| !is_default)?;
+        Some(Self { preprocessing, texts: None })
+    }
+
+    /// Returns the rules of a name such as `google/siglip2-so400m-patch14-384`: the number after the patch is the size.
+    fn for_siglip(model: &str) -> Option<Self> {
+        let name = model.rsplit('/').next()?.split('@').next()?.to_lowercase();
+        let (texts, filter) = match name.split('-').next()? {
+            "siglip" => (ServiceTexts::Siglip, "bicubic"),
+            "siglip2" => (ServiceTexts::Siglip2, "bilinear"),
+            _ => return None,
+        };
+        let (_, after_patch) = name.split_once("-patch")?;
+        let size: u32 = after_patch.split('-').nth(1)?.parse().ok()?;
+        Some(Self { preprocessing: format!("squash-{size}-{filter}").parse().ok()?, texts: Some(texts) })
     }
 
     pub(crate) fn cleaning(&self) -> Cleaning {
