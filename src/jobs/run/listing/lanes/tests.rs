@@ -312,7 +312,7 @@ async fn keys_that_stay_are_listed_once_while_others_come_and_go() {
                 assert!(staying.iter().all(|key| planned.binary_search(key).is_ok()));
                 assert!(planned.windows(2).all(|pair| pair[0] < pair[1]), "no key twice");
             }
-            // With so many changes, the end of a range can differ each time that it is compared.
+            // The end of a range can differ each time that it is compared.
             Err(failure) => assert!(matches!(failure, JobFailure::Unordered { .. }), "{failure}"),
         }
     }
