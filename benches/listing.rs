@@ -6,7 +6,6 @@
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads its own variables and spawns what it waits for")]
-#![expect(clippy::cast_precision_loss, reason = "prints figures")]
 
 #[path = "support/known_objects.rs"]
 mod known_objects;

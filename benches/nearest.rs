@@ -139,10 +139,8 @@ async fn load(index: &EmbeddedIndex, collection: &CollectionName, all: &Data) {
     let (started, count) = (Instant::now(), all.count());
     let batches = stream::iter((0..count).step_by(BATCH)).map(|first| async move {
         let end = count.min(first + BATCH);
-        let batch: Vec<ImageRecord> = (first..)
-            .zip(vectors(&all[first * SIZE * 4..end * SIZE * 4]))
-            .map(|(n, vector)| record(n, vector))
-            .collect();
+        let batch: Vec<ImageRecord> =
+            (first..).zip(all.read(first, end)).map(|(n, vector)| record(n, vector)).collect();
         index.upsert(collection, &batch).await.unwrap();
         end
     });

@@ -122,13 +122,7 @@ impl App {
             exclude: settings.source.s3_exclude.clone(),
             placing: cluster::placing(&settings, addr)?,
             waiting,
-            drop_listener: {
-                let (calibration, recall) = (calibration.clone(), recall.clone());
-                DropListener::new(move |collection| {
-                    calibration.forget_collection(collection);
-                    recall.forget(collection);
-                })
-            },
+            drop_listener: drop_listener(calibration.clone(), recall.clone()),
             drain: shutdown.drain(),
             tasks: shutdown.tasks().clone(),
         })
@@ -212,4 +206,12 @@ impl App {
         };
         serve::serve_until_drained(listener, router, &shutdown, last).await
     }
+}
+
+/// Returns what happens when a collection is dropped.
+fn drop_listener(calibration: Calibration, recall: RecallReports) -> DropListener {
+    DropListener::new(move |collection| {
+        calibration.forget_collection(collection);
+        recall.forget(collection);
+    })
 }

@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn codes_are_set_moved_and_removed() {
-        let row = |slot: u32| (0..16).map(|i| (slot * 31 + i * 7) as u8).collect::<Vec<u8>>();
+        let row = |slot: u32| (0..16).map(|i| (slot * 31 + i * 7).to_le_bytes()[0]).collect::<Vec<u8>>();
         let mut codes = Codes::new(64);
         for slot in 0..130 {
             codes.set(slot as usize, slot, 1.0, &row(slot));

@@ -70,8 +70,9 @@ pub(crate) fn encode(rotation: &Rotation, vector: &[f32], centroid: &[f32]) -> (
 /// A query as whole numbers.
 #[derive(Debug)]
 pub(crate) struct Query {
-    /// The rotated query. Its sums with codes fit into 16 bits; see [`Query::new`].
-    pub(crate) numbers: Vec<i8>,
+    /// The rotated query, four numbers of 8 bits in each word, the first one in the lowest bits. Its sums with codes fit
+    /// into 16 bits; see [`Query::new`].
+    pub(crate) words: Vec<i32>,
     /// The value of one.
     unit: f32,
     /// The sum of the numbers, times the middle of the codes.
@@ -94,7 +95,19 @@ impl Query {
         #[expect(clippy::cast_possible_truncation, reason = "-127 to 127")]
         let numbers: Vec<i8> = rotated.iter().map(|x| (x * scale).round() as i8).collect();
         let sum: f32 = numbers.iter().map(|x| f32::from(*x)).sum();
-        Self { numbers, unit: 1.0 / scale, middle: MIDDLE * sum }
+        let words = numbers.as_chunks().0.iter().map(|four| i32::from_le_bytes(four.map(i8::cast_unsigned)));
+        Self { words: words.collect(), unit: 1.0 / scale, middle: MIDDLE * sum }
+    }
+
+    /// Returns the length of the vectors that it can be compared with.
+    pub(crate) fn length(&self) -> usize {
+        self.words.len() * 4
+    }
+
+    /// Returns the numbers one by one.
+    #[cfg(test)]
+    pub(crate) fn numbers(&self) -> Vec<i8> {
+        self.words.iter().flat_map(|word| word.to_le_bytes().map(u8::cast_signed)).collect()
     }
 
     /// Returns the estimated product of the query and a vector, less that of the query and the centroid.
@@ -124,13 +137,13 @@ mod tests {
             let (scale, row) = encode(&rotation, vector, &centroid);
             codes.set(at, 0, scale, &row);
         }
-        let (mut errors, mut bias, mut count) = (0.0, 0.0, 0.0);
+        let (mut errors, mut bias, mut count) = (0.0_f32, 0.0_f32, 0.0_f32);
         for _ in 0..50 {
             let raw = random.unit(length);
             let query = Query::new(&rotation, &raw);
             let Some((block, _)) = codes.blocks().next() else { panic!("no block") };
             let mut products = [0; BLOCK];
-            sums(&block.codes, &query.numbers, &mut products);
+            sums(&block.codes, &query.words, &mut products);
             for (at, vector) in vectors.iter().enumerate() {
                 let exact: f32 = vector.iter().zip(&centroid).zip(&raw).map(|((v, c), q)| (v - c) * q).sum();
                 let error = (query.estimate(products[at], block.scales[at]) - exact) / block.scales[at];
@@ -139,8 +152,8 @@ mod tests {
                 count += 1.0;
             }
         }
-        let deviation: f32 = (errors / count as f32).sqrt();
+        let deviation: f32 = (errors / count).sqrt();
         assert!((deviation / ESTIMATE_DEVIATION - 1.0).abs() < 0.1, "{deviation}");
-        assert!((bias / count as f32).abs() < 0.1 * deviation);
+        assert!((bias / count).abs() < 0.1 * deviation);
     }
 }

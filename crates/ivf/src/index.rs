@@ -107,10 +107,9 @@ impl Index {
         let mut estimates = Vec::with_capacity(self.lists.len());
         let mut products = [0; BLOCK];
         for (block, count) in self.centroids.blocks() {
-            sums(&block.codes, &query.numbers, &mut products);
-            for at in 0..count {
-                estimates.push((query.estimate(products[at], block.scales[at]), block.slots[at]));
-            }
+            sums(&block.codes, &query.words, &mut products);
+            let codes = products.iter().zip(&block.scales).zip(&block.slots).take(count);
+            estimates.extend(codes.map(|((product, scale), slot)| (query.estimate(*product, *scale), *slot)));
         }
         estimates
     }
@@ -236,11 +235,11 @@ impl Index {
         let square = dot(&way, &way);
         let (query, mut products, mut slots) = (Query::new(&self.rotation, &way), [0; BLOCK], Vec::new());
         for (block, count) in list.codes.blocks() {
-            sums(&block.codes, &query.numbers, &mut products);
-            for at in 0..count {
-                let deviation = ESTIMATE_DEVIATION * block.scales[at] * square.sqrt();
-                if query.estimate(products[at], block.scales[at]) + deviation > square / 2.0 {
-                    slots.push(block.slots[at]);
+            sums(&block.codes, &query.words, &mut products);
+            for ((product, scale), slot) in products.iter().zip(&block.scales).zip(&block.slots).take(count) {
+                let deviation = ESTIMATE_DEVIATION * scale * square.sqrt();
+                if query.estimate(*product, *scale) + deviation > square / 2.0 {
+                    slots.push(*slot);
                 }
             }
         }

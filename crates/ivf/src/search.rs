@@ -90,7 +90,7 @@ impl Index {
         }
         let deviation = effort.list_deviations * self.deviation(&scan.numbers);
         let rest = self.bounds(&order[first..], deviation, &scan);
-        let vectors: usize = rest.lists.iter().map(|(_, list)| list.codes.count()).sum();
+        let vectors: usize = rest.bounds.iter().map(|(_, list)| list.codes.count()).sum();
         let threads = threads.min(vectors / VECTORS_PER_THREAD).max(1);
         std::thread::scope(|scope| {
             let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| scan.visit_all(&rest, Hits::new(keep)))).collect();
@@ -112,14 +112,15 @@ impl Index {
         let (mut squares, mut radii, mut products) = (0.0, 0.0, [0; BLOCK]);
         for list in self.lists.iter().step_by(self.lists.len().div_ceil(SAMPLED_LISTS)) {
             let Some((block, count)) = list.codes.blocks().next() else { continue };
-            sums(&block.codes, &query.numbers, &mut products);
-            for at in 0..count {
-                squares += query.estimate(products[at], block.scales[at]).powi(2);
-                radii += list.radius().powi(2);
-            }
+            sums(&block.codes, &query.words, &mut products);
+            let estimates = products.iter().zip(&block.scales).take(count);
+            squares += estimates.map(|(product, scale)| query.estimate(*product, *scale).powi(2)).sum::<f32>();
+            #[expect(clippy::cast_precision_loss, reason = "a block is small")]
+            let count = count as f32;
+            radii += count * list.radius().powi(2);
         }
         #[expect(clippy::cast_precision_loss, reason = "lengths are small")]
-        let length = query.numbers.len() as f32;
+        let length = query.length() as f32;
         // What the codes add to the deviation is subtracted. In a random direction, the squares are 1 / length.
         (squares / radii.max(f32::MIN_POSITIVE) - ESTIMATE_VARIANCE / length).max(0.5 / length).sqrt()
     }
@@ -145,14 +146,14 @@ impl Index {
             lists.truncate(needed);
         }
         lists.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        Lists { lists, min, next: AtomicUsize::new(0) }
+        Lists { bounds: lists, min, next: AtomicUsize::new(0) }
     }
 }
 
 /// The lists that threads visit together.
 struct Lists<'a> {
-    /// With their bounds, the highest first.
-    lists: Vec<(f32, &'a List)>,
+    /// The lists with their bounds, the highest first.
+    bounds: Vec<(f32, &'a List)>,
     /// The number of lists that are visited in any case.
     min: usize,
     next: AtomicUsize,
@@ -173,7 +174,7 @@ impl<C: Candidates> Scan<'_, C> {
     fn visit_all(&self, lists: &Lists<'_>, mut hits: Hits<C>) -> Hits<C> {
         loop {
             let at = lists.next.fetch_add(1, Relaxed);
-            let Some((bound, list)) = lists.lists.get(at) else { return hits };
+            let Some((bound, list)) = lists.bounds.get(at) else { return hits };
             if at >= lists.min && *bound < self.threshold.get() {
                 return hits;
             }
@@ -189,15 +190,15 @@ impl<C: Candidates> Scan<'_, C> {
         hits.greatest.clear();
         for (number, (block, count)) in (1..).zip(list.codes.blocks()) {
             list.codes.prefetch(number);
-            sums(&block.codes, &self.numbers.numbers, &mut products);
+            sums(&block.codes, &self.numbers.words, &mut products);
             // The greatest score that a vector may have.
             let mut greatest = [0.0; BLOCK];
             for at in 0..BLOCK {
                 greatest[at] = self.numbers.estimate(products[at], block.scales[at]) + deviations * block.scales[at];
             }
-            for at in 0..count {
-                if greatest[at] >= limit && self.candidates.is_allowed(block.slots[at]) {
-                    hits.greatest.push((greatest[at] + center, block.slots[at]));
+            for (greatest, slot) in greatest.iter().zip(&block.slots).take(count) {
+                if *greatest >= limit && self.candidates.is_allowed(*slot) {
+                    hits.greatest.push((greatest + center, *slot));
                 }
             }
         }

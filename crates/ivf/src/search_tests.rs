@@ -1,5 +1,7 @@
 //! Compares searches with a comparison of all vectors.
 
+#![expect(clippy::cast_precision_loss, reason = "the numbers of tests are small")]
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -19,7 +21,7 @@ impl Random {
 
     /// A normally distributed number: the sum of twelve uniform ones.
     fn normal(&mut self) -> f32 {
-        (0..12).map(|_| (self.bits() & 0xffff) as f32 / 65_536.0).sum::<f32>() - 6.0
+        (0..12).map(|_| f32::from((self.bits() & 0xffff) as u16) / 65_536.0).sum::<f32>() - 6.0
     }
 
     pub(crate) fn unit(&mut self, length: usize) -> Vec<f32> {
@@ -31,7 +33,9 @@ impl Random {
 
 fn normalise(vector: &mut [f32]) {
     let length = dot(vector, vector).sqrt();
-    vector.iter_mut().for_each(|x| *x /= length);
+    for x in vector {
+        *x /= length;
+    }
 }
 
 struct Table(Vec<Vec<f32>>);

@@ -21,7 +21,7 @@ pub(crate) fn two_means(slots: &[u32], vectors: &impl Vectors) -> [Vec<f32>; 2] 
     let mut centroids = [mean.clone(), mean];
     for _ in 0..ROUNDS {
         for (side, centroid) in [false, true].into_iter().zip(&mut centroids) {
-            let members = sample.iter().zip(&sides).filter(|(_, of)| **of == side).map(|(vector, _)| *vector);
+            let members = sample.iter().zip(&sides).filter(|(_, member)| **member == side).map(|(vector, _)| *vector);
             let new = self::mean(members);
             if !new.is_empty() {
                 *centroid = new;
@@ -43,7 +43,9 @@ fn mean<'a>(vectors: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
         add(&mut sum, vector, 1.0);
         count += 1.0;
     }
-    sum.iter_mut().for_each(|x| *x /= count);
+    for x in &mut sum {
+        *x /= count;
+    }
     sum
 }
 
@@ -63,7 +65,9 @@ fn main_direction(sample: &[&[f32]], mean: &[f32]) -> Vec<f32> {
         if length < f32::EPSILON {
             break;
         }
-        next.iter_mut().for_each(|x| *x /= length);
+        for x in &mut next {
+            *x /= length;
+        }
         direction = next;
     }
     direction

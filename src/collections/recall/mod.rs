@@ -142,13 +142,12 @@ impl RecallTest {
         if !is_due(last.as_ref(), info.count, self.0.max_ms) || self.is_changing(store, collection).await? {
             return Ok(());
         }
-        let texts = match texts {
-            Some(texts) => texts,
-            None => {
-                let space = self.0.provider.space().await?;
-                let queries = queries::texts(self.0.provider.as_ref(), &space, &self.0.texts).await?;
-                texts.insert(Texts { space, queries })
-            }
+        let texts = if let Some(texts) = texts {
+            texts
+        } else {
+            let space = self.0.provider.space().await?;
+            let queries = queries::texts(self.0.provider.as_ref(), &space, &self.0.texts).await?;
+            texts.insert(Texts { space, queries })
         };
         if info.space.admits(&texts.space).is_err() {
             return Ok(());

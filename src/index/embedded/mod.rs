@@ -30,6 +30,7 @@ mod tests;
 mod threads;
 mod vectors;
 mod version;
+mod write;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
@@ -66,6 +67,8 @@ const MAINTENANCE: [(Step, &str); 3] = [
         "cannot build the approximate index of a collection; its searches are exact until the next start",
     ),
 ];
+/// Levels of effort above the default one.
+const LEVELS: [u32; 5] = [500, 550, 600, 700, 1_000];
 /// Ids in one page of `scan`.
 const IDS_PER_PAGE: u32 = 1_000;
 
@@ -287,6 +290,16 @@ impl ImageIndex for EmbeddedIndex {
             self.keep_task(task);
         }
         Ok(())
+    }
+
+    fn levels(&self) -> &'static [u32] {
+        &LEVELS
+    }
+
+    /// An approximate index is built in the background.
+    async fn is_settled(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        let found = self.folder.find(collection).map_err(|fault| fault.into_index_error(collection))?;
+        Ok(!found.needs_lists())
     }
 
     async fn ready(&self) -> Result<(), IndexError> {

@@ -162,7 +162,7 @@ mod tests {
             let query = map.pad(&row(5));
             let mut fast = Vec::new();
             map.dots(&[2, 0, 1], &query, &mut fast);
-            for (slot, fast) in [2, 0, 1].into_iter().zip(fast) {
+            for (slot, fast) in [2_u32, 0, 1].into_iter().zip(fast) {
                 let exact: f32 = row(slot as usize).iter().zip(&query).map(|(a, b)| a * b).sum();
                 // Whole numbers this small add up exactly in any order.
                 assert!(fast.to_bits() == exact.to_bits(), "{dimension}");

@@ -61,7 +61,7 @@ impl JobService {
                     tracing::warn!(job.id = %job.id, store = store.name(), %error, "the load of a store was not ended");
                 }
                 Err(_) => {
-                    tracing::warn!(job.id = %job.id, store = store.name(), "the load of a store was not ended in time")
+                    tracing::warn!(job.id = %job.id, store = store.name(), "the load of a store was not ended in time");
                 }
             }
         }

@@ -69,29 +69,23 @@ pub(crate) fn progress(db: &Connection, job: JobId) -> rusqlite::Result<(Option<
 
 /// Returns the key after which a listing or one of its ranges continues.
 pub(super) fn position(db: &Connection, job: JobId, range: Option<&str>) -> rusqlite::Result<Option<String>> {
-    match range {
-        Some(after) => {
-            let sql = "SELECT coalesce(listed_through, after) FROM ranges WHERE job = ?1 AND after = ?2";
-            db.prepare_cached(sql)?.query_row(params![job, after], |row| row.get(0))
-        }
-        None => {
-            let sql = "SELECT listed_through FROM jobs WHERE id = ?1";
-            db.prepare_cached(sql)?.query_row([job], |row| row.get(0))
-        }
+    if let Some(after) = range {
+        let sql = "SELECT coalesce(listed_through, after) FROM ranges WHERE job = ?1 AND after = ?2";
+        db.prepare_cached(sql)?.query_row(params![job, after], |row| row.get(0))
+    } else {
+        let sql = "SELECT listed_through FROM jobs WHERE id = ?1";
+        db.prepare_cached(sql)?.query_row([job], |row| row.get(0))
     }
 }
 
 /// Records that a listing or one of its ranges has got to this key.
 pub(super) fn set_position(tx: &Transaction<'_>, job: JobId, range: Option<&str>, key: &str) -> rusqlite::Result<()> {
-    match range {
-        Some(after) => {
-            let sql = "UPDATE ranges SET listed_through = ?3 WHERE job = ?1 AND after = ?2";
-            tx.prepare_cached(sql)?.execute(params![job, after, key]).map(drop)
-        }
-        None => {
-            let sql = "UPDATE jobs SET listed_through = ?2 WHERE id = ?1";
-            tx.prepare_cached(sql)?.execute(params![job, key]).map(drop)
-        }
+    if let Some(after) = range {
+        let sql = "UPDATE ranges SET listed_through = ?3 WHERE job = ?1 AND after = ?2";
+        tx.prepare_cached(sql)?.execute(params![job, after, key]).map(drop)
+    } else {
+        let sql = "UPDATE jobs SET listed_through = ?2 WHERE id = ?1";
+        tx.prepare_cached(sql)?.execute(params![job, key]).map(drop)
     }
 }
 

@@ -93,7 +93,7 @@ impl Service {
         let reports = RecallReports::default();
         let texts = (1..10).map(|length| "x".repeat(length)).collect();
         let parts = RecallParts { jobs: jobs.clone(), provider, texts, max_ms: 60_000, reports: reports.clone() };
-        Self { test: RecallTest::open(parts).await.unwrap(), stores, reports, jobs: jobs, shutdown }
+        Self { test: RecallTest::open(parts).await.unwrap(), stores, reports, jobs, shutdown }
     }
 
     fn report(&self, collection: &CollectionName) -> Option<RecallReport> {

@@ -54,7 +54,9 @@ impl FilterCache {
                 changes().filter(|(slot, attributes)| entry.item.is_changed(*slot, *attributes)).collect();
             if !changes.is_empty() {
                 let item = &mut Arc::make_mut(entry).item;
-                changes.into_iter().for_each(|(slot, attributes)| item.set(slot, attributes));
+                for (slot, attributes) in changes {
+                    item.set(slot, attributes);
+                }
             }
         }
         self.remove_oldest(slots);

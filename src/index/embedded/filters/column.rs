@@ -66,7 +66,9 @@ mod tests {
     fn a_copy_keeps_its_values() {
         let mut column = Column::default();
         let slots = [0, 63, 64, 8_191, 8_192, 50_000];
-        slots.iter().for_each(|slot| column.set(*slot, slot + 1));
+        for slot in slots {
+            column.set(slot, slot + 1);
+        }
         let copy = column.clone();
         column.set(64, 0);
         column.set(7, 3);

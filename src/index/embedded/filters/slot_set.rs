@@ -71,7 +71,9 @@ impl SlotSet {
     /// Removes the slots for which `is_kept` returns false.
     pub(super) fn retain(&mut self, is_kept: impl Fn(u32) -> bool) {
         let removed: Vec<u32> = self.iter().filter(|slot| !is_kept(*slot)).collect();
-        removed.into_iter().for_each(|slot| self.set(slot, false));
+        for slot in removed {
+            self.set(slot, false);
+        }
     }
 
     pub(super) fn intersect(&mut self, other: &Self) {
@@ -154,24 +156,26 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn operations_are_those_of_sets(a in slots(), b in slots()) {
-            let set = |slots: &BTreeSet<u32>| slots.iter().copied().collect::<SlotSet>();
-            let (first, second) = (set(&a), set(&b));
-            let result = |operation: fn(&mut SlotSet, &SlotSet)| {
-                let mut result = first.clone();
-                operation(&mut result, &second);
-                result
-            };
-            check(&result(SlotSet::intersect), &(&a & &b));
-            check(&result(SlotSet::unite), &(&a | &b));
-            check(&result(SlotSet::subtract), &(&a - &b));
-            let mut removed = first.clone();
-            b.iter().for_each(|slot| removed.set(*slot, false));
-            check(&removed, &(&a - &b));
-            // The copies have not changed the original.
-            check(&first, &a);
-        }
+            #![proptest_config(ProptestConfig::with_cases(64))]
+            #[test]
+            fn operations_are_those_of_sets(a in slots(), b in slots()) {
+                let set = |slots: &BTreeSet<u32>| slots.iter().copied().collect::<SlotSet>();
+                let (first, second) = (set(&a), set(&b));
+                let result = |operation: fn(&mut SlotSet, &SlotSet)| {
+                    let mut result = first.clone();
+                    operation(&mut result, &second);
+                    result
+                };
+                check(&result(SlotSet::intersect), &(&a & &b));
+                check(&result(SlotSet::unite), &(&a | &b));
+                check(&result(SlotSet::subtract), &(&a - &b));
+                let mut removed = first.clone();
+                for slot in &b {
+     removed.set(*slot, false);
     }
+                check(&removed, &(&a - &b));
+                // The copies have not changed the original.
+                check(&first, &a);
+            }
+        }
 }

@@ -134,7 +134,9 @@ impl ListsWriter {
     pub(super) fn remove(&mut self, index: &mut Option<Index>, slots: &[u32]) {
         let Self { positions, unfinished, .. } = self;
         if let Some(index) = index.as_mut().or(unfinished.as_mut().map(|building| &mut building.index)) {
-            slots.iter().for_each(|slot| index.remove(positions, *slot));
+            for slot in slots {
+                index.remove(positions, *slot);
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! The approximate index of a collection: its construction beside other writes, and its searches.
 
+#![expect(clippy::cast_precision_loss, reason = "small numbers")]
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +15,9 @@ use crate::index::embedded::threads::ScanThreads;
 use crate::index::shared::example_record;
 
 const DIMENSION: usize = 32;
+
+/// Ids and scores.
+type Found = Vec<(ImageId, f32)>;
 
 struct Fixture {
     folder: Folder,
@@ -44,7 +49,7 @@ impl Fixture {
         self.collection.needs_lists()
     }
 
-    fn search(&self, query: &Embedding, effort: SearchEffort, folder: Option<&str>) -> Vec<(ImageId, f32)> {
+    fn search(&self, query: &Embedding, effort: SearchEffort, folder: Option<&str>) -> Found {
         let mut filter = Filter::default();
         filter.folders.any_of.extend(folder.map(str::to_owned));
         let query = SearchQuery { embedding: query.clone(), limit: 10, offset: 0, filter, effort };
@@ -69,13 +74,13 @@ impl Fixture {
 
 /// A record with a random vector. One of sixteen is in the folder `few`.
 fn row(number: u32, edition: u32) -> Row {
-    let mut state = u64::from(number) << 20 | u64::from(edition) << 8 | 77;
+    let mut state = (u64::from(number) << 20) + (u64::from(edition) << 8) + 77;
     let vector = (0..DIMENSION).map(|_| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 40) as f32 / 8_388_608.0 - 1.0
     });
     let mut record = example_record(&format!("{number}.jpg"), vector.collect());
-    if number % 16 == 0 {
+    if number.is_multiple_of(16) {
         record.payload.s3_folders = vec!["few".to_owned()];
     }
     Row::new(&record).unwrap()
@@ -120,7 +125,7 @@ fn an_index_is_built_beside_writes_and_finds_what_the_exact_search_finds() {
 }
 
 /// Returns the best ten of some queries, and the slot of each record.
-fn state(fixture: &Fixture) -> (Vec<Vec<(ImageId, f32)>>, Vec<(u32, ImageId)>) {
+fn state(fixture: &Fixture) -> (Vec<Found>, Vec<(u32, ImageId)>) {
     let query = |number: u32| fixture.search(&row(2_000_000 + number, 0).embedding, SearchEffort::Default, None);
     let version = fixture.collection.version().unwrap();
     let occupied = |slot| version.occupant(slot).map(|id| (slot, id));

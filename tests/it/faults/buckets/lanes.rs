@@ -46,6 +46,9 @@ async fn several_lanes_have_the_result_of_one_lane() {
     }
 }
 
+/// What a scripted bucket answers to a request; `None` for its usual answer.
+type Answer = fn(&BucketRequest, &Script) -> Option<Reply>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_start_after_is_listed_in_one_lane() {
     let ignored = |request: &BucketRequest, bucket: &Script| {
@@ -60,7 +63,6 @@ async fn a_service_without_start_after_is_listed_in_one_lane() {
     };
     let refused =
         |_: &BucketRequest, _: &Script| Some(Reply::error(501, "NotImplemented", "StartAfter is not supported."));
-    type Answer = fn(&BucketRequest, &Script) -> Option<Reply>;
     for answer in [ignored as Answer, refused] {
         let plain = long_listing();
         let script = long_listing().with_handler(move |request| {

@@ -44,7 +44,12 @@ impl Alphabet {
     }
 
     /// Returns a short text whose place is at most `place`, near to it.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 256 and not negative")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_precision_loss,
+        clippy::cast_sign_loss,
+        reason = "at most 256 and not negative"
+    )]
     pub(super) fn text_at(&self, place: f64) -> String {
         let (mut text, mut rest) = (String::new(), place.clamp(0.0, 1.0));
         while text.chars().count() < TEXT_CHARACTERS {

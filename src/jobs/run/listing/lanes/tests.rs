@@ -292,7 +292,7 @@ async fn a_stopped_listing_continues_with_any_number_of_lanes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_stay_are_listed_once_while_others_come_and_go() {
     for seed in 0..6_usize {
-        let stays = |key: u32| key % 3 == 0;
+        let stays = |key: u32| key.is_multiple_of(3);
         let bucket = FakeBucket::new(numbered(0..900), 10);
         bucket.content().change = Some(Box::new(move |keys, pages| {
             // All others, also those at which ranges were divided, are written or deleted again and again.

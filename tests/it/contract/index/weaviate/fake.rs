@@ -202,12 +202,11 @@ async fn answer_grpc(State(fake): State<Arc<Fake>>, request: Request) -> Respons
             );
             return response.header("grpc-status", "2").header("grpc-message", text).body(Body::empty()).unwrap();
         }
-        Grpc::Limits { .. } => Grpc::Refuses(Vec::new()),
         Grpc::Counts(objects) if path.ends_with("Aggregate") => {
             let count = AggregateReply { single_result: Some(Single { objects_count: Some(objects) }) };
             return answered(response, &count);
         }
-        Grpc::Counts(_) => Grpc::Refuses(Vec::new()),
+        Grpc::Limits { .. } | Grpc::Counts(_) => Grpc::Refuses(Vec::new()),
         other => other,
     };
     match grpc {

@@ -1,0 +1,185 @@
+//! How a collection changes. Everything but [`Collection::encode`] runs on the writer thread.
+
+use std::sync::Arc;
+
+use ivf::{Entry, Index};
+use rusqlite::{Connection, Transaction};
+
+use super::collection::{Collection, Writer};
+use super::error::Fault;
+use super::filters::Attributes;
+use super::lists::{ListsWriter, changes};
+use super::rows::{self, Row};
+use crate::domain::ImageId;
+use crate::index::shared::check_dimensions;
+use crate::lock::{lock, write};
+
+/// What a commit changes.
+#[derive(Debug, Default)]
+struct Changes {
+    emptied: Vec<u32>,
+    /// The slots of new records, with their ids and codes.
+    filled: Vec<(u32, ImageId, Option<Entry>)>,
+    /// The same slots, with the values of the records that filters are about.
+    attributes: Vec<(u32, Attributes)>,
+}
+
+impl Collection {
+    /// Computes the codes of rows for the approximate index, if there is one. A part of [`upsert`](Self::upsert) that
+    /// several threads can do at the same time.
+    pub(super) fn encode(&self, rows: &mut [Row]) -> Result<(), Fault> {
+        let version = self.version()?;
+        if let Some(index) = version.lists() {
+            for row in rows.iter_mut().filter(|row| row.embedding.dimension() == self.space.dimension) {
+                row.entry = Some(index.encode(&version.map().pad(row.embedding.as_slice())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes all rows or none. Their ids must be distinct.
+    pub(super) fn upsert(&self, connection: &mut Connection, rows: Vec<Row>) -> Result<(), Fault> {
+        check_dimensions(rows.iter().map(|row| (row.id, &row.embedding)), self.space.dimension)?;
+        let mut writer = lock(&self.writer);
+        let slots = writer.slots.take(rows.len());
+        let outcome = self.write_rows(connection, &mut writer, rows, &slots);
+        match outcome {
+            Ok(emptied) => self.update_lists(&mut writer, &slots, emptied),
+            Err(error) => {
+                writer.slots.return_unused(slots);
+                Err(error)
+            }
+        }
+    }
+
+    /// Returns the slots of the records that were replaced.
+    fn write_rows(
+        &self,
+        connection: &mut Connection,
+        writer: &mut Writer,
+        rows: Vec<Row>,
+        slots: &[u32],
+    ) -> Result<Vec<u32>, Fault> {
+        let end = writer.slots.end();
+        writer.vectors.reserve(end)?;
+        for (row, &slot) in rows.iter().zip(slots) {
+            writer.vectors.write(slot, row.embedding.as_slice())?;
+        }
+        let tx = connection.transaction()?;
+        let emptied = rows::write(&tx, self.number, &rows, slots)?;
+        let rows = rows.into_iter().zip(slots);
+        let (filled, attributes) =
+            rows.map(|(row, slot)| ((*slot, row.id, row.entry), (*slot, row.attributes))).unzip();
+        self.commit(tx, writer, Changes { emptied: emptied.clone(), filled, attributes })?;
+        Ok(emptied)
+    }
+
+    pub(super) fn delete(&self, connection: &mut Connection, ids: &[ImageId]) -> Result<(), Fault> {
+        let tx = connection.transaction()?;
+        let emptied = rows::delete(&tx, self.number, ids)?;
+        let mut writer = lock(&self.writer);
+        self.commit(tx, &mut writer, Changes { emptied: emptied.clone(), ..Changes::default() })?;
+        self.update_lists(&mut writer, &[], emptied)
+    }
+
+    /// Commits the transaction and makes the new version visible to readers.
+    fn commit(&self, tx: Transaction<'_>, writer: &mut Writer, changes: Changes) -> Result<(), Fault> {
+        let Changes { emptied, filled, attributes } = changes;
+        let mut current = write(&self.current);
+        let current = current.as_mut().ok_or(Fault::Dropped)?;
+        tx.commit()?;
+        let before = Arc::downgrade(&current.version);
+        // Changes the version in place if no reader holds it; the weak reference `before` is dead then.
+        let version = Arc::make_mut(&mut current.version);
+        let map = writer.vectors.map();
+        version.set_map(Arc::clone(&map));
+        for &slot in &emptied {
+            version.set(slot, None);
+        }
+        writer.lists.remove(version.lists_mut(), &emptied);
+        for (slot, id, _) in &filled {
+            version.set(*slot, Some(*id));
+        }
+        writer.lists.add(version.lists_mut(), &filled, &map);
+        if !current.filters.is_empty() {
+            Arc::make_mut(&mut current.filters).apply(&emptied, &attributes, version.slots());
+        }
+        writer.slots.add_emptied(before, emptied);
+        Ok(())
+    }
+
+    /// Splits the lists of the approximate index that became too long by the records in the slots `filled`, and writes what
+    /// changed to its files.
+    fn update_lists(&self, writer: &mut Writer, filled: &[u32], emptied: Vec<u32>) -> Result<(), Fault> {
+        let version = self.version()?;
+        let Some(index) = version.lists() else { return Ok(()) };
+        let mut changed = emptied;
+        changed.extend(filled);
+        let splits = writer.lists.plan_splits(index, filled, version.map());
+        if !splits.is_empty() {
+            drop(version);
+            self.change_lists(writer, |lists, index| {
+                if let Some(index) = index {
+                    lists.apply_splits(index, splits, &mut changed);
+                }
+            })?;
+        }
+        writer.lists.store(&*self.version()?, changed);
+        Ok(())
+    }
+
+    /// Changes the approximate index without a commit: the records stay the same.
+    fn change_lists(
+        &self,
+        writer: &mut Writer,
+        change: impl FnOnce(&mut ListsWriter, &mut Option<Index>),
+    ) -> Result<(), Fault> {
+        let mut current = write(&self.current);
+        let current = current.as_mut().ok_or(Fault::Dropped)?;
+        let before = Arc::downgrade(&current.version);
+        change(&mut writer.lists, Arc::make_mut(&mut current.version).lists_mut());
+        // A reader may hold the version before. Slots that a later commit empties wait for it, too.
+        writer.slots.add_emptied(before, Vec::new());
+        Ok(())
+    }
+
+    /// Returns whether the collection needs an approximate index and has none.
+    pub(super) fn needs_lists(&self) -> bool {
+        self.version().is_ok_and(|version| ListsWriter::is_needed(&version))
+    }
+
+    /// Makes the next start build the approximate index again.
+    pub(super) fn abandon_lists_files(&self, connection: &Connection) -> rusqlite::Result<()> {
+        lock(&self.writer).lists.set_file(None);
+        changes::remove(connection, self.number)
+    }
+
+    /// Does a part of the construction of the approximate index. Runs on the writer thread.
+    pub(super) fn build_lists(&self, connection: &mut Connection) -> Result<(), Fault> {
+        let (mut writer, version) = (lock(&self.writer), self.version()?);
+        let Some(index) = writer.lists.build_step(&version) else { return Ok(()) };
+        let (collection, records, lists) = (&self.name, index.count(), index.lists());
+        let tx = connection.transaction()?;
+        let written = writer.lists.write_all(&self.path, (&tx, self.number), &version, &index);
+        match written.and_then(|file| Ok(tx.commit().map(|()| file)?)) {
+            Ok(file) => writer.lists.set_file(Some(file)),
+            Err(error) => tracing::warn!(
+                %collection, %error,
+                "cannot write the approximate index to its files; searches work, the next start builds it again"
+            ),
+        }
+        drop(version);
+        tracing::info!(%collection, records, lists, "built the approximate index; searches are no longer exact");
+        self.change_lists(&mut writer, |_, current| *current = Some(index))
+    }
+
+    /// Drops the collection. Its rows and its file still exist; a reader that holds a snapshot can continue to read.
+    pub(super) fn drop_all(&self, connection: &mut Connection) -> Result<(), Fault> {
+        let tx = connection.transaction()?;
+        rows::delete_collection(&tx, self.number)?;
+        let mut current = write(&self.current);
+        tx.commit()?;
+        *current = None;
+        Ok(())
+    }
+}
