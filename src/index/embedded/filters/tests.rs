@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::predicate::Predicate;
 use super::{Attributes, Item, Key, SlotSet, TextColumn, TextField};
-use crate::domain::{ImageFormat, ImageId, MetaValue, Timestamp, ValueRange};
+use crate::domain::{FacetField, FacetQuery, Filter, ImageFormat, ImageId, MetaValue, Timestamp, ValueRange};
 use crate::index::embedded::collection::Collection;
 use crate::index::embedded::rows::{Row, folder_term, meta_term};
 use crate::index::embedded::snapshot::Snapshot;
@@ -268,4 +268,35 @@ fn the_attributes_of_a_row_are_those_of_its_payload() {
     assert_eq!(terms, ["/a/", "/a/0/", "=1:n12", "=4:kindkind 4"]);
     let Attributes { format, width, height, indexed_at, .. } = row.attributes;
     assert_eq!((format, width, height, indexed_at), (ImageFormat::Jpeg, 12, 88, moment(12)));
+}
+
+#[test]
+fn a_field_with_too_many_values_is_read_from_sqlite() {
+    let path = tempfile::tempdir().unwrap();
+    let (_folder, mut writer, collection) = open(path.path());
+    upsert_all(&collection, &mut writer, 0);
+    let field = TextField::meta("n");
+    let snapshot = collection.snapshot().unwrap();
+    let source = (snapshot.rows().unwrap(), collection.number());
+    assert!(TextColumn::read(&field, source, |_| true, 4_000).unwrap().is_none());
+    assert!(TextColumn::read(&field, source, |_| true, 40_000).unwrap().is_some());
+
+    let range = Predicate::Range {
+        prefix: meta_term("n", ""),
+        range: MetaValue::Numbers(ValueRange { min: Some(10.0), max: None }),
+    };
+    let filter = Filter { min_width: Some(30), ..Filter::default() };
+    let query = FacetQuery { field: FacetField::Meta("n".to_owned()), filter, limit: 100 };
+    let answers = || {
+        let slots = collection.slots(&collection.snapshot().unwrap(), range.clone()).unwrap();
+        (slots.iter().collect::<Vec<_>>(), collection.facets(&query).unwrap())
+    };
+    let expected = answers();
+    assert_eq!((expected.0.len(), expected.1.values.len()), (160, 30));
+    let too_large = Item::TooLarge(field);
+    collection.change_filters(&snapshot.version, |filters| {
+        *filters = super::FilterCache::default();
+        filters.insert(too_large, snapshot.version.slots());
+    });
+    assert_eq!(answers(), expected);
 }
