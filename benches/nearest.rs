@@ -12,7 +12,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use glimpse::domain::{
@@ -60,7 +60,8 @@ fn vectors(bytes: &[u8]) -> impl Iterator<Item = Embedding> {
 }
 
 fn record(n: usize, embedding: Embedding) -> ImageRecord {
-    let key = format!("images/{:03}/{n:07}.jpg", n % 500);
+    // Jobs write in the order of the keys.
+    let key = format!("images/{:04}/{n:07}.jpg", n / 2_000);
     let uri = ImageUri::new("bucket", &key);
     let payload = Payload {
         s3_key: key,
@@ -76,7 +77,7 @@ fn record(n: usize, embedding: Embedding) -> ImageRecord {
         size_bytes: 3_145_728,
         content_sha256: format!("{n:064x}"),
         space: "m".into(),
-        indexed_at: Timestamp::parse("2026-01-31T12:00:00Z").unwrap(),
+        indexed_at: Timestamp::from_unix_micros(1_790_000_000_000_000 + n as i64 * 100).unwrap(),
         meta_kv: vec![format!("month={}", n % 12)],
         meta: [("month".into(), (n % 12).to_string())].into(),
         version: PAYLOAD_VERSION,
@@ -116,9 +117,8 @@ async fn main() {
         load(&index, &collection, &all).await;
     }
     drop(index);
-    let start = Instant::now();
-    let index = EmbeddedIndex::open(folder).unwrap();
-    println!("opened {count} records in {:.2} s", start.elapsed().as_secs_f64());
+    let index = open(folder).await;
+    println!("memory after the start: {:.0} MB", memory().0);
     for kind in ["texts", "images"] {
         let queries = Data::open(&data.join(format!("{kind}.f32")));
         let queries = queries.read(queries.count().saturating_sub(QUERIES), queries.count());
@@ -134,9 +134,22 @@ async fn main() {
     println!("memory: {own:.0} MB, and {files:.0} MB of files");
 }
 
-/// Writes all vectors, several batches at the same time, as jobs do.
+/// Opens the index. A write that has not ended yet keeps the folder locked for a moment.
+async fn open(folder: &Path) -> EmbeddedIndex {
+    let mut index = Err(());
+    while index.is_err() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let start = Instant::now();
+        index = EmbeddedIndex::open(folder).map_err(|_| ());
+        println!("opened in {:.2} s", start.elapsed().as_secs_f64());
+    }
+    index.unwrap()
+}
+
+/// Writes all vectors, several batches at the same time, as jobs do, while one client searches.
 async fn load(index: &EmbeddedIndex, collection: &CollectionName, all: &Data) {
     let (started, count) = (Instant::now(), all.count());
+    let searcher = tokio::spawn(search_meanwhile(index.clone(), collection.clone(), all.read(0, 100)));
     let batches = stream::iter((0..count).step_by(BATCH)).map(|first| async move {
         let end = count.min(first + BATCH);
         let batch: Vec<ImageRecord> =
@@ -155,6 +168,33 @@ async fn load(index: &EmbeddedIndex, collection: &CollectionName, all: &Data) {
     println!("loaded in {:.0} s, {:.0} records a second", started.elapsed().as_secs_f64(), {
         count as f64 / started.elapsed().as_secs_f64()
     });
+    let loaded = Instant::now();
+    while !index.is_settled(collection).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!("approximate searches {:.2} s after the last upsert", loaded.elapsed().as_secs_f64());
+    searcher.abort();
+}
+
+/// Prints the times of searches during the load.
+async fn search_meanwhile(index: EmbeddedIndex, collection: CollectionName, queries: Vec<Embedding>) {
+    for round in 0_usize.. {
+        let mut times = Vec::new();
+        for embedding in queries.iter().cloned() {
+            let (filter, effort) = (Filter::default(), SearchEffort::Default);
+            let start = Instant::now();
+            index
+                .search(&collection, &SearchQuery { embedding, limit: LIMIT, offset: 0, filter, effort })
+                .await
+                .unwrap();
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if round.is_power_of_two() {
+            let (median, slow) = (percentile(&mut times, 50), percentile(&mut times, 99));
+            println!("searches during the load: p50 {median:.2} ms, p99 {slow:.2} ms");
+        }
+    }
 }
 
 async fn measure(index: &EmbeddedIndex, collection: &CollectionName, kind: &str, queries: &[Embedding]) {

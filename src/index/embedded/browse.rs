@@ -61,7 +61,7 @@ impl Records<'_> {
         match start {
             PageStart::Newest { after } => self.newest(*after, limit),
             PageStart::Key { after } => self.by_key(after.as_ref(), limit),
-            PageStart::Random { first, after } => self.by_id(*first, *after, limit),
+            PageStart::Random { first, after } => Ok(self.by_id(*first, *after, limit)),
         }
     }
 
@@ -125,24 +125,17 @@ impl Records<'_> {
         Ok(found.into_iter().map(candidate).collect())
     }
 
-    fn by_id(&self, first: ImageId, after: Option<ImageId>, limit: usize) -> Result<Vec<Candidate>, Fault> {
-        let sql = format!("SELECT id, slot FROM records_{} WHERE id > ?1 AND id < ?2 ORDER BY id", self.number);
-        let mut select = self.connection.prepare_cached(&sql)?;
+    fn by_id(&self, first: ImageId, after: Option<ImageId>, limit: usize) -> Vec<Candidate> {
         let mut found = Vec::new();
         for IdRange { after, before } in random_ranges(first, after) {
-            // Ids have 16 bytes: the empty blob is below all of them.
-            let bounds = [after.map_or(Vec::new(), bytes), before.map_or(vec![u8::MAX; 17], bytes)];
-            let mut rows = select.query(bounds)?;
-            while found.len() < limit
-                && let Some(row) = rows.next()?
-            {
-                let (id, slot) = (id(row, 0)?, row.get(1)?);
-                if self.is_allowed(slot) {
-                    found.push(Candidate { id, slot, next: PageStart::Random { first, after: Some(id) } });
-                }
-            }
+            let inside = self.version.ids().after(after).take_while(|(id, _)| before.is_none_or(|before| *id < before));
+            let allowed = inside.filter(|(_, slot)| self.is_allowed(*slot)).take(limit - found.len());
+            found.extend(allowed.map(|(id, slot)| {
+                let next = PageStart::Random { first, after: Some(id) };
+                Candidate { id, slot, next }
+            }));
         }
-        Ok(found)
+        found
     }
 }
 
@@ -152,7 +145,7 @@ fn bytes(id: ImageId) -> Vec<u8> {
 
 /// Returns the query for the records that match a condition on their times, the newest first.
 pub(super) fn newest_sql(n: i64, condition: &str) -> String {
-    format!("SELECT id, slot, indexed_at FROM records_{n} WHERE {condition} ORDER BY indexed_at DESC, id")
+    format!("SELECT id, slot, indexed_at FROM slots_{n} WHERE {condition} ORDER BY indexed_at DESC, id")
 }
 
 /// Returns the query for the slots and keys from a key on, by key.

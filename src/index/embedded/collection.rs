@@ -64,14 +64,14 @@ pub(super) struct Writer {
 }
 
 impl Collection {
-    /// Opens the vectors file and reads which record has which slot. Returns also the ids of records whose vector does
-    /// not match its checksum, because a power loss destroyed it. Their rows still exist.
+    /// Opens the vectors file and reads which record has which slot. Returns also the slots and ids of records whose vector
+    /// does not match its checksum, because a power loss destroyed it. Their rows still exist.
     pub(super) fn open(
         (number, name, space): (i64, CollectionName, Space),
         path: PathBuf,
         connection: &Connection,
         readers: Arc<Readers>,
-    ) -> Result<(Self, Vec<ImageId>), Fault> {
+    ) -> Result<(Self, Vec<(u32, ImageId)>), Fault> {
         let mut vectors = Vectors::open(&path, space.dimension, 0)?;
         let mut version = Version::empty(vectors.map());
         let loaded = ListsWriter::load(&path, (connection, number), &mut version)?;
@@ -195,7 +195,7 @@ impl Collection {
     fn read_payloads(&self, snapshot: &Snapshot, ids: &[ImageId]) -> Result<Vec<(u32, StoredImage)>, Fault> {
         let mut images = Vec::with_capacity(ids.len());
         for &id in ids {
-            let Some(slot) = rows::slot(snapshot.rows()?, self.number, id)? else { continue };
+            let Some(slot) = snapshot.version.ids().get(id) else { continue };
             let Some(payload) = self.payload(snapshot, id, slot)? else { continue };
             images.push((slot, StoredImage { id, payload }));
         }
@@ -204,7 +204,8 @@ impl Collection {
 
     /// Returns the first `limit` ids after `after`, ascending.
     pub(super) fn ids(&self, after: Option<ImageId>, limit: u32) -> Result<Vec<ImageId>, Fault> {
-        Ok(rows::ids(self.snapshot()?.rows()?, self.number, after, limit)?)
+        let version = self.version()?;
+        Ok(version.ids().after(after).take(limit as usize).map(|(id, _)| id).collect())
     }
 
     /// Returns when every written vector is on the disk.
@@ -214,7 +215,8 @@ impl Collection {
 
     /// Returns when the approximate index is on the disk.
     pub(super) fn sync_lists(&self, connection: &Connection) -> Result<(), Fault> {
-        lock(&self.writer).lists.sync(connection, self.number)
+        let version = self.version()?;
+        lock(&self.writer).lists.sync(&version, connection, self.number)
     }
 
     /// Records that every commit so far is on the disk.
@@ -223,25 +225,20 @@ impl Collection {
     }
 }
 
-/// Reads from SQLite which record is in which slot, and checks every vector. Returns the ids of the records whose vectors do
-/// not match.
+/// Reads from SQLite which record is in which slot, and checks every vector. Returns the slots and ids of the
+/// records whose vectors do not match.
 fn read_records(
     connection: &Connection,
     number: i64,
     vectors: &mut Vectors,
     version: &mut Version,
-) -> Result<Vec<ImageId>, Fault> {
+) -> Result<Vec<(u32, ImageId)>, Fault> {
     let mut records = Vec::new();
     rows::load(connection, number, |id, slot, sum| records.push((id, slot, sum)))?;
     vectors.reserve(records.iter().map(|(_, slot, _)| slot + 1).max().unwrap_or(0))?;
-    version.set_map(vectors.map());
-    let mut lost = Vec::new();
-    for (id, slot, sum) in records {
-        if checksum(version.map().vector(slot)) == sum {
-            version.set(slot, Some(id));
-        } else {
-            lost.push(id);
-        }
-    }
-    Ok(lost)
+    let map = vectors.map();
+    let is_complete = |slot, sum| checksum(map.vector(slot)) == sum;
+    let (found, lost): (Vec<_>, Vec<_>) = records.into_iter().partition(|(_, slot, sum)| is_complete(*slot, *sum));
+    *version = Version::new(Arc::clone(&map), found.into_iter().map(|(id, slot, _)| (slot, id)));
+    Ok(lost.into_iter().map(|(id, slot, _)| (slot, id)).collect())
 }

@@ -18,6 +18,7 @@ use super::reclaim;
 use super::rows;
 use super::snapshot::Readers;
 use super::threads::ScanThreads;
+use super::upgrade;
 use crate::domain::{CollectionName, ImageId, Space};
 use crate::index::{EnsureOutcome, IndexError};
 use crate::lock::{lock, read, write};
@@ -214,15 +215,16 @@ fn open_all(folder: &Path, connection: &mut Connection, readers: &Arc<Readers>) 
     for entry in rows::collections(connection)? {
         let (number, name) = (entry.0, entry.1.clone());
         let path = vectors_path(folder, number);
+        upgrade::upgrade(connection, number)?;
         let (collection, lost) = Collection::open(entry, path.clone(), connection, Arc::clone(readers))?;
         if !lost.is_empty() {
             let records = lost.len();
             tracing::warn!(collection = %name, records, "a power loss destroyed vectors; their records are removed");
             let tx = connection.transaction()?;
-            rows::delete(&tx, number, &lost)?;
+            rows::clear(&tx, number, &lost.iter().map(|(slot, _)| *slot).collect::<Vec<_>>())?;
             tx.commit()?;
         }
-        all_lost.extend(lost.into_iter().map(|id| (name.clone(), id)));
+        all_lost.extend(lost.into_iter().map(|(_, id)| (name.clone(), id)));
         files.push(path);
         open.insert(name, Arc::new(collection));
     }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! FOLDER/lock            locked by the process that has the folder open
-//! FOLDER/index.sqlite    collections, records, payloads, terms
+//! FOLDER/index.sqlite    collections, slots, payloads, terms
 //! FOLDER/7.vectors       the vectors of collection number 7, one row for each slot
 //! FOLDER/7.lists         the codes of its approximate index; `7.centroids` has the centroids
 //! ```
@@ -15,6 +15,7 @@ mod error;
 mod facets;
 mod filters;
 mod folder;
+mod ids;
 mod indexes;
 mod lists;
 mod near_pairs;
@@ -28,6 +29,7 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod upgrade;
 mod vectors;
 mod version;
 mod write;

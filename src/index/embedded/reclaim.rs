@@ -77,7 +77,7 @@ pub(super) fn is_needed(connection: &Connection) -> rusqlite::Result<bool> {
 
 /// Returns a table of a collection that no longer exists, and the columns of its key.
 fn leftover_table(connection: &Connection) -> rusqlite::Result<Option<(String, &'static str)>> {
-    for (kind, key) in [("terms_", "term, slot"), ("payloads_", "slot"), ("records_", "id")] {
+    for (kind, key) in [("terms_", "term, slot"), ("payloads_", "slot"), ("slots_", "slot"), ("records_", "id")] {
         let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ?1 || '[0-9]*'
              AND CAST(substr(name, length(?1) + 1) AS INTEGER) NOT IN (SELECT number FROM collections) LIMIT 1";
         let found: Option<String> = connection.query_row(sql, (kind,), |row| row.get(0)).optional()?;

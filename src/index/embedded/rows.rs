@@ -1,5 +1,6 @@
-//! The SQL. Each collection has three tables: `records` by id (small, and all that is read at the start), `payloads` by
-//! slot (new ones are appended), and `terms`, the slots of each folder and of each metadata pair.
+//! The SQL. Each collection has three tables: `slots` with the record in each slot (small, and all that is read at the start),
+//! `payloads` by slot, and `terms`, the slots of each folder and of each metadata pair. New records are appended to the
+//! first two: there is no table by id, see `ids.rs`.
 
 use std::collections::BTreeSet;
 
@@ -72,15 +73,22 @@ pub(super) fn create(tx: &Transaction<'_>, name: &CollectionName, space: &str) -
     tx.execute("INSERT INTO collections (name, space) VALUES (?1, ?2)", (name.as_str(), space))?;
     let n = tx.last_insert_rowid();
     tx.execute_batch(&format!(
-        "CREATE TABLE records_{n} (id BLOB PRIMARY KEY, slot INTEGER NOT NULL, checksum INTEGER NOT NULL,
-             format TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, indexed_at TEXT NOT NULL)
-             STRICT, WITHOUT ROWID;
+        "{};
          CREATE TABLE payloads_{n} (slot INTEGER PRIMARY KEY, payload TEXT NOT NULL) STRICT;
          CREATE TABLE terms_{n} (term TEXT NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (term, slot))
-             STRICT, WITHOUT ROWID;"
+             STRICT, WITHOUT ROWID;",
+        slots_table(n)
     ))?;
     indexes::create(tx, n)?;
     Ok(n)
+}
+
+/// Returns the statement that creates the table of slots.
+pub(super) fn slots_table(n: i64) -> String {
+    format!(
+        "CREATE TABLE slots_{n} (slot INTEGER PRIMARY KEY, id BLOB NOT NULL, checksum INTEGER NOT NULL,
+             format TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, indexed_at TEXT NOT NULL) STRICT"
+    )
 }
 
 /// Returns the number, the name and the space of each collection.
@@ -104,7 +112,7 @@ pub(super) fn delete_collection(tx: &Transaction<'_>, n: i64) -> rusqlite::Resul
 
 /// Calls `each` with the id, the slot and the checksum of every record.
 pub(super) fn load(connection: &Connection, n: i64, mut each: impl FnMut(ImageId, u32, u32)) -> rusqlite::Result<()> {
-    let mut select = connection.prepare(&format!("SELECT id, slot, checksum FROM records_{n}"))?;
+    let mut select = connection.prepare(&format!("SELECT id, slot, checksum FROM slots_{n} ORDER BY slot"))?;
     let mut rows = select.query(())?;
     while let Some(row) = rows.next()? {
         each(id(row, 0)?, row.get(1)?, row.get(2)?);
@@ -112,47 +120,34 @@ pub(super) fn load(connection: &Connection, n: i64, mut each: impl FnMut(ImageId
     Ok(())
 }
 
-/// Writes `rows` into `slots`. Returns the slots of the records that they replace.
-pub(super) fn write(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> Result<Vec<u32>, Fault> {
-    let mut cleaner = SlotCleaner::prepare(tx, n)?;
-    let mut find = tx.prepare_cached(&format!("SELECT slot FROM records_{n} WHERE id = ?1"))?;
-    let mut record = tx.prepare_cached(&format!("REPLACE INTO records_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"))?;
+/// Writes `rows` into `slots`, and removes the records in the slots `replaced`.
+pub(super) fn write(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32], replaced: &[u32]) -> Result<(), Fault> {
+    clear(tx, n, replaced)?;
+    let mut record = tx.prepare_cached(&format!("REPLACE INTO slots_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"))?;
     // A damaged record may have left a payload or terms in a free slot.
     let mut payload = tx.prepare_cached(&format!("REPLACE INTO payloads_{n} VALUES (?1, ?2)"))?;
     let mut term = tx.prepare_cached(&format!("INSERT OR IGNORE INTO terms_{n} VALUES (?1, ?2)"))?;
-    let mut replaced = Vec::new();
     for (row, slot) in rows.iter().zip(slots) {
         let id = row.id.0.as_bytes();
-        if let Some(old) = find.query_row((id,), |found| found.get(0)).optional()? {
-            cleaner.clear(old)?;
-            replaced.push(old);
-        }
         let Attributes { terms, format, width, height, indexed_at } = &row.attributes;
-        record.execute(params![id, slot, row.checksum, format.as_str(), width, height, indexed_at.to_string()])?;
+        record.execute(params![slot, id, row.checksum, format.as_str(), width, height, indexed_at.to_string()])?;
         payload.execute((slot, &row.payload))?;
         for text in terms {
             term.execute((text, slot))?;
         }
     }
-    Ok(replaced)
+    Ok(())
 }
 
-/// Removes records. Returns the slots that they had.
-pub(super) fn delete(tx: &Transaction<'_>, n: i64, ids: &[ImageId]) -> Result<Vec<u32>, Fault> {
+/// Removes the records in slots.
+pub(super) fn clear(tx: &Transaction<'_>, n: i64, slots: &[u32]) -> Result<(), Fault> {
     let mut cleaner = SlotCleaner::prepare(tx, n)?;
-    let mut delete = tx.prepare_cached(&format!("DELETE FROM records_{n} WHERE id = ?1 RETURNING slot"))?;
-    let mut emptied = Vec::new();
-    for id in ids {
-        if let Some(slot) = delete.query_row((id.0.as_bytes(),), |row| row.get(0)).optional()? {
-            cleaner.clear(slot)?;
-            emptied.push(slot);
-        }
-    }
-    Ok(emptied)
+    slots.iter().try_for_each(|slot| cleaner.clear(*slot))
 }
 
-/// The statements that remove the payload and the terms of a slot.
+/// The statements that remove what a slot has.
 struct SlotCleaner<'c> {
+    record: CachedStatement<'c>,
     payload: CachedStatement<'c>,
     term: CachedStatement<'c>,
     terms_of_slot: CachedStatement<'c>,
@@ -170,6 +165,7 @@ struct Labels {
 impl<'c> SlotCleaner<'c> {
     fn prepare(tx: &'c Transaction<'_>, n: i64) -> rusqlite::Result<Self> {
         Ok(Self {
+            record: tx.prepare_cached(&format!("DELETE FROM slots_{n} WHERE slot = ?1"))?,
             payload: tx.prepare_cached(&format!("DELETE FROM payloads_{n} WHERE slot = ?1 RETURNING payload"))?,
             term: tx.prepare_cached(&format!("DELETE FROM terms_{n} WHERE term = ?1 AND slot = ?2"))?,
             terms_of_slot: tx.prepare_cached(&format!("DELETE FROM terms_{n} WHERE slot = ?1"))?,
@@ -177,6 +173,7 @@ impl<'c> SlotCleaner<'c> {
     }
 
     fn clear(&mut self, slot: u32) -> Result<(), Fault> {
+        self.record.execute((slot,))?;
         let payload = self.payload.query_row((slot,), bytes).optional()?;
         let labels = match payload.as_deref().map(|payload| parse_payload::<Labels>(slot, payload)) {
             Some(Ok(labels)) => labels,
@@ -232,25 +229,6 @@ pub(super) fn raw<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> rusqlite::Re
 
 pub(super) fn parse_payload<'t, T: Deserialize<'t>>(slot: u32, text: &'t [u8]) -> Result<T, Fault> {
     serde_json::from_slice(text).map_err(|error| Fault::Damaged(format!("the payload of slot {slot}: {error}")))
-}
-
-/// Returns the slot of a record.
-pub(super) fn slot(connection: &Connection, n: i64, id: ImageId) -> rusqlite::Result<Option<u32>> {
-    let mut select = connection.prepare_cached(&format!("SELECT slot FROM records_{n} WHERE id = ?1"))?;
-    select.query_row((id.0.as_bytes(),), |row| row.get(0)).optional()
-}
-
-/// Returns the first `limit` ids after `after`, ascending.
-pub(super) fn ids(
-    connection: &Connection,
-    n: i64,
-    after: Option<ImageId>,
-    limit: u32,
-) -> rusqlite::Result<Vec<ImageId>> {
-    let sql = format!("SELECT id FROM records_{n} WHERE id > ?1 ORDER BY id LIMIT ?2");
-    let after = after.map_or(Vec::new(), |id| id.0.as_bytes().to_vec());
-    let mut select = connection.prepare_cached(&sql)?;
-    select.query_map((after, limit), |row| id(row, 0))?.collect()
 }
 
 pub(super) fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ImageId> {

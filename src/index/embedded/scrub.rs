@@ -25,7 +25,7 @@ pub(super) struct Checked {
     /// Whether the files of the approximate index have another record in a slot.
     has_other_slots: bool,
     /// Where the next step begins; `None` at the end.
-    next: Option<ImageId>,
+    next: Option<u32>,
 }
 
 /// Checks every vector of the collections that were opened without reading them. Ends when the index is closed; the next start
@@ -33,11 +33,11 @@ pub(super) struct Checked {
 pub(super) async fn scrub(folder: Weak<Folder>) {
     let Some(collections) = folder.upgrade().map(|folder| folder.all()) else { return };
     for collection in collections.into_iter().filter(|collection| collection.is_unchecked()) {
-        let mut after = None;
+        let mut from = 0;
         while let Some(folder) = folder.upgrade() {
-            let checked = check(&collection, &folder, after).await;
-            after = match checked {
-                Ok(Checked { next: Some(next), .. }) => Some(next),
+            let checked = check(&collection, &folder, from).await;
+            from = match checked {
+                Ok(Checked { next: Some(next), .. }) => next,
                 Ok(Checked { next: None, .. }) | Err(Fault::Dropped) => break,
                 Err(error) => {
                     let collection = collection.name();
@@ -52,9 +52,9 @@ pub(super) async fn scrub(folder: Weak<Folder>) {
 }
 
 /// Checks one step and removes what is damaged.
-async fn check(collection: &Arc<Collection>, folder: &Arc<Folder>, after: Option<ImageId>) -> Result<Checked, Fault> {
+async fn check(collection: &Arc<Collection>, folder: &Arc<Folder>, from: u32) -> Result<Checked, Fault> {
     let (reader, held) = (Arc::clone(collection), Arc::clone(folder));
-    let read = tokio::task::spawn_blocking(move || (reader.check(after), held).0).await;
+    let read = tokio::task::spawn_blocking(move || (reader.check(from), held).0).await;
     let mut checked = read.map_err(|panic| Fault::Damaged(panic.to_string()))??;
     if checked.has_other_slots {
         let writer = Arc::clone(collection);
@@ -86,15 +86,15 @@ async fn check(collection: &Arc<Collection>, folder: &Arc<Folder>, after: Option
 }
 
 impl Collection {
-    /// Checks some records in the order of their ids.
-    fn check(&self, after: Option<ImageId>) -> Result<Checked, Fault> {
+    /// Checks some records in the order of their slots.
+    fn check(&self, from: u32) -> Result<Checked, Fault> {
         let (snapshot, mut checked) = (self.snapshot()?, Checked::default());
         let sql = format!(
-            "SELECT id, slot, checksum FROM records_{} WHERE id > ?1 ORDER BY id LIMIT {RECORDS_PER_STEP}",
+            "SELECT id, slot, checksum FROM slots_{} WHERE slot >= ?1 ORDER BY slot LIMIT {RECORDS_PER_STEP}",
             self.number()
         );
         let mut select = snapshot.rows()?.prepare_cached(&sql)?;
-        let mut rows = select.query((after.map_or(Vec::new(), |id| id.0.as_bytes().to_vec()),))?;
+        let mut rows = select.query((from,))?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
             let (id, slot, sum) = (rows::id(row, 0)?, row.get(1)?, row.get::<_, u32>(2)?);
@@ -104,7 +104,7 @@ impl Collection {
                 checked.damaged.push(id);
             }
             count += 1;
-            checked.next = Some(id);
+            checked.next = Some(slot + 1);
         }
         checked.next = checked.next.filter(|_| count == RECORDS_PER_STEP);
         Ok(checked)
@@ -113,11 +113,11 @@ impl Collection {
     /// Removes those of the records that are still damaged. Returns their number. Runs on the writer thread.
     fn remove_damaged(&self, connection: &mut Connection, ids: &[ImageId]) -> Result<usize, Fault> {
         let (version, mut damaged) = (self.version()?, Vec::new());
-        let sql = format!("SELECT slot, checksum FROM records_{} WHERE id = ?1", self.number());
+        let sql = format!("SELECT checksum FROM slots_{} WHERE slot = ?1", self.number());
         for id in ids {
-            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, u32>(1)?));
-            let found = connection.query_row(&sql, (id.0.as_bytes(),), row).optional()?;
-            damaged.extend(found.filter(|(slot, sum)| checksum(version.map().vector(*slot)) != *sum).map(|_| *id));
+            let Some(slot) = version.ids().get(*id) else { continue };
+            let sum: Option<u32> = connection.query_row(&sql, (slot,), |row| row.get(0)).optional()?;
+            damaged.extend(sum.filter(|sum| checksum(version.map().vector(slot)) != *sum).map(|_| *id));
         }
         drop(version);
         self.delete(connection, &damaged)?;

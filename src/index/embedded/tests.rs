@@ -46,8 +46,13 @@ fn slots(snapshot: &Snapshot) -> Vec<u32> {
     for (first, block) in snapshot.version.blocks() {
         for (slot, occupant) in (first..).zip(block) {
             let Some(id) = occupant else { continue };
-            let in_rows = rows::slot(snapshot.rows().unwrap(), NUMBER, *id).unwrap();
-            assert_eq!(in_rows, Some(slot), "the version and the rows are from different moments");
+            let sql = format!("SELECT id FROM slots_{NUMBER} WHERE slot = ?1");
+            let in_rows = snapshot.rows().unwrap().query_row(&sql, (slot,), |row| rows::id(row, 0)).unwrap();
+            assert_eq!(
+                (in_rows, snapshot.version.ids().get(*id)),
+                (*id, Some(slot)),
+                "the version and the rows are from different moments"
+            );
             slots.push(slot);
         }
     }
@@ -148,4 +153,38 @@ fn an_old_collection_gets_the_indexes_that_pages_read() {
     assert!(folder.needs_maintenance());
     while folder.add_index(&mut writer).unwrap() {}
     assert_eq!((pages(), plans(&writer)), expected);
+}
+
+#[test]
+fn a_folder_of_an_earlier_version_is_brought_up_to_date() {
+    let path = tempfile::tempdir().unwrap();
+    let (index, mut writer, collection) = open(path.path());
+    collection.upsert(&mut writer, (0..50).map(|n| row(n, n)).collect()).unwrap();
+    collection.delete(&mut writer, &[row(7, 7).id]).unwrap();
+    let ids: Vec<ImageId> = (0..50).map(|n| row(n, n).id).collect();
+    let before = collection.get(&ids).unwrap();
+    writer
+        .execute_batch(&format!(
+            "CREATE TABLE records_{NUMBER} (id BLOB PRIMARY KEY, slot INTEGER NOT NULL, checksum INTEGER NOT NULL,
+                 format TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, indexed_at TEXT NOT NULL)
+                 STRICT, WITHOUT ROWID;
+             INSERT INTO records_{NUMBER} SELECT id, slot, checksum, format, width, height, indexed_at FROM slots_{NUMBER};
+             DROP TABLE slots_{NUMBER}; CREATE INDEX newest_{NUMBER} ON records_{NUMBER} (indexed_at DESC, id, slot);
+             CREATE TABLE changes_{NUMBER} (slot INTEGER PRIMARY KEY, id BLOB, checksum INTEGER) STRICT;
+             CREATE TRIGGER changes_replaced_{NUMBER} BEFORE INSERT ON records_{NUMBER} BEGIN
+                 INSERT OR REPLACE INTO changes_{NUMBER} SELECT slot, NULL, NULL FROM records_{NUMBER} WHERE id = new.id;
+             END;"
+        ))
+        .unwrap();
+    drop((index, writer, collection));
+
+    let (index, mut writer, collection) = open(path.path());
+    assert_eq!(collection.get(&ids).unwrap(), before);
+    assert_eq!(before.len(), 49);
+    assert!(index.needs_maintenance(), "the index of the newest records is missing");
+    while index.add_index(&mut writer).unwrap() {}
+    collection.upsert(&mut writer, vec![row(3, 100), row(99, 99)]).unwrap();
+    let tables = "SELECT count(*) FROM sqlite_master WHERE name GLOB 'records_*' OR name GLOB 'changes_*'";
+    assert_eq!(writer.query_row(tables, (), |row| row.get::<_, u32>(0)).unwrap(), 0);
+    assert_eq!(slots(&collection.snapshot().unwrap()).len(), 50);
 }

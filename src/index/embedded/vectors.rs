@@ -19,6 +19,9 @@ const ROW_UNIT: usize = ivf::LENGTH_UNIT;
 /// The file grows by its own size, but by at least 1 MiB and at most 64 MiB.
 const GROWTH: std::ops::RangeInclusive<u64> = (1 << 20)..=(64 << 20);
 
+/// Maximum number of rows that one call writes.
+const ROWS_PER_WRITE: usize = 512;
+
 /// The writer's side: the file and the newest map of it.
 #[derive(Debug)]
 pub(super) struct Vectors {
@@ -54,11 +57,20 @@ impl Vectors {
         Arc::clone(&self.map)
     }
 
-    /// Writes a row. The padding is never written: it is a hole in the file, which reads as zeros. The caller must
-    /// ensure that no reader uses this slot (see `slots.rs`).
-    pub(super) fn write(&mut self, slot: u32, values: &[f32]) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(u64::from(slot) * self.map.row_bytes()))?;
-        self.file.write_all(bytes(values))
+    /// Writes rows; the slots must ascend. Slots that follow each other are written by one call. The caller must ensure that no
+    /// reader uses these slots (see `slots.rs`).
+    pub(super) fn write<'a>(&mut self, slots: &[u32], rows: impl Iterator<Item = &'a [f32]>) -> io::Result<()> {
+        let (mut rows, mut buffer) = (rows, Vec::new());
+        for run in slots.chunk_by(|one, next| one + 1 == *next).flat_map(|run| run.chunks(ROWS_PER_WRITE)) {
+            buffer.clear();
+            for values in rows.by_ref().take(run.len()) {
+                buffer.extend_from_slice(bytes(values));
+                buffer.resize(buffer.len() + (self.map.stride() - values.len()) * size_of::<f32>(), 0);
+            }
+            self.file.seek(SeekFrom::Start(u64::from(run[0]) * self.map.row_bytes()))?;
+            self.file.write_all(&buffer)?;
+        }
+        Ok(())
     }
 
     /// Returns when everything that was written is on the disk.
@@ -156,7 +168,7 @@ mod tests {
             #[expect(clippy::cast_precision_loss, reason = "small numbers")]
             let row = |seed: usize| (0..dimension).map(|i| ((i * 7 + seed * 13) % 11) as f32 - 5.0).collect::<Vec<_>>();
             for slot in 0..3 {
-                vectors.write(slot, &row(slot as usize)).unwrap();
+                vectors.write(&[slot], [row(slot as usize).as_slice()].into_iter()).unwrap();
             }
             let map = vectors.map();
             let query = map.pad(&row(5));
@@ -171,14 +183,31 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_written_to_their_slots() {
+        let folder = tempfile::tempdir().unwrap();
+        for dimension in [2, 64] {
+            let mut vectors = Vectors::open(&folder.path().join(dimension.to_string()), dimension, 2_000).unwrap();
+            let rows: Vec<Vec<f32>> = (0..1_200_u16).map(|n| vec![f32::from(n); dimension]).collect();
+            let slots: Vec<u32> = (0..1_200).map(|n| if n < 1_100 { n } else { n + 100 }).collect();
+            vectors.write(&slots, rows.iter().map(Vec::as_slice)).unwrap();
+            let map = vectors.map();
+            for (row, slot) in rows.iter().zip(slots) {
+                assert_eq!(map.vector(slot), row);
+                assert!(map.row(slot)[dimension..].iter().all(|x| x.to_bits() == 0));
+            }
+        }
+    }
+
+    #[test]
     fn a_map_outlives_the_growth_of_its_file() {
         let folder = tempfile::tempdir().unwrap();
         let mut vectors = Vectors::open(&folder.path().join("v"), 2, 1).unwrap();
-        vectors.write(0, &[0.6, 0.8]).unwrap();
+        let row = |values: &'static [f32]| [values].into_iter();
+        vectors.write(&[0], row(&[0.6, 0.8])).unwrap();
         let old = vectors.map();
         let more = old.slots + 1;
         vectors.reserve(more).unwrap();
-        vectors.write(more - 1, &[1.0, 0.0]).unwrap();
+        vectors.write(&[more - 1], row(&[1.0, 0.0])).unwrap();
         assert_eq!(old.vector(0), [0.6, 0.8]);
         assert_eq!(vectors.map().vector(0), [0.6, 0.8]);
         assert_eq!(vectors.map().vector(more - 1), [1.0, 0.0]);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ivf::Index;
 
+use super::ids::IdMap;
 use super::vectors::Map;
 use crate::domain::ImageId;
 
@@ -16,15 +17,33 @@ type Block = Arc<Vec<Option<ImageId>>>;
 #[derive(Clone, Debug)]
 pub(super) struct Version {
     blocks: Vec<Block>,
+    ids: IdMap,
     map: Arc<Map>,
     count: usize,
     lists: Option<Index>,
+    /// Whether `lists` has every record.
+    lists_are_complete: bool,
 }
 
 impl Version {
     /// Creates a version without occupied slots.
     pub(super) fn empty(map: Arc<Map>) -> Self {
-        Self { blocks: Vec::new(), map, count: 0, lists: None }
+        let (blocks, ids) = (Vec::new(), IdMap::default());
+        Self { blocks, ids, map, count: 0, lists: None, lists_are_complete: false }
+    }
+
+    /// Creates a version from the ids in slots.
+    pub(super) fn new(map: Arc<Map>, slots: impl Iterator<Item = (u32, ImageId)>) -> Self {
+        let mut version = Self::empty(map);
+        for (slot, id) in slots {
+            version.set_occupant(slot, Some(id));
+        }
+        let mut duplicates = Vec::new();
+        version.ids = IdMap::new(version.occupied().map(|(slot, id)| (id, slot)), |slot| duplicates.push(slot));
+        for slot in duplicates {
+            version.set_occupant(slot, None);
+        }
+        version
     }
 
     /// Returns the number of occupied slots.
@@ -37,19 +56,39 @@ impl Version {
         &self.map
     }
 
+    /// Returns the map, to keep it.
+    pub(super) fn shared_map(&self) -> Arc<Map> {
+        Arc::clone(&self.map)
+    }
+
     /// Replaces the map. The new one must be at least as long.
     pub(super) fn set_map(&mut self, map: Arc<Map>) {
         self.map = map;
     }
 
-    /// Returns the approximate index; `None` if the collection has none yet.
+    /// Returns the approximate index; `None` if the collection has no complete one.
     pub(super) fn lists(&self) -> Option<&Index> {
+        self.lists.as_ref().filter(|_| self.lists_are_complete)
+    }
+
+    /// Returns the approximate index, which may not have every record yet.
+    pub(super) fn unfinished_lists(&self) -> Option<&Index> {
         self.lists.as_ref()
     }
 
-    /// Returns the place of the approximate index, to change it.
-    pub(super) fn lists_mut(&mut self) -> &mut Option<Index> {
-        &mut self.lists
+    /// Returns the approximate index, to change it.
+    pub(super) fn lists_mut(&mut self) -> Option<&mut Index> {
+        self.lists.as_mut()
+    }
+
+    /// Sets an approximate index that may not have every record yet.
+    pub(super) fn set_lists(&mut self, lists: Index) {
+        (self.lists, self.lists_are_complete) = (Some(lists), false);
+    }
+
+    /// Records that the approximate index has every record.
+    pub(super) fn complete_lists(&mut self) {
+        self.lists_are_complete = true;
     }
 
     /// Returns one more than the highest slot that can be occupied.
@@ -59,6 +98,16 @@ impl Version {
 
     /// Sets the id of the record in a slot; `None` empties it.
     pub(super) fn set(&mut self, slot: u32, occupant: Option<ImageId>) {
+        if let Some(old) = self.set_occupant(slot, occupant) {
+            self.ids.remove(old, slot);
+        }
+        if let Some(id) = occupant {
+            self.ids.insert(id, slot);
+        }
+    }
+
+    /// Returns the occupant before.
+    fn set_occupant(&mut self, slot: u32, occupant: Option<ImageId>) -> Option<ImageId> {
         let (block, place) = (slot as usize / BLOCK, slot as usize % BLOCK);
         while self.blocks.len() <= block {
             self.blocks.push(Arc::new(vec![None; BLOCK]));
@@ -66,6 +115,12 @@ impl Version {
         // Copies the block only if an older version shares it.
         let old = std::mem::replace(&mut Arc::make_mut(&mut self.blocks[block])[place], occupant);
         self.count = self.count + usize::from(occupant.is_some()) - usize::from(old.is_some());
+        old
+    }
+
+    /// Returns the slot of each id.
+    pub(super) fn ids(&self) -> &IdMap {
+        &self.ids
     }
 
     /// Returns the id of the record in a slot.
@@ -78,11 +133,10 @@ impl Version {
         (0..).step_by(BLOCK).zip(self.blocks.iter().map(|block| block.as_slice()))
     }
 
-    /// Iterates over the occupied slots in ascending order.
-    #[cfg(test)]
-    pub(super) fn occupied(&self) -> impl Iterator<Item = u32> {
+    /// Iterates over the occupied slots in ascending order, with the ids in them.
+    pub(super) fn occupied(&self) -> impl Iterator<Item = (u32, ImageId)> {
         let slots = self.blocks().flat_map(|(first, block)| (first..).zip(block));
-        slots.filter(|(_, occupant)| occupant.is_some()).map(|(slot, _)| slot)
+        slots.filter_map(|(slot, occupant)| occupant.map(|id| (slot, id)))
     }
 
     /// Returns the slots whose occupants are not those of an earlier version; `None` if there are more than `max`.

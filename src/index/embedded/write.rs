@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ivf::{Entry, Index};
+use ivf::Entry;
 use rusqlite::{Connection, Transaction};
 
 use super::collection::{Collection, Writer};
@@ -10,6 +10,7 @@ use super::error::Fault;
 use super::filters::Attributes;
 use super::lists::{ListsWriter, changes};
 use super::rows::{self, Row};
+use super::version::Version;
 use crate::domain::ImageId;
 use crate::index::shared::check_dimensions;
 use crate::lock::{lock, write};
@@ -29,7 +30,7 @@ impl Collection {
     /// several threads can do at the same time.
     pub(super) fn encode(&self, rows: &mut [Row]) -> Result<(), Fault> {
         let version = self.version()?;
-        if let Some(index) = version.lists() {
+        if let Some(index) = version.unfinished_lists() {
             for row in rows.iter_mut().filter(|row| row.embedding.dimension() == self.space.dimension) {
                 row.entry = Some(index.encode(&version.map().pad(row.embedding.as_slice())));
             }
@@ -62,11 +63,12 @@ impl Collection {
     ) -> Result<Vec<u32>, Fault> {
         let end = writer.slots.end();
         writer.vectors.reserve(end)?;
-        for (row, &slot) in rows.iter().zip(slots) {
-            writer.vectors.write(slot, row.embedding.as_slice())?;
-        }
+        writer.vectors.write(slots, rows.iter().map(|row| row.embedding.as_slice()))?;
+        let version = self.version()?;
+        let emptied: Vec<u32> = rows.iter().filter_map(|row| version.ids().get(row.id)).collect();
+        drop(version);
         let tx = connection.transaction()?;
-        let emptied = rows::write(&tx, self.number, &rows, slots)?;
+        rows::write(&tx, self.number, &rows, slots, &emptied)?;
         let rows = rows.into_iter().zip(slots);
         let (filled, attributes) =
             rows.map(|(row, slot)| ((*slot, row.id, row.entry), (*slot, row.attributes))).unzip();
@@ -75,9 +77,14 @@ impl Collection {
     }
 
     pub(super) fn delete(&self, connection: &mut Connection, ids: &[ImageId]) -> Result<(), Fault> {
-        let tx = connection.transaction()?;
-        let emptied = rows::delete(&tx, self.number, ids)?;
         let mut writer = lock(&self.writer);
+        let version = self.version()?;
+        let mut emptied: Vec<u32> = ids.iter().filter_map(|id| version.ids().get(*id)).collect();
+        drop(version);
+        emptied.sort_unstable();
+        emptied.dedup();
+        let tx = connection.transaction()?;
+        rows::clear(&tx, self.number, &emptied)?;
         self.commit(tx, &mut writer, Changes { emptied: emptied.clone(), ..Changes::default() })?;
         self.update_lists(&mut writer, &[], emptied)
     }
@@ -96,11 +103,13 @@ impl Collection {
         for &slot in &emptied {
             version.set(slot, None);
         }
-        writer.lists.remove(version.lists_mut(), &emptied);
         for (slot, id, _) in &filled {
             version.set(*slot, Some(*id));
         }
-        writer.lists.add(version.lists_mut(), &filled, &map);
+        if let Some(index) = version.lists_mut() {
+            writer.lists.remove(index, &emptied);
+            writer.lists.add(index, &filled, &map);
+        }
         if !current.filters.is_empty() {
             Arc::make_mut(&mut current.filters).apply(&emptied, &attributes, version.slots());
         }
@@ -108,36 +117,33 @@ impl Collection {
         Ok(())
     }
 
-    /// Splits the lists of the approximate index that became too long by the records in the slots `filled`, and writes what
-    /// changed to its files.
+    /// Splits the lists of the approximate index that became too long by the records in the slots `filled`.
     fn update_lists(&self, writer: &mut Writer, filled: &[u32], emptied: Vec<u32>) -> Result<(), Fault> {
         let version = self.version()?;
-        let Some(index) = version.lists() else { return Ok(()) };
-        let mut changed = emptied;
-        changed.extend(filled);
+        let Some(index) = version.unfinished_lists() else { return Ok(()) };
+        writer.lists.add_changed(emptied.into_iter().chain(filled.iter().copied()));
         let splits = writer.lists.plan_splits(index, filled, version.map());
-        if !splits.is_empty() {
-            drop(version);
-            self.change_lists(writer, |lists, index| {
-                if let Some(index) = index {
-                    lists.apply_splits(index, splits, &mut changed);
-                }
-            })?;
+        drop(version);
+        if splits.is_empty() {
+            return Ok(());
         }
-        writer.lists.store(&*self.version()?, changed);
-        Ok(())
+        self.change_lists(writer, |lists, version| {
+            if let Some(index) = version.lists_mut() {
+                lists.apply_splits(index, splits);
+            }
+        })
     }
 
     /// Changes the approximate index without a commit: the records stay the same.
     fn change_lists(
         &self,
         writer: &mut Writer,
-        change: impl FnOnce(&mut ListsWriter, &mut Option<Index>),
+        change: impl FnOnce(&mut ListsWriter, &mut Version),
     ) -> Result<(), Fault> {
         let mut current = write(&self.current);
         let current = current.as_mut().ok_or(Fault::Dropped)?;
         let before = Arc::downgrade(&current.version);
-        change(&mut writer.lists, Arc::make_mut(&mut current.version).lists_mut());
+        change(&mut writer.lists, Arc::make_mut(&mut current.version));
         // A reader may hold the version before. Slots that a later commit empties wait for it, too.
         writer.slots.add_emptied(before, Vec::new());
         Ok(())
@@ -157,10 +163,25 @@ impl Collection {
     /// Does a part of the construction of the approximate index. Runs on the writer thread.
     pub(super) fn build_lists(&self, connection: &mut Connection) -> Result<(), Fault> {
         let (mut writer, version) = (lock(&self.writer), self.version()?);
-        let Some(index) = writer.lists.build_step(&version) else { return Ok(()) };
+        let Some(index) = version.unfinished_lists() else {
+            let begun = writer.lists.begin(&version);
+            drop(version);
+            return self.change_lists(&mut writer, |_, version| version.set_lists(begun));
+        };
+        if let Some(part) = writer.lists.next_part(&version, index) {
+            let slots = part.slots();
+            drop(version);
+            self.change_lists(&mut writer, |lists, version| {
+                let map = version.shared_map();
+                if let Some(index) = version.lists_mut() {
+                    lists.add_part(index, part, &map);
+                }
+            })?;
+            return self.update_lists(&mut writer, &slots, Vec::new());
+        }
         let (collection, records, lists) = (&self.name, index.count(), index.lists());
         let tx = connection.transaction()?;
-        let written = writer.lists.write_all(&self.path, (&tx, self.number), &version, &index);
+        let written = writer.lists.write_all(&self.path, (&tx, self.number), &version, index);
         match written.and_then(|file| Ok(tx.commit().map(|()| file)?)) {
             Ok(file) => writer.lists.set_file(Some(file)),
             Err(error) => tracing::warn!(
@@ -168,9 +189,12 @@ impl Collection {
                 "cannot write the approximate index to its files; searches work, the next start builds it again"
             ),
         }
+        tracing::info!(
+            %collection, records, lists,
+            "built the approximate index; a search can miss a hit now (`exact=true` compares every vector)"
+        );
         drop(version);
-        tracing::info!(%collection, records, lists, "built the approximate index; searches are no longer exact");
-        self.change_lists(&mut writer, |_, current| *current = Some(index))
+        self.change_lists(&mut writer, |_, version| version.complete_lists())
     }
 
     /// Drops the collection. Its rows and its file still exist; a reader that holds a snapshot can continue to read.

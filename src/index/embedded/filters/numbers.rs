@@ -47,7 +47,7 @@ impl NumberColumn {
             NumberField::IndexedAt => "indexed_at",
         };
         let mut numbers = Column::default();
-        rows::each(connection, &format!("SELECT slot, {name} FROM records_{n}"), |row| {
+        rows::each(connection, &format!("SELECT slot, {name} FROM slots_{n}"), |row| {
             let slot = row.get(0)?;
             let number = match field {
                 NumberField::Width | NumberField::Height => Some(row.get(1)?),

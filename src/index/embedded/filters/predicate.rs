@@ -66,7 +66,7 @@ impl Predicate {
 
     /// Reads the slots of the records that fulfil it.
     pub(super) fn select(&self, connection: &Connection, n: i64) -> rusqlite::Result<SlotSet> {
-        let records = |condition| format!("SELECT slot FROM records_{n} WHERE {condition}");
+        let records = |condition| format!("SELECT slot FROM slots_{n} WHERE {condition}");
         match self {
             Self::All => select(connection, &records("true"), ()),
             Self::Term(term) => {

@@ -55,7 +55,7 @@ impl SlotSet {
     }
 
     /// Adds a slot to the set, or removes it.
-    pub(super) fn set(&mut self, slot: u32, included: bool) {
+    pub(in crate::index::embedded) fn set(&mut self, slot: u32, included: bool) {
         if self.contains(slot) == included {
             return;
         }

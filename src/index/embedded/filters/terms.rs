@@ -46,7 +46,7 @@ impl TextField {
         mut each: impl FnMut(&str, u32) -> bool,
     ) -> rusqlite::Result<bool> {
         let (sql, prefix) = match self {
-            Self::Format => (format!("SELECT format, slot FROM records_{n} WHERE format >= ?1"), ""),
+            Self::Format => (format!("SELECT format, slot FROM slots_{n} WHERE format >= ?1"), ""),
             Self::Terms(prefix) => {
                 (format!("SELECT term, slot FROM terms_{n} WHERE term >= ?1 ORDER BY term, slot"), prefix.as_str())
             }

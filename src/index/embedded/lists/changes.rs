@@ -1,6 +1,5 @@
 //! The slots that changed since the files of an approximate index were synced, in the table `changes_N`. The table exists
-//! if the files contain everything else. Triggers fill it, so that it is also complete after an earlier version of this
-//! program has written records.
+//! if the files contain everything else. Triggers fill it.
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -14,13 +13,10 @@ pub(super) type Change = (u32, Option<(ImageId, u32)>);
 pub(super) fn create(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
     tx.execute_batch(&format!(
         "CREATE TABLE changes_{n} (slot INTEGER PRIMARY KEY, id BLOB, checksum INTEGER) STRICT;
-         CREATE TRIGGER changes_replaced_{n} BEFORE INSERT ON records_{n} BEGIN
-             INSERT OR REPLACE INTO changes_{n} SELECT slot, NULL, NULL FROM records_{n} WHERE id = new.id;
-         END;
-         CREATE TRIGGER changes_added_{n} AFTER INSERT ON records_{n} BEGIN
+         CREATE TRIGGER changes_added_{n} AFTER INSERT ON slots_{n} BEGIN
              INSERT OR REPLACE INTO changes_{n} VALUES (new.slot, new.id, new.checksum);
          END;
-         CREATE TRIGGER changes_removed_{n} AFTER DELETE ON records_{n} BEGIN
+         CREATE TRIGGER changes_removed_{n} AFTER DELETE ON slots_{n} BEGIN
              INSERT OR REPLACE INTO changes_{n} VALUES (old.slot, NULL, NULL);
          END;"
     ))
@@ -29,8 +25,7 @@ pub(super) fn create(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
 /// Removes the table and its triggers, if they exist.
 pub(in crate::index::embedded) fn remove(tx: &Connection, n: i64) -> rusqlite::Result<()> {
     tx.execute_batch(&format!(
-        "DROP TRIGGER IF EXISTS changes_replaced_{n}; DROP TRIGGER IF EXISTS changes_added_{n};
-         DROP TRIGGER IF EXISTS changes_removed_{n}; DROP TABLE IF EXISTS changes_{n};"
+        "DROP TRIGGER IF EXISTS changes_added_{n}; DROP TRIGGER IF EXISTS changes_removed_{n}; DROP TABLE IF EXISTS changes_{n};"
     ))
 }
 

@@ -2,7 +2,9 @@
 //! and its code, and the centroids of all lists by their numbers. Everything in them can be computed from the vectors
 //! and SQLite.
 //!
-//! A row is written after the commit of its record. `changes.rs` has the slots whose rows may not be on the disk yet.
+//! The rows of new records are written at the next sync; `changes.rs` has the slots whose rows may not be on the disk yet. A
+//! split also moves records to other lists. Their old rows stay valid, because their lists keep their numbers and
+//! centroids, so each sync writes only some of them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,6 +15,7 @@ use ivf::{Index, Positions, Restore, StoredCode};
 use uuid::Uuid;
 
 use crate::domain::ImageId;
+use crate::index::embedded::filters::SlotSet;
 use crate::resilience::cores;
 
 /// The extensions of the files.
@@ -25,6 +28,51 @@ const HEAD: usize = 24;
 const CHECKSUM: usize = 4;
 /// The rows that are read or written at the same time.
 const CHUNK: usize = 32_768;
+/// Rows with at most this number of rows between them are written at the same time, with those between.
+const MAX_GAP: u32 = 64;
+/// For each changed record, a sync writes the moved ones among this number of rows.
+const ROWS_PER_CHANGE: u32 = 4;
+
+/// The slots whose rows in the file are old.
+#[derive(Debug, Default)]
+pub(super) struct Unwritten {
+    /// The next sync writes these.
+    changed: Vec<u32>,
+    /// Slots whose records are in another list. Their rows in the file are valid, too.
+    pub(super) moved: SlotSet,
+    /// The slot from which the next sync writes moved ones.
+    next: u32,
+}
+
+impl Unwritten {
+    pub(super) fn add_changed(&mut self, slots: impl IntoIterator<Item = u32>) {
+        self.changed.extend(slots);
+    }
+
+    pub(super) fn add_moved(&mut self, slots: impl IntoIterator<Item = u32>) {
+        slots.into_iter().for_each(|slot| self.moved.set(slot, true));
+    }
+
+    /// Takes all changed slots and those of some moved ones, as ranges in their order. `end` is after the last slot.
+    pub(super) fn take(&mut self, end: u32) -> Vec<Range<u32>> {
+        let mut slots = std::mem::take(&mut self.changed);
+        let rows = u32::try_from(slots.len()).unwrap_or(u32::MAX).saturating_mul(ROWS_PER_CHANGE);
+        let part = self.next..self.next.saturating_add(rows).min(end);
+        self.next = if part.end == end { 0 } else { part.end };
+        let moved: Vec<u32> = part.filter(|slot| self.moved.contains(*slot)).collect();
+        moved.iter().for_each(|slot| self.moved.set(*slot, false));
+        slots.extend(moved);
+        slots.sort_unstable();
+        let mut runs: Vec<Range<u32>> = Vec::new();
+        for slot in slots {
+            match runs.last_mut() {
+                Some(run) if slot <= run.end.saturating_add(MAX_GAP) => run.end = run.end.max(slot + 1),
+                _ => runs.push(slot..slot + 1),
+            }
+        }
+        runs
+    }
+}
 
 /// The files, open for writing.
 #[derive(Debug)]
@@ -58,21 +106,19 @@ impl ListsFile {
         &mut self,
         index: &Index,
         positions: &Positions,
-        slots: &mut Vec<u32>,
+        slots: &[Range<u32>],
         occupant: impl Fn(u32) -> Option<ImageId>,
     ) -> io::Result<()> {
         self.write_centroids(index)?;
-        slots.sort_unstable();
-        slots.dedup();
-        // Slots that follow each other are written at the same time.
-        for run in slots.chunk_by(|a, b| a + 1 == *b).flat_map(|run| run.chunks(CHUNK)) {
+        for first in slots.iter().flat_map(|run| run.clone().step_by(CHUNK).zip(std::iter::repeat(run.end))) {
+            let run = first.0..first.1.min(first.0.saturating_add(CHUNK as u32));
             let mut bytes = vec![0; run.len() * self.row_bytes()];
-            for (slot, row) in run.iter().zip(bytes.chunks_exact_mut(self.row_bytes())) {
-                if let (Some(id), Some(code)) = (occupant(*slot), index.code(positions, *slot)) {
+            for (slot, row) in run.clone().zip(bytes.chunks_exact_mut(self.row_bytes())) {
+                if let (Some(id), Some(code)) = (occupant(slot), index.code(positions, slot)) {
                     fill(row, id, &code);
                 }
             }
-            self.rows.seek(SeekFrom::Start(u64::from(run[0]) * self.row_bytes() as u64))?;
+            self.rows.seek(SeekFrom::Start(u64::from(run.start) * self.row_bytes() as u64))?;
             self.rows.write_all(&bytes)?;
         }
         Ok(())
@@ -188,4 +234,29 @@ fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_writes_what_changed_and_a_part_of_what_moved() {
+        let mut unwritten = Unwritten::default();
+        unwritten.add_changed([500, 7, 8, 600]);
+        unwritten.add_moved([3, 47, 48, 999]);
+        // 4 changed records: the moved ones among the first 16 slots. Those near each other are one range.
+        assert_eq!(unwritten.take(1_000), [3..9, 500..501, 600..601]);
+        unwritten.add_changed([0]);
+        assert_eq!(unwritten.take(1_000), [0..1]);
+        unwritten.add_changed(200..300);
+        assert_eq!(unwritten.take(1_000), [47..49, 200..300]);
+        unwritten.add_changed(300..450);
+        assert_eq!(unwritten.take(1_000), [300..450, 999..1_000]);
+        assert_eq!((unwritten.take(1_000), unwritten.moved.len()), (vec![], 0));
+        // After the last slot it begins again.
+        unwritten.add_moved([0]);
+        unwritten.add_changed([300]);
+        assert_eq!(unwritten.take(1_000), [0..1, 300..301]);
+    }
 }

@@ -1,8 +1,8 @@
 //! When a collection gets its approximate index (the package `ivf`), how changes reach it, and how the next start reads it.
 //!
 //! A collection of at least [`MIN_RECORDS`] records gets one. It is built in steps on the writer's thread, with other
-//! writes in between. Until it is complete, searches are exact. After that, each commit changes it together with the
-//! version, and then the files (`file.rs`).
+//! writes in between. Until it is complete, searches are exact. Each commit changes it together with the version; the files
+//! (`file.rs`) are written at the next sync.
 
 pub(super) mod changes;
 pub(super) mod file;
@@ -10,37 +10,49 @@ pub(super) mod file;
 mod tests;
 
 use std::io;
+use std::ops::Range;
+use std::panic::resume_unwind;
 use std::path::Path;
 
 use ivf::{Entry, Index, Positions};
 use rusqlite::{Connection, Transaction};
 
-use self::file::ListsFile;
+use self::file::{ListsFile, Unwritten};
 use super::error::Fault;
 use super::vectors::{Map, checksum};
 use super::version::Version;
 use crate::domain::ImageId;
+use crate::resilience::cores;
 
 /// Below this number of records, the exact search is as fast.
 pub(super) const MIN_RECORDS: usize = 20_000;
-/// The slots that one step of the construction looks at.
+/// The slots that one step of the construction adds.
 const SLOTS_PER_STEP: u32 = 1_000;
 
 /// What only the writer knows about the approximate index.
 #[derive(Debug, Default)]
 pub(super) struct ListsWriter {
     positions: Positions,
-    unfinished: Option<Unfinished>,
-    /// `None` if there is no index, and after an error: the next start reads from SQLite what the files do not have.
+    /// The slots that the construction of the index has not reached. Those after them are added by commits.
+    missing: Range<u32>,
+    /// `None` if there is no complete index, and after an error: the next start reads from SQLite what the files do not have.
     file: Option<ListsFile>,
+    unwritten: Unwritten,
 }
 
-/// An index that does not contain all records yet.
+/// Slots that a step of the construction adds, with their codes.
 #[derive(Debug)]
-struct Unfinished {
-    index: Index,
-    /// The first slot that is not in it.
+pub(super) struct Part {
+    entries: Vec<(u32, Entry)>,
+    /// The first slot after them that is not in the index.
     next: u32,
+}
+
+impl Part {
+    /// Returns the slots.
+    pub(super) fn slots(&self) -> Vec<u32> {
+        self.entries.iter().map(|(slot, _)| *slot).collect()
+    }
 }
 
 impl ListsWriter {
@@ -50,62 +62,81 @@ impl ListsWriter {
     }
 
     /// Reads the index beside the vectors file at `path`, and which record is in which slot. Returns `None` if there is no index or
-    /// it is damaged. Returns also the ids of records whose vector a power loss destroyed; of the vectors, only those are
+    /// it is damaged. Returns also the slots and ids of records whose vector a power loss destroyed; of the vectors, only those are
     /// checked that were written since the last sync.
     pub(super) fn load(
         path: &Path,
         (connection, n): (&Connection, i64),
         version: &mut Version,
-    ) -> Result<Option<(Self, Vec<ImageId>)>, Fault> {
+    ) -> Result<Option<(Self, Vec<(u32, ImageId)>)>, Fault> {
         let Some(changes) = changes::read(connection, n)? else { return Ok(None) };
         let mut file = match ListsFile::open(path, version.map().stride()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file?,
         };
-        let mut slots: Vec<u32> = changes.iter().map(|(slot, _)| *slot).collect();
-        let mut loaded = version.clone();
-        let Some((mut index, mut positions)) = file.read(&slots, |slot, id| loaded.set(slot, Some(id)))? else {
+        let slots: Vec<u32> = changes.iter().map(|(slot, _)| *slot).collect();
+        let mut occupants = Vec::new();
+        let Some((mut index, mut positions)) = file.read(&slots, |slot, id| occupants.push((slot, id)))? else {
             tracing::warn!(path = %path.display(), "a file of the approximate index is damaged; it is built again");
             return Ok(None);
         };
-        if loaded.blocks().any(|(first, block)| {
-            (first..).zip(block).any(|(slot, occupant)| occupant.is_some() && !version.map().contains(slot))
-        }) {
+        let map = version.shared_map();
+        if occupants.iter().any(|(slot, _)| !map.contains(*slot)) {
             return Ok(None);
         }
-        let mut lost = Vec::new();
+        let (mut lost, mut unwritten) = (Vec::new(), Unwritten::default());
         for (slot, record) in changes {
             let Some((id, sum)) = record else { continue };
-            if !version.map().contains(slot) || checksum(version.map().vector(slot)) != sum {
-                lost.push(id);
+            if !map.contains(slot) || checksum(map.vector(slot)) != sum {
+                lost.push((slot, id));
                 continue;
             }
-            loaded.set(slot, Some(id));
-            let entry = index.encode(version.map().row(slot));
-            slots.extend(insert(&mut index, &mut positions, slot, &entry, version.map()));
+            occupants.push((slot, id));
+            let entry = index.encode(map.row(slot));
+            unwritten.add_moved(insert(&mut index, &mut positions, slot, &entry, &*map));
         }
-        file.write(&index, &positions, &mut slots, |slot| loaded.occupant(slot))?;
-        *loaded.lists_mut() = Some(index);
-        *version = loaded;
-        Ok(Some((Self { positions, unfinished: None, file: Some(file) }, lost)))
+        unwritten.add_changed(slots);
+        *version = Version::new(map, occupants.into_iter());
+        version.set_lists(index);
+        version.complete_lists();
+        Ok(Some((Self { positions, missing: 0..0, file: Some(file), unwritten }, lost)))
     }
 
-    /// Adds some records to an unfinished index; begins one if there is none. Returns the finished index.
-    pub(super) fn build_step(&mut self, version: &Version) -> Option<Index> {
-        let Self { positions, unfinished, .. } = self;
-        let building = unfinished.get_or_insert_with(|| {
-            *positions = Positions::default();
-            Unfinished { index: Index::new(version.map().stride()), next: 0 }
-        });
-        let (index, map) = (&mut building.index, version.map());
-        let end = version.slots().min(building.next.saturating_add(SLOTS_PER_STEP));
-        for slot in (building.next..end).filter(|slot| version.occupant(*slot).is_some()) {
-            let entry = index.encode(map.row(slot));
-            insert(index, positions, slot, &entry, map);
+    /// Begins an index with the first record.
+    pub(super) fn begin(&mut self, version: &Version) -> Index {
+        let (mut index, map) = (Index::new(version.map().stride()), version.map());
+        (self.positions, self.missing) = (Positions::default(), 0..version.slots());
+        if let Some(first) = self.missing.find(|slot| version.occupant(*slot).is_some()) {
+            index.insert(&mut self.positions, first, &index.encode(map.row(first)), map);
         }
-        building.next = end;
-        let is_finished = end == version.slots();
-        unfinished.take_if(|_| is_finished).map(|finished| finished.index)
+        index
+    }
+
+    /// Computes the codes of some records that are missing in the index, on all cores; `None` if none are missing.
+    pub(super) fn next_part(&self, version: &Version, index: &Index) -> Option<Part> {
+        if self.missing.is_empty() {
+            return None;
+        }
+        let next = self.missing.end.min(self.missing.start.saturating_add(SLOTS_PER_STEP));
+        let slots: Vec<u32> = (self.missing.start..next).filter(|slot| version.occupant(*slot).is_some()).collect();
+        let encode = |slots: &[u32]| -> Vec<(u32, Entry)> {
+            slots.iter().map(|slot| (*slot, index.encode(version.map().row(*slot)))).collect()
+        };
+        let entries = std::thread::scope(|scope| {
+            let parts = slots.chunks(slots.len().div_ceil(cores().get()).max(1));
+            let threads: Vec<_> = parts.map(|slots| scope.spawn(move || encode(slots))).collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            joined.flatten().collect()
+        });
+        Some(Part { entries, next })
+    }
+
+    /// Adds the result of [`next_part`](Self::next_part).
+    pub(super) fn add_part(&mut self, index: &mut Index, part: Part, map: &Map) {
+        self.missing.start = part.next;
+        for (slot, entry) in part.entries {
+            index.insert(&mut self.positions, slot, &entry, map);
+        }
     }
 
     /// Writes all of a finished index to its files, and starts to record changes with the commit of the transaction. The caller
@@ -118,7 +149,7 @@ impl ListsWriter {
         index: &Index,
     ) -> Result<ListsFile, Fault> {
         let mut file = ListsFile::create(path, version.map().stride())?;
-        file.write(index, &self.positions, &mut (0..version.slots()).collect(), |slot| version.occupant(slot))?;
+        file.write(index, &self.positions, &[0..version.slots()], |slot| version.occupant(slot))?;
         file.sync()?;
         changes::remove(tx, n)?;
         changes::create(tx, n)?;
@@ -127,28 +158,20 @@ impl ListsWriter {
 
     /// Stores the files of the index; `None` if they could not be written.
     pub(super) fn set_file(&mut self, file: Option<ListsFile>) {
-        self.file = file;
+        (self.file, self.unwritten) = (file, Unwritten::default());
     }
 
     /// Removes slots whose records were replaced or deleted.
-    pub(super) fn remove(&mut self, index: &mut Option<Index>, slots: &[u32]) {
-        let Self { positions, unfinished, .. } = self;
-        if let Some(index) = index.as_mut().or(unfinished.as_mut().map(|building| &mut building.index)) {
-            for slot in slots {
-                index.remove(positions, *slot);
-            }
+    pub(super) fn remove(&mut self, index: &mut Index, slots: &[u32]) {
+        for slot in slots {
+            index.remove(&mut self.positions, *slot);
         }
     }
 
-    /// Adds slots. An unfinished index gets those that its construction has passed.
-    pub(super) fn add(&mut self, index: &mut Option<Index>, added: &[(u32, ImageId, Option<Entry>)], map: &Map) {
-        let Self { positions, unfinished, .. } = self;
-        let (index, end) = match (index, unfinished) {
-            (Some(index), _) => (index, u32::MAX),
-            (None, Some(building)) => (&mut building.index, building.next),
-            (None, None) => return,
-        };
-        for (slot, _, entry) in added.iter().filter(|(slot, ..)| *slot < end) {
+    /// Adds slots, apart from those that the construction has not reached.
+    pub(super) fn add(&mut self, index: &mut Index, added: &[(u32, ImageId, Option<Entry>)], map: &Map) {
+        let Self { positions, missing, .. } = self;
+        for (slot, _, entry) in added.iter().filter(|(slot, ..)| !missing.contains(slot)) {
             match entry {
                 Some(entry) => index.insert(positions, *slot, entry, map),
                 None => index.insert(positions, *slot, &index.encode(map.row(*slot)), map),
@@ -165,26 +188,30 @@ impl ListsWriter {
         lists.into_iter().map(|list| index.plan_split(list, map)).collect()
     }
 
-    /// Splits lists. Appends the slots whose codes changed to `changed`.
-    pub(super) fn apply_splits(&mut self, index: &mut Index, splits: Vec<ivf::Split>, changed: &mut Vec<u32>) {
+    /// Splits lists.
+    pub(super) fn apply_splits(&mut self, index: &mut Index, splits: Vec<ivf::Split>) {
         for split in splits {
-            changed.extend(split.slots());
+            if self.file.is_some() {
+                self.unwritten.add_moved(split.slots());
+            }
             index.apply_split(&mut self.positions, split);
         }
     }
 
-    /// Writes the rows of slots to the file. After an error, nothing is written until the next start.
-    pub(super) fn store(&mut self, version: &Version, mut slots: Vec<u32>) {
-        let (Some(file), Some(index)) = (&mut self.file, version.lists()) else { return };
-        if let Err(error) = file.write(index, &self.positions, &mut slots, |slot| version.occupant(slot)) {
-            self.stop_storing(&error);
+    /// Records that the next sync writes the rows of these slots.
+    pub(super) fn add_changed(&mut self, slots: impl IntoIterator<Item = u32>) {
+        if self.file.is_some() {
+            self.unwritten.add_changed(slots);
         }
     }
 
-    /// Syncs the files, and forgets the changes that they have now.
-    pub(super) fn sync(&mut self, connection: &Connection, n: i64) -> Result<(), Fault> {
-        let Some(file) = &self.file else { return Ok(()) };
-        match file.sync() {
+    /// Writes and syncs the files, and forgets the changes that they have now. After an error, nothing is written until the next
+    /// start.
+    pub(super) fn sync(&mut self, version: &Version, connection: &Connection, n: i64) -> Result<(), Fault> {
+        let (Some(file), Some(index)) = (&mut self.file, version.lists()) else { return Ok(()) };
+        let slots = self.unwritten.take(version.slots());
+        let written = file.write(index, &self.positions, &slots, |slot| version.occupant(slot));
+        match written.and_then(|()| file.sync()) {
             Ok(()) => changes::clear(connection, n)?,
             Err(error) => self.stop_storing(&error),
         }
@@ -202,7 +229,7 @@ fn insert(index: &mut Index, positions: &mut Positions, slot: u32, entry: &Entry
     index.insert(positions, slot, entry, map);
     let Some(list) = index.list_to_split(positions, slot) else { return Vec::new() };
     let split = index.plan_split(list, map);
-    let changed = split.slots().collect();
+    let moved = split.slots().collect();
     index.apply_split(positions, split);
-    changed
+    moved
 }

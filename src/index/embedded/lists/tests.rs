@@ -37,6 +37,16 @@ impl Fixture {
         Self { folder, writer, collection }
     }
 
+    /// Opens a collection of 20,000 records with an index.
+    fn with_lists(path: &Path) -> Self {
+        let mut fixture = Self::open(path);
+        for start in (0..20_000).step_by(2_000) {
+            fixture.upsert(start..start + 2_000, 0);
+        }
+        while fixture.build_step() {}
+        fixture
+    }
+
     fn upsert(&mut self, numbers: impl Iterator<Item = u32>, edition: u32) {
         let mut rows: Vec<Row> = numbers.map(|number| row(number, edition)).collect();
         self.collection.encode(&mut rows).unwrap();
@@ -135,11 +145,7 @@ fn state(fixture: &Fixture) -> (Vec<Found>, Vec<(u32, ImageId)>) {
 #[test]
 fn the_next_start_reads_the_index_and_what_changed_since_the_last_sync() {
     let path = tempfile::tempdir().unwrap();
-    let mut fixture = Fixture::open(path.path());
-    for start in (0..20_000).step_by(2_000) {
-        fixture.upsert(start..start + 2_000, 0);
-    }
-    while fixture.build_step() {}
+    let mut fixture = Fixture::with_lists(path.path());
     fixture.folder.record_writes(&fixture.writer, 10_000);
     // These are not synced: new records with splits, replaced and deleted ones.
     fixture.upsert(30_000..33_000, 0);
@@ -166,14 +172,30 @@ fn the_next_start_reads_the_index_and_what_changed_since_the_last_sync() {
     assert_eq!(fixture.collection.version().unwrap().lists().unwrap().count(), 22_998);
 }
 
+#[test]
+fn rows_of_moved_records_in_the_file_may_be_old() {
+    let path = tempfile::tempdir().unwrap();
+    let mut fixture = Fixture::with_lists(path.path());
+    for start in (20_000..26_000).step_by(250) {
+        fixture.upsert(start..start + 250, 0);
+        fixture.folder.record_writes(&fixture.writer, 10_000);
+    }
+    let moved = crate::lock::lock(&fixture.collection.writer).lists.unwritten.moved.len();
+    assert!(moved > 0, "every row was written");
+    let (recall, before) = (fixture.recall(None), state(&fixture));
+    drop(fixture);
+    let fixture = Fixture::open(path.path());
+    let version = fixture.collection.version().unwrap();
+    assert_eq!(version.lists().unwrap().count(), 26_000, "the index was not read");
+    assert_eq!(state(&fixture).1, before.1);
+    let after = fixture.recall(None);
+    assert!(recall > 0.97 && after > 0.97, "{recall}, {after} with {moved} old rows");
+}
+
 #[tokio::test]
 async fn vectors_that_the_start_does_not_read_are_checked_later() {
     let path = tempfile::tempdir().unwrap();
-    let mut fixture = Fixture::open(path.path());
-    for start in (0..20_000).step_by(2_000) {
-        fixture.upsert(start..start + 2_000, 0);
-    }
-    while fixture.build_step() {}
+    let mut fixture = Fixture::with_lists(path.path());
     fixture.folder.record_writes(&fixture.writer, 10_000);
     let damaged = fixture.collection.version().unwrap().occupant(12_345).unwrap();
     drop(fixture);
@@ -191,11 +213,7 @@ async fn vectors_that_the_start_does_not_read_are_checked_later() {
 #[tokio::test]
 async fn files_that_are_missing_or_older_are_built_again() {
     let path = tempfile::tempdir().unwrap();
-    let mut fixture = Fixture::open(path.path());
-    for start in (0..20_000).step_by(2_000) {
-        fixture.upsert(start..start + 2_000, 0);
-    }
-    while fixture.build_step() {}
+    let mut fixture = Fixture::with_lists(path.path());
     let (lists, copy) = (path.path().join("1.lists"), path.path().join("copy"));
     std::fs::copy(&lists, &copy).unwrap();
     fixture.upsert(0..100, 1);
@@ -214,32 +232,4 @@ async fn files_that_are_missing_or_older_are_built_again() {
     let fixture = Fixture::open(path.path());
     assert!(fixture.collection.needs_lists());
     assert_eq!(fixture.collection.info().unwrap().count, 20_000);
-}
-
-#[test]
-fn an_earlier_version_may_write_to_a_collection_with_an_index() {
-    let path = tempfile::tempdir().unwrap();
-    let mut fixture = Fixture::open(path.path());
-    for start in (0..20_000).step_by(2_000) {
-        fixture.upsert(start..start + 2_000, 0);
-    }
-    while fixture.build_step() {}
-    fixture.folder.record_writes(&fixture.writer, 10_000);
-    // It changes vectors and rows only.
-    let moved = "REPLACE INTO records_1 SELECT id, 25000, checksum, format, width, \
-                 height, indexed_at FROM records_1 WHERE slot = 7; DELETE FROM records_1 WHERE slot = 8;";
-    let map = fixture.collection.version().unwrap();
-    let vector = map.map().vector(7).to_vec();
-    let (old, deleted) = (map.occupant(7).unwrap(), map.occupant(8).unwrap());
-    fixture.writer.execute_batch(moved).unwrap();
-    drop((map, fixture));
-    let mut vectors =
-        crate::index::embedded::vectors::Vectors::open(&path.path().join("1.vectors"), DIMENSION, 25_001).unwrap();
-    vectors.write(25_000, &vector).unwrap();
-    let fixture = Fixture::open(path.path());
-    let version = fixture.collection.version().unwrap();
-    assert!(version.lists().is_some());
-    assert_eq!((version.occupant(7), version.occupant(8), version.occupant(25_000)), (None, None, Some(old)));
-    assert_eq!(version.lists().unwrap().count(), 19_999);
-    assert!(!state(&fixture).1.iter().any(|(_, id)| *id == deleted));
 }
