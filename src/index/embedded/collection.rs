@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use rusqlite::Connection;
 
+use super::compact::is_too_long;
 use super::error::Fault;
 use super::filters::FilterCache;
 use super::lists::ListsWriter;
@@ -80,7 +81,13 @@ impl Collection {
             Some(loaded) => loaded,
             None => (ListsWriter::default(), read_records(connection, number, &mut vectors, &mut version)?),
         };
-        let writer = Mutex::new(Writer { vectors, slots: Slots::from_version(&version), lists });
+        let slots = Slots::from_version(&version);
+        if is_too_long(version.map().slots(), slots.end() as usize) {
+            // The compaction was interrupted before it shortened the file. There are no readers yet.
+            vectors.shorten(slots.end())?;
+            version.set_map(vectors.map());
+        }
+        let writer = Mutex::new(Writer { vectors, slots, lists });
         let current = RwLock::new(Some(Current { version: Arc::new(version), filters: Arc::default() }));
         let damage_logged = AtomicU32::new(0);
         Ok((Self { name, space, number, path, current, writer, readers, damage_logged, is_unchecked }, lost))

@@ -32,6 +32,21 @@ const WAL_FILE: &str = "index.sqlite-wal";
 const MAX_WAL_PAGES: i64 = 16_384;
 const VECTORS_EXTENSION: &str = "vectors";
 
+/// What is left to do after a step of the maintenance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Done,
+    More,
+    /// More, after the current readers have ended.
+    Later,
+}
+
+impl From<bool> for Progress {
+    fn from(has_more: bool) -> Self {
+        if has_more { Self::More } else { Self::Done }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) sqlite: Sqlite,
@@ -165,11 +180,11 @@ impl Folder {
         Ok(true)
     }
 
-    /// Returns whether there is space to reclaim from dropped collections, or an index to create.
+    /// Returns whether there is space to reclaim, or an index to create.
     pub(super) fn needs_maintenance(&self) -> bool {
         let needed = |c: &Connection| Ok::<_, Fault>(reclaim::is_needed(c)? || indexes::is_missing(c)?);
         self.readers.take().and_then(|reader| needed(reader.connection()?)).unwrap_or(false)
-            || self.all().iter().any(|collection| collection.needs_lists())
+            || self.all().iter().any(|collection| collection.needs_lists() || collection.is_sparse())
     }
 
     /// Counts the written records and syncs if a limit is reached.
@@ -189,7 +204,7 @@ impl Folder {
     /// Syncs vectors and rows to the disk. Vectors first, so that SQLite's main file never refers to a vector that is
     /// not on the disk. The log is synced separately, because a checkpoint goes only as far as the oldest reader
     /// allows.
-    fn sync(&self, connection: &Connection) -> Result<(), Fault> {
+    pub(super) fn sync(&self, connection: &Connection) -> Result<(), Fault> {
         let all = self.all();
         for collection in &all {
             collection.sync_vectors()?;

@@ -11,6 +11,7 @@
 
 mod browse;
 mod collection;
+mod compact;
 mod error;
 mod facets;
 mod filters;
@@ -36,6 +37,7 @@ mod write;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -46,7 +48,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::collection::Collection;
 pub use self::error::OpenError;
 use self::error::{Fault, failed};
-use self::folder::Folder;
+use self::folder::{Folder, Progress};
 use self::near_pairs::PairSearch;
 use self::rows::Row;
 use super::shared::{last_of_each_id, paged_ids};
@@ -61,21 +63,29 @@ use crate::resilience::{Concurrently as _, cores};
 /// The name in `provider=`.
 const NAME: &str = "embedded";
 /// What is done in the background in steps, and the log message if it fails.
-const MAINTENANCE: [(Step, &str); 3] = [
-    (Folder::reclaim_space, "cannot reclaim the space of a dropped collection; the next start tries again"),
-    (Folder::add_index, "cannot create an index in index.sqlite; lists of images are slow until the next start"),
+const MAINTENANCE: [(Step, &str); 4] = [
+    (Folder::compact, "cannot shorten the files of a collection; the next start tries again"),
     (
-        Folder::build_lists,
+        |folder, connection| folder.reclaim_space(connection).map(Progress::from),
+        "cannot reclaim the space of removed records; the next start tries again",
+    ),
+    (
+        |folder, connection| folder.add_index(connection).map(Progress::from),
+        "cannot create an index in index.sqlite; lists of images are slow until the next start",
+    ),
+    (
+        |folder, connection| folder.build_lists(connection).map(Progress::from),
         "cannot build the approximate index of a collection; its searches are exact until the next start",
     ),
 ];
+/// How long the maintenance waits for readers.
+const READERS_PAUSE: Duration = Duration::from_secs(1);
 /// Levels of effort above the default one.
 const LEVELS: [u32; 5] = [500, 550, 600, 700, 1_000];
 /// Ids in one page of `scan`.
 const IDS_PER_PAGE: u32 = 1_000;
 
-/// Returns whether there is more to do.
-type Step = fn(&Folder, &mut Connection) -> Result<bool, Fault>;
+type Step = fn(&Folder, &mut Connection) -> Result<Progress, Fault>;
 
 /// The embedded store. Clones share its state.
 #[derive(Clone, Debug)]
@@ -148,6 +158,27 @@ impl EmbeddedIndex {
     }
 }
 
+impl EmbeddedIndex {
+    /// Changes the records of a collection, and starts the maintenance if they need it then and did not before.
+    async fn change(
+        &self,
+        name: &CollectionName,
+        work: impl FnOnce(&Folder, &mut Connection) -> Result<(), Fault> + Send + 'static,
+    ) -> Result<(), IndexError> {
+        let changed = name.clone();
+        let needs_maintenance = self.write(name, move |folder, connection| {
+            let collection = folder.find(&changed)?;
+            let needed = (collection.needs_lists(), collection.is_sparse());
+            work(folder, connection)?;
+            Ok((!needed.0 && collection.needs_lists()) || (!needed.1 && collection.is_sparse()))
+        });
+        if needs_maintenance.await? {
+            self.start_maintenance();
+        }
+        Ok(())
+    }
+}
+
 /// Does the [`MAINTENANCE`] in steps, so that other writes can run in between. Ends when the index is closed; the next
 /// start continues.
 async fn maintain(folder: Weak<Folder>) {
@@ -155,8 +186,12 @@ async fn maintain(folder: Weak<Folder>) {
         while let Some(folder) = folder.upgrade() {
             let sqlite = folder.sqlite.clone();
             match sqlite.call(move |connection| Ok(step(&folder, connection))).await {
-                Ok(Ok(true)) => continue,
-                Ok(Ok(false)) => {}
+                Ok(Ok(Progress::More)) => continue,
+                Ok(Ok(Progress::Later)) => {
+                    tokio::time::sleep(READERS_PAUSE).await;
+                    continue;
+                }
+                Ok(Ok(Progress::Done)) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "{failed}"),
                 Err(error) => tracing::warn!(%error, "{failed}"),
             }
@@ -193,22 +228,18 @@ impl ImageIndex for EmbeddedIndex {
         let mut rows = rows.map_err(|fault| fault.into_index_error(collection))?;
         let encoded = self.read(collection, move |collection| collection.encode(&mut rows).map(|()| rows));
         let (name, rows) = (collection.clone(), encoded.await?);
-        let needs_lists = self.write(collection, move |folder, connection| {
-            let (collection, count) = (folder.find(&name)?, rows.len());
-            let needed_lists = collection.needs_lists();
-            collection.upsert(connection, rows)?;
+        self.change(collection, move |folder, connection| {
+            let count = rows.len();
+            folder.find(&name)?.upsert(connection, rows)?;
             folder.record_writes(connection, count);
-            Ok(!needed_lists && collection.needs_lists())
-        });
-        if needs_lists.await? {
-            self.start_maintenance();
-        }
-        Ok(())
+            Ok(())
+        })
+        .await
     }
 
     async fn delete(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError> {
         let (name, ids) = (collection.clone(), ids.to_vec());
-        self.write(collection, move |folder, connection| {
+        self.change(collection, move |folder, connection| {
             folder.find(&name)?.delete(connection, &ids)?;
             folder.record_writes(connection, ids.len());
             Ok(())

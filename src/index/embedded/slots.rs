@@ -72,6 +72,25 @@ impl Slots {
         }
     }
 
+    /// Returns how many slots before `end` can be written now. The next call of [`take`](Self::take) takes these first.
+    pub(super) fn free_below(&mut self, end: u32) -> usize {
+        self.release();
+        self.free.sort_unstable_by(|a, b| b.cmp(a));
+        self.free.iter().filter(|slot| **slot < end).count() + end.saturating_sub(self.end) as usize
+    }
+
+    /// Gives up all slots from `end` on. Returns `false`, without a change, if one of them may still be used.
+    pub(super) fn truncate(&mut self, end: u32) -> bool {
+        self.release();
+        let last = self.free.iter().filter(|slot| **slot >= end).count();
+        if last < self.end.saturating_sub(end) as usize {
+            return false;
+        }
+        self.free.retain(|slot| *slot < end);
+        self.end = self.end.min(end);
+        true
+    }
+
     fn release(&mut self) {
         while let Some(emptied) = self.waiting.pop_front_if(|first| first.on_disk && first.before.strong_count() == 0) {
             self.free.extend(emptied.slots);

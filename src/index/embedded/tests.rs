@@ -28,7 +28,7 @@ pub(super) fn open(folder: &Path) -> (Folder, Connection, Arc<Collection>) {
 }
 
 /// Returns record `n`, whose vector and payload both contain the edition.
-fn row(n: u32, edition: u32) -> Row {
+pub(super) fn row(n: u32, edition: u32) -> Row {
     let mut record = example_record(&format!("{n}.jpg"), direction(edition).to_vec());
     record.payload.width = edition;
     Row::new(&record).unwrap()

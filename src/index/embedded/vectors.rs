@@ -52,6 +52,16 @@ impl Vectors {
         Ok(())
     }
 
+    /// Shortens the file to `slots` rows, if it is longer. Readers of longer maps must not read the other rows.
+    pub(super) fn shorten(&mut self, slots: u32) -> io::Result<()> {
+        let bytes = u64::from(slots.max(1)) * self.map.row_bytes();
+        if self.file.metadata()?.len() > bytes {
+            self.file.set_len(bytes)?;
+            self.map = Arc::new(Map::new(&self.file, self.map.dimension)?);
+        }
+        Ok(())
+    }
+
     /// Returns the newest map. It covers everything that was reserved.
     pub(super) fn map(&self) -> Arc<Map> {
         Arc::clone(&self.map)
@@ -105,6 +115,11 @@ impl Map {
         (self.stride() * size_of::<f32>()) as u64
     }
 
+    /// Returns the number of rows.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots
+    }
+
     /// Returns whether the file has a row for the slot.
     pub(super) fn contains(&self, slot: u32) -> bool {
         slot < self.slots
@@ -123,7 +138,8 @@ impl Map {
         // SAFETY: the row is inside the map (asserted above). The map is aligned to a page and the row to its own size,
         // which is a multiple of the size of an f32; every bit pattern is an f32. A slot that is occupied in a version
         // that a reader holds is not written (`slots.rs`), so the memory behind the reference does not change. The lock
-        // of the folder keeps other processes out, and this process never shortens the file.
+        // of the folder keeps other processes out, and this process cuts off only rows that are not occupied in any version
+        // that a reader holds (`compact.rs`).
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<f32>().add(slot as usize * stride), stride) }
     }
 

@@ -9,7 +9,7 @@ use super::vectors::Map;
 use crate::domain::ImageId;
 
 /// The number of slots in a block. Versions share the blocks that did not change between them.
-const BLOCK: usize = 1024;
+pub(super) const BLOCK: usize = 1024;
 
 type Block = Arc<Vec<Option<ImageId>>>;
 
@@ -61,7 +61,7 @@ impl Version {
         Arc::clone(&self.map)
     }
 
-    /// Replaces the map. The new one must be at least as long.
+    /// Replaces the map. The new one must have a row for each occupied slot.
     pub(super) fn set_map(&mut self, map: Arc<Map>) {
         self.map = map;
     }
@@ -137,6 +137,17 @@ impl Version {
     pub(super) fn occupied(&self) -> impl Iterator<Item = (u32, ImageId)> {
         let slots = self.blocks().flat_map(|(first, block)| (first..).zip(block));
         slots.filter_map(|(slot, occupant)| occupant.map(|id| (slot, id)))
+    }
+
+    /// Iterates over the occupied slots that are not before `first`, with the ids in them.
+    pub(super) fn occupied_from(&self, first: u32) -> impl Iterator<Item = (u32, ImageId)> {
+        (first..self.slots()).filter_map(|slot| self.occupant(slot).map(|id| (slot, id)))
+    }
+
+    /// Removes the empty slots from `end` on, a multiple of [`BLOCK`], and sets the map that has no rows for them.
+    pub(super) fn truncate(&mut self, end: u32, map: Arc<Map>) {
+        self.blocks.truncate(end as usize / BLOCK);
+        self.map = map;
     }
 
     /// Returns the slots whose occupants are not those of an earlier version; `None` if there are more than `max`.

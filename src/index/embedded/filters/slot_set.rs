@@ -69,7 +69,7 @@ impl SlotSet {
     }
 
     /// Removes the slots for which `is_kept` returns false.
-    pub(super) fn retain(&mut self, is_kept: impl Fn(u32) -> bool) {
+    pub(in crate::index::embedded) fn retain(&mut self, is_kept: impl Fn(u32) -> bool) {
         let removed: Vec<u32> = self.iter().filter(|slot| !is_kept(*slot)).collect();
         for slot in removed {
             self.set(slot, false);

@@ -53,6 +53,12 @@ impl Unwritten {
         slots.into_iter().for_each(|slot| self.moved.set(slot, true));
     }
 
+    /// Forgets the slots from `end` on.
+    pub(super) fn remove_from(&mut self, end: u32) {
+        self.changed.retain(|slot| *slot < end);
+        self.moved.retain(|slot| slot < end);
+    }
+
     /// Takes all changed slots and those of some moved ones, as ranges in their order. `end` is after the last slot.
     pub(super) fn take(&mut self, end: u32) -> Vec<Range<u32>> {
         let mut slots = std::mem::take(&mut self.changed);
@@ -135,6 +141,15 @@ impl ListsFile {
             self.centroids.write_all(&bytes)?;
         }
         self.next_number = index.next_number();
+        Ok(())
+    }
+
+    /// Shortens the file to the rows of the slots before `end`, if it is longer.
+    pub(super) fn shorten(&mut self, end: u32) -> io::Result<()> {
+        let bytes = u64::from(end) * self.row_bytes() as u64;
+        if self.rows.metadata()?.len() > bytes {
+            self.rows.set_len(bytes)?;
+        }
         Ok(())
     }
 

@@ -218,6 +218,13 @@ impl ListsWriter {
         Ok(())
     }
 
+    /// Shortens the file to the rows of the slots before `end`.
+    pub(super) fn shorten(&mut self, end: u32) -> io::Result<()> {
+        self.missing.end = self.missing.end.min(end);
+        self.unwritten.remove_from(end);
+        self.file.as_mut().map_or(Ok(()), |file| file.shorten(end))
+    }
+
     fn stop_storing(&mut self, error: &io::Error) {
         tracing::warn!(%error, "cannot write the approximate index; searches work, the next start takes longer");
         self.file = None;

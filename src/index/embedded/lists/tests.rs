@@ -195,7 +195,7 @@ fn rows_of_moved_records_in_the_file_may_be_old() {
 #[tokio::test]
 async fn vectors_that_the_start_does_not_read_are_checked_later() {
     let path = tempfile::tempdir().unwrap();
-    let mut fixture = Fixture::with_lists(path.path());
+    let fixture = Fixture::with_lists(path.path());
     fixture.folder.record_writes(&fixture.writer, 10_000);
     let damaged = fixture.collection.version().unwrap().occupant(12_345).unwrap();
     drop(fixture);
