@@ -12,6 +12,7 @@ mod files;
 mod image;
 mod json;
 pub(crate) mod lfs_pointer;
+pub(crate) mod naflex;
 mod precision;
 mod repositories;
 mod text;

@@ -53,7 +53,7 @@ const REPOSITORIES: [(&str, Layout, Outcome); 23] = [
     (
         "google--siglip2-base-patch16-naflex",
         Towers,
-        Refused("config.json: model_type is \"siglip2\": images of any size (NaFlex) are not supported"),
+        Refused("config.json: model_type is \"siglip2\": it takes images of any size (NaFlex), which are not supported"),
     ),
     ("jinaai--jina-clip-v1", Towers, Loads("crop-224-bicubic-even", OPENAI, Free(2_048), UNCHANGED)),
     ("jinaai--jina-clip-v2", Combined, Loads("crop-512-bicubic-even", OPENAI, Free(2_048), UNCHANGED)),

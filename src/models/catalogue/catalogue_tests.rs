@@ -73,10 +73,14 @@ fn a_misspelt_name_has_suggestions() {
 fn services_of_a_siglip_need_a_squashed_square_and_full_texts() {
     let rules = ServiceRules::find("google/siglip2-base-patch16-256").unwrap();
     assert_eq!(rules.preprocessing.to_string(), "squash-256-bilinear");
-    let texts = rules.texts("A cat!");
+    let texts = rules.texts("A cat!").unwrap();
     assert!(texts.len() == 2 && texts[0] == "a cat!" && texts[1].split_whitespace().count() >= 64, "{texts:?}");
     assert_eq!(rules.cleaning().name(), "+lower");
     let first = ServiceRules::find("google/siglip-base-patch16-384").unwrap();
+    assert_eq!(
+        (first.texts("!!!"), rules.texts(" "), rules.texts("!!!").map(|texts| texts.len())),
+        (None, None, Some(2))
+    );
     assert_eq!((first.preprocessing.to_string(), first.cleaning().name()), ("squash-384-bicubic".into(), "+canonical"));
     for (name, expected) in [
         ("google/siglip2-so400m-patch14-384", "squash-384-bilinear"),
@@ -85,14 +89,17 @@ fn services_of_a_siglip_need_a_squashed_square_and_full_texts() {
         ("SigLIP-base-patch16-512", "squash-512-bicubic"),
     ] {
         let rules = ServiceRules::find(name).unwrap();
-        assert!(rules.preprocessing.to_string() == expected && rules.texts("A cat!").len() == 2, "{name}: {rules:?}");
+        assert!(
+            rules.preprocessing.to_string() == expected && rules.texts("A cat!").unwrap().len() == 2,
+            "{name}: {rules:?}"
+        );
     }
     for (name, expected) in
         [("apple/DFN5B-CLIP-ViT-H-14-378", "squash-378-bicubic"), ("jina-clip-v2", "crop-512-bicubic-even")]
     {
         let rules = ServiceRules::find(name).unwrap();
         assert!(
-            rules.preprocessing.to_string() == expected && rules.texts("A cat!") == ["A cat!"],
+            rules.preprocessing.to_string() == expected && rules.texts("A cat!").unwrap() == ["A cat!"],
             "{name}: {rules:?}"
         );
     }
