@@ -2,7 +2,7 @@
 
 mod list;
 
-use super::descriptions::{NAMES, OPEN_CLIP_CONFIG, PREPROCESS_CFG, PREPROCESSOR, PROCESSOR};
+use super::descriptions::{NAMES, OPEN_CLIP_CONFIG, PREPROCESS_CFG, PREPROCESSOR, PROCESSOR, TOKENIZER};
 use super::precision::Precision;
 
 pub(crate) use list::list;
@@ -58,7 +58,6 @@ impl Layout {
 const PLACES: [&str; 4] = ["onnx/", "", "0_CLIPModel/onnx/", "0_CLIPModel/"];
 /// Folders of sentence-transformers with description files.
 const MODULES: &str = "0_CLIPModel/";
-const TOKENIZER: &str = "tokenizer.json";
 /// Description files that contain only rules for images.
 const IMAGE_FILES: [&str; 3] = [PROCESSOR, PREPROCESSOR, PREPROCESS_CFG];
 
