@@ -19,7 +19,7 @@ mod repositories;
 mod text;
 
 pub(crate) use catalogue::{
-    CatalogueModel, CommercialUse, Languages, Recommendation, ServiceRules, catalogue,
+    CatalogueModel, CommercialUse, Languages, Recommendation, ServiceRules, catalogue, restricted_licence,
     similar_names,
 };
 pub(crate) use descriptions::{Descriptions, read_json};

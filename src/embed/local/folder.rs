@@ -97,6 +97,22 @@ pub(super) fn load(folders: &Folders, wanted: &Wanted) -> Result<Towers, EmbedEr
     towers.map_err(|reason| folders.unusable(&reason))
 }
 
+/// Checks that all files of the model exist and that its description is supported. Does not load the networks.
+pub(super) fn inspect(folders: &Folders, wanted: &Wanted) -> Result<(), EmbedError> {
+    let inspect = || {
+        let files = find(folders, wanted)?;
+        spec(folders, &files, &wanted.repository)?;
+        for (prefix, folder) in &folders.roots {
+            let own: Vec<_> = files.paths().filter_map(|path| path.strip_prefix(prefix)).map(str::to_owned).collect();
+            if let [file, ..] = &missing(own.iter(), folder)?[..] {
+                return Err(format!("it needs the file {file}, which is not there"));
+            }
+        }
+        Ok(())
+    };
+    inspect().map_err(|reason: String| folders.unusable(&reason))
+}
+
 fn find(folders: &Folders, wanted: &Wanted) -> Result<ModelFiles, String> {
     if !folders.roots.iter().all(|(_, folder)| folder.is_dir()) {
         return Err("it does not exist; set CLIP_MODEL to a folder with a model exported to ONNX".to_owned());

@@ -63,6 +63,40 @@ fn a_model_is_found_by_its_name_and_by_its_repositories() {
 }
 
 #[test]
+fn the_revision_of_the_catalogue_is_part_of_the_reference() {
+    let model = |revision: &str| {
+        let known = CatalogueModel::named("mobileclip2-s2").unwrap().clone();
+        CatalogueModel { revision: revision.to_owned(), ..known }.reference().unwrap()
+    };
+    assert_eq!(
+        (model("main"), model("v1")),
+        ("plhery/mobileclip2-onnx:s2".into(), "plhery/mobileclip2-onnx@v1:s2".into())
+    );
+    assert_eq!(CatalogueModel::find(&model("v1")).unwrap().name, "mobileclip2-s2");
+    for model in catalogue() {
+        assert!(
+            !model.revision.is_empty() && model.revision.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
+        );
+    }
+}
+
+#[test]
+fn weights_for_research_are_named_outside_of_the_catalogue_too() {
+    let apple = Some("Apple, for research only");
+    for (name, licence) in [
+        ("mobileclip2-s2", apple),
+        ("plhery/mobileclip2-onnx", apple),
+        ("plhery/mobileclip2-onnx:b", apple),
+        ("someone/MobileCLIP-B-ONNX@main", apple),
+        ("someone/jina-clip-v2-split-onnx", Some("CC-BY-NC-4.0")),
+        ("siglip2-base-256", None),
+        ("someone/clip", None),
+    ] {
+        assert_eq!(restricted_licence(name), licence, "{name}");
+    }
+}
+
+#[test]
 fn a_misspelt_name_has_suggestions() {
     assert_eq!(suggestions("siglip2-base256"), ["siglip2-base-256"]);
     assert_eq!(suggestions("SigLIP-2"), ["siglip2-base-p32-256", "siglip2-base-224", "siglip2-base-256"]);
