@@ -43,7 +43,7 @@ impl Folders {
 
     /// Returns the error of a model that cannot be used. If only the folder of one tower was named, it names the right one.
     fn unusable(&self, reason: &str) -> EmbedError {
-        let place = self.roots.first().map(|(_, folder)| &**folder).unwrap_or_else(|| Path::new(""));
+        let place = self.roots.first().map_or(Path::new(""), |(_, folder)| &**folder);
         let both = place.parent().filter(|parent| {
             let is_tower = ["vision", "text"].iter().any(|tower| place.ends_with(tower));
             self.roots.len() == 1 && is_tower && parent.join("vision").is_dir() && parent.join("text").is_dir()

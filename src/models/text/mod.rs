@@ -17,8 +17,8 @@ pub(in crate::models) use tokenizer_file::Algorithm;
 /// Maximum number of tokens. Some models read 8,192, for which one text would need gigabytes of memory; no search has
 /// that many.
 const MAX_TOKENS: u64 = 2_048;
-#[expect(clippy::cast_precision_loss, reason = "it is exact")]
-const MAX_TOKENS_F64: f64 = MAX_TOKENS as f64;
+/// The same number, for values that are written as floats.
+const MAX_TOKENS_F64: f64 = 2_048.0;
 /// Context of CLIP, for files that do not contain it.
 const CLIP_CONTEXT: u64 = 77;
 const SIGLIP_CONTEXT: u64 = 64;
