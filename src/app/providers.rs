@@ -82,12 +82,12 @@ async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, B
     if settings.embed.clip_device.is_accelerator() && batch < MIN_GPU_BATCH {
         tracing::warn!("IMAGE_EMBED_BATCH_SIZE is {batch}, which is too few for a GPU; set 64 to 256");
     }
-    // Only the built-in model is loaded now. Another one may take long, above all a download: it is loaded while the
-    // service runs and reports that it is not ready.
-    let is_built_in = source.is_built_in();
+    // A model on this machine is loaded now: if it cannot be used, the start fails with the reason. A download may take
+    // long: it runs while the service runs and reports that it is not ready.
+    let needs_no_network = source.needs_no_network();
     let size = settings.imaging.image_target_size;
     let provider = LocalProvider::new(source, size, settings.embed.threads())?.with_resize(settings.imaging.resize());
-    if is_built_in {
+    if needs_no_network {
         provider.ready().await?;
     }
     Ok(Arc::new(provider))

@@ -7,7 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::domain::{DependencyError, FailureKind};
+use crate::domain::{DependencyError, FailureKind, UnknownLanguage};
 use crate::embed::EmbedError;
 
 /// `Retry-After` if the error does not say a time.
@@ -27,8 +27,15 @@ pub(super) enum ClipError {
     Body(#[source] serde_json::Error),
     #[error("the request cannot be read (status {0})")]
     Unreadable(StatusCode),
-    #[error("the body is too large: the limit is one base64 image of IMAGE_MAX_SIZE_MB and 1 MB for the rest")]
-    TooLarge,
+    #[error("the body must be a JSON object, not {0}")]
+    NoObject(&'static str),
+    #[error(
+        "the body is too large: it must have at most {max_bytes} bytes, for one image of IMAGE_MAX_SIZE_MB in base64 or \
+         several smaller ones"
+    )]
+    TooLarge { max_bytes: usize },
+    #[error("lang: {0}")]
+    Language(#[from] UnknownLanguage),
     #[error("{field}: {count} items in one request; at most {max} are allowed")]
     TooMany { field: &'static str, count: usize, max: usize },
     #[error("{field}[{index}]: {problem}")]
@@ -63,11 +70,12 @@ impl ClipError {
         match self {
             Self::NoRoute(_) | Self::UnknownModel { .. } => StatusCode::NOT_FOUND,
             Self::WrongMethod(..) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Body(_) | Self::Field { .. } => StatusCode::BAD_REQUEST,
+            Self::Body(_) | Self::NoObject(_) | Self::Field { .. } => StatusCode::BAD_REQUEST,
             Self::Unreadable(status) => *status,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany { .. }
             | Self::Input { .. }
+            | Self::Language(_)
             | Self::Embed(EmbedError::Rejected(_) | EmbedError::Failing { .. } | EmbedError::Unsupported) => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }
@@ -92,6 +100,7 @@ impl ClipError {
         match self {
             Self::TooMany { field, .. } | Self::Input { field, .. } | Self::Field { field, .. } => Some(*field),
             Self::UnknownModel { .. } => Some("model"),
+            Self::Language(_) => Some("lang"),
             _ => None,
         }
     }

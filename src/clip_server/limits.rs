@@ -50,8 +50,8 @@ impl BodyBudget {
     }
 }
 
-/// Middleware that ends requests that take too long, and replaces errors of axum itself.
-pub(super) async fn limit_time(request: Request, next: Next) -> Response {
+/// Middleware that ends requests that take too long, and replaces errors of axum itself. A body has at most `max_bytes`.
+pub(super) async fn limit_time(State(max_bytes): State<usize>, request: Request, next: Next) -> Response {
     let (request, progress) = BodyProgress::track(request);
     let response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
     let response = response.unwrap_or_else(|_| match progress.waiting_time() {
@@ -61,7 +61,7 @@ pub(super) async fn limit_time(request: Request, next: Next) -> Response {
     // Errors of axum itself are plain text, not JSON.
     let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE if !is_json => ClipError::TooLarge.into_response(),
+        StatusCode::PAYLOAD_TOO_LARGE if !is_json => ClipError::TooLarge { max_bytes }.into_response(),
         status if status.is_client_error() && !is_json => ClipError::Unreadable(status).into_response(),
         _ => response,
     }

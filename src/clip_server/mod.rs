@@ -84,7 +84,7 @@ pub fn router(provider: Arc<dyn ImageEmbeddingProvider>, limits: Limits) -> Rout
             ClipError::WrongMethod(method.to_string(), uri.path().to_owned())
         })
         .layer(DefaultBodyLimit::max(max_bytes))
-        .layer(from_fn(limit_time))
+        .layer(from_fn_with_state(max_bytes, limit_time))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| ClipError::Panicked.into_response()))
         .layer(from_fn(openai::shape_errors))
         .layer(TraceLayer::new_for_http())
@@ -107,7 +107,7 @@ async fn images(State(clip): State<ClipState>, body: Bytes) -> Result<Json<Vec<I
 
 async fn texts(State(clip): State<ClipState>, body: Bytes) -> Result<Json<Vec<TextVector>>, ClipError> {
     let Texts { texts, lang } = wire::parse(&body)?;
-    let vectors = clip.text_vectors("texts", &texts, lang).await?;
+    let vectors = clip.text_vectors("texts", &texts, wire::parse_language(lang.as_deref())?).await?;
     Ok(Json(texts.into_iter().zip(vectors).map(|(text, vector)| TextVector { text, vector: vector.into() }).collect()))
 }
 

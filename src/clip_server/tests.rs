@@ -149,7 +149,8 @@ async fn the_language_of_texts_reaches_the_model() {
     let codes = fake.languages.lock().unwrap().iter().map(|language| language.map(Language::code)).collect::<Vec<_>>();
     assert_eq!(codes, [Some("por_Latn"), None, Some("deu_Latn")]);
     let (status, message) = refusal("/embedding/text", json!({"texts": ["a"], "lang": "german"})).await;
-    assert!(status == 400 && message.contains("the language `german` is not known"), "{status} {message}");
+    assert!(status == 422 && message.starts_with("lang: the language `german` is not known"), "{status} {message}");
+    assert_eq!(send(&router, "POST", "/embedding/text", r#"{"texts":["a"],"lang":""}"#).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -178,10 +179,21 @@ async fn an_error_of_an_input_names_its_index() {
     }
     let many = refusal("/embedding/text", json!({"texts": vec!["a"; 65]})).await;
     assert_eq!(many, (422, "texts: 65 items in one request; at most 64 are allowed".to_owned()));
-    assert_eq!(refusal("/embedding/text", json!({"texts": [""]})).await.0, 422);
+    let empty = refusal("/embedding/text", json!({"texts": ["a", ""]})).await;
+    assert_eq!(empty, (422, "texts[1]: empty text".to_owned()));
     assert_eq!(refusal("/embedding/text", json!({"text": "a"})).await.0, 400);
     assert_eq!(refusal("/embedding/image", json!({"images": [7]})).await.0, 400);
-    assert_eq!(refusal("/embedding/image", json!({"images": ["a".repeat(4 << 20)]})).await.0, 413);
+    let (status, message) = refusal("/embedding/image", json!({"images": ["a".repeat(4 << 20)]})).await;
+    assert!(status == 413 && message.contains("at most 2446680 bytes"), "{status} {message}");
+    for (path, body) in [
+        ("/embedding/text", json!([["a"]])),
+        ("/embedding/image", json!([[good]])),
+        ("/v1/embeddings", json!(["fake", "a", null, "float", null, null, null])),
+    ] {
+        let (status, reply) = send(&service().0, "POST", path, body.to_string()).await;
+        let expected = "the body must be a JSON object, not an array";
+        assert!(status == StatusCode::BAD_REQUEST && reply.to_string().contains(expected), "{path}: {reply}");
+    }
 }
 
 #[tokio::test]

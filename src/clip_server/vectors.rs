@@ -69,8 +69,13 @@ impl ClipState {
         language: Option<Language>,
     ) -> Result<Vec<Embedding>, ClipError> {
         check_count(field, texts.len())?;
-        let vectors = texts.iter().map(|text| self.provider.embed_text_in(text, language));
-        Ok(try_join_all(vectors).await?)
+        let vectors = texts.iter().enumerate().map(|(index, text)| async move {
+            self.provider.embed_text_in(text, language).await.map_err(|error| match error {
+                EmbedError::Rejected(problem) => ClipError::Input { field, index, problem },
+                other => other.into(),
+            })
+        });
+        try_join_all(vectors).await
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Images {
 pub(super) struct Texts {
     pub(super) texts: Vec<String>,
     /// The language of the texts, for models that need to know it.
-    pub(super) lang: Option<Language>,
+    pub(super) lang: Option<String>,
 }
 
 /// The result for one image.
@@ -64,9 +64,20 @@ pub(super) struct ModelInfo {
     pub(super) preprocessing: String,
 }
 
-/// Parses a body as JSON; its content type is ignored.
+/// Parses a body as a JSON object; its content type is ignored. A list would be read as the fields of the object in
+/// their order.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ClipError> {
-    serde_json::from_slice(body).map_err(ClipError::Body)
+    match body.trim_ascii_start() {
+        [b'{', ..] | [] => serde_json::from_slice(body).map_err(ClipError::Body),
+        [b'[', ..] => Err(ClipError::NoObject("an array")),
+        [b'"', ..] => Err(ClipError::NoObject("a string")),
+        _ => Err(ClipError::NoObject("another value")),
+    }
+}
+
+/// Parses the language of texts. An empty one is the same as none.
+pub(super) fn parse_language(language: Option<&str>) -> Result<Option<Language>, ClipError> {
+    Ok(language.filter(|text| !text.is_empty()).map(str::parse).transpose()?)
 }
 
 /// Splits a data URI into the text before the data and the decoded data. Base64 alone is accepted too, because the type

@@ -33,7 +33,8 @@ pub const MIN_SAME_COSINE: f32 = 0.999;
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
     "the collection has vectors of `{stored}`, but the embedding provider makes vectors of `{offered}`: {reason}; use \
-     another collection (VECTOR_DB_COLLECTION), or the model and the settings with which this one was created"
+     another collection (VECTOR_DB_COLLECTION), or the model (CLIP_MODEL, CLIP_PRECISION, IMAGE_EMBEDDING_PROVIDER) and the \
+     settings with which this one was created"
 )]
 pub struct SpaceMismatch {
     /// Name of the collection's space.
@@ -115,7 +116,7 @@ mod tests {
         assert!(message(space([f32::NAN, 1.0])).contains("text:a"));
         assert!(message(Space { dimension: 3, ..space([1.0, 0.0]) }).contains("2 numbers against 3"));
         let resized = message(Space { preprocessing: "pad-8".into(), ..space([1.0, 0.0]) });
-        for part in ["`crop-8`", "`pad-8`", "IMAGE_RESIZE", "VECTOR_DB_COLLECTION"] {
+        for part in ["`crop-8`", "`pad-8`", "IMAGE_RESIZE", "VECTOR_DB_COLLECTION", "CLIP_MODEL"] {
             assert!(resized.contains(part), "{resized}");
         }
         assert!(message(Space { probes: vec![], ..space([1.0, 0.0]) }).contains("no probe in common"));

@@ -17,7 +17,7 @@ use super::response::{self, MAX_VECTOR_BYTES, Numbers};
 use super::service::{RequestError, Service};
 use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
-use crate::domain::{Embedding, Language, Space};
+use crate::domain::{Embedding, FailureKind, Language, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 
 /// Maximum bytes of the reply to `GET /`, which may be any page.
@@ -52,6 +52,7 @@ impl ClipProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("clip", &settings.service)?;
+        settings.check().map_err(|reason| service.failed(FailureKind::Refused, reason))?;
         let (served, batch) = (ServedModel::new(&settings), BatchSize::new(settings.max_batch));
         Ok(Self { service, served, model: settings.model, batch })
     }

@@ -48,6 +48,9 @@ pub use settings::EmbedSettings;
 pub use verification::Verification;
 pub use verified::Verified;
 
+/// Why a text without words is rejected: a model would return a meaningless vector.
+const NO_WORDS: &str = "the text cannot be embedded: it has no words";
+
 /// An embedding model in this process or in a remote service.
 #[async_trait]
 pub trait ImageEmbeddingProvider: Send + Sync + 'static {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::remote::DEFAULT_IMAGE_SIZE;
 use super::response::SharedPreprocessing;
-use super::{EmbedError, RemoteSettings};
+use super::{EmbedError, NO_WORDS, RemoteSettings};
 use crate::domain::Language;
 use crate::imaging::{Preprocessing, Resize, SIDES};
 use crate::models::ServiceRules;
@@ -83,10 +83,13 @@ impl ServedModel {
     }
 
     /// Returns what is sent for one text, see [`ServiceRules::texts`].
-    pub(super) fn texts<'a>(&self, text: &'a str) -> Vec<Cow<'a, str>> {
+    ///
+    /// # Errors
+    /// [`EmbedError::Rejected`] if nothing of the text is left to send, as for the same model in this process.
+    pub(super) fn texts<'a>(&self, text: &'a str) -> Result<Vec<Cow<'a, str>>, EmbedError> {
         match self.rules.filter(|_| !self.describes_itself.load(Ordering::Relaxed)) {
-            Some(rules) => rules.texts(text),
-            None => vec![Cow::Borrowed(text)],
+            Some(rules) => rules.texts(text).ok_or_else(|| EmbedError::Rejected(NO_WORDS.to_owned())),
+            None => Ok(vec![Cow::Borrowed(text)]),
         }
     }
 
@@ -192,11 +195,19 @@ mod tests {
         let served = served("google/siglip2-base-patch16-256", Resize::CropFloor);
         let info = served.set(None).unwrap();
         assert_eq!(served.preprocessing.get().to_string() + served.text_rule(&info), "squash-256-bilinear+lower");
-        assert_eq!((served.texts("A cat").len(), &*served.texts("A cat")[0]), (2, "a cat"));
+        let texts = served.texts("A cat").unwrap();
+        assert_eq!((texts.len(), &*texts[0]), (2, "a cat"));
         let reported = "squash-384-bicubic+canonical".to_owned();
         let info = ModelInfo { image_size: Some(384), preprocessing: Some(reported.clone()), ..ModelInfo::default() };
         let info = served.set(Some(info)).unwrap();
         assert_eq!(served.preprocessing.get().to_string() + served.text_rule(&info), reported);
-        assert_eq!(served.texts("A cat"), ["A cat"]);
+        assert_eq!(served.texts("A cat").unwrap(), ["A cat"]);
+    }
+
+    #[test]
+    fn a_text_of_which_the_cleaning_leaves_nothing_is_not_sent() {
+        let siglip = served("google/siglip-base-patch16-224", Resize::CropFloor);
+        assert_eq!(siglip.texts("!!!"), Err(EmbedError::Rejected(NO_WORDS.to_owned())));
+        assert_eq!(served("my-clip", Resize::CropFloor).texts("!!!").unwrap(), ["!!!"]);
     }
 }

@@ -44,6 +44,7 @@ impl Multi2VecProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("multi2vec", &settings.service)?;
+        settings.check().map_err(|reason| service.failed(FailureKind::Refused, reason))?;
         let preprocessing = SharedPreprocessing::new(settings.preprocessing());
         let batch = BatchSize::new(settings.max_batch);
         Ok(Self { service, preprocessing, model: settings.model, batch })

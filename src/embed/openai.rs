@@ -84,6 +84,7 @@ impl OpenAiProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("openai", &settings.service)?;
+        settings.check().map_err(|reason| service.failed(FailureKind::Refused, reason))?;
         let served = ServedModel::new(&settings);
         let batch = BatchSize::new(settings.max_batch.min(MAX_IMAGES));
         Ok(Self { service, served, model: settings.model, batch })
@@ -170,7 +171,7 @@ impl ImageEmbeddingProvider for OpenAiProvider {
     /// The service truncates a long text itself.
     async fn embed_text_in(&self, text: &str, language: Option<Language>) -> Result<Embedding, EmbedError> {
         let (model, lang) = (&*self.model, self.served.language(language));
-        let texts = self.served.texts(text);
+        let texts = self.served.texts(text)?;
         let max_bytes = texts.iter().map(|text| MAX_VECTOR_BYTES + 12 * text.len()).sum();
         let request = TextRequest { model, modality: "text", encoding_format: "float", input: &texts, lang };
         let reply = self.service.post_small("/embeddings", &request, max_bytes).await?;

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::service::ServiceSettings;
 use crate::imaging::{Preprocessing, Resize};
-use crate::models::ServiceRules;
+use crate::models::{ServiceRules, naflex};
 
 /// Default side of the images in pixels; most CLIP models use it.
 pub(super) const DEFAULT_IMAGE_SIZE: u32 = 224;
@@ -27,6 +27,20 @@ pub struct RemoteSettings {
 }
 
 impl RemoteSettings {
+    /// Fails for a model whose images cannot be prepared. As in [`RemoteSettings::rules`], a size in the settings means that
+    /// they are prepared as for CLIP.
+    pub(super) fn check(&self) -> Result<(), String> {
+        if self.size.is_some() || !naflex::is_naflex(&self.model) {
+            return Ok(());
+        }
+        Err(format!(
+            "CLIP_MODEL is `{}`: {} (or IMAGE_TARGET_SIZE=224 for a collection of an earlier version, which cropped images to \
+             this size)",
+            self.model,
+            naflex::refusal("google/siglip2-base-patch16-256")
+        ))
+    }
+
     /// Returns the rules of a model that the catalogue knows by the name in the settings. If `IMAGE_TARGET_SIZE` is set,
     /// images and texts are prepared as for CLIP: collections that were made so before the catalogue existed stay usable.
     pub(super) fn rules(&self) -> Option<ServiceRules> {
@@ -59,17 +73,36 @@ mod tests {
     use super::*;
     use crate::domain::Secret;
 
+    fn remote(model: &str, size: Option<u32>, resize: Resize) -> RemoteSettings {
+        let service = ServiceSettings {
+            url: "http://h".parse().unwrap(),
+            key: Secret::default(),
+            timeout: Duration::from_secs(1),
+        };
+        RemoteSettings { service, model: model.to_owned(), max_batch: NonZeroUsize::MIN, size, resize }
+    }
+
+    #[test]
+    fn a_naflex_is_refused_by_its_name() {
+        use crate::embed::{ClipProvider, Multi2VecProvider, OpenAiProvider};
+        let naflex = || remote("google/SigLIP2-base-patch16-NaFlex", None, Resize::CropFloor);
+        for error in [
+            OpenAiProvider::new(naflex()).err(),
+            ClipProvider::new(naflex()).err(),
+            Multi2VecProvider::new(naflex()).err(),
+        ] {
+            let error = error.unwrap().to_string();
+            for part in ["CLIP_MODEL is `google/SigLIP2-base-patch16-NaFlex`", "google/siglip2-base-patch16-256"] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+        assert_eq!(RemoteSettings { size: Some(224), ..naflex() }.check(), Ok(()));
+        assert_eq!(remote("google/siglip2-base-patch16-256", None, Resize::CropFloor).check(), Ok(()));
+    }
+
     #[test]
     fn a_known_model_is_prepared_as_in_its_training_and_others_as_before() {
-        let name = |model: &str, size, resize| {
-            let service = ServiceSettings {
-                url: "http://h".parse().unwrap(),
-                key: Secret::default(),
-                timeout: Duration::from_secs(1),
-            };
-            let (model, max_batch) = (model.to_owned(), NonZeroUsize::MIN);
-            RemoteSettings { service, model, max_batch, size, resize }.preprocessing().to_string()
-        };
+        let name = |model: &str, size, resize| remote(model, size, resize).preprocessing().to_string();
         let siglip = "google/siglip2-base-patch16-256";
         assert_eq!(name(siglip, None, Resize::CropFloor), "squash-256-bilinear");
         assert_eq!(name(siglip, None, Resize::Pad([0; 3])), "pad-256-bilinear-000000");

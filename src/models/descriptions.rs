@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::json::{given, object};
+use super::text::Algorithm;
 
 /// Maximum bytes of a description file; a larger one is another kind of file.
 const MAX_JSON_BYTES: u64 = 64 * 1024 * 1024;
@@ -14,7 +15,7 @@ const MAX_JSON_BYTES: u64 = 64 * 1024 * 1024;
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Names of the files that are read, if a model has them.
-pub(super) const NAMES: [&str; 8] = [
+pub(super) const NAMES: [&str; 9] = [
     CONFIG,
     PROCESSOR,
     PREPROCESSOR,
@@ -23,6 +24,7 @@ pub(super) const NAMES: [&str; 8] = [
     MODEL_CONFIG,
     TOKENIZER_CONFIG,
     "special_tokens_map.json",
+    POOLING,
 ];
 pub(super) const CONFIG: &str = "config.json";
 /// The image processor since transformers 5, in its object `image_processor`.
@@ -35,10 +37,18 @@ pub(super) const OPEN_CLIP_CONFIG: &str = "open_clip_config.json";
 /// Facts about a text tower in exports of OpenCLIP.
 pub(super) const MODEL_CONFIG: &str = "model_config.json";
 pub(super) const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
+/// How sentence-transformers makes a vector of rows.
+pub(super) const POOLING: &str = "1_Pooling/config.json";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
 
-/// The parsed files, by name without folder.
+/// The parsed files.
 #[derive(Debug, Default)]
-pub(crate) struct Descriptions(HashMap<String, Map<String, Value>>);
+pub(crate) struct Descriptions {
+    /// By name without folder, except for [`POOLING`].
+    files: HashMap<String, Map<String, Value>>,
+    /// What `tokenizer.json` says, if it was read.
+    algorithm: Option<Algorithm>,
+}
 
 impl Descriptions {
     /// Parses the files, each with its path.
@@ -48,14 +58,29 @@ impl Descriptions {
     pub(crate) fn parse(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self, String> {
         let parse = |(path, bytes): (String, Vec<u8>)| {
             let values = object(&bytes).map_err(|reason| format!("{path}: {reason}"))?;
-            let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-            Ok((name, values))
+            let name = if path.ends_with(POOLING) { POOLING } else { path.rsplit('/').next().unwrap_or_default() };
+            Ok((name.to_owned(), values))
         };
-        files.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+        let files = files.into_iter().map(parse).collect::<Result<_, String>>()?;
+        Ok(Self { files, algorithm: None })
+    }
+
+    /// Adds what the `tokenizer.json` of the tower says.
+    ///
+    /// # Errors
+    /// A message if it is not the file of a tokenizer.
+    pub(crate) fn with_tokenizer(self, json: &[u8]) -> Result<Self, String> {
+        let algorithm = Algorithm::read(json).map_err(|reason| format!("{TOKENIZER}: {reason}"))?;
+        Ok(Self { algorithm: Some(algorithm), ..self })
+    }
+
+    /// Returns the algorithm of the tokenizer, if its file was read.
+    pub(super) fn algorithm(&self) -> Option<Algorithm> {
+        self.algorithm
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Map<String, Value>> {
-        self.0.get(name)
+        self.files.get(name)
     }
 
     /// Returns an object within a file.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::descriptions::{CONFIG, Descriptions, OPEN_CLIP_CONFIG};
 use super::json::{given, quoted, whole_number};
-use super::{Layout, MAX_DIMENSION, OutputRule, Pooling};
+use super::{Layout, MAX_DIMENSION, OutputRule, Pooling, naflex};
 
 /// Families of models that share their rules.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,11 +73,10 @@ impl Family {
             "metaclip_2" => Ok(Self::MetaClip2),
             "jina_clip" => Ok(Self::JinaClip),
             "nomic_bert" => Ok(Self::Nomic),
-            "siglip2" => {
-                Err("model_type is \"siglip2\": images of any size (NaFlex) are not supported; use a SigLIP 2 \
-                              with a fixed size, such as onnx-community/siglip2-base-patch16-256-ONNX"
-                    .to_owned())
-            }
+            "siglip2" => Err(format!(
+                "model_type is \"siglip2\": {}",
+                naflex::refusal("onnx-community/siglip2-base-patch16-256-ONNX")
+            )),
             name if DECODERS.iter().any(|part| name.contains(part)) => Err(format!(
                 "model_type is {}: this model writes text and has no vectors to compare images with texts; use a CLIP or \
                  SigLIP model",

@@ -12,16 +12,20 @@ mod files;
 mod image;
 mod json;
 pub(crate) mod lfs_pointer;
+pub(crate) mod naflex;
+mod pooling;
 mod precision;
 mod repositories;
 mod text;
 
 pub(crate) use catalogue::{
-    CatalogueModel, CommercialUse, Languages, Recommendation, ServiceRules, catalogue, similar_names,
+    CatalogueModel, CommercialUse, Languages, Recommendation, ServiceRules, catalogue, restricted_licence,
+    similar_names,
 };
 pub(crate) use descriptions::{Descriptions, read_json};
 pub(crate) use files::{Layout, ModelFiles, TowerFiles, list};
 pub(crate) use image::ImageSpec;
+pub(crate) use pooling::Pooling;
 pub use precision::Precision;
 pub(crate) use repositories::{export_of, text_repository};
 #[cfg(test)]
@@ -29,15 +33,6 @@ pub(crate) use text::Cleaning;
 pub(crate) use text::{PadToken, TextSpec};
 
 use family::Family;
-
-/// How the vector is made of a `last_hidden_state`, which has one row for each patch or token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pooling {
-    /// The first row.
-    First,
-    /// The mean of the rows of all real tokens.
-    Mean,
-}
 
 /// Which outputs of a network may be the vector, besides those that are named as a vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +82,7 @@ impl ModelSpec {
             image_file,
             text: TextSpec::read(&family, layout, text)?,
             image_output: rules.image,
-            text_output: rules.text,
+            text_output: rules.text.with_pooling_of(text)?,
             text_layer_norm: rules.text_layer_norm,
         };
         exceptions::apply(repository, &family, &mut spec);

@@ -53,7 +53,9 @@ const REPOSITORIES: [(&str, Layout, Outcome); 23] = [
     (
         "google--siglip2-base-patch16-naflex",
         Towers,
-        Refused("config.json: model_type is \"siglip2\": images of any size (NaFlex) are not supported"),
+        Refused(
+            "config.json: model_type is \"siglip2\": it takes images of any size (NaFlex), which are not supported",
+        ),
     ),
     ("jinaai--jina-clip-v1", Towers, Loads("crop-224-bicubic-even", OPENAI, Free(2_048), UNCHANGED)),
     ("jinaai--jina-clip-v2", Combined, Loads("crop-512-bicubic-even", OPENAI, Free(2_048), UNCHANGED)),
@@ -78,7 +80,9 @@ fn read(name: &str, layout: Layout) -> Result<ModelSpec, String> {
     let existing = NAMES.iter().map(|file| folder().join(name).join(file)).filter(|path| path.is_file());
     let files =
         existing.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), read_json(&path).unwrap()));
-    let files = Descriptions::parse(files)?;
+    let tokenizer = if name.contains("siglip2") { "BPE" } else { "Unigram" };
+    let tokenizer = format!(r#"{{"model":{{"type":"{tokenizer}"}}}}"#);
+    let files = Descriptions::parse(files)?.with_tokenizer(tokenizer.as_bytes())?;
     ModelSpec::read(name, layout, &files, &files)
 }
 

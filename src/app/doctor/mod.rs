@@ -14,7 +14,7 @@ use super::{Bucket, BuildError, parts, providers};
 use crate::config::Settings;
 use crate::domain::{FailureKind, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
-use crate::models::CatalogueModel;
+use crate::models::restricted_licence;
 use crate::source::{S3Endpoint, SourceError};
 
 /// Maximum time of one check.
@@ -146,12 +146,13 @@ impl Doctor {
     pub async fn provider(&mut self) -> CheckResult {
         let settings = &self.settings;
         let name = settings.embed.image_embedding_provider.name();
+        let kind = settings.embed.image_embedding_provider;
         let probe = async {
             let raw = providers::raw(settings).await.map_err(|error| match error {
                 BuildError::Engine(error) => Problem::new(&error.problem, error.advice),
+                BuildError::Provider(ref reason) => Problem::new(&error, provider_advice(reason, kind)),
                 error => Problem::new(&error, "check CLIP_MODEL and the IMAGE_ settings"),
             })?;
-            let kind = settings.embed.image_embedding_provider;
             let space = wait_for_space(&*raw).await;
             let space = space.map_err(|error| Problem::new(&error, provider_advice(&error, kind)))?;
             let engine = if kind == ProviderKind::Local { providers::check_engine(settings).await.ok() } else { None };
@@ -197,8 +198,7 @@ fn is_loading(error: &EmbedError) -> bool {
 
 /// Returns the licence of the model if it forbids commercial use.
 fn licence_note(model: &str) -> String {
-    let licence = CatalogueModel::find(model).and_then(CatalogueModel::restricted_licence);
-    licence.map_or_else(String::new, |licence| format!("; commercial use is not allowed: {licence}"))
+    restricted_licence(model).map_or_else(String::new, |licence| format!("; commercial use is not allowed: {licence}"))
 }
 
 fn provider_advice(error: &EmbedError, kind: ProviderKind) -> String {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::measurements::{Measurement, Measurements, processor};
-use super::{BuildError, source};
+use super::{BuildError, known, licence, source};
 use crate::app::providers::check_engine;
 use crate::calibration::DemoCheck;
 use crate::config::Settings;
@@ -36,7 +36,7 @@ pub(crate) struct ModelCheck {
     /// The largest resident memory of this process, if the system reports it.
     pub(crate) peak_memory_bytes: Option<f64>,
     /// The licence, if it forbids commercial use.
-    pub(crate) restricted_licence: Option<String>,
+    pub(crate) restricted_licence: Option<&'static str>,
     /// Why the measurements could not be stored.
     pub(crate) not_stored: Option<String>,
 }
@@ -50,13 +50,16 @@ impl ModelCheck {
         let engine = check_engine(settings).await?;
         let source = source(settings, name, precision)?.with_engine(Engine::from_settings(&settings.embed));
         let threads = settings.embed.threads();
+        let (known, restricted_licence) = (known(&source, name), licence(&source, name));
         source.download().await?;
         let started = Instant::now();
-        let provider = LocalProvider::open(source, threads).await?;
+        // With the settings of the service, so that the space is the one that the service will have.
+        let provider = LocalProvider::new(source, settings.imaging.image_target_size, threads)?;
+        let provider = provider.with_resize(settings.imaging.resize());
+        provider.ready().await?;
         let load_seconds = started.elapsed().as_secs_f64();
         let space = provider.space().await?;
         let demo = DemoCheck::run(&provider, &space).await.map_err(EmbedError::ProbeFailed)?;
-        let known = CatalogueModel::find(name);
         let mut check = Self {
             model: space.model.clone(),
             dimension: space.dimension,
@@ -69,7 +72,7 @@ impl ModelCheck {
             threads: threads.get(),
             processor: processor(),
             peak_memory_bytes: peak_memory(),
-            restricted_licence: known.and_then(CatalogueModel::restricted_licence).map(str::to_owned),
+            restricted_licence,
             not_stored: None,
         };
         check.not_stored = known.and_then(|known| Measurements::add(settings, check.measurement(known)).err());

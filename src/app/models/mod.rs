@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::embed::EmbedError;
 use crate::embed::hub::Outstanding;
 use crate::embed::local::{Engine, Source};
-use crate::models::catalogue;
+use crate::models::{catalogue, restricted_licence};
 
 pub(crate) use crate::models::{CatalogueModel, CommercialUse, Languages, Precision, Recommendation, similar_names};
 pub(crate) use check::ModelCheck;
@@ -47,6 +47,8 @@ pub(crate) struct Download {
     source: Source,
     /// What the catalogue has about the model.
     pub(crate) known: Option<&'static CatalogueModel>,
+    /// The licence, if it forbids commercial use.
+    pub(crate) restricted_licence: Option<&'static str>,
     /// What must be downloaded.
     pub(crate) outstanding: Outstanding,
 }
@@ -59,13 +61,20 @@ impl Download {
     pub(crate) async fn prepare(settings: &Settings, name: &str, precision: Precision) -> Result<Self, BuildError> {
         let source = source(settings, name, precision)?;
         let outstanding = source.outstanding().await?;
-        Ok(Self { known: CatalogueModel::find(name), source, outstanding })
+        let (known, restricted_licence) = (known(&source, name), licence(&source, name));
+        Ok(Self { known, restricted_licence, source, outstanding })
     }
 
-    /// Downloads what is missing and returns the folders of the model. The built-in model has none.
+    /// Whether the model is a folder, of which nothing is downloaded.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.source.is_folder()
+    }
+
+    /// Downloads what is missing, checks that the files are those of a model, and returns its folders. The built-in model
+    /// has none.
     ///
     /// # Errors
-    /// [`EmbedError`] if the hub cannot be used. The next call continues the download.
+    /// [`EmbedError`] if the hub or the files cannot be used. The next call continues the download.
     pub(crate) async fn run(&self) -> Result<Vec<PathBuf>, EmbedError> {
         self.source.download().await
     }
@@ -74,4 +83,13 @@ impl Download {
 fn source(settings: &Settings, name: &str, precision: Precision) -> Result<Source, BuildError> {
     let source = Source::named(name, precision, &settings.hub)?;
     Ok(source.with_engine(Engine::from_settings(&settings.embed)))
+}
+
+/// Returns what the catalogue has about a model. A folder may have the name of a repository and hold another model.
+fn known(source: &Source, name: &str) -> Option<&'static CatalogueModel> {
+    CatalogueModel::find(name).filter(|_| !source.is_folder())
+}
+
+fn licence(source: &Source, name: &str) -> Option<&'static str> {
+    restricted_licence(name).filter(|_| !source.is_folder())
 }

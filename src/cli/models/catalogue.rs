@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use comfy_table::{ContentArrangement, Table};
 
 use super::size;
-use crate::app::models::{CommercialUse, Languages, ListedModel, Measurement, Precision, Recommendation};
+use crate::app::models::{
+    CatalogueModel, CommercialUse, Languages, ListedModel, Measurement, Precision, Recommendation,
+};
 use crate::cli::out;
 
 /// Width of a terminal that every user has.
@@ -15,7 +17,8 @@ const LEGEND: &str = "\
 *  recommended    ?  not verified    -  not known
 COCO: published text-to-image recall@1 in %. HERE/S: images per second on this
 machine, measured by `glimpse models check NAME`. `glimpse models show NAME` has
-everything that is known. MODEL is a value of CLIP_MODEL.";
+everything that is known. MODEL is a value of CLIP_MODEL; its repository has the
+revision after @, or `main`.";
 
 /// Returns a table that fits into 80 columns.
 pub(super) fn list(models: &[ListedModel]) -> String {
@@ -23,7 +26,8 @@ pub(super) fn list(models: &[ListedModel]) -> String {
     for ListedModel { model, measured } in models {
         let or_unknown = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
         let mark = |field: &str| if model.is_unverified(field) { "?" } else { "" };
-        let name = format!("{}{}", model.name, if model.recommended.is_some() { " *" } else { "" });
+        let revision = revision(model).map_or_else(String::new, |revision| format!("@{revision}"));
+        let name = format!("{}{revision}{}", model.name, if model.recommended.is_some() { " *" } else { "" });
         let bytes = model.bytes.get(Precision::Auto).map(|bytes| format!("{}{}", size(bytes), mark("bytes")));
         let licence = match (model.commercial_use, model.licence.as_deref()) {
             (Some(CommercialUse::Forbidden), Some(licence)) if licence.starts_with("Apple") => "research only",
@@ -54,6 +58,7 @@ pub(super) fn details(listed: &ListedModel) -> String {
     row("recommended", "recommended", model.recommended.map(recommendation));
     let repository = model.repository.clone().unwrap_or_else(|| "none: it is inside the binary".to_owned());
     row("repository", "repository", Some(repository));
+    row("revision", "revision", model.repository.is_some().then(|| model.revision.clone()));
     row("same weights", "weights", Some(model.weights.join(", ")).filter(|names| !names.is_empty()));
     let sizes = [("size, fp32", Precision::Fp32), ("size, fp16", Precision::Fp16), ("size, int8", Precision::Int8)];
     for (name, precision) in sizes {
@@ -112,6 +117,13 @@ pub(super) fn speed(per_second: f64) -> String {
         10.0..100.0 => format!("{per_second:.1}"),
         _ => format!("{per_second:.0}"),
     }
+}
+
+/// Returns the first characters of the revision, unless it is `main`.
+fn revision(model: &CatalogueModel) -> Option<&str> {
+    const SHORT: usize = 7;
+    let revision = Some(&*model.revision).filter(|revision| *revision != "main")?;
+    Some(revision.char_indices().nth(SHORT).map_or(revision, |(end, _)| &revision[..end]))
 }
 
 fn languages(languages: Languages) -> &'static str {

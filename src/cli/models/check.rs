@@ -14,6 +14,9 @@ pub(super) fn describe(check: &ModelCheck) -> String {
             rows.push((name, format!("{} ({})", tower.rules, tower.network)));
             rows.push(("  read from", tower.read_from.join(", ")));
         }
+        let own = &check.preprocessing;
+        let is_changed = !details.image.rules.starts_with(own.split('+').next().unwrap_or(own));
+        rows.extend(is_changed.then(|| ("  here", format!("{own} (IMAGE_RESIZE)"))));
     } else {
         rows.push(("files", "inside the binary".to_owned()));
         rows.push(("images", check.preprocessing.clone()));
@@ -34,8 +37,9 @@ pub(super) fn describe(check: &ModelCheck) -> String {
     let memory = check.peak_memory_bytes.map(|bytes| format!("{:.0} MB at most, the whole process", bytes / 1e6));
     rows.extend(memory.map(|memory| ("memory", memory)));
     rows.push(("loaded in", format!("{:.1} s", check.load_seconds)));
-    let licence = check.restricted_licence.clone();
-    rows.extend(licence.map(|licence| ("licence", format!("{licence}: commercial use is not allowed"))));
+    rows.extend(
+        check.restricted_licence.map(|licence| ("licence", format!("{licence}: commercial use is not allowed"))),
+    );
     let mut table = wrapped(&["property", "value"]);
     table.add_rows(rows.into_iter().map(|(name, value)| [name.to_owned(), value]));
     format!("{table}\n\n{}", conclusion(check))

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::out::{self, Output};
 use super::{CliError, Ending, own_examples};
-use crate::app::models::{self, CatalogueModel, Download, ModelCheck, Precision, similar_names};
+use crate::app::models::{self, Download, ModelCheck, Precision, similar_names};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -103,7 +103,7 @@ impl Model {
     async fn pull(&self, settings: &Settings) -> Result<(), CliError> {
         let precision = self.precision(settings);
         let download = Download::prepare(settings, &self.name, precision).await?;
-        if let Some(licence) = download.known.and_then(CatalogueModel::restricted_licence) {
+        if let Some(licence) = download.restricted_licence {
             out::warnings(&[format!("the licence of this model does not allow commercial use: {licence}")]);
         }
         match download.outstanding.files {
@@ -120,7 +120,14 @@ impl Model {
             return out::line(format!("{} is inside the binary", self.name));
         }
         for folder in &folders {
-            out::line(format!("complete in {}", folder.display()))?;
+            let place = folder.display();
+            out::line(if download.is_folder() {
+                format!(
+                    "nothing to download: {place} is a folder and has all files (`glimpse models check` loads them)"
+                )
+            } else {
+                format!("complete in {place}")
+            })?;
         }
         let precision = self.precision.map_or_else(String::new, |one| format!("CLIP_PRECISION={one} "));
         out::line(format!("to use it: CLIP_MODEL={} {precision}glimpse serve", self.name))

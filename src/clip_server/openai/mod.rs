@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::ClipState;
 use super::error::{ClipError, ErrorDetails};
+use super::wire::parse_language;
 use crate::domain::Embedding;
 use wire::{EmbeddingList, EmbeddingRequest, Encoding, ErrorReply, Modality, ModelList, Numbers};
 
@@ -30,6 +31,7 @@ pub(super) async fn embeddings(State(clip): State<ClipState>, body: Bytes) -> Re
     let space = clip.provider.space().await?;
     request.check(&space)?;
     let EmbeddingRequest { input, modality, encoding_format, lang, .. } = request;
+    let lang = parse_language(lang.as_deref())?;
     let characters = match modality {
         Some(Modality::Image) => 0,
         Some(Modality::Text) | None => input.0.iter().map(|text| text.chars().count()).sum(),
@@ -41,7 +43,7 @@ pub(super) async fn embeddings(State(clip): State<ClipState>, body: Bytes) -> Re
         }
         Some(Modality::Text) | None => clip.text_vectors("input", &input.0, lang).await?,
     };
-    let numbers = vectors.into_iter().map(|vector| match encoding_format {
+    let numbers = vectors.into_iter().map(|vector| match encoding_format.unwrap_or_default() {
         Encoding::Float => Numbers::Float(vector.into()),
         Encoding::Base64 => Numbers::base64(&vector),
     });

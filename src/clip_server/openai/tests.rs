@@ -35,7 +35,10 @@ async fn base64_has_the_same_numbers() {
     let base64 = post("/v1/embeddings", body("base64")).await.1["data"][0]["embedding"].clone();
     let bytes = STANDARD.decode(base64.as_str().unwrap()).unwrap();
     let numbers: Vec<f32> = bytes.chunks(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect();
-    assert_eq!(numbers, serde_json::from_value::<Vec<f32>>(floats).unwrap());
+    assert_eq!(numbers, serde_json::from_value::<Vec<f32>>(floats.clone()).unwrap());
+    let null = json!({"input": "a", "encoding_format": null, "dimensions": null, "modality": null, "model": null,
+        "lang": null, "user": null});
+    assert_eq!(post("/v1/embeddings", null).await.1["data"][0]["embedding"], floats);
 }
 
 #[tokio::test]
@@ -64,12 +67,15 @@ async fn errors_have_the_shape_of_openai() {
         (json!({"input": [1, 2]}), 400, json!(null), "lists of tokens are not supported"),
         (json!({"input": "a", "modalty": "image"}), 400, json!(null), "unknown field `modalty`"),
         (json!({"input": "a", "modality": "audio"}), 400, json!(null), "unknown variant `audio`"),
-        (json!({"input": "a", "lang": "german"}), 400, json!(null), "the language `german` is not known"),
+        (json!({"input": "a", "lang": "german"}), 422, json!("lang"), "the language `german` is not known"),
+        (json!({"input": ["a", ""]}), 422, json!("input"), "input[1]: empty text"),
+        (json!(["fake", "a"]), 400, json!(null), "the body must be a JSON object, not an array"),
+        (json!("a"), 400, json!(null), "the body must be a JSON object, not a string"),
         (json!({"model": "fake"}), 400, json!(null), "missing field `input`"),
         (json!({"input": ["http://h/a.png"], "modality": "image"}), 422, json!("input"), "input[0]: is a URL"),
         (json!({"input": [image, "a,b"], "modality": "image"}), 422, json!("input"), "input[1]: not a data URI"),
         (json!({"input": vec!["a"; 65]}), 422, json!("input"), "at most 64"),
-        (json!({"input": "a".repeat(4 << 20)}), 413, json!(null), "too large"),
+        (json!({"input": "a".repeat(4 << 20)}), 413, json!(null), "it must have at most 2446680 bytes"),
     ] {
         let (got, reply) = post("/v1/embeddings", body).await;
         let error = &reply["error"];

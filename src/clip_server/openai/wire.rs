@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clip_server::error::{ClipError, ErrorDetails};
 use crate::clip_server::wire::{ModelInfo, Vector};
-use crate::domain::{Embedding, Language, Space};
+use crate::domain::{Embedding, Space};
 
 /// The body of `POST /embeddings`. An unknown field is refused: with a misspelt `modality`, images would be read as text.
 #[derive(Deserialize)]
@@ -17,11 +17,10 @@ pub(super) struct EmbeddingRequest {
     model: Option<String>,
     pub(super) input: Input,
     pub(super) modality: Option<Modality>,
-    #[serde(default)]
-    pub(super) encoding_format: Encoding,
+    pub(super) encoding_format: Option<Encoding>,
     dimensions: Option<usize>,
     /// The language of texts, for models that need to know it; OpenAI does not have this field.
-    pub(super) lang: Option<Language>,
+    pub(super) lang: Option<String>,
     #[serde(rename = "user")]
     _user: Option<IgnoredAny>,
 }

@@ -45,6 +45,11 @@ impl Hub {
         Ok(Self { cache, client: Client::new(settings)?, offline: settings.hf_hub_offline })
     }
 
+    /// Whether network calls are disabled (`HF_HUB_OFFLINE`).
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
     /// Returns the folder of the revision as it was downloaded last; `None` if there is none. It may be incomplete.
     pub fn cached(&self, repo: &Repo) -> Option<PathBuf> {
         let commit = self.cache.commit(repo)?;

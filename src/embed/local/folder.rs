@@ -41,6 +41,19 @@ impl Folders {
         self.roots.into_iter().map(|(_, folder)| folder).collect()
     }
 
+    /// Returns the error of a model that cannot be used. If only the folder of one tower was named, it names the right one.
+    fn unusable(&self, reason: &str) -> EmbedError {
+        let place = self.roots.first().map_or(Path::new(""), |(_, folder)| &**folder);
+        let both = place.parent().filter(|parent| {
+            let is_tower = ["vision", "text"].iter().any(|tower| place.ends_with(tower));
+            self.roots.len() == 1 && is_tower && parent.join("vision").is_dir() && parent.join("text").is_dir()
+        });
+        let hint = both.map_or_else(String::new, |both| {
+            format!("; it is the folder of one tower: name {}, which has both (CLIP_MODEL)", both.display())
+        });
+        unusable(format!("the model in {}: {reason}{hint}", place.display()))
+    }
+
     fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for (prefix, folder) in &self.roots {
@@ -74,14 +87,30 @@ pub(super) struct Wanted {
 
 /// Loads the model.
 pub(super) fn load(folders: &Folders, wanted: &Wanted) -> Result<Towers, EmbedError> {
-    let place = folders.roots.first().map(|(_, folder)| folder.display().to_string()).unwrap_or_default();
     let towers = find(folders, wanted).and_then(|files| {
-        let spec = spec(folders, &files, &wanted.repository)?;
+        let mut spec = spec(folders, &files, &wanted.repository)?;
         let mut towers = towers(folders, &files, &spec, wanted)?;
+        spec.text.context = towers.context();
         towers.details = Some(ModelDetails::new(&files, &spec));
         Ok(towers)
     });
-    towers.map_err(|reason| unusable(format!("the model in {place}: {reason}")))
+    towers.map_err(|reason| folders.unusable(&reason))
+}
+
+/// Checks that all files of the model exist and that its description is supported. Does not load the networks.
+pub(super) fn inspect(folders: &Folders, wanted: &Wanted) -> Result<(), EmbedError> {
+    let inspect = || {
+        let files = find(folders, wanted)?;
+        spec(folders, &files, &wanted.repository)?;
+        for (prefix, folder) in &folders.roots {
+            let own: Vec<_> = files.paths().filter_map(|path| path.strip_prefix(prefix)).map(str::to_owned).collect();
+            if let [file, ..] = &missing(own.iter(), folder)?[..] {
+                return Err(format!("it needs the file {file}, which is not there"));
+            }
+        }
+        Ok(())
+    };
+    inspect().map_err(|reason: String| folders.unusable(&reason))
 }
 
 fn find(folders: &Folders, wanted: &Wanted) -> Result<ModelFiles, String> {
@@ -105,12 +134,17 @@ fn spec(folders: &Folders, files: &ModelFiles, repository: &str) -> Result<Model
         let files = tower.descriptions.iter().map(|path| read(folders, path)).collect::<Result<Vec<_>, _>>()?;
         Descriptions::parse(files)
     };
-    ModelSpec::read(repository, files.layout, &describe(&files.image)?, &describe(&files.text)?)
+    let text = describe(&files.text)?.with_tokenizer(&tokenizer(folders, files)?)?;
+    ModelSpec::read(repository, files.layout, &describe(&files.image)?, &text)
+}
+
+fn tokenizer(folders: &Folders, files: &ModelFiles) -> Result<Vec<u8>, String> {
+    let path = files.text.tokenizer.as_ref().ok_or("there is no tokenizer.json")?;
+    read(folders, path).map(|(_, bytes)| bytes)
 }
 
 fn towers(folders: &Folders, files: &ModelFiles, spec: &ModelSpec, wanted: &Wanted) -> Result<Towers, String> {
-    let tokenizer = files.text.tokenizer.as_ref().ok_or("there is no tokenizer.json")?;
-    let (_, tokenizer) = read(folders, tokenizer)?;
+    let tokenizer = tokenizer(folders, files)?;
     let network = |path: &str| -> Result<Arc<dyn Network>, String> {
         let network = wanted.engine.load(Onnx::File(folders.path(path)));
         let is_q4_in_rten = files.precision == Precision::Q4 && wanted.engine.kind() == EngineKind::Rten;
@@ -159,3 +193,7 @@ pub(super) fn missing<'a>(paths: impl Iterator<Item = &'a String>, folder: &Path
 #[cfg(test)]
 #[path = "families_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "wrong_files_tests.rs"]
+mod wrong_files_tests;

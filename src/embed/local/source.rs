@@ -11,7 +11,7 @@ use super::unusable;
 use crate::embed::hub::{Hub, HubSettings, Outstanding, Repo, expand_path};
 use crate::embed::{EmbedError, EmbedSettings};
 use crate::models::{
-    CatalogueModel, ModelFiles, Precision, TowerFiles, export_of, list, similar_names, text_repository,
+    CatalogueModel, ModelFiles, Precision, TowerFiles, export_of, list, naflex, similar_names, text_repository,
 };
 
 /// The name of the built-in model.
@@ -68,7 +68,7 @@ impl Source {
         if model == BUILT_IN {
             return Ok(Self::built_in());
         }
-        let known = CatalogueModel::named(model).and_then(|known| known.repository.as_deref());
+        let known = CatalogueModel::named(model).and_then(CatalogueModel::reference);
         // The name of a repository cannot contain `~` or `$`.
         let path = expand_path(model);
         if known.is_none() && path.is_dir() {
@@ -77,10 +77,11 @@ impl Source {
         if known.is_none() && path.exists() {
             return Err(unusable(format!("{setting}{} is a file; name the folder of the model", path.display())));
         }
-        let model = known.unwrap_or(model);
-        let (name, size) = split_size(model);
+        let is_known = known.is_some();
+        let model = known.unwrap_or_else(|| model.to_owned());
+        let (name, size) = split_size(&model);
         let size = size.map(str::to_owned);
-        if is_path(name) || name.contains('$') {
+        if is_path(name) || name.contains('$') || (!is_known && expand_path(name).is_dir()) {
             return Ok(Self { size, ..Self::folder(expand_path(name), precision) });
         }
         let parse = |name: &str| {
@@ -90,9 +91,13 @@ impl Source {
             })
         };
         let repo = parse(&export_of(name))?;
+        if naflex::is_naflex(repo.id()) {
+            let refusal = naflex::refusal("siglip2-base-256");
+            return Err(unusable(format!("{setting}the model {} cannot be used: {refusal}", repo.id())));
+        }
         let text = text_repository(repo.id()).map(parse).transpose()?;
         let (hub, engine) = (Box::new(Hub::new(hub)?), Engine::default());
-        Ok(Self { place: Place::Hub { hub, repo, text, model: model.to_owned() }, precision, size, engine })
+        Ok(Self { place: Place::Hub { hub, repo, text, model }, precision, size, engine })
     }
 
     /// Changes the engine, which is rten by default.
@@ -109,6 +114,22 @@ impl Source {
     /// Whether this is the built-in model, which needs no download.
     pub fn is_built_in(&self) -> bool {
         matches!(self.place, Place::BuiltIn)
+    }
+
+    /// Whether this is a folder, whatever its name.
+    pub fn is_folder(&self) -> bool {
+        matches!(self.place, Place::Folder(_))
+    }
+
+    /// Whether loading the model needs no network: it is on this machine, or downloads are disabled.
+    pub fn needs_no_network(&self) -> bool {
+        match &self.place {
+            Place::BuiltIn | Place::Folder(_) => true,
+            Place::Hub { hub, .. } if hub.is_offline() => true,
+            Place::Hub { hub, repo, text, .. } => {
+                [Some(repo), text.as_ref()].into_iter().flatten().all(|repo| self.complete(hub, repo).is_some())
+            }
+        }
     }
 
     /// Returns the name of the model, with its precision if that is not fp32.
@@ -132,17 +153,23 @@ impl Source {
         let Some((repository, folders)) = self.folders().await? else {
             return blocking(move || built_in::towers(&engine)).await;
         };
-        let (name, precision, size) = (self.name(), self.precision, self.size.clone());
-        let wanted = Wanted { name, repository, precision, size, engine };
+        let wanted = self.wanted(repository);
         blocking(move || folder::load(&folders, &wanted).map(Arc::new)).await
     }
 
-    /// Downloads missing files and returns the folders of the model. The built-in model has none.
+    fn wanted(&self, repository: String) -> Wanted {
+        let (name, precision, size) = (self.name(), self.precision, self.size.clone());
+        Wanted { name, repository, precision, size, engine: self.engine.clone() }
+    }
+
+    /// Downloads missing files, reads what describes the model, and returns its folders. The built-in model has none.
     ///
     /// # Errors
-    /// [`EmbedError::Dependency`] with what to do.
+    /// [`EmbedError::Dependency`] with what to do, also if files of a folder are missing or cannot be used.
     pub async fn download(&self) -> Result<Vec<PathBuf>, EmbedError> {
-        Ok(self.folders().await?.map(|(_, folders)| folders.paths()).unwrap_or_default())
+        let Some((repository, folders)) = self.folders().await? else { return Ok(Vec::new()) };
+        let wanted = self.wanted(repository);
+        blocking(move || folder::inspect(&folders, &wanted).map(|()| folders.paths())).await
     }
 
     /// Returns what [`Source::download`] would fetch.
@@ -210,10 +237,13 @@ impl Source {
             (true, Choice::Accepted) => {
                 folder::missing(TowerFiles::find_single(names, precision.accepted())?.paths(), folder)
             }
-            (false, Choice::Preferred) => {
-                folder::missing(ModelFiles::find_exact(names, precision, size)?.paths(), folder)
+            (false, Choice::Preferred) => folder::missing(
+                ModelFiles::find_exact(names, precision, size)?.with_named_size(names, size)?.paths(),
+                folder,
+            ),
+            (false, Choice::Accepted) => {
+                folder::missing(ModelFiles::find(names, precision, size)?.with_named_size(names, size)?.paths(), folder)
             }
-            (false, Choice::Accepted) => folder::missing(ModelFiles::find(names, precision, size)?.paths(), folder),
         }
     }
 }

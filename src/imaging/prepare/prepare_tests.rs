@@ -7,7 +7,7 @@ use image::{DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat as Foreign,
 use super::*;
 use crate::domain::{FailureClass, ImageFormat};
 use crate::imaging::facts::exif;
-use crate::imaging::{decoded_size, validate_image};
+use crate::imaging::{UprightImage, decoded_size, validate_image};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_decode_bytes: 1 << 23 };
 const SMALL: Preprocessing = Preprocessing::crop(8);
@@ -182,4 +182,27 @@ fn the_demo_images_are_decoded() {
         }
     }
     assert!(count > 20);
+}
+
+/// The same pixels in another format. Only a reduced decode may differ, by the bounds of ADR 0006.
+#[test]
+fn a_jpeg_and_a_png_of_its_pixels_are_prepared_alike() {
+    let limits = crate::imaging::ImagingSettings::default().limits();
+    for name in ["astronaut", "cat", "coins", "wrench", "galaxies"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("demo/{name}.jpg"));
+        let jpeg = std::fs::read(path).unwrap();
+        let UprightImage { meta, rgb } = upright::decode_upright(&jpeg, &limits).unwrap();
+        let png = encode(RgbImage::from_raw(meta.width, meta.height, rgb.to_vec()).unwrap(), Foreign::Png);
+        for target in ["crop-64-bilinear-floor", "crop-224-bicubic-floor", "crop-260-bicubic"] {
+            let target = target.parse().unwrap();
+            let rgb = |file: &[u8], decode| {
+                prepare_with(file, &limits, &target, Extras { decode, ..Extras::default() }).unwrap().image.rgb
+            };
+            let full = rgb(&png, Decode::Fast);
+            assert_eq!(rgb(&jpeg, Decode::Full), full, "{name} {target}");
+            let reduced = rgb(&jpeg, Decode::Fast);
+            let sum: usize = full.iter().zip(&reduced).map(|(a, b)| usize::from(a.abs_diff(*b))).sum();
+            assert!(sum <= full.len() / 2, "{name} {target}: {sum} in {} values", full.len());
+        }
+    }
 }

@@ -63,6 +63,40 @@ fn a_model_is_found_by_its_name_and_by_its_repositories() {
 }
 
 #[test]
+fn the_revision_of_the_catalogue_is_part_of_the_reference() {
+    let model = |revision: &str| {
+        let known = CatalogueModel::named("mobileclip2-s2").unwrap().clone();
+        CatalogueModel { revision: revision.to_owned(), ..known }.reference().unwrap()
+    };
+    assert_eq!(
+        (model("main"), model("v1")),
+        ("plhery/mobileclip2-onnx:s2".into(), "plhery/mobileclip2-onnx@v1:s2".into())
+    );
+    assert_eq!(CatalogueModel::find(&model("v1")).unwrap().name, "mobileclip2-s2");
+    for model in catalogue() {
+        assert!(
+            !model.revision.is_empty() && model.revision.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
+        );
+    }
+}
+
+#[test]
+fn weights_for_research_are_named_outside_of_the_catalogue_too() {
+    let apple = Some("Apple, for research only");
+    for (name, licence) in [
+        ("mobileclip2-s2", apple),
+        ("plhery/mobileclip2-onnx", apple),
+        ("plhery/mobileclip2-onnx:b", apple),
+        ("someone/MobileCLIP-B-ONNX@main", apple),
+        ("someone/jina-clip-v2-split-onnx", Some("CC-BY-NC-4.0")),
+        ("siglip2-base-256", None),
+        ("someone/clip", None),
+    ] {
+        assert_eq!(restricted_licence(name), licence, "{name}");
+    }
+}
+
+#[test]
 fn a_misspelt_name_has_suggestions() {
     assert_eq!(suggestions("siglip2-base256"), ["siglip2-base-256"]);
     assert_eq!(suggestions("SigLIP-2"), ["siglip2-base-p32-256", "siglip2-base-224", "siglip2-base-256"]);
@@ -73,10 +107,14 @@ fn a_misspelt_name_has_suggestions() {
 fn services_of_a_siglip_need_a_squashed_square_and_full_texts() {
     let rules = ServiceRules::find("google/siglip2-base-patch16-256").unwrap();
     assert_eq!(rules.preprocessing.to_string(), "squash-256-bilinear");
-    let texts = rules.texts("A cat!");
+    let texts = rules.texts("A cat!").unwrap();
     assert!(texts.len() == 2 && texts[0] == "a cat!" && texts[1].split_whitespace().count() >= 64, "{texts:?}");
     assert_eq!(rules.cleaning().name(), "+lower");
     let first = ServiceRules::find("google/siglip-base-patch16-384").unwrap();
+    assert_eq!(
+        (first.texts("!!!"), rules.texts(" "), rules.texts("!!!").map(|texts| texts.len())),
+        (None, None, Some(2))
+    );
     assert_eq!((first.preprocessing.to_string(), first.cleaning().name()), ("squash-384-bicubic".into(), "+canonical"));
     for (name, expected) in [
         ("google/siglip2-so400m-patch14-384", "squash-384-bilinear"),
@@ -85,14 +123,17 @@ fn services_of_a_siglip_need_a_squashed_square_and_full_texts() {
         ("SigLIP-base-patch16-512", "squash-512-bicubic"),
     ] {
         let rules = ServiceRules::find(name).unwrap();
-        assert!(rules.preprocessing.to_string() == expected && rules.texts("A cat!").len() == 2, "{name}: {rules:?}");
+        assert!(
+            rules.preprocessing.to_string() == expected && rules.texts("A cat!").unwrap().len() == 2,
+            "{name}: {rules:?}"
+        );
     }
     for (name, expected) in
         [("apple/DFN5B-CLIP-ViT-H-14-378", "squash-378-bicubic"), ("jina-clip-v2", "crop-512-bicubic-even")]
     {
         let rules = ServiceRules::find(name).unwrap();
         assert!(
-            rules.preprocessing.to_string() == expected && rules.texts("A cat!") == ["A cat!"],
+            rules.preprocessing.to_string() == expected && rules.texts("A cat!").unwrap() == ["A cat!"],
             "{name}: {rules:?}"
         );
     }

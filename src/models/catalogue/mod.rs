@@ -16,6 +16,8 @@ pub(crate) use service::ServiceRules;
 
 /// The data file. It contains only facts with a source.
 const FILE: &str = include_str!("catalogue.json");
+/// The revision that is downloaded if the file gives none.
+const MAIN: &str = "main";
 /// Maximum number of names that are suggested for an unknown one.
 const MAX_SUGGESTIONS: usize = 3;
 
@@ -26,9 +28,11 @@ pub(crate) struct CatalogueModel {
     /// Short name, which `CLIP_MODEL` accepts.
     pub(crate) name: String,
     pub(crate) title: String,
-    /// The repository with an ONNX export, with `@revision` or `:size` at the end if needed; `None` for the model inside
-    /// the binary.
+    /// The repository with an ONNX export, with `:size` at the end if needed; `None` for the model inside the binary.
     pub(crate) repository: Option<String>,
+    /// The branch, tag or commit of the repository that is downloaded.
+    #[serde(default = "main_revision")]
+    pub(crate) revision: String,
     /// Other repositories with the same weights.
     #[serde(default)]
     pub(crate) weights: Vec<String>,
@@ -55,6 +59,10 @@ pub(crate) struct CatalogueModel {
     /// The names of the fields that were not verified.
     #[serde(default)]
     pub(crate) unverified: Vec<String>,
+}
+
+fn main_revision() -> String {
+    MAIN.to_owned()
 }
 
 /// What a recommended model is recommended for.
@@ -152,11 +160,26 @@ impl CatalogueModel {
     /// Returns the model with this short name or repository, with or without a revision.
     pub(crate) fn find(name: &str) -> Option<&'static Self> {
         let exported = export_of(name);
-        let id = |name: &str| name.split_once('@').map_or(name, |(id, _)| id).to_lowercase();
+        // `organisation/name@revision:size` without the revision.
+        let id = |name: &str| match name.split_once('@') {
+            Some((id, rest)) => id.to_owned() + rest.find(':').map_or("", |at| &rest[at..]),
+            None => name.to_owned(),
+        };
+        let id = |name: &str| id(name).to_lowercase();
         let wanted = [id(name), id(&exported)];
         Self::named(name).or_else(|| {
             catalogue().iter().find(|model| model.repositories().any(|repository| wanted.contains(&id(repository))))
         })
+    }
+
+    /// Returns the repository with its revision and size, as `CLIP_MODEL` accepts it.
+    pub(crate) fn reference(&self) -> Option<String> {
+        let repository = self.repository.as_deref()?;
+        if self.revision == MAIN {
+            return Some(repository.to_owned());
+        }
+        let (id, size) = repository.split_at(repository.find(':').unwrap_or(repository.len()));
+        Some(format!("{id}@{}{size}", self.revision))
     }
 
     fn repositories(&self) -> impl Iterator<Item = &String> {
@@ -177,6 +200,21 @@ impl CatalogueModel {
     /// Returns the side of an image in pixels.
     pub(crate) fn image_size(&self) -> Option<u32> {
         self.preprocessing.parse::<Preprocessing>().ok().map(|preprocessing| preprocessing.size)
+    }
+}
+
+/// Licences that forbid commercial use, by a part of the names of all models with these weights.
+const RESTRICTED: [(&str, &str); 2] = [("mobileclip", "Apple, for research only"), ("jina-clip-v2", "CC-BY-NC-4.0")];
+
+/// Returns the licence of the model with this name if it forbids commercial use. Exports of others, which the catalogue
+/// does not have, have the licence of their weights.
+pub(crate) fn restricted_licence(name: &str) -> Option<&'static str> {
+    match CatalogueModel::find(name) {
+        Some(known) => known.restricted_licence(),
+        None => {
+            let name = name.to_lowercase();
+            RESTRICTED.into_iter().find(|(part, _)| name.contains(part)).map(|(_, licence)| licence)
+        }
     }
 }
 

@@ -69,12 +69,13 @@ impl ServiceRules {
 
     /// Returns what is sent for one text: the text itself, and a long one. Services pad the texts of a request to the
     /// longest one, and these text towers read the padding: with the long text, the first one is padded to the number of
-    /// tokens with which the model was trained.
-    pub(crate) fn texts<'a>(&self, text: &'a str) -> Vec<Cow<'a, str>> {
+    /// tokens with which the model was trained. `None` if the cleaning leaves nothing of the text.
+    pub(crate) fn texts<'a>(&self, text: &'a str) -> Option<Vec<Cow<'a, str>>> {
         let cleaned = self.cleaning().apply(text);
         match self.texts {
-            None => vec![cleaned],
-            Some(_) => vec![cleaned, Cow::Owned("a ".repeat(LONG_TEXT_WORDS))],
+            None => Some(vec![cleaned]),
+            Some(_) if cleaned.trim().is_empty() => None,
+            Some(_) => Some(vec![cleaned, Cow::Owned("a ".repeat(LONG_TEXT_WORDS))]),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Finds the files of a model among the paths of a folder or repository.
 
 mod list;
+mod missing;
 
-use super::descriptions::{NAMES, OPEN_CLIP_CONFIG, PREPROCESS_CFG, PREPROCESSOR, PROCESSOR};
+use super::descriptions::{NAMES, OPEN_CLIP_CONFIG, PREPROCESS_CFG, PREPROCESSOR, PROCESSOR, TOKENIZER};
 use super::precision::Precision;
 
 pub(crate) use list::list;
@@ -58,7 +59,6 @@ impl Layout {
 const PLACES: [&str; 4] = ["onnx/", "", "0_CLIPModel/onnx/", "0_CLIPModel/"];
 /// Folders of sentence-transformers with description files.
 const MODULES: &str = "0_CLIPModel/";
-const TOKENIZER: &str = "tokenizer.json";
 /// Description files that contain only rules for images.
 const IMAGE_FILES: [&str; 3] = [PROCESSOR, PREPROCESSOR, PREPROCESS_CFG];
 
@@ -106,7 +106,8 @@ impl TowerFiles {
         let found = paths.find(|path| names.contains(path)).map(|path| Self::new(names, path));
         found.ok_or_else(|| {
             let precisions: Vec<_> = accepted.iter().map(Precision::to_string).collect();
-            format!("there is no model.onnx in the precision {}; {}", precisions.join(" or "), onnx_files(names))
+            let files = missing::onnx_files(names);
+            format!("there is no model.onnx in the precision {}; {files}", precisions.join(" or "))
         })
     }
 
@@ -137,7 +138,7 @@ impl ModelFiles {
     /// A message with what is missing and what exists instead.
     pub(crate) fn find(names: &[String], precision: Precision, size: Option<&str>) -> Result<Self, String> {
         let found = precision.accepted().iter().find_map(|&exact| pair(names, exact, size).transpose());
-        Self::complete(names, precision, found.transpose()?)
+        Self::complete(names, precision, size, found.transpose()?)
     }
 
     /// Finds the model with the preferred precision only.
@@ -146,16 +147,26 @@ impl ModelFiles {
     /// As [`ModelFiles::find`].
     pub(crate) fn find_exact(names: &[String], precision: Precision, size: Option<&str>) -> Result<Self, String> {
         let exact = precision.accepted().first().copied().unwrap_or(precision);
-        Self::complete(names, exact, pair(names, exact, size)?)
+        Self::complete(names, exact, size, pair(names, exact, size)?)
     }
 
-    fn complete(names: &[String], precision: Precision, found: Option<Pair>) -> Result<Self, String> {
+    fn complete(
+        names: &[String],
+        precision: Precision,
+        size: Option<&str>,
+        found: Option<Pair>,
+    ) -> Result<Self, String> {
         let Some(Pair { layout, image, text, precision }) = found else {
-            return Err(no_towers(names, precision));
+            return Err(missing::no_towers(names, precision, size));
         };
         let (image, text) = (TowerFiles::new(names, image), TowerFiles::new(names, text));
         if text.tokenizer.is_none() {
-            return Err(format!("there is no {TOKENIZER}"));
+            return Err(match layout {
+                Layout::Combined => {
+                    format!("there is no {TOKENIZER}, so {} is not a network with both towers", text.onnx)
+                }
+                _ => format!("there is no {TOKENIZER}"),
+            });
         }
         if !image.describes_images() {
             return Err(format!(
@@ -163,6 +174,16 @@ impl ModelFiles {
             ));
         }
         Ok(Self { layout, image, text, precision })
+    }
+
+    /// Fails if the model is in a folder of one size and no size was named. `names` may be only those files of a repository
+    /// that were downloaded, so that one size in them says nothing about how many the repository has.
+    ///
+    /// # Errors
+    /// A message with the sizes.
+    pub(crate) fn with_named_size(self, names: &[String], size: Option<&str>) -> Result<Self, String> {
+        let is_sized = sizes(names).iter().any(|size| self.image.onnx.starts_with(&format!("onnx/{size}/")));
+        if size.is_none() && is_sized { Err(name_a_size(&sizes(names))) } else { Ok(self) }
     }
 
     /// Returns all paths; a path may be there twice.
@@ -203,12 +224,16 @@ fn pair(names: &[String], precision: Precision, size: Option<&str>) -> Result<Op
     let mut found = sizes.iter().filter_map(|size| pair(names, precision, Some(size)).ok().flatten());
     match (found.next(), found.next()) {
         (only, None) => Ok(only),
-        (_, Some(_)) => Err(format!(
-            "it has a model in several sizes ({}); add one to CLIP_MODEL after a colon, such as `:{}`",
-            sizes.join(", "),
-            sizes[0]
-        )),
+        (_, Some(_)) => Err(name_a_size(&sizes)),
     }
+}
+
+fn name_a_size(sizes: &[&str]) -> String {
+    format!(
+        "its models are in folders for each size ({}); add a size after a colon to its name (CLIP_MODEL), such as `:{}`",
+        sizes.join(", "),
+        sizes.first().copied().unwrap_or_default()
+    )
 }
 
 /// Returns the names of the folders `onnx/*/` with an image tower.
@@ -221,45 +246,6 @@ fn sizes(names: &[String]) -> Vec<&str> {
     sizes.sort_unstable();
     sizes.dedup();
     sizes
-}
-
-fn no_towers(names: &[String], precision: Precision) -> String {
-    let other =
-        Precision::OF_FILES.into_iter().find(|other| pair(names, *other, None).is_ok_and(|pair| pair.is_some()));
-    if let Some(other) = other {
-        return format!("there is no {precision} export, only {other}; set CLIP_PRECISION={other}");
-    }
-    format!(
-        "there are no towers exported to ONNX: vision_model.onnx and text_model.onnx, both in the folder or both in its \
-         folder onnx/ (for fp16 with the suffix _fp16, for int8 _int8 or _quantized, for q4 _q4 or _q4f16), visual/model.onnx and \
-         textual/model.onnx, visual.onnx and text.onnx, or model.onnx with both; {}",
-        onnx_files(names)
-    )
-}
-
-/// Maximum number of ONNX files in an error.
-const MAX_NAMED_FILES: usize = 12;
-/// Maximum characters of a file name in an error.
-const MAX_NAME_CHARS: usize = 100;
-
-/// Lists the existing ONNX files for an error.
-fn onnx_files(names: &[String]) -> String {
-    let has_end = |name: &str, end: &str| name.to_ascii_lowercase().ends_with(end);
-    let mut files: Vec<_> = names.iter().filter(|name| has_end(name, ".onnx")).collect();
-    files.sort();
-    if files.is_empty() {
-        let weights = names.iter().any(|name| has_end(name, ".safetensors") || has_end(name, ".bin"));
-        let weights =
-            if weights { ", only weights for PyTorch; export the model with optimum or OpenCLIP" } else { "" };
-        return format!("there are no ONNX files at all{weights}");
-    }
-    let cut = |name: &&String| name.chars().take(MAX_NAME_CHARS).collect::<String>();
-    let named: Vec<_> = files.iter().take(MAX_NAMED_FILES).map(cut).collect();
-    let more = match files.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("the existing ONNX files are: {}{more}", named.join(", "))
 }
 
 #[cfg(test)]

@@ -39,12 +39,53 @@ fn one_of_several_sizes_must_be_chosen() {
         "onnx/b/preprocessor_config.json",
     ]);
     let error = find(&both, Precision::Auto).unwrap_err();
-    assert!(error.contains("several sizes (b, s2)") && error.contains("`:b`"), "{error}");
+    assert!(error.contains("folders for each size (b, s2)") && error.contains("`:b`"), "{error}");
     let chosen = ModelFiles::find(&both, Precision::Auto, Some("b")).unwrap();
     assert_eq!(chosen.image.onnx, "onnx/b/vision_model.onnx");
     assert!(chosen.image.descriptions.contains(&"onnx/b/preprocessor_config.json".to_owned()), "{chosen:?}");
     assert!(chosen.image.descriptions.contains(&"config.json".to_owned()), "{chosen:?}");
-    assert!(ModelFiles::find(&both, Precision::Auto, Some("s4")).is_err());
+    let unknown = |names: &[String]| ModelFiles::find(names, Precision::Auto, Some("s4")).unwrap_err();
+    assert_eq!(unknown(&both), "it has no size `s4`; its sizes are b, s2");
+    assert!(unknown(&names(&["vision_model.onnx", "text_model.onnx"])).contains("remove `:s4`"));
+}
+
+/// What was pulled before must not decide which model a name means.
+#[test]
+fn the_only_size_that_was_downloaded_is_not_taken_for_the_only_one() {
+    let cached = names(&["onnx/s2/vision_model.onnx", "onnx/s2/text_model.onnx"]);
+    let named = |size| ModelFiles::find(&cached, Precision::Auto, size).unwrap().with_named_size(&cached, size);
+    assert!(named(None).unwrap_err().contains("such as `:s2`"));
+    assert!(named(Some("s2")).is_ok());
+    let unsized_model = names(&["onnx/vision_model.onnx", "onnx/text_model.onnx"]);
+    let found = ModelFiles::find(&unsized_model, Precision::Auto, None).unwrap();
+    assert!(found.with_named_size(&unsized_model, None).is_ok());
+}
+
+#[test]
+fn an_error_names_a_missing_tower_and_files_that_are_not_supported() {
+    for (files, message) in [
+        (
+            &["onnx/vision_model.onnx", "onnx/vision_model_q4.onnx"][..],
+            "the model has no text tower: there is onnx/vision_model.onnx, but no onnx/text_model.onnx",
+        ),
+        (
+            &["textual/model.onnx"],
+            "the model has no image tower: there is textual/model.onnx, but no visual/model.onnx",
+        ),
+        (&["onnx/vision_model_bnb4.onnx"], "the model has no text tower: there is onnx/vision_model_bnb4.onnx"),
+        (&["vision_model_fp16.onnx", "text_model_int8.onnx"], "its towers have no precision in common"),
+        (
+            &["onnx/vision_model_bnb4.onnx", "onnx/text_model_bnb4.onnx", "onnx/model_uint8.onnx"],
+            "not supported (4 bits of bitsandbytes, _bnb4.onnx)",
+        ),
+        (&["onnx/other.onnx"], "there are no towers exported to ONNX"),
+    ] {
+        let error = find(&names(files), Precision::Auto).unwrap_err();
+        assert!(error.contains(message) && error.contains(files[0]), "{error}");
+    }
+    let alone = ["onnx/model.onnx", "config.json", "preprocessor_config.json"].map(str::to_owned);
+    let alone = find(&alone, Precision::Auto).unwrap_err();
+    assert_eq!(alone, "there is no tokenizer.json, so onnx/model.onnx is not a network with both towers");
 }
 
 #[test]

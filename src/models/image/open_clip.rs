@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::transformers::{channels, square};
+use super::transformers::{channels, deviations, square};
 use super::{ImageSpec, OPENAI_MEAN, OPENAI_STD, side};
 use crate::imaging::{Filter, Preprocessing, Resize};
 use crate::models::Layout;
@@ -57,7 +57,7 @@ pub(super) fn read(values: &Map<String, Value>, Rule { crop, size }: Rule) -> Re
     let filter = Filter::from_name(&name)
         .ok_or_else(|| format!("interpolation is {name:?}; it must be a filter of Pillow, such as bicubic"))?;
     let mean = channels(values, "mean", OPENAI_MEAN)?;
-    let std = channels(values, "std", OPENAI_STD)?;
+    let std = deviations(values, "std", OPENAI_STD)?;
     Ok(ImageSpec {
         preprocessing: Preprocessing { filter, ..Preprocessing::new(size, resize) },
         mean,
@@ -99,6 +99,9 @@ mod tests {
             (r#"{"resize_mode":"stretch"}"#, "resize_mode is \"stretch\""),
             (r#"{"interpolation":"cubic"}"#, "interpolation is \"cubic\""),
             (r#"{"mode":"L"}"#, "RGB"),
+            (r#"{"mean":null}"#, "mean is null; it must be a list of three numbers"),
+            (r#"{"std":null}"#, "std is null; it must be a list of three numbers"),
+            (r#"{"std":[0.5,0.5,0]}"#, "each value must be greater than 0"),
             (r#"{"resize_mode":"longest","fill_color":300}"#, "fill_color is 300"),
         ] {
             let error = read_json(json).unwrap_err();

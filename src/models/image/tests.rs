@@ -72,6 +72,8 @@ fn an_unsupported_value_is_refused_with_its_name() {
         ("\"width\":224", "\"width\":112", "only a square"),
         ("[0.2,0.2,0.1]", "[0.2,0.2,0.0]", "image_std"),
         ("[0.5,0.4,0.3]", "[0.5]", "image_mean is [0.5]"),
+        ("[0.5,0.4,0.3]", "null", "image_mean is null; it must be a list of three numbers"),
+        ("[0.2,0.2,0.1]", "null", "image_std is null; it must be a list of three numbers"),
         ("\"CLIPImageProcessor\"", "\"Siglip2ImageProcessor\"", "image_processor_type is \"Siglip2ImageProcessor\""),
         (
             "image_processor_type\":\"CLIPImageProcessor\"",

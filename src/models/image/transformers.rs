@@ -36,8 +36,10 @@ pub(super) fn read(values: &Map<String, Value>, family: &Family) -> Result<Image
     let rescale = if flag(values, "do_rescale", true)? { rescale_factor(values)? } else { 1.0 };
     let (mean, std) = match (flag(values, "do_normalize", true)?, class) {
         (false, _) => ([0.0; 3], [1.0; 3]),
-        (true, Class::Clip) => statistics(values, OPENAI_MEAN, OPENAI_STD)?,
-        (true, _) => statistics(values, HALF, HALF)?,
+        (true, Class::Clip) => {
+            (channels(values, "image_mean", OPENAI_MEAN)?, deviations(values, "image_std", OPENAI_STD)?)
+        }
+        (true, _) => (channels(values, "image_mean", HALF)?, deviations(values, "image_std", HALF)?),
     };
     let preprocessing = Preprocessing { filter: filter(values, class)?, ..geometry(values, class)? };
     Ok(ImageSpec { preprocessing, mean, std, rescale })
@@ -93,14 +95,6 @@ fn rescale_factor(values: &Map<String, Value>) -> Result<f32, String> {
     factor.ok_or_else(|| format!("rescale_factor is {}; it must be a number above 0", quoted(value)))
 }
 
-fn statistics(values: &Map<String, Value>, mean: [f32; 3], std: [f32; 3]) -> Result<([f32; 3], [f32; 3]), String> {
-    let std = channels(values, "image_std", std)?;
-    if std.iter().any(|&value| value <= 0.0) {
-        return Err(format!("image_std is {std:?}; each value must be greater than 0"));
-    }
-    Ok((channels(values, "image_mean", mean)?, std))
-}
-
 /// Returns how images become squares, with any filter.
 fn geometry(values: &Map<String, Value>, class: Class) -> Result<Preprocessing, String> {
     let crops = flag(values, "do_center_crop", class == Class::Clip)?;
@@ -152,9 +146,10 @@ pub(super) fn square(key: &str, size: &Value) -> Result<u64, String> {
     side.ok_or_else(|| format!("{key} is {}; only a square is supported", quoted(size)))
 }
 
-/// Returns one number for each of red, green and blue. A single number is used for all three.
+/// Returns one number for each of red, green and blue. A single number is used for all three. `null` is refused: some
+/// writers mean no normalisation by it, and some the default of a library.
 pub(super) fn channels(values: &Map<String, Value>, name: &str, default: [f32; 3]) -> Result<[f32; 3], String> {
-    let Some(value) = given(values, name) else { return Ok(default) };
+    let Some(value) = values.get(name) else { return Ok(default) };
     #[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
     let number = |value: &Value| value.as_f64().map(|number| number as f32).filter(|number| number.is_finite());
     let three = match value.as_array() {
@@ -162,6 +157,15 @@ pub(super) fn channels(values: &Map<String, Value>, name: &str, default: [f32; 3
         None => number(value).map(|number| [number; 3]),
     };
     three.ok_or_else(|| format!("{name} is {}; it must be a list of three numbers", quoted(value)))
+}
+
+/// As [`channels`], for values by which pixels are divided.
+pub(super) fn deviations(values: &Map<String, Value>, name: &str, default: [f32; 3]) -> Result<[f32; 3], String> {
+    let std = channels(values, name, default)?;
+    if std.iter().any(|&value| value <= 0.0) {
+        return Err(format!("{name} is {std:?}; each value must be greater than 0"));
+    }
+    Ok(std)
 }
 
 #[cfg(test)]

@@ -1,24 +1,29 @@
 //! How texts are prepared for the text tower.
 
 mod clean;
+mod siglip;
+mod tokenizer_file;
 
 use serde_json::{Map, Value};
 
 use super::Layout;
-use super::descriptions::{CONFIG, Descriptions, MODEL_CONFIG, TOKENIZER_CONFIG};
+use super::descriptions::{CONFIG, Descriptions, MODEL_CONFIG, OPEN_CLIP_CONFIG, TOKENIZER_CONFIG};
 use super::family::{Family, check_range, tower_number};
 use super::json::{given, quoted, whole_number};
 
 pub(crate) use clean::Cleaning;
+pub(in crate::models) use tokenizer_file::Algorithm;
 
 /// Maximum number of tokens. Some models read 8,192, for which one text would need gigabytes of memory; no search has
 /// that many.
 const MAX_TOKENS: u64 = 2_048;
+/// The same number, for values that are written as floats.
+const MAX_TOKENS_F64: f64 = 2_048.0;
 /// Context of CLIP, for files that do not contain it.
 const CLIP_CONTEXT: u64 = 77;
 const SIGLIP_CONTEXT: u64 = 64;
-/// Vocabulary from which a SigLIP is SigLIP 2.
-const SIGLIP_2_WORDS: u64 = 256_000;
+/// Minimum number of tokens: one between two special tokens.
+const MIN_TOKENS: u64 = 3;
 
 /// The token with which a text is padded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +42,11 @@ pub(crate) struct TextSpec {
     /// Maximum number of tokens, including special tokens.
     pub(crate) context: usize,
     pub(crate) pad: PadToken,
-    /// Whether padding stands before the text.
+    /// Whether `tokenizer_config.json` puts the padding before a text. No supported model is trained so; it is refused if
+    /// texts must be padded.
     pub(crate) pads_left: bool,
+    /// Number of tokens that the text tower knows, with the file that says so.
+    pub(crate) vocabulary: Option<(u64, &'static str)>,
     /// Whether each text is padded to the context, because the tower reads its padding. Otherwise padding is only added
     /// if a network has a fixed length.
     pub(crate) pads_to_context: bool,
@@ -65,6 +73,7 @@ impl TextSpec {
             context: 0,
             pad,
             pads_left: left.is_some_and(|side| side == "left"),
+            vocabulary: vocabulary(family, files)?,
             pads_to_context: false,
             reads_end_token: false,
             cleaning: Cleaning::None,
@@ -78,12 +87,16 @@ impl TextSpec {
                 Self { context: context(files, CLIP_CONTEXT)?, pad: PadToken::Id(0), reads_end_token: true, ..base }
             }
             Family::MetaClip2 => Self { context: context(files, CLIP_CONTEXT)?, reads_end_token: true, ..base },
-            Family::Siglip => Self {
-                context: context(files, SIGLIP_CONTEXT)?,
-                pads_to_context: true,
-                cleaning: if is_siglip_1(files) { Cleaning::Canonical } else { Cleaning::Lower },
-                ..base
-            },
+            Family::Siglip => {
+                let version = siglip::Version::find(files)?;
+                Self {
+                    context: context(files, SIGLIP_CONTEXT)?,
+                    pad: version.pad(),
+                    pads_to_context: true,
+                    cleaning: version.cleaning(),
+                    ..base
+                }
+            }
             Family::JinaClip => Self { context: context(files, MAX_TOKENS)?, ..base },
             Family::Nomic => Self { context: context(files, MAX_TOKENS)?, prefix: "search_query: ", ..base },
             Family::OpenClip(config) => open_clip(&base, config, layout)?,
@@ -113,29 +126,54 @@ impl TextSpec {
 /// Returns the number of tokens in the files, or `default`.
 fn context(files: &Descriptions, default: u64) -> Result<usize, String> {
     const KEY: &str = "max_position_embeddings";
-    let config = files.get(CONFIG).map_or(Ok(None), |config| match tower_number(config, "text_config", KEY)? {
-        // The file of a text tower alone.
-        None if given(config, "text_config").is_none() => whole_number(config, KEY),
-        found => Ok(found),
-    });
-    let stated = config.map_err(|reason| format!("{CONFIG}: {reason}"))?;
-    // Some files have a number far above any model, which means that there is no limit.
-    let of_tokenizer = || {
-        let length = whole_number(files.get(TOKENIZER_CONFIG)?, "model_max_length").ok().flatten();
-        length.filter(|length| *length <= MAX_TOKENS)
+    const LENGTH: &str = "model_max_length";
+    if let Some(number) = text_number(files, KEY)? {
+        let range = check_range(KEY, number.min(MAX_TOKENS), MIN_TOKENS, MAX_TOKENS);
+        return range.map_err(|reason| format!("{CONFIG}: {reason}"));
+    }
+    let named = |reason: String| format!("{TOKENIZER_CONFIG}: {reason}");
+    let length = match files.get(TOKENIZER_CONFIG).and_then(|config| given(config, LENGTH)) {
+        // Some files have a number far above any model, which means that there is no limit.
+        Some(length) if length.as_f64().is_some_and(|length| length > MAX_TOKENS_F64) => None,
+        Some(_) => {
+            files.get(TOKENIZER_CONFIG).map_or(Ok(None), |config| whole_number(config, LENGTH)).map_err(named)?
+        }
+        None => None,
     };
-    let number = stated.or_else(of_tokenizer).unwrap_or(default).min(MAX_TOKENS);
-    check_range(KEY, number, 3, MAX_TOKENS).map_err(|reason| format!("{CONFIG}: {reason}"))
+    check_range(LENGTH, length.unwrap_or(default.min(MAX_TOKENS)), MIN_TOKENS, MAX_TOKENS).map_err(named)
 }
 
-/// Whether the tokenizer removes punctuation, which that of SigLIP 2 does not.
-fn is_siglip_1(files: &Descriptions) -> bool {
-    let class = files.get(TOKENIZER_CONFIG).and_then(|config| given(config, "tokenizer_class"));
-    if let Some(class) = class.and_then(Value::as_str) {
-        return class.starts_with("SiglipTokenizer");
+/// Returns a number of the text tower in `config.json`.
+fn text_number(files: &Descriptions, key: &str) -> Result<Option<u64>, String> {
+    let Some(config) = files.get(CONFIG) else { return Ok(None) };
+    let number = match tower_number(config, "text_config", key) {
+        // The file of a text tower alone.
+        Ok(None) if given(config, "text_config").is_none() => whole_number(config, key),
+        found => found,
+    };
+    number.map_err(|reason| format!("{CONFIG}: {reason}"))
+}
+
+/// Returns the number of tokens that the text tower knows, and the file with it.
+fn vocabulary(family: &Family, files: &Descriptions) -> Result<Option<(u64, &'static str)>, String> {
+    const KEY: &str = "vocab_size";
+    if let Some(config) = files.get(MODEL_CONFIG)
+        && let Some(number) = whole_number(config, KEY).map_err(|reason| format!("{MODEL_CONFIG}: {reason}"))?
+    {
+        return Ok(Some((number, MODEL_CONFIG)));
     }
-    let words = files.get(CONFIG).and_then(|config| tower_number(config, "text_config", "vocab_size").ok());
-    words.flatten().is_none_or(|words| words < SIGLIP_2_WORDS)
+    let number = match family {
+        Family::OpenClip(config) => match given(config, "text_cfg").and_then(Value::as_object) {
+            Some(text) => whole_number(text, KEY).map_err(|reason| format!("text_cfg: {reason}"))?,
+            None => None,
+        },
+        Family::Clip | Family::Siglip | Family::MetaClip2 | Family::JinaClip | Family::Nomic => {
+            text_number(files, KEY)?
+        }
+    };
+    let file = if files.nested(OPEN_CLIP_CONFIG, "model_cfg").is_some() { OPEN_CLIP_CONFIG } else { CONFIG };
+    // An image tower alone has 0.
+    Ok(number.filter(|number| *number > 0).map(|number| (number, file)))
 }
 
 /// Reads `text_cfg` of OpenCLIP.
@@ -163,7 +201,7 @@ fn open_clip(base: &TextSpec, config: &Map<String, Value>, layout: Layout) -> Re
     let context = whole_number(text, "context_length")?.unwrap_or(CLIP_CONTEXT);
     let reads_end_token = own_tower && !is_set("no_causal_mask") && matches!(pool, "argmax" | "eos");
     Ok(TextSpec {
-        context: check_range("context_length", context.min(MAX_TOKENS), 3, MAX_TOKENS)?,
+        context: check_range("context_length", context.min(MAX_TOKENS), MIN_TOKENS, MAX_TOKENS)?,
         // The pad token in the files is the end token, see `Family::Clip`.
         pad: if own_tokenizer { PadToken::Id(0) } else { base.pad.clone() },
         // A tower of another library has a mask inside the network.

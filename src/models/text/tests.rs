@@ -30,21 +30,85 @@ fn clip_is_padded_with_0_and_only_if_it_must_be() {
     assert!(read(&Family::Clip, Layout::Towers, &[wrong]).unwrap_err().contains("between 3 and"));
 }
 
+const UNIGRAM: &str = r#"{"model":{"type":"Unigram","vocab":[]}}"#;
+const BPE: &str = r#"{"model":{"type":"BPE","vocab":{},"merges":[]}}"#;
+
+fn siglip(tokenizer: &str, config: &str) -> Result<TextSpec, String> {
+    let files = files(&[("tokenizer_config.json", config)]).with_tokenizer(tokenizer.as_bytes())?;
+    TextSpec::read(&Family::Siglip, Layout::Towers, &files)
+}
+
 #[test]
 fn siglip_is_always_padded_and_cleaned_by_its_tokenizer() {
-    let spec = |config: &str| {
-        let spec = read(&Family::Siglip, Layout::Towers, &[("tokenizer_config.json", config)]).unwrap();
+    let spec = |tokenizer: &str, config: &str| {
+        let spec = siglip(tokenizer, config).unwrap();
         assert!(spec.pads_to_context && !spec.reads_end_token);
         (spec.context, spec.pad, spec.cleaning)
     };
-    let name = |name: &str| PadToken::Name(name.to_owned());
-    let one = r#"{"tokenizer_class":"SiglipTokenizer","pad_token":"</s>","model_max_length":64}"#;
-    assert_eq!(spec(one), (64, name("</s>"), Cleaning::Canonical));
-    let two = r#"{"tokenizer_class":"GemmaTokenizer","pad_token":{"content":"<pad>"},"model_max_length":1e30}"#;
-    assert_eq!(spec(two), (64, name("<pad>"), Cleaning::Lower));
-    let vocabulary = ("config.json", r#"{"text_config":{"vocab_size":256000}}"#);
-    let bare = read(&Family::Siglip, Layout::Towers, &[vocabulary]).unwrap();
-    assert_eq!((bare.pad, bare.cleaning), (PadToken::OfTokenizer, Cleaning::Lower));
+    let one = (64, PadToken::Name("</s>".to_owned()), Cleaning::Canonical);
+    let two = (64, PadToken::Name("<pad>".to_owned()), Cleaning::Lower);
+    for config in [
+        r#"{"tokenizer_class":"SiglipTokenizer","pad_token":"</s>","model_max_length":64}"#,
+        r#"{"tokenizer_class":"TokenizersBackend"}"#,
+        "{}",
+    ] {
+        assert_eq!(spec(UNIGRAM, config), one, "{config}");
+    }
+    for config in [
+        r#"{"tokenizer_class":"GemmaTokenizer","pad_token":{"content":"<pad>"},"model_max_length":1e30}"#,
+        r#"{"tokenizer_class":"TokenizersBackend"}"#,
+        "{}",
+    ] {
+        assert_eq!(spec(BPE, config), two, "{config}");
+    }
+}
+
+#[test]
+fn siglip_with_files_of_the_other_version_is_refused() {
+    let word_piece = r#"{"model":{"type":"WordPiece","vocab":{}}}"#;
+    for (tokenizer, config, message) in [
+        (
+            BPE,
+            r#"{"tokenizer_class":"SiglipTokenizer"}"#,
+            "tokenizer_class is \"SiglipTokenizer\", but tokenizer.json is BPE",
+        ),
+        (UNIGRAM, r#"{"tokenizer_class":"GemmaTokenizerFast"}"#, "as that of a SigLIP; both files"),
+        (BPE, r#"{"pad_token":"</s>"}"#, "pad_token is \"</s>\"; a SigLIP 2 was trained with \"<pad>\""),
+        (word_piece, "{}", "tokenizer.json: its model is WordPiece"),
+    ] {
+        let error = siglip(tokenizer, config).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+    assert_eq!(read(&Family::Siglip, Layout::Towers, &[]).unwrap_err(), "there is no tokenizer.json");
+}
+
+#[test]
+fn a_wrong_number_of_tokens_is_refused_with_its_file_and_key() {
+    let length = |json: &str| read(&Family::MetaClip2, Layout::Towers, &[("tokenizer_config.json", json)]);
+    assert_eq!(
+        length(r#"{"model_max_length":0}"#).unwrap_err(),
+        "tokenizer_config.json: model_max_length is 0; it must be between 3 and 2048"
+    );
+    for wrong in [r#"{"model_max_length":-1}"#, r#"{"model_max_length":"77"}"#] {
+        let error = length(wrong).unwrap_err();
+        assert!(error.starts_with("tokenizer_config.json: model_max_length is"), "{error}");
+    }
+    for (json, context) in [(r#"{"model_max_length":null}"#, 77), (r#"{"model_max_length":50}"#, 50), ("{}", 77)] {
+        assert_eq!(length(json).unwrap().context, context, "{json}");
+    }
+}
+
+#[test]
+fn the_size_of_the_vocabulary_is_that_of_the_text_tower() {
+    let vocabulary = |family: &Family, files: &[(&str, &str)]| read(family, Layout::Towers, files).unwrap().vocabulary;
+    let config = ("config.json", r#"{"vocab_size":9,"text_config":{"vocab_size":420}}"#);
+    assert_eq!(vocabulary(&Family::Clip, &[config]), Some((420, "config.json")));
+    let alone = ("config.json", r#"{"vocab_size":30528}"#);
+    assert_eq!(vocabulary(&Family::Nomic, &[alone]), Some((30_528, "config.json")));
+    assert_eq!(vocabulary(&Family::Nomic, &[("config.json", r#"{"vocab_size":0}"#)]), None);
+    let model = ("model_config.json", r#"{"vocab_size":49408}"#);
+    assert_eq!(vocabulary(&Family::Clip, &[config, model]), Some((49_408, "model_config.json")));
+    assert_eq!(open_clip(Layout::Immich, r#"{"vocab_size":7}"#).unwrap().vocabulary, Some((7, "config.json")));
 }
 
 #[test]

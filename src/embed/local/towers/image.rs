@@ -9,7 +9,7 @@ use super::output::Output;
 use crate::embed::EmbedError;
 use crate::embed::local::engine::{Element, Input, Network, Port};
 use crate::imaging::PreparedImage;
-use crate::models::{ImageSpec, ModelSpec};
+use crate::models::{ImageSpec, ModelSpec, naflex};
 
 /// Input of a network for each of the 256 values of red, green and blue.
 type Levels = [[f32; 256]; 3];
@@ -42,11 +42,7 @@ impl ImageTower {
         let inputs = network.inputs();
         let names = || listed(inputs.iter().map(|port| &*port.name));
         if inputs.iter().any(|port| port.name == "spatial_shapes") {
-            return Err(
-                "it takes patches of images of any size (NaFlex), which is not supported; use a SigLIP 2 with a \
-                        fixed size"
-                    .to_owned(),
-            );
+            return Err(naflex::refusal("onnx-community/siglip2-base-patch16-256-ONNX"));
         }
         let takes_images = |port: &&Port| matches!(port.element, Element::F32 | Element::U8);
         let port = INPUTS.iter().find_map(|name| inputs.iter().filter(takes_images).find(|port| port.name == *name));

@@ -15,6 +15,7 @@ use text::TextTower;
 
 use super::details::ModelDetails;
 use super::engine::Network;
+use super::unusable;
 use crate::domain::{Embedding, Language};
 use crate::embed::EmbedError;
 use crate::imaging::{PreparedImage, Preprocessing};
@@ -60,17 +61,14 @@ impl Towers {
         let mut text = TextTower::new(networks.text, spec, tokenizer)?;
         // In 8 bits, padding changes the vector by the range of the values in the run.
         if spec.text.reads_end_token && precision != Precision::Int8 {
-            text.detect_padding(spec.text.context).map_err(|error| error.to_string())?;
+            text.detect_padding()?;
         }
+        let dimension = dimension(spec.dimension, image.dimension(), text.measure()?)?;
         // Activations are scaled to 8 bits by their range in the run. With several images in a run, the vector of an
         // image would depend on the others (a cosine of 0.9988 was measured), for a fifth less CPU.
         let alone = image.takes_one() || precision == Precision::Int8;
         let run = if alone { NonZeroUsize::MIN } else { networks.run };
         let preprocessing = spec.image.preprocessing;
-        let dimension = match spec.dimension.or_else(|| image.dimension()).or_else(|| text.dimension()) {
-            Some(dimension) => dimension,
-            None => text.measure().map_err(|error| error.to_string())?,
-        };
         let text_rule = spec.text.cleaning.name();
         Ok(Self { name, dimension, preprocessing, text_rule, run, details: None, image, text })
     }
@@ -81,7 +79,15 @@ impl Towers {
         if rows.len() != images.len() {
             return Err(EmbedError::WrongCount { sent: images.len(), got: rows.len() });
         }
+        if let Some(other) = rows.iter().map(Vec::len).find(|length| *length != self.dimension) {
+            return Err(unusable(towers_differ(other, self.dimension)));
+        }
         rows.into_iter().map(|row| self.embedding(row)).collect()
+    }
+
+    /// Returns the maximum number of tokens of a text.
+    pub(super) fn context(&self) -> usize {
+        self.text.context()
     }
 
     /// Returns the embedding of a text, cut to the maximum of the model.
@@ -97,6 +103,27 @@ impl Towers {
 
     fn embedding(&self, row: Vec<f32>) -> Result<Embedding, EmbedError> {
         Ok(Embedding::normalised(row, self.dimension)?)
+    }
+}
+
+fn towers_differ(image: usize, text: usize) -> String {
+    format!(
+        "the image tower makes vectors of {image} numbers and the text tower of {text}; both towers must be of one model"
+    )
+}
+
+/// Returns the number of values in a vector: that of the text tower, which must be that of the image tower and of the
+/// files, as far as these say it.
+fn dimension(stated: Option<usize>, image: Option<usize>, text: usize) -> Result<usize, String> {
+    if let Some(image) = image.filter(|image| *image != text) {
+        return Err(towers_differ(image, text));
+    }
+    match stated.filter(|stated| *stated != text) {
+        Some(stated) => Err(format!(
+            "its towers make vectors of {text} numbers, but its files say {stated} (projection_dim in config.json, or \
+             embed_dim); the files must be of one model"
+        )),
+        None => Ok(text),
     }
 }
 

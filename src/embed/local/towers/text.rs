@@ -19,6 +19,7 @@ pub(super) struct TextTower {
     inputs: Vec<(String, Role)>,
     /// Number of tokens of every text, if it is fixed.
     length: Option<usize>,
+    /// Whether the files put padding before a text.
     pads_left: bool,
     layer_norm: bool,
     output: Output,
@@ -45,6 +46,10 @@ const INPUTS: [(&str, Role); 5] = [
 ];
 /// A text for checks at load.
 const PROBE: &str = "a photo of a cat";
+/// A word with at least one token, of which long texts are made.
+const LONG: &str = "cat ";
+/// A number of tokens that every text tower takes.
+const SHORT: usize = 16;
 /// The input of the other tower of a network with both, which is not computed.
 const IMAGE_INPUT: &str = "pixel_values";
 
@@ -72,60 +77,104 @@ impl TextTower {
         let fixed = shape.get(1).copied().flatten();
         let length = fixed.or_else(|| text.pads_to_context.then_some(text.context));
         text.context = text.context.min(fixed.unwrap_or(usize::MAX));
-        let pads_left = text.pads_left;
+        let (pads_left, layer_norm) = (text.pads_left, spec.text_layer_norm);
         let tokenizer = TextTokenizer::parse(tokenizer, text)?;
-        if length.is_some() && tokenizer.pad().is_none() {
-            return Err(
-                "its texts must be padded, but neither tokenizer_config.json nor tokenizer.json names the pad token"
-                    .to_owned(),
-            );
+        let tower = Self { network, inputs, length, pads_left, layer_norm, output, tokenizer };
+        tower.check_padding()?;
+        Ok(tower)
+    }
+
+    /// Fails if texts must be padded, but the files do not say how, or say it in a way that no supported model was trained
+    /// with.
+    fn check_padding(&self) -> Result<(), String> {
+        let Some(length) = self.length else { return Ok(()) };
+        self.tokenizer.pad().map_err(|reason| format!("texts must be padded to {length} tokens, but {reason}"))?;
+        if self.pads_left {
+            return Err(format!(
+                "tokenizer_config.json: padding_side is \"left\", but texts must be padded to {length} tokens, which is \
+                 supported on the right only"
+            ));
         }
-        if pads_left && length.is_some() && spec.text_output.hidden.is_some() {
-            return Err("padding before a text is not supported for a mean over its tokens".to_owned());
-        }
-        let layer_norm = spec.text_layer_norm;
-        Ok(Self { network, inputs, length, pads_left, layer_norm, output, tokenizer })
+        Ok(())
     }
 
     /// Pads texts to `context` from now on if the tower reads its padding, which some towers do although their files
     /// describe a CLIP. The vector of a text that is padded is then another one.
-    pub(super) fn detect_padding(&mut self, context: usize) -> Result<(), EmbedError> {
-        if self.length.is_some() || self.tokenizer.pad().is_none() {
+    ///
+    /// # Errors
+    /// A message if the tower cannot process a text, or if its files put padding on the left.
+    pub(super) fn detect_padding(&mut self) -> Result<(), String> {
+        if self.length.is_some() || self.tokenizer.pad().is_err() {
             return Ok(());
         }
-        let alone = self.row(PROBE, None)?;
+        let context = self.tokenizer.context();
+        let alone = self.row(PROBE, None).map_err(|error| self.cannot(PROBE, &error))?;
         self.length = Some(context);
-        let padded = self.row(PROBE, None)?;
+        let padded = self.row(PROBE, None).map_err(|error| self.cannot(PROBE, &error))?;
         let vector = |row: Vec<f32>| {
             let dimension = row.len();
-            Embedding::normalised(row, dimension)
+            Embedding::normalised(row, dimension).map_err(|error| format!("the text tower: {error}"))
         };
         if vector(alone)?.cosine(&vector(padded)?) >= MIN_SAME_COSINE {
             self.length = None;
         } else {
             tracing::info!(context, "the text tower reads its padding, so every text is padded");
         }
-        Ok(())
+        self.check_padding()
     }
 
-    pub(super) fn dimension(&self) -> Option<usize> {
-        self.output.dimension
+    /// Runs the longest text that the files allow, and returns the number of values in its vector. If the network takes fewer
+    /// tokens, longer texts are cut to what it takes, unless the model pads its texts.
+    pub(super) fn measure(&mut self) -> Result<usize, String> {
+        let stated = self.tokenizer.context();
+        let refused = match self.run_longest(stated) {
+            Ok(dimension) => return Ok(dimension),
+            Err(reason) if self.length.is_some() || stated <= SHORT => return Err(reason),
+            Err(reason) => reason,
+        };
+        let (mut dimension, mut takes, mut fails) = (self.run_longest(SHORT).map_err(|_| refused)?, SHORT, stated);
+        while fails - takes > 1 {
+            let length = usize::midpoint(takes, fails);
+            match self.run_longest(length) {
+                Ok(of_longer) => (dimension, takes) = (of_longer, length),
+                Err(_) => fails = length,
+            }
+        }
+        self.tokenizer.set_context(takes)?;
+        tracing::warn!(stated, takes, "the text tower takes fewer tokens than its files say; longer texts are cut");
+        Ok(dimension)
     }
 
-    /// Returns the number of values in the vector of a text.
-    pub(super) fn measure(&self) -> Result<usize, EmbedError> {
-        self.row(PROBE, None).map(|row| row.len())
+    /// Runs a text of this many tokens.
+    fn run_longest(&mut self, tokens: usize) -> Result<usize, String> {
+        self.tokenizer.set_context(tokens)?;
+        let text = LONG.repeat(tokens);
+        self.row(&text, None).map(|row| row.len()).map_err(|error| self.cannot(&text, &error))
+    }
+
+    /// Returns the maximum number of tokens of a text.
+    pub(super) fn context(&self) -> usize {
+        self.tokenizer.context()
+    }
+
+    fn cannot(&self, text: &str, error: &EmbedError) -> String {
+        let tokens = self.ids(text, None).map_or(0, |ids| ids.padded.len());
+        format!(
+            "the text tower cannot process a text of {tokens} tokens: {error}; its files allow {} (max_position_embeddings \
+             in config.json, context_length, or model_max_length in tokenizer_config.json): set the number of tokens that \
+             the network takes",
+            self.tokenizer.context()
+        )
     }
 
     /// Returns the output row of a text.
     pub(super) fn row<'a>(&'a self, text: &str, language: Option<Language>) -> Result<Vec<f32>, EmbedError> {
         let Ids { padded, count } = self.ids(text, language)?;
         let (shape, length) = ([1, padded.len()], padded.len());
-        let is_text = |at: usize| if self.pads_left { at >= length - count } else { at < count };
         let input = |(name, role): &'a (String, Role)| -> (&'a str, Input) {
             let values = match role {
                 Role::Ids => padded.iter().copied().map(u32::cast_signed).collect(),
-                Role::Mask => (0..length).map(|at| i32::from(is_text(at))).collect(),
+                Role::Mask => (0..length).map(|at| i32::from(at < count)).collect(),
                 Role::Types => vec![0; length],
             };
             (name, Input::Int(Tensor::from_data(&shape, values)))
@@ -148,13 +197,8 @@ impl TextTower {
     pub(super) fn ids(&self, text: &str, language: Option<Language>) -> Result<Ids, EmbedError> {
         let mut padded = self.tokenizer.tokens(text, language)?;
         let count = padded.len();
-        if let (Some(length), Some(pad)) = (self.length, self.tokenizer.pad()) {
-            let padding = std::iter::repeat_n(pad, length.saturating_sub(count));
-            if self.pads_left {
-                padded.splice(0..0, padding);
-            } else {
-                padded.extend(padding);
-            }
+        if let (Some(length), Ok(pad)) = (self.length, self.tokenizer.pad()) {
+            padded.resize(count.max(length), pad);
         }
         Ok(Ids { padded, count })
     }

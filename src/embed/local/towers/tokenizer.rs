@@ -3,7 +3,7 @@
 use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::domain::Language;
-use crate::embed::EmbedError;
+use crate::embed::{EmbedError, NO_WORDS};
 use crate::models::{PadToken, TextSpec, lfs_pointer};
 
 /// Maximum characters that are tokenized. No model reads that many, so the rest of a text cannot change the tokens.
@@ -15,7 +15,8 @@ pub(in crate::embed::local) struct TextTokenizer {
     spec: TextSpec,
     /// Tokens of a text without words.
     frame: Vec<u32>,
-    pad: Option<u32>,
+    /// The id of the pad token, or why there is none.
+    pad: Result<u32, String>,
 }
 
 impl TextTokenizer {
@@ -24,10 +25,14 @@ impl TextTokenizer {
         let invalid = |error: tokenizers::Error| format!("tokenizer.json: {error}");
         lfs_pointer::refuse(json).map_err(|reason| format!("tokenizer.json: {reason}"))?;
         let mut tokenizer = Tokenizer::from_bytes(json).map_err(invalid)?;
+        check_vocabulary(&tokenizer, &spec)?;
         let pad = match &spec.pad {
-            PadToken::Id(id) => Some(*id),
-            PadToken::Name(name) => tokenizer.token_to_id(name),
-            PadToken::OfTokenizer => tokenizer.get_padding().map(|padding| padding.pad_id),
+            PadToken::Id(id) => Ok(*id),
+            PadToken::Name(name) => token(&tokenizer, name, "the pad token"),
+            PadToken::OfTokenizer => tokenizer.get_padding().map(|padding| padding.pad_id).ok_or_else(|| {
+                "neither pad_token in tokenizer_config.json nor padding in tokenizer.json names the pad token"
+                    .to_owned()
+            }),
         };
         // The files of equal models differ in these two.
         tokenizer.with_padding(None);
@@ -43,9 +48,22 @@ impl TextTokenizer {
         Ok(Self { tokenizer, spec, frame, pad })
     }
 
-    /// Returns the id of the pad token, if the model has one.
-    pub(super) fn pad(&self) -> Option<u32> {
-        self.pad
+    /// Returns the id of the pad token, or why the model has none.
+    pub(super) fn pad(&self) -> Result<u32, &String> {
+        self.pad.as_ref().copied()
+    }
+
+    /// Returns the maximum number of tokens of a text.
+    pub(super) fn context(&self) -> usize {
+        self.spec.context
+    }
+
+    /// Changes the maximum number of tokens of a text.
+    pub(super) fn set_context(&mut self, context: usize) -> Result<(), String> {
+        let cut = TruncationParams { max_length: context, ..TruncationParams::default() };
+        self.tokenizer.with_truncation(Some(cut)).map_err(|error| format!("tokenizer.json: {error}"))?;
+        self.spec.context = context;
+        Ok(())
     }
 
     /// Returns the token ids of `text`, cut to the maximum of the model. Refuses a text without visible characters or
@@ -71,7 +89,7 @@ impl TextTokenizer {
         let encoded = self.tokenizer.encode_fast(text, true).map_err(|error| rejected(&error.to_string()))?;
         let mut tokens = encoded.get_ids().to_vec();
         if tokens.len() <= self.frame.len() {
-            return Err(rejected("it has no words"));
+            return Err(EmbedError::Rejected(NO_WORDS.to_owned()));
         }
         // The tower reads the row of the first end token, and a row depends only on the tokens before it. A text that
         // contains an end token has two of them, and ArgMax of rten 0.27 returns the last of equal values. The tokens
@@ -83,6 +101,28 @@ impl TextTokenizer {
         }
         Ok(tokens)
     }
+}
+
+/// Returns the id of a token that the model needs.
+fn token(tokenizer: &Tokenizer, name: &str, role: &str) -> Result<u32, String> {
+    tokenizer.token_to_id(name).ok_or_else(|| format!("tokenizer.json has no token `{name}`, {role}; {OWN_FILE}"))
+}
+
+/// What to do about the file of another model.
+const OWN_FILE: &str = "use the tokenizer.json of the model's own repository";
+
+/// Fails if the tokenizer is one of another model, whose ids the text tower would read as other words. Small differences
+/// are normal: the table of a tower may be rounded up, and a tokenizer may have tokens that no text contains.
+fn check_vocabulary(tokenizer: &Tokenizer, spec: &TextSpec) -> Result<(), String> {
+    if let Some(code) = spec.language {
+        token(tokenizer, code, "which stands before each text in this language")?;
+    }
+    let Some((known, file)) = spec.vocabulary else { return Ok(()) };
+    let count = u64::try_from(tokenizer.get_vocab_size(true)).unwrap_or(u64::MAX);
+    if count.abs_diff(known) > known / 10 {
+        return Err(format!("tokenizer.json has {count} tokens, but vocab_size in {file} is {known}; {OWN_FILE}"));
+    }
+    Ok(())
 }
 
 /// Whether the text has a visible character.
@@ -119,6 +159,7 @@ mod tests {
             context: 77,
             pad: PadToken::OfTokenizer,
             pads_left: false,
+            vocabulary: None,
             pads_to_context: false,
             reads_end_token: true,
             cleaning: Cleaning::None,
@@ -183,7 +224,7 @@ mod tests {
         assert!(json.contains("Fixed"));
         let padded = parse(json.as_bytes()).unwrap();
         assert_eq!(padded.tokens("a cat", None), tokens("a cat"));
-        assert_eq!((padded.pad(), tokenizer().pad()), (Some(1113), None));
+        assert_eq!((padded.pad(), tokenizer().pad().is_err()), (Ok(1113), true));
     }
 
     #[test]
@@ -200,6 +241,19 @@ mod tests {
     }
 
     #[test]
+    fn the_tokenizer_of_another_model_is_refused() {
+        let with = |spec: TextSpec| TextTokenizer::parse(&file("tokenizer.json"), spec).err();
+        assert_eq!(with(TextSpec { vocabulary: Some((1_200, "config.json")), ..clip() }), None);
+        let other = with(TextSpec { vocabulary: Some((49_408, "config.json")), ..clip() }).unwrap();
+        assert!(other.contains("1114 tokens, but vocab_size in config.json is 49408"), "{other}");
+        let nllb = with(TextSpec { language: Some("eng_Latn"), reads_end_token: false, ..clip() }).unwrap();
+        assert!(nllb.contains("tokenizer.json has no token `eng_Latn`"), "{nllb}");
+        let pad = TextSpec { pad: PadToken::Name("<pad>".to_owned()), ..clip() };
+        let pad = TextTokenizer::parse(&file("tokenizer.json"), pad).unwrap();
+        assert!(pad.pad().unwrap_err().contains("no token `<pad>`, the pad token"));
+    }
+
+    #[test]
     fn a_text_is_cleaned_and_gets_its_prefix_and_language() {
         let with = |spec: TextSpec| TextTokenizer::parse(&file("tokenizer.json"), spec).unwrap();
         let free = TextSpec { reads_end_token: false, ..clip() };
@@ -208,7 +262,13 @@ mod tests {
         assert!(clean.tokens("!?", None).is_err());
         let prefixed = with(TextSpec { prefix: "query: ", ..free.clone() });
         assert_eq!(prefixed.tokens("a cat", None), tokens("query: a cat"));
-        let nllb = with(TextSpec { language: Some("eng_Latn"), ..free });
+        let json = std::fs::read(
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/families/nllb-clip/textual/tokenizer.json"),
+        );
+        let json = json.unwrap();
+        let plain = TextTokenizer::parse(&json, free.clone()).unwrap();
+        let nllb = TextTokenizer::parse(&json, TextSpec { language: Some("eng_Latn"), ..free }).unwrap();
+        let tokens = |text: &str| plain.tokens(text, None);
         for (language, text) in [(None, "eng_Latna cat"), (Some("de-CH"), "deu_Latna cat")] {
             assert_eq!(
                 nllb.tokens("a cat", language.map(|tag: &str| tag.parse().unwrap())),

@@ -28,6 +28,7 @@ fn every_type_of_tokenizer_gives_the_ids_of_the_python_package() {
             context: MAX_CHARS * 2,
             pad: PadToken::OfTokenizer,
             pads_left: false,
+            vocabulary: None,
             pads_to_context: false,
             reads_end_token: false,
             cleaning: Cleaning::None,

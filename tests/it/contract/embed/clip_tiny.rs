@@ -205,9 +205,9 @@ async fn a_wrong_dimension_is_detected() {
         std::fs::copy(from, copy.path().join(name)).unwrap();
     }
     replace(&copy.path().join("config.json"), "\"projection_dim\": 24", "\"projection_dim\": 32");
-    let lying = LocalProvider::open(Source::folder(copy.path(), Precision::Fp32), NonZeroUsize::MIN).await.unwrap();
-    let message = lying.space().await.unwrap_err().to_string();
-    assert!(message.contains("24") && message.contains("32"), "{message}");
+    let refused = LocalProvider::open(Source::folder(copy.path(), Precision::Fp32), NonZeroUsize::MIN).await;
+    let message = refused.unwrap_err().to_string();
+    assert!(message.contains("24 numbers") && message.contains("32 (projection_dim"), "{message}");
 }
 
 #[tokio::test]

@@ -7,3 +7,4 @@ mod hub;
 mod layouts;
 mod login;
 mod silent_mirror;
+mod unfit;
