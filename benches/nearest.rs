@@ -8,6 +8,7 @@
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may panic, and prints what it finds")]
 #![expect(clippy::cast_precision_loss, reason = "counts are small")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark may spawn")]
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -77,7 +78,7 @@ fn record(n: usize, embedding: Embedding) -> ImageRecord {
         size_bytes: 3_145_728,
         content_sha256: format!("{n:064x}"),
         space: "m".into(),
-        indexed_at: Timestamp::from_unix_micros(1_790_000_000_000_000 + n as i64 * 100).unwrap(),
+        indexed_at: Timestamp::from_unix_micros(1_790_000_000_000_000 + i64::try_from(n).unwrap() * 100).unwrap(),
         meta_kv: vec![format!("month={}", n % 12)],
         meta: [("month".into(), (n % 12).to_string())].into(),
         version: PAYLOAD_VERSION,

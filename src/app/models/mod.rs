@@ -62,7 +62,7 @@ impl Download {
         let source = source(settings, name, precision)?;
         let outstanding = source.outstanding().await?;
         let (known, restricted_licence) = (known(&source, name), licence(&source, name));
-        Ok(Self { known, restricted_licence, source, outstanding })
+        Ok(Self { source, known, restricted_licence, outstanding })
     }
 
     /// Whether the model is a folder, of which nothing is downloaded.

@@ -209,13 +209,11 @@ const RESTRICTED: [(&str, &str); 2] = [("mobileclip", "Apple, for research only"
 /// Returns the licence of the model with this name if it forbids commercial use. Exports of others, which the catalogue
 /// does not have, have the licence of their weights.
 pub(crate) fn restricted_licence(name: &str) -> Option<&'static str> {
-    match CatalogueModel::find(name) {
-        Some(known) => known.restricted_licence(),
-        None => {
-            let name = name.to_lowercase();
-            RESTRICTED.into_iter().find(|(part, _)| name.contains(part)).map(|(_, licence)| licence)
-        }
+    if let Some(known) = CatalogueModel::find(name) {
+        return known.restricted_licence();
     }
+    let name = name.to_lowercase();
+    RESTRICTED.into_iter().find(|(part, _)| name.contains(part)).map(|(_, licence)| licence)
 }
 
 /// Returns the end of an error about an unknown name: the names that may be meant.

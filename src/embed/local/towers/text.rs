@@ -50,6 +50,9 @@ const PROBE: &str = "a photo of a cat";
 const LONG: &str = "cat ";
 /// A number of tokens that every text tower takes.
 const SHORT: usize = 16;
+/// Maximum number of tokens of a text that is not padded. Some towers take 8,192, but no search has that many, and the
+/// longest text is run at each start.
+const MAX_FREE_TOKENS: usize = 512;
 /// The input of the other tower of a network with both, which is not computed.
 const IMAGE_INPUT: &str = "pixel_values";
 
@@ -124,9 +127,10 @@ impl TextTower {
     }
 
     /// Runs the longest text that the files allow, and returns the number of values in its vector. If the network takes fewer
-    /// tokens, longer texts are cut to what it takes, unless the model pads its texts.
+    /// tokens, longer texts are cut to what it takes, unless the model pads its texts. They are also cut to [`MAX_FREE_TOKENS`].
     pub(super) fn measure(&mut self) -> Result<usize, String> {
-        let stated = self.tokenizer.context();
+        let context = self.tokenizer.context();
+        let stated = if self.length.is_some() { context } else { context.min(MAX_FREE_TOKENS) };
         let refused = match self.run_longest(stated) {
             Ok(dimension) => return Ok(dimension),
             Err(reason) if self.length.is_some() || stated <= SHORT => return Err(reason),

@@ -27,7 +27,7 @@ const SCALE: Range<usize> = 20..24;
 const HEAD: usize = 24;
 const CHECKSUM: usize = 4;
 /// The rows that are read or written at the same time.
-const CHUNK: usize = 32_768;
+const CHUNK: u32 = 32_768;
 /// Rows with at most this number of rows between them are written at the same time, with those between.
 const MAX_GAP: u32 = 64;
 /// For each changed record, a sync writes the moved ones among this number of rows.
@@ -66,7 +66,9 @@ impl Unwritten {
         let part = self.next..self.next.saturating_add(rows).min(end);
         self.next = if part.end == end { 0 } else { part.end };
         let moved: Vec<u32> = part.filter(|slot| self.moved.contains(*slot)).collect();
-        moved.iter().for_each(|slot| self.moved.set(*slot, false));
+        for slot in &moved {
+            self.moved.set(*slot, false);
+        }
         slots.extend(moved);
         slots.sort_unstable();
         let mut runs: Vec<Range<u32>> = Vec::new();
@@ -116,8 +118,11 @@ impl ListsFile {
         occupant: impl Fn(u32) -> Option<ImageId>,
     ) -> io::Result<()> {
         self.write_centroids(index)?;
-        for first in slots.iter().flat_map(|run| run.clone().step_by(CHUNK).zip(std::iter::repeat(run.end))) {
-            let run = first.0..first.1.min(first.0.saturating_add(CHUNK as u32));
+        let chunks = |run: &Range<u32>| {
+            let end = run.end;
+            run.clone().step_by(CHUNK as usize).map(move |first| first..end.min(first.saturating_add(CHUNK)))
+        };
+        for run in slots.iter().flat_map(chunks) {
             let mut bytes = vec![0; run.len() * self.row_bytes()];
             for (slot, row) in run.clone().zip(bytes.chunks_exact_mut(self.row_bytes())) {
                 if let (Some(id), Some(code)) = (occupant(slot), index.code(positions, slot)) {
@@ -170,8 +175,8 @@ impl ListsFile {
         self.next_number = u32::try_from(centroids.len()).unwrap_or(u32::MAX);
         let mut restore = Restore::new(self.length, centroids);
         self.rows.seek(SeekFrom::Start(0))?;
-        let mut bytes = vec![0; CHUNK * self.row_bytes()];
-        for first in (0_u32..).step_by(CHUNK) {
+        let mut bytes = vec![0; CHUNK as usize * self.row_bytes()];
+        for first in (0_u32..).step_by(CHUNK as usize) {
             let count = read_full(&mut self.rows, &mut bytes)? / self.row_bytes();
             let rows = (first..).zip(bytes.chunks_exact(self.row_bytes())).take(count);
             let rows: Vec<(u32, &[u8])> =
@@ -183,7 +188,7 @@ impl ListsFile {
             for (slot, row) in rows {
                 each(slot, ImageId(Uuid::from_slice(&row[ID]).unwrap_or_default()));
             }
-            if count < CHUNK {
+            if count < CHUNK as usize {
                 break;
             }
         }
@@ -263,7 +268,7 @@ mod tests {
         // 4 changed records: the moved ones among the first 16 slots. Those near each other are one range.
         assert_eq!(unwritten.take(1_000), [3..9, 500..501, 600..601]);
         unwritten.add_changed([0]);
-        assert_eq!(unwritten.take(1_000), [0..1]);
+        assert_eq!(unwritten.take(1_000), std::slice::from_ref(&(0..1)));
         unwritten.add_changed(200..300);
         assert_eq!(unwritten.take(1_000), [47..49, 200..300]);
         unwritten.add_changed(300..450);

@@ -29,6 +29,9 @@ pub(super) const MIN_RECORDS: usize = 20_000;
 /// The slots that one step of the construction adds.
 const SLOTS_PER_STEP: u32 = 1_000;
 
+/// The slots and ids of records whose vectors a power loss destroyed.
+type Lost = Vec<(u32, ImageId)>;
+
 /// What only the writer knows about the approximate index.
 #[derive(Debug, Default)]
 pub(super) struct ListsWriter {
@@ -68,7 +71,7 @@ impl ListsWriter {
         path: &Path,
         (connection, n): (&Connection, i64),
         version: &mut Version,
-    ) -> Result<Option<(Self, Vec<(u32, ImageId)>)>, Fault> {
+    ) -> Result<Option<(Self, Lost)>, Fault> {
         let Some(changes) = changes::read(connection, n)? else { return Ok(None) };
         let mut file = match ListsFile::open(path, version.map().stride()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -93,7 +96,7 @@ impl ListsWriter {
             }
             occupants.push((slot, id));
             let entry = index.encode(map.row(slot));
-            unwritten.add_moved(insert(&mut index, &mut positions, slot, &entry, &*map));
+            unwritten.add_moved(insert(&mut index, &mut positions, slot, &entry, &map));
         }
         unwritten.add_changed(slots);
         *version = Version::new(map, occupants.into_iter());
@@ -149,7 +152,7 @@ impl ListsWriter {
         index: &Index,
     ) -> Result<ListsFile, Fault> {
         let mut file = ListsFile::create(path, version.map().stride())?;
-        file.write(index, &self.positions, &[0..version.slots()], |slot| version.occupant(slot))?;
+        file.write(index, &self.positions, std::slice::from_ref(&(0..version.slots())), |slot| version.occupant(slot))?;
         file.sync()?;
         changes::remove(tx, n)?;
         changes::create(tx, n)?;
