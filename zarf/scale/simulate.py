@@ -18,7 +18,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from workers import cpu_by_thread
+from workers import cpu_by_thread, print_threads
 
 HERE, PORT = Path(__file__).parent, 18_080
 URL, BUCKET, CAPTURE = f"http://127.0.0.1:{PORT}", PORT + 1, PORT + 2
@@ -71,9 +71,7 @@ def plan(options, service):
         time.sleep(0.5)
     wall = time.perf_counter() - first
     print(f"{listed} keys planned: {listed / wall:.0f}/s, {state['counts']}, {state['status']} {state.get('message')}")
-    after = cpu_by_thread(service.pid)
-    for cpu, (task, name) in sorted(((after[key] - before.get(key, 0), key) for key in after), reverse=True)[:4]:
-        print(f"    thread {task} {name}: {cpu / max(1, listed) * 1e6:.0f} us CPU a key")
+    print_threads(service.pid, before, wall, max(1, listed), "key", 3)
     return job
 
 
@@ -97,7 +95,7 @@ def main():
         "S3_BUCKET": "photos",
         "IMAGE_BATCH_SIZE": str(options.batch),
         "GLIMPSE_CALIBRATE": "false",
-        "GLIMPSE_LOG": "warn",
+        "GLIMPSE_LOG": "error",
     }
     join = options.folder / "join.json"
     if not join.exists():

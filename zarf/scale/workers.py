@@ -80,13 +80,23 @@ class Worker:
 
 
 def cpu_by_thread(pid):
-    """Returns the CPU seconds of each thread, user and system, by its number and name."""
-    tick, threads = os.sysconf("SC_CLK_TCK"), {}
+    """Returns for each thread, by its number and name, the seconds on a CPU and the seconds that it waited for one."""
+    threads = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
-        name, _, rest = (task / "stat").read_text().partition("(")[2].rpartition(")")
-        fields = rest.split()
-        threads[(task.name, name)] = (int(fields[11]) + int(fields[12])) / tick
+        used, waited, _ = (task / "schedstat").read_text().split()
+        threads[(task.name, (task / "comm").read_text().strip())] = (int(used) / 1e9, int(waited) / 1e9)
     return threads
+
+
+def print_threads(pid, before, wall, calls, what, lines):
+    """Prints the threads that used the most CPU time since `before`."""
+    zero, used = (0, 0), []
+    for key, (cpu, waited) in cpu_by_thread(pid).items():
+        used.append((cpu - before.get(key, zero)[0], waited - before.get(key, zero)[1], key))
+    used.sort(reverse=True)
+    print(f"  service: {sum(cpu for cpu, _, _ in used) / calls * 1e6:.0f} us CPU a {what}")
+    for cpu, waited, (task, name) in used[:lines]:
+        print(f"    {name} {task}: {cpu / calls * 1e6:.0f} us a {what}; {cpu / wall:.0%} of the time on a CPU, {waited / wall:.0%} waiting for one")
 
 
 async def main():
@@ -110,12 +120,7 @@ async def main():
             at = lambda share: took[min(len(took) - 1, int(len(took) * share))] * 1e3
             print(f"  {kind:7} {len(took) / wall:7.0f}/s  p50 {at(0.5):.1f} ms  p99 {at(0.99):.1f} ms  max {took[-1] * 1e3:.0f} ms")
     print(f"  {totals['images'] / wall:.0f} images/s;", {key: value for key, value in totals.items() if not isinstance(value, list)})
-    after = cpu_by_thread(options.pid)
-    used = sorted(((after[key] - before.get(key, 0), key) for key in after), reverse=True)
-    calls = len(totals["lease"]) + len(totals["report"])
-    print(f"  service: {sum(cpu for cpu, _ in used) / calls * 1e6:.0f} us CPU a request")
-    for cpu, (task, name) in used[:6]:
-        print(f"    thread {task} {name}: {cpu / wall:.0%} of a core, {cpu / calls * 1e6:.0f} us a request")
+    print_threads(options.pid, before, wall, len(totals["lease"]) + len(totals["report"]), "request", 6)
 
 
 if __name__ == "__main__":
