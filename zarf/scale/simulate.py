@@ -69,8 +69,8 @@ def plan(options, service):
         if listed >= options.keys or state["status"] not in ("PENDING", "RUNNING"):
             break
         time.sleep(0.5)
-    wall = time.perf_counter() - first
-    print(f"{listed} keys planned: {listed / wall:.0f}/s, {state['counts']}, {state['status']} {state.get('message')}")
+    wall = time.perf_counter() - begin
+    print(f"{listed} keys planned in {wall:.1f} s, {state['counts']}, {state['status']} {state.get('message') or ''}")
     print_threads(service.pid, before, wall, max(1, listed), "key", 3)
     return job
 
@@ -116,7 +116,8 @@ def main():
             workers, seconds, pause = line.split(":")
             command = [sys.executable, HERE / "workers.py", URL, str(service.pid), job["job_id"], job["worker_token"], join]
             subprocess.run([*command, "--workers", workers, "--seconds", seconds, "--pause", pause], check=False)
-            sys.stdout.flush()
+            state = call(f"/jobs/{job['job_id']}")
+            print(f"  job: {state['status']}, {state['counts']}", flush=True)
     finally:
         service.terminate()
         service.wait(60)

@@ -4,8 +4,9 @@
 
 PID is the process of the service, whose threads are listed with their CPU time. JOB and TOKEN are in the reply to the submission of a
 job with `"executor": "workers"`. JOIN.json is the body with which a `glimpse worker` of the same model joins (`run.py` records it).
-Each worker has one connection, leases a batch, waits `--pause` seconds, reports all its images as indexed, and begins again. A
-worker whose connection was closed opens another one and sends the request again, as `glimpse worker` does.
+Each worker leases a batch, waits `--pause` seconds, reports all its images as indexed, and begins again. While it has a batch, it sends
+a heartbeat every ten seconds on a second connection. If a connection was closed, it opens another one and sends the request again,
+as `glimpse worker` does.
 """
 
 import argparse
@@ -17,8 +18,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 
-class Worker:
-    """One worker with one connection."""
+HEARTBEAT = 10
+
+
+class Connection:
+    """One connection of a worker."""
 
     def __init__(self, options, name, totals):
         self.name, self.totals, self.reader, self.writer = name, totals, None, None
@@ -45,6 +49,11 @@ class Worker:
                     self.writer.close()
                 self.writer = None
                 await asyncio.sleep(0.1)
+            except asyncio.CancelledError:
+                if self.writer is not None:
+                    self.writer.close()
+                self.writer = None
+                raise
 
     async def timed(self, kind, path, body):
         begin = time.perf_counter()
@@ -54,7 +63,13 @@ class Worker:
             self.totals["refused"][f"{status} {reply.get('message', '')[:80]}"] = self.totals["refused"].get(status, 0) + 1
         return status, reply
 
-    async def work(self, join, until, pause):
+    async def renew(self, held):
+        """Sends heartbeats until it is cancelled."""
+        while True:
+            await asyncio.sleep(HEARTBEAT)
+            await self.timed("heartbeat", "heartbeat", {"worker": self.name, "held": held})
+
+    async def work(self, heartbeats, join, until, pause):
         await self.timed("join", f"workers/{self.name}", join)
         while time.perf_counter() < until:
             status, batch = await self.timed("lease", "leases", {"worker": self.name, "held": []})
@@ -65,6 +80,7 @@ class Worker:
                 await asyncio.sleep(batch["wait_ms"] / 1e3)
                 continue
             held = [{"batch": batch["batch"], "attempt": batch["attempt"]}]
+            renewal = asyncio.create_task(heartbeats.renew(held))
             await asyncio.sleep(pause)
             outcomes = [
                 {
@@ -75,6 +91,7 @@ class Worker:
             ]
             body = {"worker": self.name, "attempt": batch["attempt"], "outcomes": outcomes, "held": held}
             status, reply = await self.timed("report", f"batches/{batch['batch']}/result", body)
+            renewal.cancel()
             self.totals["images"] += len(outcomes)
             self.totals["lost"] += len(reply.get("lost", []))
 
@@ -107,20 +124,23 @@ async def main():
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--pause", type=float, default=0)
     options = parser.parse_args()
-    totals = {"join": [], "lease": [], "report": [], "images": 0, "lost": 0, "without work": 0, "timeouts": 0, "connections closed": 0, "refused": {}}
+    totals = {"join": [], "lease": [], "report": [], "heartbeat": [], "images": 0, "lost": 0, "without work": 0, "timeouts": 0, "connections closed": 0, "refused": {}}
     join = Path(options.join).read_bytes()
     before, own, begin = cpu_by_thread(options.pid), time.process_time(), time.perf_counter()
-    workers = [Worker(options, f"worker-{number:04}", totals) for number in range(options.workers)]
-    await asyncio.gather(*(worker.work(join, begin + options.seconds, options.pause) for worker in workers))
+    until, works = begin + options.seconds, []
+    for number in range(options.workers):
+        worker, heartbeats = (Connection(options, f"worker-{number:04}", totals) for _ in range(2))
+        works.append(worker.work(heartbeats, join, until, options.pause))
+    await asyncio.gather(*works)
     wall, own = time.perf_counter() - begin, time.process_time() - own
     print(f"{options.workers} workers, {wall:.1f} s, load {os.getloadavg()[0]:.1f}; this program used {own / wall:.0%} of a core")
-    for kind in ["join", "lease", "report"]:
+    for kind in ["join", "lease", "report", "heartbeat"]:
         took = sorted(totals[kind])
         if took:
             at = lambda share: took[min(len(took) - 1, int(len(took) * share))] * 1e3
             print(f"  {kind:7} {len(took) / wall:7.0f}/s  p50 {at(0.5):.1f} ms  p99 {at(0.99):.1f} ms  max {took[-1] * 1e3:.0f} ms")
     print(f"  {totals['images'] / wall:.0f} images/s;", {key: value for key, value in totals.items() if not isinstance(value, list)})
-    print_threads(options.pid, before, wall, len(totals["lease"]) + len(totals["report"]), "request", 6)
+    print_threads(options.pid, before, wall, sum(len(totals[kind]) for kind in ["lease", "report", "heartbeat"]), "request", 6)
 
 
 if __name__ == "__main__":
