@@ -24,7 +24,7 @@ COLLECTION, SPACE, STORES = "documents", "glimpse-mini-1/512/crop-260-bicubic", 
 LANES, PAGE, BATCH = 8, 1_000, 10
 # At each size this many objects are written with random ETags, one page in a transaction.
 WINDOW = 200 * PAGE
-# Ranges of objects that were filled in with ETags in order.
+# Ranges of objects that were filled in with ETags in order, and the distance of their ETags.
 QUICK = []
 
 PUT = """INSERT INTO objects(collection, uri, etag, size, space, stores, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ''))
@@ -73,9 +73,9 @@ def uri(number):
 
 def etag(number):
     """Random, or in the order of the numbers for objects that were filled in quickly."""
-    for begin, end in QUICK:
+    for begin, end, step in QUICK:
         if begin <= number < end:
-            return f"{(number - begin) * (2**128 // (end - begin)):032x}"
+            return f"{(number - begin) * step:032x}"
     return hashlib.md5(number.to_bytes(8, "big")).hexdigest()
 
 
@@ -89,12 +89,33 @@ def fill(db, begin, end, step=PAGE):
 
 def fill_quickly(db, begin, end, is_full):
     """Fills in objects whose ETags are in order, so that few pages of the index change. Returns the end."""
-    QUICK.append((begin, end))
+    step = 2**128 // (end - begin)
+    QUICK.append((begin, end, step))
     for first in range(begin, end, 50 * PAGE):
         if is_full():
+            QUICK[-1] = (begin, first, step)
             return first
         fill(db, first, min(end, first + 50 * PAGE), 50 * PAGE)
     return end
+
+
+def print_writes(db, objects, rows, text):
+    """Writes objects with random ETags and prints how fast. Returns how many objects there are then."""
+    written = lambda: int(Path("/proc/self/io").read_text().split("wchar:")[1].split()[0])
+    begin, cpu, before = time.perf_counter(), time.process_time(), written()
+    fill(db, objects, objects + rows)
+    wall, cpu, before = time.perf_counter() - begin, time.process_time() - cpu, written() - before
+    print(f"  {text} {rows} objects: {rows / wall:.0f}/s, {cpu / rows * 1e6:.0f} us CPU and {before / rows:.0f} bytes written for each", flush=True)
+    return objects + rows
+
+
+def drop_cache(db, file):
+    """Removes the ledger from the cache of the operating system."""
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    os.sync()
+    descriptor = os.open(file, os.O_RDONLY)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
 
 
 def milliseconds(work, times):
@@ -106,6 +127,13 @@ def milliseconds(work, times):
         took.append((time.perf_counter() - begin) * 1e3)
     took.sort()
     return f"{took[len(took) // 2]:.2f} (p99 {took[len(took) * 99 // 100]:.2f})"
+
+
+def look_up(db, objects):
+    """Looks up the ETags of random objects, as the plan of new images does."""
+    for _ in range(PAGE):
+        n = random.randrange(objects)
+        db.execute(COPY, (etag(n), COLLECTION, 250_000 + n % 1_000, SPACE)).fetchone()
 
 
 def count_store(db, limit_steps):
@@ -129,11 +157,6 @@ def measure(db, objects):
     def known_page(_):
         first = uri(rng.randrange(objects) // PAGE * PAGE)
         return db.execute(DIFF, (COLLECTION, first, PAGE)).fetchall()
-
-    def copies(_):
-        for _ in range(PAGE):
-            n = rng.randrange(objects)
-            db.execute(COPY, (etag(n), COLLECTION, 250_000 + n % 1_000, SPACE)).fetchone()
 
     def plan(index):
         """A page of new images: each is looked up by its ETag and becomes an item."""
@@ -171,7 +194,7 @@ def measure(db, objects):
 
     pages, batches = 20, 20 * PAGE // BATCH
     print(f"  compare a page of {PAGE} known keys, ms     {milliseconds(known_page, 300)}")
-    print(f"  look up {PAGE} ETags, ms                    {milliseconds(copies, 10)}")
+    print(f"  look up {PAGE} ETags, ms                    {milliseconds(lambda _: look_up(db, objects), 10)}")
     print(f"  plan a page of {PAGE} new keys, ms          {milliseconds(plan, pages)}")
     print(f"  lease {BATCH} images, ms                      {milliseconds(lease, batches)}")
     print(f"  report {BATCH} images, ms                     {milliseconds(report, batches)}")
@@ -196,15 +219,15 @@ def main():
         if objects > 0:
             objects = fill_quickly(db, objects, target - WINDOW, lambda: file.stat().st_size > options.max_gb * 1e9)
             target = objects + WINDOW
-        begin, cpu = time.perf_counter(), time.process_time()
-        fill(db, objects, target)
-        wall, cpu, rows = time.perf_counter() - begin, time.process_time() - cpu, target - objects
-        size, load = file.stat().st_size, os.getloadavg()[0]
-        objects = target
-        print(f"{objects / 1e6:.2f} million objects, {size / 1e9:.2f} GB, {size / objects:.0f} bytes an object (load {load:.1f})")
-        print(f"  write {rows} objects: {rows / wall:.0f}/s, {cpu / rows * 1e6:.0f} us CPU each", flush=True)
+        print(f"{target / 1e6:.2f} million objects (load {os.getloadavg()[0]:.1f})")
+        objects = print_writes(db, objects, target - objects, "write")
+        size = file.stat().st_size
+        print(f"  {size / 1e9:.2f} GB, {size / objects:.0f} bytes an object")
         objects = measure(db, objects)
-        sys.stdout.flush()
+        drop_cache(db, file)
+        print(f"  look up {PAGE} ETags, not in memory, ms     {milliseconds(lambda _: look_up(db, objects), 10)}")
+        drop_cache(db, file)
+        objects = print_writes(db, objects, 20 * PAGE, "not in memory: write")
         if size > options.max_gb * 1e9:
             print(f"stopped at {options.max_gb} GB")
             break

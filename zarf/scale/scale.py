@@ -47,7 +47,7 @@ class Costs:
         self.kinds.discard("price")
         prepared = machine["cores"] * 1e3 / self["image.cpu_ms"]
         if not self.model["gflop"]:
-            return machine["cores"] / (self["image.cpu_ms"] / 1e3 + 1 / self.model["core"])
+            raise SystemExit("the work of this model (gflop) is not known, so its speed on a GPU is not either; choose another --model")
         return min(prepared, self["gpu.tflops"] * 1e3 / self.model["gflop"])
 
     def core_rate(self):
@@ -56,8 +56,22 @@ class Costs:
         return 1 / (self["image.cpu_ms"] / 1e3 + 1 / self.model["core"])
 
     def list_rate(self):
-        """Keys per second of a listing in lanes, as the bucket answers and as the service plans."""
-        return min(1e6 / self["list.page_ms"] * self["list.lanes"], 1e6 / self["ledger.plan_cpu_us"])
+        """Keys per second of a listing in lanes, if the ledger knows all of them."""
+        pages = self["list.lanes"] / self["list.page_ms"] * 1e3
+        return 1e3 * min(pages, 1e3 / (self["ledger.known_page_ms"] + self["ledger.count_page_ms"]))
+
+    def memory(self):
+        """Bytes of the service's machine that are free for stores and caches."""
+        kinds = self.kinds.copy()
+        memory = self["machine.service"]["memory_gb"] * GB * self.wanted["memory_share"]
+        self.kinds = kinds
+        return memory
+
+    def writer_us(self, images):
+        """Microseconds of the ledger's one writer for an image, in a ledger that has reached this size."""
+        warm = self["ledger.small_us"] if images < 10e6 else self["ledger.large_us"]
+        missing = max(0, 1 - self.memory() / (images * self["ledger.etag_bytes"]))
+        return warm + missing * self["ledger.cold_us"]
 
     def wide(self):
         """How many times longer the vectors are than those that were measured."""
@@ -67,7 +81,8 @@ class Costs:
 def duration(seconds):
     for unit, length in [("days", DAY), ("h", 3600), ("min", 60)]:
         if seconds >= length:
-            return f"{seconds / length:.3g} {unit}"
+            value = seconds / length
+            return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.2g} {unit}"
     return f"{seconds:.2g} s"
 
 
@@ -82,8 +97,12 @@ def size(count):
     return f"{count / 1e12:.3g} TB" if count >= 1e12 else f"{count / GB:.3g} GB"
 
 
+def number(value):
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
 def money(dollars):
-    return f"{dollars:,.0f} $" if dollars >= 10 else f"{dollars:.2f} $"
+    return f"{dollars:,.0f} USD" if dollars >= 10 else f"{dollars:.2f} USD"
 
 
 def table(head, rows):
@@ -96,13 +115,14 @@ def table(head, rows):
 def limits(costs, store):
     """Returns the parts that have a limit, each with the number of images at which it is reached and the reason."""
     service, wanted, found = costs["machine.service"], costs.wanted, []
-    memory = service["memory_gb"] * GB * wanted["memory_share"]
+    memory = costs.memory()
     costs.mark()
 
     def add(part, images, reason):
         found.append((images, part, reason + (" (a)" if "a" in costs.mark() else "")))
 
     if store == "embedded":
+        costs.assume()
         add("search", wanted["text_ms"] * service["cores"] / costs["embedded.text_ms"] / costs.wide() * 1e6,
             f"a text takes {wanted['text_ms']} ms on all {service['cores']} cores")
         each = costs["embedded.disk_bytes"] * costs.wide()
@@ -125,13 +145,13 @@ def limits(costs, store):
         add("fan-out of a search", one / each * SLOW_SHARDS,
             f"{SLOW_SHARDS} nodes: one of ten searches waits for a reply above the p99 of a node (1 - 0.99 ^ {SLOW_SHARDS})")
         rate = costs.gpu_rate()
-        add("connections of the service", rate * DAY * wanted["days"] * costs["ledger.idle_workers"] / 2,
-            f"{costs['ledger.idle_workers'] // 2} workers of {rate:.0f} images/s for {wanted['days']} day")
-        rate = 1e6 / costs["ledger.writer_cpu_us"]
+        add("connections of the service", rate * DAY * wanted["days"] * costs["ledger.connections"] / 2,
+            f"{costs['ledger.connections'] // 2} workers of {rate:.0f} images/s for {wanted['days']} day")
+        rate = 1e6 / costs["ledger.large_us"]
         add("writer of the ledger", rate * DAY * wanted["days"], f"{rate:.0f} images/s on one thread for {wanted['days']} day")
-    add("ETags of the ledger in memory", memory / costs["ledger.object_bytes"],
-        f"{costs['ledger.object_bytes']} bytes an image, of {size(memory)}; then each write reads the disk")
-    rate = min(costs.list_rate(), 1e6 / (costs["ledger.known_page_ms"] + costs["ledger.count_page_ms"]))
+    add("ETags of the ledger in memory", memory / costs["ledger.etag_bytes"],
+        f"{costs['ledger.etag_bytes']} bytes an image, of {size(memory)}; then each image reads the disk")
+    rate = costs.list_rate()
     add("a job over unchanged keys", rate * 3600 * wanted["sync_hours"], f"{rate:.0f} keys/s for {wanted['sync_hours']} h")
     return sorted(found)
 
@@ -139,7 +159,7 @@ def limits(costs, store):
 def embedded_text_ms(costs, images):
     """Returns the time of a text search of the embedded store: its CPU time on all cores, and the vectors that are not in memory."""
     service = costs["machine.service"]
-    memory = service["memory_gb"] * GB * costs.wanted["memory_share"]
+    memory = costs.memory()
     resident = images * (costs["embedded.memory_bytes"] * costs.wide() + costs["embedded.filter_bytes"])
     cached = (memory - resident) / (images * costs["embedded.disk_bytes"] * costs.wide())
     missing = 1 - min(1, max(0, cached))
@@ -155,7 +175,7 @@ def one_machine(costs, images, gpu):
         rate = costs.gpu_rate()
     else:
         rate = costs.core_rate() * service["cores"]
-    rate = min(rate, costs.list_rate(), 1e6 / costs["ledger.writer_cpu_us"], 1e6 / costs["embedded.write_us"] / costs.wide())
+    rate = min(rate, costs.list_rate(), 1e6 / costs.writer_us(images), 1e6 / costs["embedded.write_us"] / costs.wide())
     memory = images * (costs["embedded.memory_bytes"] * costs.wide() + costs["embedded.filter_bytes"])
     disk = images * (costs["embedded.disk_bytes"] * costs.wide() + costs["embedded.record_bytes"] + costs["ledger.object_bytes"])
     search = embedded_text_ms(costs, images)
@@ -174,7 +194,7 @@ def cluster(costs, images, store):
     nodes = math.ceil(memory / (node["memory_gb"] * GB * costs.wanted["memory_share"]))
     written = nodes * node["cores"] * 1e3 / costs[f"{store}.write_core_ms"]
     costs.assume()
-    rate = min(workers * per_worker, costs.list_rate(), 1e6 / costs["ledger.writer_cpu_us"], written)
+    rate = min(workers * per_worker, costs.list_rate(), 1e6 / costs.writer_us(images), written)
     seconds = images / rate
     disk = images * (4.5 * costs.model["numbers"] + costs["embedded.record_bytes"] + costs["ledger.object_bytes"])
     search = costs[f"{store}.text_ms"] * max(1, math.log(images / nodes) / math.log(200_000))
@@ -221,21 +241,23 @@ def main():
     rows = []
     for images in costs.all["sizes"]["images"]:
         costs.mark()
-        price, listed = requests_price(costs, images), images / costs.list_rate()
-        rows.append([amount(images), amount(images), amount(images / 1e3), f"{money(price)} {costs.mark()}", duration(listed) + " a",
+        price = f"{money(requests_price(costs, images))} {costs.mark()}"
+        again, writer = duration(images / costs.list_rate()), duration(images * costs.writer_us(images) / 1e6)
+        rows.append([amount(images), amount(images), amount(images / 1e3), price, f"{again} {costs.mark()}", writer,
                      size(images * costs["ledger.object_bytes"]), size(images * costs["ledger.item_bytes"]),
                      size(images * costs["ledger.written_bytes"])])
-    table(["Images", "GET", "LIST", "Price", "Listing and planning", "Ledger", "Its plan, at most", "Written for it"], rows)
-    print("Embedding all images again, by model: core and GPU time\n")
+    table(["Images", "GET", "LIST", "Price", "Listing again", "Writer of the ledger", "Ledger", "Its plan, at most", "Written for it"], rows)
+    print("Embedding all images again, by model: days of one core · days of one GPU machine\n")
     rows = []
     for name, model in costs.all["model"].items():
         costs.model = model
         costs.mark()
-        cells = [name, f"{costs.core_rate():.3g} {costs.mark()}", f"{costs.gpu_rate():.3g} {costs.mark()}"]
-        for images in costs.all["sizes"]["images"]:
-            core, gpu = images / costs.core_rate() / 3600, images / costs.gpu_rate() / 3600
-            cells.append(f"{core / 24:,.3g} core days · {gpu / 24:,.3g} GPU days")
-        rows.append(cells)
+        core, core_mark = costs.core_rate(), costs.mark()
+        # The work of the built-in model is not known.
+        gpu, gpu_mark = (costs.gpu_rate() if model["gflop"] else None), costs.mark()
+        days = [[number(images / rate / DAY) if rate else "-" for rate in (core, gpu)] for images in costs.all["sizes"]["images"]]
+        rates = [f"{number(core)} {core_mark}", f"{number(gpu)} {gpu_mark}" if gpu else "-"]
+        rows.append([name, *rates, *(" · ".join(both) for both in days)])
     table(["Model", "Images/s, a core", "a GPU machine", *(amount(images) for images in costs.all["sizes"]["images"])], rows)
 
 

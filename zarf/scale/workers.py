@@ -42,7 +42,8 @@ class Connection:
                 head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 30)
                 length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
                 reply = await self.reader.readexactly(length)
-                return int(head[9:12]), json.loads(reply or b"{}")
+                status = int(head[9:12])
+                return status, json.loads(reply or b"{}") if status == 200 else {"message": reply.decode(errors="replace")}
             except (asyncio.IncompleteReadError, ConnectionError, TimeoutError) as error:
                 self.totals["timeouts" if isinstance(error, TimeoutError) else "connections closed"] += 1
                 if self.writer is not None:
@@ -60,7 +61,8 @@ class Connection:
         status, reply = await self.post(path, body)
         self.totals[kind].append(time.perf_counter() - begin)
         if status != 200:
-            self.totals["refused"][f"{status} {reply.get('message', '')[:80]}"] = self.totals["refused"].get(status, 0) + 1
+            reason = f"{status} {reply.get('message', '')[:120]}"
+            self.totals["refused"][reason] = self.totals["refused"].get(reason, 0) + 1
         return status, reply
 
     async def renew(self, held):
@@ -73,8 +75,11 @@ class Connection:
         await self.timed("join", f"workers/{self.name}", join)
         while time.perf_counter() < until:
             status, batch = await self.timed("lease", "leases", {"worker": self.name, "held": []})
-            if status != 200 or batch.get("stop"):
+            if status in (409, 410) or batch.get("stop"):
                 return
+            if status != 200:
+                await asyncio.sleep(1)
+                continue
             if "wait_ms" in batch:
                 self.totals["without work"] += 1
                 await asyncio.sleep(batch["wait_ms"] / 1e3)
