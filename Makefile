@@ -24,7 +24,7 @@ IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run seed-images ingest-images search-image-text search-image search-image-qdrant search-image-weaviate eval \
-	release install test check crash test-api test-servers test-peers test-onnxruntime test-ray bench bench-peers bench-gpu screenshot \
+	release install test check crash test-api test-servers test-peers test-onnxruntime test-ray bench bench-peers bench-gpu scale screenshot \
 	up status logs stack-seed down compose
 
 help:
@@ -124,6 +124,9 @@ bench-peers: target/peers/clip-b32 target/peers/siglip2-b16-256 ## compare with 
 
 bench-gpu: ## measure indexing on an NVIDIA GPU (driver, python3; 10 GB under target); DEVICE=cuda COUNT=10000 BATCH=256
 	CARGO="$(CARGO)" zarf/gpu/bench.sh
+
+scale: ## calculate time, size and money for 5 million to 1 billion images (python3); MODEL=siglip2-base-256
+	@python3 zarf/scale/scale.py $${MODEL:+--model "$$MODEL"}
 
 screenshot: ## make the screenshot of the README (chromium, chromium-driver)
 	zarf/browser/install.sh >/dev/null
