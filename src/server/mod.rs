@@ -4,6 +4,7 @@
 mod activity;
 mod body_progress;
 mod connection;
+mod files;
 mod tracked;
 
 use std::collections::HashMap;
@@ -48,7 +49,7 @@ impl ServerSettings {
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
-            max_connections: 512,
+            max_connections: files::max_connections(),
             head_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_mins(2),
             http2: true,
