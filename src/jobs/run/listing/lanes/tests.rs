@@ -165,6 +165,8 @@ async fn check_equality(
 async fn all_lanes_list_at_the_same_time_with_few_additional_requests() {
     for keys in [numbered(0..4_000).collect::<Vec<_>>(), (0..4_000).map(|key| format!("{:x}", key * 7_919)).collect()] {
         let bucket = FakeBucket::new(keys, 20);
+        // Much longer than the ledger needs for a page, also on a busy machine: so the lanes wait for the bucket.
+        bucket.content().request_time = Duration::from_millis(40);
         let setup = Setup::new(&bucket, "", 8, true).await;
         setup.plan().await.unwrap();
         assert_eq!(setup.planned().await.len(), 4_000);
