@@ -10,9 +10,8 @@ fn rest(position: &str, end: Option<&str>) -> Rest {
 }
 
 async fn find(bucket: &FakeBucket, prefix: &str, rest: &Rest, width: usize) -> Result<Found, JobFailure> {
-    let mut alphabet = Alphabet::default();
-    alphabet.add(&rest.position[prefix.len()..]);
-    alphabet.add("0123456789");
+    let mut alphabet = Alphabet::new(prefix);
+    alphabet.add(&rest.position);
     find_keys(Probes { source: bucket, bucket: "b", prefix }, rest, &alphabet, width).await
 }
 
