@@ -225,7 +225,10 @@ mod tests {
         let passed = |position| digits.passed("a/00100", position, "a/00900");
         assert!(passed("a/00100").abs() < 1e-9 && (passed("a/00900") - 1.0).abs() < 1e-9);
         assert!((passed("a/00500") - 0.5).abs() < 0.05);
-        assert!((alphabet("x", "xß").passed("xß", "xßa", "xü") - 0.5).abs() < 1e-9);
+        assert!(
+            (0.1..0.2).contains(&alphabet("x", "xßa").passed("xß", "xßa", "xü")),
+            "an end with an unknown character"
+        );
         assert!((digits.passed("a/1", "b", "a/2") - 1.0).abs() < 1e-9, "a key after the end");
     }
 

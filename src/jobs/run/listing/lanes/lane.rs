@@ -62,7 +62,10 @@ impl Lanes {
         if let (Some(end), Some(last)) = (&end, keys.last())
             && last != *end
         {
-            self.check_end(last, end, beyond).await?;
+            tokio::select! {
+                checked = self.check_end(last, end, beyond) => checked?,
+                () = self.stop.cancelled() => return Ok(()),
+            }
         }
         let complete = planning::complete_range(job.id, planner.planning.clone(), range.after.clone());
         planner.ledger.in_steps(complete).await?;

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::search::{Probes, find_keys};
-use self::state::{Division, State};
+use self::state::{Division, OwnedTurn, State};
 use crate::domain::JobRecord;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::page::Excluded;
@@ -66,7 +66,7 @@ async fn run_lanes(planner: &Planner, job: &JobRecord, stop: &CancellationToken)
     let lanes = Arc::new(Lanes {
         planner: planner.clone(),
         job: job.clone(),
-        stop: stop.clone(),
+        stop: stop.child_token(),
         state: Mutex::new(State::new(ranges, &job.spec.prefix, planner.lanes.min_keys_left)),
         progress: Notify::new(),
         excluded: Mutex::default(),
@@ -75,7 +75,7 @@ async fn run_lanes(planner: &Planner, job: &JobRecord, stop: &CancellationToken)
     let (mut running, mut divisions) = (FuturesUnordered::new(), FuturesUnordered::new());
     // Number of requests that the divisions send at the same time.
     let mut probing = 0;
-    loop {
+    let outcome = loop {
         while running.len() + probing < number
             && !stop.is_cancelled()
             && let Some((range, turn)) = lanes.state().begin_next()
@@ -83,21 +83,27 @@ async fn run_lanes(planner: &Planner, job: &JobRecord, stop: &CancellationToken)
             running.push(spawn_owned(lanes.clone().list(range, turn)));
         }
         if running.is_empty() {
-            break;
+            break Ok(());
         }
         let idle = number.saturating_sub(running.len() + probing);
         let begun = if stop.is_cancelled() { Vec::new() } else { lanes.state().begin_divisions(idle) };
         for division in begun {
             probing += division.width;
-            divisions.push(lanes.divide(division));
+            divisions.push(lanes.clone().divide(division));
         }
         tokio::select! {
-            Some(done) = running.next() => done?,
-            Some(width) = divisions.next() => probing -= width?,
+            Some(done) = running.next() => if let Err(failure) = done { break Err(failure) },
+            Some(width) = divisions.next() => match width {
+                Ok(width) => probing -= width,
+                Err(failure) => break Err(failure),
+            },
             () = lanes.progress.notified(), if idle > 0 => {}
         }
-    }
-    drop(divisions);
+    };
+    // All lanes end first, so that none of them records a page while another run continues the listing.
+    lanes.stop.cancel();
+    while running.next().await.is_some() || divisions.next().await.is_some() {}
+    outcome?;
     let excluded = lock(&lanes.excluded).line();
     if let Some(line) = excluded {
         planner.ledger.log(id, line).await?;
@@ -115,13 +121,13 @@ impl Lanes {
     }
 
     /// Divides a range. Returns the number of requests that it sent at the same time.
-    async fn divide(&self, division: Division) -> Result<usize, JobFailure> {
-        let divided = self.divide_range(&division).await;
+    async fn divide(self: Arc<Self>, division: Division) -> Result<usize, JobFailure> {
+        let divided = self.clone().divide_range(&division).await;
         self.state().end_division(&division.rest.after);
         divided.map(|()| division.width)
     }
 
-    async fn divide_range(&self, division: &Division) -> Result<(), JobFailure> {
+    async fn divide_range(self: Arc<Self>, division: &Division) -> Result<(), JobFailure> {
         let Division { rest, width, turn } = division;
         let alphabet = self.state().alphabet.clone();
         let found = tokio::select! {
@@ -139,11 +145,20 @@ impl Lanes {
             }
             found => found?,
         };
-        let turn = turn.lock().await;
-        let Some(keys) = self.state().divisible_at(&rest.after, found.keys, found.limit) else { return Ok(()) };
-        let (id, after) = (self.job.id, rest.after.clone());
-        let new = self.planner.ledger.write(move |tx| ranges::split(tx, id, &after, &keys)).await?;
-        self.state().add(&rest.after, new);
+        let turn = turn.clone().lock_owned().await;
+        let after = rest.after.clone();
+        let Some(keys) = self.state().divisible_at(&after, found.keys, found.limit) else { return Ok(()) };
+        #[expect(clippy::disallowed_methods, reason = "it only waits for the ledger")]
+        let split = tokio::spawn(self.split(after, keys, turn));
+        split.await.unwrap_or(Err(JobFailure::Panicked))
+    }
+
+    /// Splits a range, in the ledger and for its lane. This is a task of its own, because both must know the new end: if
+    /// the job is stopped in between, the lane would record keys after the end that the ledger has.
+    async fn split(self: Arc<Self>, after: String, keys: Vec<String>, turn: OwnedTurn) -> Result<(), JobFailure> {
+        let (id, range) = (self.job.id, after.clone());
+        let new = self.planner.ledger.write(move |tx| ranges::split(tx, id, &range, &keys)).await?;
+        self.state().add(&after, new);
         drop(turn);
         Ok(())
     }

@@ -15,6 +15,8 @@ const LEARNED_KEYS: usize = 8;
 /// is divided at the same time.
 pub(super) type Turn = Arc<tokio::sync::Mutex<()>>;
 
+pub(super) type OwnedTurn = tokio::sync::OwnedMutexGuard<()>;
+
 /// The part of a range that is not listed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rest {
