@@ -1,7 +1,8 @@
 //! Listing in several lanes: a bucket whose pages take 50 ms each, listed by one stream, by the lanes without a ledger,
 //! and by jobs over unchanged keys. The bucket is a process of its own.
 //!
-//! `GLIMPSE_BENCH_KEYS` (default 200,000) is the number of keys, `GLIMPSE_BENCH_PAGE_MS` (default 50) the time of a page.
+//! `GLIMPSE_BENCH_KEYS` (default 200,000) is the number of keys, `GLIMPSE_BENCH_PAGE_MS` (default 50) the time of a page,
+//! `GLIMPSE_BENCH_SHAPE` the shape of the keys (`support/slow_bucket.rs`).
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -43,8 +44,9 @@ async fn measure() {
     let known: Vec<_> = (0..keys).map(slow_bucket::image).collect();
     known_objects::record(folder.path(), &known).await;
     drop(known);
-    println!("{keys} keys, {} ms a page", slow_bucket::page_time().as_millis());
+    println!("{keys} keys, {}, {} ms a page", slow_bucket::shape(), slow_bucket::page_time().as_millis());
 
+    idle().await;
     let one = timed("one stream", async { count(&source, None, None).await }, keys).await;
     let parts = (0..LANES).map(|part| {
         let source = source.clone();
@@ -59,13 +61,18 @@ async fn measure() {
     for number in [LANES, 1] {
         let number = number.to_string();
         let (url, shutdown, served) = serve(&bucket.url, folder.path(), &number).await;
+        idle().await;
         for body in [json!({"sync": true}), json!({})] {
             let name = format!("job, S3_LIST_LANES={number}{}", if body["sync"] == true { ", sync" } else { "" });
+            let before = bucket.requests().await;
             let took = timed(&name, resync(&url, body), keys).await;
+            let after = bucket.requests().await;
             println!(
-                "                          {:5.2} x one stream, {:.2} x the time of the lanes",
+                "                          {:5.2} x one stream, {:.2} x the time of the lanes, {} pages, {} probes",
                 one / took,
-                took / lanes
+                took / lanes,
+                after.0 - before.0,
+                after.1 - before.1
             );
         }
         shutdown.begin();
@@ -81,6 +88,17 @@ async fn timed(name: &str, work: impl Future<Output = u64>, keys: u32) -> f64 {
     let took = started.elapsed().as_secs_f64();
     println!("{name:<26}{took:8.2} s, {:7.2} s of CPU, peak memory {}", cpu_seconds() - cpu, peak_memory());
     took
+}
+
+/// Waits until the index of the known objects is complete, which needs the cores for a while.
+async fn idle() {
+    loop {
+        let before = cpu_seconds();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        if cpu_seconds() - before < 0.03 {
+            return;
+        }
+    }
 }
 
 /// The number of keys after `from` up to and with `to`.
@@ -144,7 +162,7 @@ async fn resync(url: &str, mut body: Value) -> u64 {
             assert_eq!(job["counts"]["done"].as_u64().unwrap() + job["counts"]["failed"].as_u64().unwrap(), 0, "{job}");
             return job["counts"]["unchanged"].as_u64().unwrap();
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 

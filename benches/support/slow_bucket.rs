@@ -1,13 +1,17 @@
-//! A bucket of numbered keys whose pages take a fixed time. It has no objects to read and keeps no key in memory.
+//! A bucket whose pages take a fixed time. It has no objects to read and keeps no key in memory.
+//! `GLIMPSE_BENCH_SHAPE` is the shape of its keys: `numbered`, `skewed` (90 % of the keys in one folder) or `hex`.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use glimpse::domain::{ImageRef, ImageUri};
 use serde::Deserialize;
 
@@ -26,8 +30,29 @@ pub(crate) fn page_time() -> Duration {
     Duration::from_millis(number("GLIMPSE_BENCH_PAGE_MS", 50).into())
 }
 
+pub(crate) fn shape() -> &'static str {
+    static SHAPE: LazyLock<String> = LazyLock::new(|| std::env::var("GLIMPSE_BENCH_SHAPE").unwrap_or_default());
+    &SHAPE
+}
+
+/// Returns the key with this number; the keys ascend.
 pub(crate) fn key(number: u32) -> String {
-    format!("images/{number:08}.jpg")
+    match shape() {
+        "hex" => {
+            let step = u64::MAX / u64::from(keys());
+            let noise = u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            format!("images/{:016x}{noise:016x}.jpg", u64::from(number) * step + noise % step)
+        }
+        "skewed" => {
+            let twentieth = keys() / 20;
+            match number {
+                _ if number < twentieth => format!("images/a{:02}/{number:08}.jpg", number * 90 / twentieth),
+                _ if number < 19 * twentieth => format!("images/holiday/2024/IMG_{number:08}.jpg"),
+                _ => format!("images/z{:02}/{number:08}.jpg", (number - 19 * twentieth) * 90 / (twentieth + 19)),
+            }
+        }
+        _ => format!("images/{number:08}.jpg"),
+    }
 }
 
 /// The object as a listing has it.
@@ -56,6 +81,13 @@ impl SlowBucket {
         Self { url: url.trim().to_owned(), process }
     }
 
+    /// Returns the numbers of pages and of requests for one key so far.
+    pub(crate) async fn requests(&self) -> (u32, u32) {
+        let text = reqwest::get(format!("{}/requests", self.url)).await.unwrap().text().await.unwrap();
+        let (pages, probes) = text.split_once(' ').unwrap();
+        (pages.parse().unwrap(), probes.parse().unwrap())
+    }
+
     pub(crate) fn stop(mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
@@ -72,7 +104,7 @@ pub(crate) fn serve() {
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         println!("http://{}", listener.local_addr().unwrap());
-        axum::serve(listener, Router::new().fallback(list)).await.unwrap();
+        axum::serve(listener, Router::new().route("/requests", get(requests)).fallback(list)).await.unwrap();
     });
 }
 
@@ -85,10 +117,19 @@ struct Request {
     max_keys: Option<u32>,
 }
 
+static PAGES: AtomicU32 = AtomicU32::new(0);
+static PROBES: AtomicU32 = AtomicU32::new(0);
+
+async fn requests() -> String {
+    format!("{} {}", PAGES.load(Ordering::Relaxed), PROBES.load(Ordering::Relaxed))
+}
+
 async fn list(Query(request): Query<Request>) -> Response {
     if request.list_type.is_none() {
         return StatusCode::FORBIDDEN.into_response();
     }
+    let counter = if request.max_keys == Some(1) { &PROBES } else { &PAGES };
+    counter.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(page_time()).await;
     let after = request.continuation_token.or(request.start_after).unwrap_or_default();
     let first = first_after(&after);

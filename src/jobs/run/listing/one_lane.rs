@@ -16,6 +16,9 @@ use crate::ledger::planning::listing::{self, Cursor};
 use crate::ledger::planning::{self, ranges};
 use crate::source::{ListedPage, NextPage, Scope};
 
+/// Why the rest is not listed in several lanes if the first keys are not in order.
+const NOT_IN_ORDER: &str = "the bucket does not list its keys in byte order, each once";
+
 /// Where a listing in one lane ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -52,6 +55,8 @@ impl Planner {
         let (mut below_max_items, mut listed_keys) = (true, 0);
         let (mut excluded, logged) = (Excluded::default(), AtomicUsize::new(0));
         let mut ended = Ended::Here;
+        // Whether the service lists the keys after a given one, once that was checked.
+        let mut checked: Option<Result<(), &'static str>> = None;
         let mut next = pages.next().await;
         while let Some(listed) = next {
             let listed = listed.map_err(JobFailure::Listing)?;
@@ -59,28 +64,45 @@ impl Planner {
             let has_more = listed.next != NextPage::End;
             let page = self.to_ledger_page(job, listed, &mut keys, &mut excluded, &logged).await?;
             listed_keys += page.listed;
+            may_divide &= has_more;
+            let is_long = may_divide && listed_keys >= self.lanes.keys_in_one_lane;
             let planned = self.ledger.in_steps(planning::plan(id, page, self.planning.clone()));
-            let is_long = has_more && listed_keys >= self.lanes.keys_in_one_lane;
-            let planned = if let Some(neighbours) = neighbours.filter(|_| may_divide && is_long) {
-                may_divide = false;
-                let (planned, refused) = tokio::join!(planned, self.refuses_lanes(job, &keys, neighbours));
-                match refused {
-                    None => ended = Ended::BeforeLanes,
-                    Some(reason) => self.log_one_lane(job, reason).await?,
+            // Early, so that the lanes need not wait for it.
+            let may_check = may_divide && checked.is_none() && listed_keys * 2 >= self.lanes.keys_in_one_lane;
+            let check = async {
+                match neighbours.filter(|_| may_check && keys.are_in_order()) {
+                    Some(neighbours) => Some(self.check_start_after(job, neighbours).await),
+                    None => None,
                 }
-                next = if refused.is_none() { None } else { pages.next().await };
-                planned?
-            } else {
-                // Fetches the next page while the ledger stores this one.
-                let (planned, following) = tokio::join!(planned, pages.next());
-                next = following;
-                planned?
             };
+            // Fetches the next page while the ledger stores this one, unless the lanes may begin.
+            let following = async { if is_long { None } else { pages.next().await } };
+            let (planned, check, following) = tokio::join!(planned, check, following);
+            (checked, next) = (checked.or(check), following);
+            let planned = planned?;
             tally::planned(&planned);
             below_max_items = planned.over_limit == 0;
             self.planned.notify_waiters();
             if !below_max_items {
                 break;
+            }
+            if is_long {
+                let refused = match checked {
+                    _ if !keys.are_in_order() => Some(NOT_IN_ORDER),
+                    Some(checked) => checked.err(),
+                    // No page had two keys so far.
+                    None => {
+                        next = pages.next().await;
+                        continue;
+                    }
+                };
+                let Some(reason) = refused else {
+                    ended = Ended::BeforeLanes;
+                    break;
+                };
+                may_divide = false;
+                self.log_one_lane(job, reason).await?;
+                next = pages.next().await;
             }
         }
         drop(pages);
@@ -96,21 +118,17 @@ impl Planner {
         Ok(ended)
     }
 
-    /// Returns why the rest cannot be listed in several lanes; `None` if it can. They require keys in byte order and a
-    /// service that lists the keys after a given one, whether that is documented or not: it is requested for two keys
-    /// whose order is known from the pages.
-    async fn refuses_lanes(&self, job: &JobRecord, keys: &Keys, neighbours: Neighbours) -> Option<&'static str> {
-        if !keys.are_in_order() {
-            return Some("the bucket does not list its keys in byte order, each once");
-        }
+    /// Checks whether the service lists the keys after a given one, whether that is documented or not: it is requested
+    /// for two keys whose order is known from the pages. Returns why the rest cannot be listed in several lanes.
+    async fn check_start_after(&self, job: &JobRecord, neighbours: Neighbours) -> Result<(), &'static str> {
         let Neighbours { before, key } = neighbours;
         let scope = Scope { start_after: Some(before), ..whole_scope(job) };
         match self.source.first(&scope, 1).await {
-            Ok(found) if found.first().is_some_and(|image| image.uri.key() == key) => None,
-            Ok(_) => Some("the bucket did not return the keys after a given one (start-after)"),
+            Ok(found) if found.first().is_some_and(|image| image.uri.key() == key) => Ok(()),
+            Ok(_) => Err("the bucket did not return the keys after a given one (start-after)"),
             Err(error) => {
                 tracing::warn!(job.id = %job.id, %error, "the check of start-after failed");
-                Some("the request for the keys after a given one (start-after) failed; the service's log has the error")
+                Err("the request for the keys after a given one (start-after) failed; the service's log has the error")
             }
         }
     }
@@ -128,15 +146,17 @@ pub(super) fn whole_scope(job: &JobRecord) -> Scope {
     Scope { bucket: job.spec.bucket.clone(), prefix: job.spec.prefix.clone(), start_after: None }
 }
 
-/// The last key of a page and the first key of the next page.
+/// Two keys of which the second follows the first.
 struct Neighbours {
     before: String,
     key: String,
 }
 
 impl Neighbours {
+    /// Returns the last two keys of a page. If it has one key, this is the second and the last one before is the first.
     fn find(keys: &Keys, listed: &ListedPage) -> Option<Self> {
-        let key = listed.images.first()?.uri.key().to_owned();
-        Some(Self { before: keys.last()?, key })
+        let mut last = listed.images.iter().rev().map(|image| image.uri.key().to_owned());
+        let key = last.next()?;
+        Some(Self { before: last.next().or_else(|| keys.last())?, key })
     }
 }

@@ -50,7 +50,7 @@ impl ListLanes {
     /// Returns the lanes of the setting.
     pub(crate) fn new(number: usize) -> Self {
         let number = NonZeroUsize::new(number).unwrap_or(NonZeroUsize::MIN);
-        Self { number, keys_in_one_lane: 5_000, min_keys_left: 5_000 }
+        Self { number, keys_in_one_lane: 2_000, min_keys_left: 3_000 }
     }
 }
 

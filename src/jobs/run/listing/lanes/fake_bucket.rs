@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -38,6 +39,8 @@ pub(super) struct Content {
     pub(super) start_after: StartAfter,
     pub(super) change: Option<Change>,
     pub(super) failure: Option<Failure>,
+    /// How long a request takes.
+    pub(super) request_time: Duration,
     /// Number of pages that were listed, and of requests for the first key after a text.
     pub(super) pages: usize,
     pub(super) probes: usize,
@@ -59,6 +62,7 @@ impl FakeBucket {
             start_after: StartAfter::InOrder,
             change: None,
             failure: None,
+            request_time: Duration::ZERO,
             pages: 0,
             probes: 0,
             running: 0,
@@ -72,14 +76,18 @@ impl FakeBucket {
 
     /// Returns a page that begins after a token, or after the `start_after` of the scope.
     async fn list_page(&self, scope: Scope, token: Option<String>, limit: usize) -> Result<ListedPage, SourceError> {
-        {
+        let request_time = {
             let mut content = self.content();
             content.running += 1;
             content.max_running = content.max_running.max(content.running);
-        }
+            content.request_time
+        };
         // Other requests run in the meantime.
         for _ in 0..3 {
             tokio::task::yield_now().await;
+        }
+        if !request_time.is_zero() {
+            tokio::time::sleep(request_time).await;
         }
         let mut content = self.content();
         content.running -= 1;

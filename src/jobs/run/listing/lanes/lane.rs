@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::Lanes;
+use super::state::Turn;
 use crate::domain::ImageRef;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::keys::{Keys, shown};
@@ -21,7 +22,7 @@ const MAX_COMPARISONS: u32 = 3;
 
 impl Lanes {
     /// Lists a range until its end or until the job is stopped.
-    pub(super) async fn list(self: Arc<Self>, range: KeyRange) -> Result<(), JobFailure> {
+    pub(super) async fn list(self: Arc<Self>, range: KeyRange, turn: Turn) -> Result<(), JobFailure> {
         let (planner, job) = (&self.planner, &self.job);
         let position = range.position().to_owned();
         let scope = Scope { start_after: Some(position.clone()), ..whole_scope(job) };
@@ -34,7 +35,7 @@ impl Lanes {
         let mut is_complete = false;
         while let Some(listed) = next {
             let mut listed = listed.map_err(JobFailure::Listing)?;
-            end = self.take_page(&range, &listed).await;
+            end = self.take_page(&range, &turn, &listed).await;
             beyond = end.as_deref().map(|end| cut_after(&mut listed, end)).transpose()?.flatten();
             let mut page = planner.to_ledger_page(job, listed, &mut keys, &mut excluded, &self.logged).await?;
             is_complete = page.next == Some(planning::listing::Cursor::End)
@@ -55,12 +56,16 @@ impl Lanes {
                 return Ok(());
             }
             // A source without tokens ends its listing without a last page.
-            end = self.take_page(&range, &ListedPage { next: NextPage::End, ..ListedPage::default() }).await;
+            let last = ListedPage { next: NextPage::End, ..ListedPage::default() };
+            end = self.take_page(&range, &turn, &last).await;
         }
         if let (Some(end), Some(last)) = (&end, keys.last())
             && last != *end
         {
-            self.check_end(last, end, beyond).await?;
+            tokio::select! {
+                checked = self.check_end(last, end, beyond) => checked?,
+                () = self.stop.cancelled() => return Ok(()),
+            }
         }
         let complete = planning::complete_range(job.id, planner.planning.clone(), range.after.clone());
         planner.ledger.in_steps(complete).await?;
@@ -71,8 +76,8 @@ impl Lanes {
 
     /// Records that the lane has received a page, unless the range is being divided at this moment: then waits for it.
     /// Returns the last key of the range.
-    async fn take_page(&self, range: &KeyRange, page: &ListedPage) -> Option<String> {
-        let _turn = self.turn.lock().await;
+    async fn take_page(&self, range: &KeyRange, turn: &Turn, page: &ListedPage) -> Option<String> {
+        let _turn = turn.lock().await;
         self.state().take_page(&range.after, page, page.next == NextPage::End)
     }
 

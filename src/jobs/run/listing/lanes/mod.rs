@@ -1,5 +1,5 @@
-//! Lists a bucket in several lanes: each lane lists one range of keys and compares it with the ledger. If a lane has
-//! nothing to do, the range with the most keys left is divided.
+//! Lists a bucket in several lanes: each lane lists one range of keys and compares it with the ledger. If lanes have
+//! nothing to do, the ranges with the most keys left are divided.
 //!
 //! A range ends with a key that exists, and its lane must reach that key: so the lanes together pass every key, as one
 //! lane would, and a bucket whose order is not that of the bytes is noticed.
@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::search::{Probes, find_keys};
-use self::state::{Rest, State};
+use self::state::{Division, OwnedTurn, State};
 use crate::domain::JobRecord;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::page::Excluded;
@@ -38,9 +38,6 @@ struct Lanes {
     job: JobRecord,
     stop: CancellationToken,
     state: Mutex<State>,
-    /// Held while a range is divided, and while a lane takes a page of its range: so no lane passes the key at which its
-    /// range is divided at the same time.
-    turn: tokio::sync::Mutex<()>,
     /// Notified when a lane has listed a page.
     progress: Notify,
     excluded: Mutex<Excluded>,
@@ -69,41 +66,44 @@ async fn run_lanes(planner: &Planner, job: &JobRecord, stop: &CancellationToken)
     let lanes = Arc::new(Lanes {
         planner: planner.clone(),
         job: job.clone(),
-        stop: stop.clone(),
+        stop: stop.child_token(),
         state: Mutex::new(State::new(ranges, &job.spec.prefix, planner.lanes.min_keys_left)),
-        turn: tokio::sync::Mutex::new(()),
         progress: Notify::new(),
         excluded: Mutex::default(),
         logged: AtomicUsize::new(0),
     });
-    let mut running = FuturesUnordered::new();
-    let mut division = None;
-    loop {
-        while running.len() < number
+    let (mut running, mut divisions) = (FuturesUnordered::new(), FuturesUnordered::new());
+    // Number of requests that the divisions send at the same time.
+    let mut probing = 0;
+    let outcome = loop {
+        while running.len() + probing < number
             && !stop.is_cancelled()
-            && let Some(range) = lanes.state().begin_next()
+            && let Some((range, turn)) = lanes.state().begin_next()
         {
-            running.push(spawn_owned(lanes.clone().list(range)));
+            running.push(spawn_owned(lanes.clone().list(range, turn)));
         }
         if running.is_empty() {
-            break;
+            break Ok(());
         }
-        let idle = number - running.len();
-        if idle > 0
-            && division.is_none()
-            && let Some(rest) = lanes.state().largest()
-        {
-            division = Some(Box::pin(lanes.divide(rest, idle)));
+        let idle = number.saturating_sub(running.len() + probing);
+        let begun = if stop.is_cancelled() { Vec::new() } else { lanes.state().begin_divisions(idle) };
+        for division in begun {
+            probing += division.width;
+            divisions.push(lanes.clone().divide(division));
         }
         tokio::select! {
-            Some(done) = running.next() => done?,
-            divided = async { Some(division.as_mut()?.await) }, if division.is_some() => {
-                division = None;
-                divided.transpose()?;
-            }
-            () = lanes.progress.notified(), if idle > 0 && division.is_none() => {}
+            Some(done) = running.next() => if let Err(failure) = done { break Err(failure) },
+            Some(width) = divisions.next() => match width {
+                Ok(width) => probing -= width,
+                Err(failure) => break Err(failure),
+            },
+            () = lanes.progress.notified(), if idle > 0 => {}
         }
-    }
+    };
+    // All lanes end first, so that none of them records a page while another run continues the listing.
+    lanes.stop.cancel();
+    while running.next().await.is_some() || divisions.next().await.is_some() {}
+    outcome?;
     let excluded = lock(&lanes.excluded).line();
     if let Some(line) = excluded {
         planner.ledger.log(id, line).await?;
@@ -120,11 +120,18 @@ impl Lanes {
         Probes { source: self.planner.source.as_ref(), bucket: &self.job.spec.bucket, prefix: &self.job.spec.prefix }
     }
 
-    /// Divides a range for `idle` lanes, with at most `idle` requests at the same time.
-    async fn divide(&self, rest: Rest, idle: usize) -> Result<(), JobFailure> {
+    /// Divides a range. Returns the number of requests that it sent at the same time.
+    async fn divide(self: Arc<Self>, division: Division) -> Result<usize, JobFailure> {
+        let divided = self.clone().divide_range(&division).await;
+        self.state().end_division(&division.rest.after);
+        divided.map(|()| division.width)
+    }
+
+    async fn divide_range(self: Arc<Self>, division: &Division) -> Result<(), JobFailure> {
+        let Division { rest, width, turn } = division;
         let alphabet = self.state().alphabet.clone();
         let found = tokio::select! {
-            found = find_keys(self.probes(), &rest, &alphabet, idle) => found,
+            found = find_keys(self.probes(), rest, &alphabet, *width) => found,
             () = self.stop.cancelled() => return Ok(()),
         };
         let found = match found {
@@ -138,11 +145,20 @@ impl Lanes {
             }
             found => found?,
         };
-        let turn = self.turn.lock().await;
-        let Some(keys) = self.state().divisible_at(&rest.after, found.keys) else { return Ok(()) };
-        let (id, after) = (self.job.id, rest.after.clone());
-        let new = self.planner.ledger.write(move |tx| ranges::split(tx, id, &after, &keys)).await?;
-        self.state().add(&rest.after, new, found.limit);
+        let turn = turn.clone().lock_owned().await;
+        let after = rest.after.clone();
+        let Some(keys) = self.state().divisible_at(&after, found.keys, found.limit) else { return Ok(()) };
+        #[expect(clippy::disallowed_methods, reason = "it only waits for the ledger")]
+        let split = tokio::spawn(self.split(after, keys, turn));
+        split.await.unwrap_or(Err(JobFailure::Panicked))
+    }
+
+    /// Splits a range, in the ledger and for its lane. This is a task of its own, because both must know the new end: if
+    /// the job is stopped in between, the lane would record keys after the end that the ledger has.
+    async fn split(self: Arc<Self>, after: String, keys: Vec<String>, turn: OwnedTurn) -> Result<(), JobFailure> {
+        let (id, range) = (self.job.id, after.clone());
+        let new = self.planner.ledger.write(move |tx| ranges::split(tx, id, &range, &keys)).await?;
+        self.state().add(&after, new);
         drop(turn);
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! Finds keys at which a range is divided, by requests for the first key after a text.
 //!
-//! The first search finds the place in the last listed key where later keys differ from it: with `a/b/0001` as the last
-//! key and `a/b/0999` later, it is the first digit that differs. Keys that have another character there are then spread
-//! over the lanes. Each search narrows an interval with several requests at once, so a range is divided after a few
-//! round trips, whatever prefixes its keys share.
+//! If it is known where the range ends, the texts divide what is left evenly. If that finds no key, or if nothing is
+//! known about the end, a search finds the place in the last listed key where later keys differ from it: with `a/b/0001`
+//! as the last key and `a/b/0999` later, it is the first digit that differs. So a range is divided after a few round
+//! trips, whatever prefixes its keys share.
 
 use futures::future::try_join_all;
 
@@ -22,7 +22,7 @@ const MAX_TEXT_BYTES: usize = 1_024;
 pub(super) struct Found {
     /// Existing keys inside the range, in their order, each once.
     pub(super) keys: Vec<String>,
-    /// The range has no key that is this text or after it, apart from its end.
+    /// If it was found: the range has no key that is this text or after it, apart from its end.
     pub(super) limit: Option<String>,
 }
 
@@ -71,57 +71,62 @@ pub(super) async fn find_keys(
     alphabet: &Alphabet,
     width: usize,
 ) -> Result<Found, JobFailure> {
-    let Some((branch, key)) = find_branch(probes, rest, width).await? else { return Ok(Found::default()) };
-    // Every other key inside begins with this text, and then has a later character than the position.
-    let (stem, after_position) = branch;
-    let place_in_stem = |text: &str| text.strip_prefix(stem.as_str()).map(|rest| alphabet.place(rest));
-    let bound = rest.end.as_deref().or(rest.limit.as_deref());
-    let from = place_in_stem(&after_position).unwrap_or(0.0);
-    let to = bound.and_then(place_in_stem).unwrap_or(1.0).max(from);
-    #[expect(clippy::cast_precision_loss, reason = "at most the number of lanes")]
-    let place = |step: usize| from + (to - from) * step as f64 / (width + 1) as f64;
-    let texts: Vec<String> = (1..=width).map(|step| format!("{stem}{}", alphabet.text_at(place(step)))).collect();
-    let mut keys: Vec<String> = probes.inside(rest, &texts).await?.into_iter().flatten().chain([key]).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    Ok(Found { keys, limit: Some(end_of_prefix(&stem)).filter(|limit| !limit.is_empty()) })
+    let mut limit = None;
+    if let Some(bound) = rest.bound() {
+        let texts = alphabet.texts(&rest.position, bound, width);
+        let found = probes.inside(rest, &texts).await?;
+        limit = texts.into_iter().zip(&found).find_map(|(text, key)| key.is_none().then_some(text));
+        let keys = in_order(found.into_iter().flatten().collect());
+        if !keys.is_empty() {
+            return Ok(Found { keys, limit });
+        }
+    }
+    let branch = find_branch(probes, rest, width).await?;
+    let limit = branch.limit.into_iter().chain(limit).min();
+    Ok(Found { keys: branch.keys, limit })
 }
 
-/// Finds the first character of the position that can be replaced so that keys inside begin with the result. Returns
-/// the text before that character, the first text that has a later character there, and the first key with such a
-/// character; `None` if no key inside differs from the position before its end.
-async fn find_branch(
-    probes: Probes<'_>,
-    rest: &Rest,
-    width: usize,
-) -> Result<Option<((String, String), String)>, JobFailure> {
-    let Some(own) = rest.position.strip_prefix(probes.prefix) else { return Ok(None) };
+fn in_order(mut keys: Vec<String>) -> Vec<String> {
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+/// Finds the first character of the position that can be replaced so that keys inside begin with the result. All keys
+/// inside begin with the text before that character.
+async fn find_branch(probes: Probes<'_>, rest: &Rest, width: usize) -> Result<Found, JobFailure> {
+    let Some(own) = rest.position.strip_prefix(probes.prefix) else { return Ok(Found::default()) };
     let begin = probes.prefix.len();
     // The ends of the beginnings of the position, the shortest first.
     let ends: Vec<usize> = own.char_indices().map(|(at, character)| begin + at + character.len_utf8()).collect();
-    // All keys inside begin with what the position and the end have in common.
-    let common = rest.end.as_ref().map_or(begin, |end| common_prefix(&rest.position, end));
-    // `low` is the length of a beginning that all keys inside have, or 0; `high` is a number of `ends` where they differ.
+    // All keys inside begin with what the position and the bound have in common.
+    let common = rest.bound().map_or(begin, |bound| common_prefix(&rest.position, bound));
+    // `low` is the number of `ends` up to a beginning that all keys inside have; `high` is one where they differ.
     let (mut low, mut high) = (ends.partition_point(|end| *end <= common), ends.len() + 1);
-    let mut found = None;
+    let mut found = Found::default();
     while high - low > 1 {
-        let steps = width.min(high - low - 1);
-        let numbers: Vec<usize> = (1..=steps).map(|step| low + (high - low) * step / (steps + 1)).collect();
+        let between = high - low - 1;
+        let steps = width.min(between);
+        // The shorter the beginning, the more keys there are after it, so all short ones are tried first.
+        let number = |step| if between <= 2 * steps { low + step } else { low + (high - low) * step / (steps + 1) };
+        let numbers: Vec<usize> = (1..=steps).map(number).collect();
         let texts: Vec<String> =
             numbers.iter().map(|number| end_of_prefix(&rest.position[..ends[number - 1]])).collect();
         let keys = probes.inside(rest, &texts).await?;
-        for ((number, text), key) in numbers.into_iter().zip(texts).zip(keys) {
-            match key {
-                Some(key) => {
-                    high = number;
-                    let stem = number.checked_sub(2).map_or(begin, |before| ends[before]);
-                    found = Some(((rest.position[..stem].to_owned(), text), key));
-                    break;
-                }
-                None => low = number,
+        let branch = keys.iter().position(Option::is_some);
+        match branch {
+            Some(branch) => {
+                high = numbers[branch];
+                low = branch.checked_sub(1).map_or(low, |before| numbers[before]);
+                let stem = high.checked_sub(2).map_or(begin, |before| ends[before]);
+                let limit = Some(end_of_prefix(&rest.position[..stem])).filter(|limit| !limit.is_empty());
+                found.limit = Some(limit.unwrap_or_else(|| char::MAX.to_string()));
             }
+            None => low = numbers[steps - 1],
         }
+        found.keys.extend(keys.into_iter().flatten());
     }
+    found.keys = in_order(found.keys);
     Ok(found)
 }
 
