@@ -24,8 +24,13 @@ impl Default for IdMap {
 
 impl IdMap {
     /// Creates the map of these ids. Calls `duplicate` with the lower slot if an id has two.
-    pub(super) fn new(ids: impl Iterator<Item = (ImageId, u32)>, mut duplicate: impl FnMut(u32)) -> Self {
-        let mut shards = vec![Shard::new(); 1 << SHARD_BITS];
+    pub(super) fn new(ids: impl Iterator<Item = (ImageId, u32)> + Clone, mut duplicate: impl FnMut(u32)) -> Self {
+        // With their exact sizes: shards that grow leave holes in the memory of the process.
+        let mut sizes = vec![0; 1 << SHARD_BITS];
+        for (id, _) in ids.clone() {
+            sizes[shard(id)] += 1;
+        }
+        let mut shards: Vec<Shard> = sizes.into_iter().map(Shard::with_capacity).collect();
         for (id, slot) in ids {
             shards[shard(id)].push((id, slot));
         }

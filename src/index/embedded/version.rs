@@ -129,12 +129,12 @@ impl Version {
     }
 
     /// Iterates over the blocks: for each, its first slot and the ids in its slots.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &[Option<ImageId>])> {
+    pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &[Option<ImageId>])> + Clone {
         (0..).step_by(BLOCK).zip(self.blocks.iter().map(|block| block.as_slice()))
     }
 
     /// Iterates over the occupied slots in ascending order, with the ids in them.
-    pub(super) fn occupied(&self) -> impl Iterator<Item = (u32, ImageId)> {
+    pub(super) fn occupied(&self) -> impl Iterator<Item = (u32, ImageId)> + Clone {
         let slots = self.blocks().flat_map(|(first, block)| (first..).zip(block));
         slots.filter_map(|(slot, occupant)| occupant.map(|id| (slot, id)))
     }

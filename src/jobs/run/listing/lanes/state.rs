@@ -113,7 +113,9 @@ impl State {
     /// Returns the state of a listing of keys with this prefix.
     pub(super) fn new(ranges: Vec<KeyRange>, prefix: &str, min_keys_left: u32) -> Self {
         let mut alphabet = Alphabet::new(prefix);
-        ranges.iter().for_each(|range| alphabet.add(range.position()));
+        for range in &ranges {
+            alphabet.add(range.position());
+        }
         let waiting = ranges.into_iter().map(|range| {
             let part = Part::new(&range, None, f64::INFINITY);
             (range, part)
@@ -215,7 +217,9 @@ impl State {
 
     /// Adds the ranges into which a range was divided.
     pub(super) fn add(&mut self, after: &str, new: Vec<KeyRange>) {
-        new.iter().for_each(|range| self.alphabet.add(&range.after));
+        for range in &new {
+            self.alphabet.add(&range.after);
+        }
         let Some(part) = self.active.iter_mut().find(|part| part.rest.after == after) else { return };
         let Some(first) = new.first() else { return };
         let (keys, old) = (part.estimate_keys_left(&self.alphabet), part.rest.clone());

@@ -14,8 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::fake_bucket::FakeBucket;
 use crate::domain::{Executor, ImageUri, JobId, JobRecord, StoreSet};
-use crate::index::Stores;
-use crate::index::embedded::EmbeddedIndex;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::plan::{ListLanes, Planner};
 use crate::ledger::planning::{Planning, listing};
@@ -42,7 +40,7 @@ impl Setup {
         let planner = Planner {
             ledger: ledger.clone(),
             source: Arc::new(bucket.clone()),
-            stores: Stores::new(vec![Arc::new(EmbeddedIndex::open(&folder.path().join("index")).unwrap())]),
+            stores: store::stores(folder.path()),
             planning: Planning { owned_prefix, ..fixture::planning(10) },
             thumbnail_prefix: String::new(),
             max_bytes: 1_000,
@@ -92,4 +90,18 @@ impl Setup {
 
 fn numbered(keys: std::ops::Range<u32>) -> impl Iterator<Item = String> {
     keys.map(|key| format!("images/{key:06}.jpg"))
+}
+
+/// A store, which these tests do not use.
+#[cfg(test)]
+mod store {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use crate::index::Stores;
+    use crate::index::embedded::EmbeddedIndex;
+
+    pub(super) fn stores(folder: &Path) -> Stores {
+        Stores::new(vec![Arc::new(EmbeddedIndex::open(&folder.join("index")).unwrap())])
+    }
 }
