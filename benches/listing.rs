@@ -132,7 +132,7 @@ fn client(url: &str) -> S3Settings {
 }
 
 async fn serve(bucket: &str, folder: &Path, lanes: &str) -> (String, Shutdown, tokio::task::JoinHandle<()>) {
-    let settings = Settings::from_variables([
+    let variables = [
         ("GLIMPSE_DATA_DIR", folder.to_str().unwrap()),
         ("GLIMPSE_ADDR", "127.0.0.1:0"),
         ("GLIMPSE_CALIBRATE", "false"),
@@ -141,9 +141,17 @@ async fn serve(bucket: &str, folder: &Path, lanes: &str) -> (String, Shutdown, t
         ("S3_ACCESS_KEY_ID", "any"),
         ("S3_SECRET_ACCESS_KEY", "any"),
         ("S3_LIST_LANES", lanes),
-    ]);
+    ];
     let shutdown = Shutdown::new();
-    let app = App::build(settings.unwrap(), &shutdown).await.unwrap();
+    // The service before holds its index for a moment after its end.
+    let mut tries = 0..50;
+    let app = loop {
+        match App::build(Settings::from_variables(variables).unwrap(), &shutdown).await {
+            Ok(app) => break app,
+            Err(error) => assert!(tries.next().is_some(), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
     let url = format!("http://{}", app.addr());
     (url, shutdown, tokio::spawn(async move { app.serve().await.unwrap() }))
 }
