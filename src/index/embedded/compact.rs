@@ -21,7 +21,7 @@ const MAX_FREE: usize = 16_384;
 /// Records that one step moves.
 const RECORDS_PER_STEP: usize = 500;
 
-/// Returns whether so many slots are much more than these records need.
+/// Returns whether `slots` are many more than `records` need.
 pub(super) fn is_too_long(slots: u32, records: usize) -> bool {
     slots as usize > records * 2 + MAX_FREE
 }
