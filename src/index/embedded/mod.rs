@@ -19,6 +19,7 @@ mod folder;
 mod ids;
 mod indexes;
 mod lists;
+mod maintenance;
 mod near_pairs;
 mod products;
 mod reclaim;
@@ -36,8 +37,7 @@ mod version;
 mod write;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -48,7 +48,8 @@ use tokio_util::task::AbortOnDropHandle;
 use self::collection::Collection;
 pub use self::error::OpenError;
 use self::error::{Fault, failed};
-use self::folder::{Folder, Progress};
+use self::folder::Folder;
+use self::maintenance::maintain;
 use self::near_pairs::PairSearch;
 use self::rows::Row;
 use super::shared::{last_of_each_id, paged_ids};
@@ -57,41 +58,20 @@ use crate::domain::{
     BrowsePage, BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetQuery, Facets, Hit, ImageId,
     ImageRecord, SearchQuery, Space, StoredImage,
 };
-use crate::lock::lock;
 use crate::resilience::{Concurrently as _, cores};
 
 /// The name in `provider=`.
 const NAME: &str = "embedded";
-/// What is done in the background in steps, and the log message if it fails.
-const MAINTENANCE: [(Step, &str); 4] = [
-    (Folder::compact, "cannot shorten the files of a collection; the next start tries again"),
-    (
-        |folder, connection| folder.reclaim_space(connection).map(Progress::from),
-        "cannot reclaim the space of removed records; the next start tries again",
-    ),
-    (
-        |folder, connection| folder.add_index(connection).map(Progress::from),
-        "cannot create an index in index.sqlite; lists of images are slow until the next start",
-    ),
-    (
-        |folder, connection| folder.build_lists(connection).map(Progress::from),
-        "cannot build the approximate index of a collection; its searches are exact until the next start",
-    ),
-];
-/// How long the maintenance waits for readers.
-const READERS_PAUSE: Duration = Duration::from_secs(1);
 /// Levels of effort above the default one.
 const LEVELS: [u32; 5] = [500, 550, 600, 700, 1_000];
 /// Ids in one page of `scan`.
 const IDS_PER_PAGE: u32 = 1_000;
 
-type Step = fn(&Folder, &mut Connection) -> Result<Progress, Fault>;
-
 /// The embedded store. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct EmbeddedIndex {
     folder: Arc<Folder>,
-    /// The task that does the [`MAINTENANCE`].
+    /// The task that does the maintenance; see `maintenance.rs`.
     maintenance: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
     /// The task that checks the vectors; see `scrub.rs`.
     _scrub: Option<Arc<AbortOnDropHandle<()>>>,
@@ -113,18 +93,6 @@ impl EmbeddedIndex {
             index.start_maintenance();
         }
         Ok(index)
-    }
-
-    /// Starts the [`MAINTENANCE`] in the background, unless there is no runtime.
-    fn start_maintenance(&self) {
-        if let Ok(runtime) = Handle::try_current() {
-            self.keep_task(AbortOnDropHandle::new(runtime.spawn(maintain(Arc::downgrade(&self.folder)))));
-        }
-    }
-
-    /// Stores the task that does the maintenance, and aborts an earlier one.
-    fn keep_task(&self, task: AbortOnDropHandle<()>) {
-        *lock(&self.maintenance) = Some(task);
     }
 
     /// Returns the records that a power loss destroyed and that [`Self::open`] removed. Callers must discard what they
@@ -155,48 +123,6 @@ impl EmbeddedIndex {
         let folder = Arc::clone(&self.folder);
         let done = self.folder.sqlite.call(move |connection| Ok(work(&folder, connection))).await;
         done.map_err(|error| failed(&error))?.map_err(|fault| fault.into_index_error(name))
-    }
-}
-
-impl EmbeddedIndex {
-    /// Changes the records of a collection, and starts the maintenance if they need it then and did not before.
-    async fn change(
-        &self,
-        name: &CollectionName,
-        work: impl FnOnce(&Folder, &mut Connection) -> Result<(), Fault> + Send + 'static,
-    ) -> Result<(), IndexError> {
-        let changed = name.clone();
-        let needs_maintenance = self.write(name, move |folder, connection| {
-            let collection = folder.find(&changed)?;
-            let needed = (collection.needs_lists(), collection.is_sparse());
-            work(folder, connection)?;
-            Ok((!needed.0 && collection.needs_lists()) || (!needed.1 && collection.is_sparse()))
-        });
-        if needs_maintenance.await? {
-            self.start_maintenance();
-        }
-        Ok(())
-    }
-}
-
-/// Does the [`MAINTENANCE`] in steps, so that other writes can run in between. Ends when the index is closed; the next
-/// start continues.
-async fn maintain(folder: Weak<Folder>) {
-    for (step, failed) in MAINTENANCE {
-        while let Some(folder) = folder.upgrade() {
-            let sqlite = folder.sqlite.clone();
-            match sqlite.call(move |connection| Ok(step(&folder, connection))).await {
-                Ok(Ok(Progress::More)) => continue,
-                Ok(Ok(Progress::Later)) => {
-                    tokio::time::sleep(READERS_PAUSE).await;
-                    continue;
-                }
-                Ok(Ok(Progress::Done)) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "{failed}"),
-                Err(error) => tracing::warn!(%error, "{failed}"),
-            }
-            break;
-        }
     }
 }
 
