@@ -83,7 +83,7 @@ impl Collection {
         };
         let slots = Slots::from_version(&version);
         if is_too_long(version.map().slots(), slots.end() as usize) {
-            // The compaction was interrupted before it shortened the file. There are no readers yet.
+            // The compaction was interrupted before it shortened the file, and readers do not exist yet.
             vectors.shorten(slots.end())?;
             version.set_map(vectors.map());
         }

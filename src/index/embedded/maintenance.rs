@@ -37,7 +37,7 @@ const READERS_PAUSE: Duration = Duration::from_secs(1);
 type Step = fn(&Folder, &mut Connection) -> Result<Progress, Fault>;
 
 impl EmbeddedIndex {
-    /// Starts the [`MAINTENANCE`] in the background, unless there is no runtime.
+    /// Starts the [`MAINTENANCE`] in the background, if the caller runs in a runtime.
     pub(super) fn start_maintenance(&self) {
         if let Ok(runtime) = Handle::try_current() {
             self.keep_task(AbortOnDropHandle::new(runtime.spawn(maintain(Arc::downgrade(&self.folder)))));

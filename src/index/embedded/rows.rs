@@ -1,6 +1,6 @@
 //! The SQL. Each collection has three tables: `slots` with the record in each slot (small, and all that is read at the start),
 //! `payloads` by slot, and `terms`, the slots of each folder and of each metadata pair. New records are appended to the
-//! first two: there is no table by id, see `ids.rs`.
+//! first two: `ids.rs` says why no table is by id.
 
 use std::collections::BTreeSet;
 

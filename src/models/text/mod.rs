@@ -133,7 +133,7 @@ fn context(files: &Descriptions, default: u64) -> Result<usize, String> {
     }
     let named = |reason: String| format!("{TOKENIZER_CONFIG}: {reason}");
     let length = match files.get(TOKENIZER_CONFIG).and_then(|config| given(config, LENGTH)) {
-        // Some files have a number far above any model, which means that there is no limit.
+        // Some files have a number far above any model, which means that the length has no limit.
         Some(length) if length.as_f64().is_some_and(|length| length > MAX_TOKENS_F64) => None,
         Some(_) => {
             files.get(TOKENIZER_CONFIG).map_or(Ok(None), |config| whole_number(config, LENGTH)).map_err(named)?

@@ -29,7 +29,7 @@ pub(in crate::index::embedded) fn remove(tx: &Connection, n: i64) -> rusqlite::R
     ))
 }
 
-/// Returns the changes in the order of their slots; `None` if there is no table.
+/// Returns the changes in the order of their slots; `None` if the table does not exist.
 pub(super) fn read(connection: &Connection, n: i64) -> rusqlite::Result<Option<Vec<Change>>> {
     let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
     let exists = connection.query_row(table, (format!("changes_{n}"),), |_| Ok(())).optional()?;

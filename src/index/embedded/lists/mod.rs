@@ -38,7 +38,7 @@ pub(super) struct ListsWriter {
     positions: Positions,
     /// The slots that the construction of the index has not reached. Those after them are added by commits.
     missing: Range<u32>,
-    /// `None` if there is no complete index, and after an error: the next start reads from SQLite what the files do not have.
+    /// `None` if the index is not complete, and after an error: the next start reads from SQLite what the files do not have.
     file: Option<ListsFile>,
     unwritten: Unwritten,
 }
@@ -64,8 +64,8 @@ impl ListsWriter {
         version.lists().is_none() && version.count() >= MIN_RECORDS
     }
 
-    /// Reads the index beside the vectors file at `path`, and which record is in which slot. Returns `None` if there is no index or
-    /// it is damaged. Returns also the slots and ids of records whose vector a power loss destroyed; of the vectors, only those are
+    /// Reads the index beside the vectors file at `path`, and which record is in which slot. Returns `None` if the index does not
+    /// exist or is damaged. Returns also the slots and ids of records whose vector a power loss destroyed; of the vectors, only those are
     /// checked that were written since the last sync.
     pub(super) fn load(
         path: &Path,
