@@ -7,19 +7,16 @@ use async_trait::async_trait;
 use glimpse::collections::{MIN_TESTED_RECORDS, RecallParts, RecallReports, RecallTest};
 use glimpse::domain::{CollectionName, Embedding, ImageRecord, RecallReport, SearchEffort, Secret, Space};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
-use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
+use glimpse::imaging::{PreparedImage, Preprocessing};
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
 use glimpse::index::{Quantization, Stores};
-use glimpse::jobs::{DropListener, JobParts, JobSettings, Jobs};
-use glimpse::ledger::Ledger;
-use glimpse::pipeline::{Pipeline, PipelineSettings};
-use glimpse::resilience::WaitList;
+use glimpse::jobs::Jobs;
 use glimpse::shutdown::Shutdown;
 use reqwest::Method;
 use serde_json::json;
 
 use crate::contract::index::support::{query, record, space, unit};
-use crate::pipeline::chain::keyed;
+use crate::support::jobs::start_jobs;
 use crate::support::qdrant::{Limits, QdrantServer};
 use crate::support::{TestApp, demo_image};
 
@@ -70,26 +67,7 @@ impl Service {
         };
         let stores = Stores::new(vec![Arc::new(QdrantIndex::new(settings).unwrap())]);
         let (provider, shutdown) = (Arc::new(FourNumbers), Shutdown::new());
-        let limits = ImagingSettings::default().limits();
-        let settings = PipelineSettings::default();
-        let pipeline = Pipeline::new(Arc::new(keyed([9; 3])), provider.clone(), stores.clone(), limits, &settings);
-        let jobs = Jobs::start(JobParts {
-            ledger: Ledger::open(folder).unwrap(),
-            pipeline,
-            stores: stores.clone(),
-            settings: JobSettings::default(),
-            default_bucket: "b".to_owned(),
-            allowed_buckets: vec!["b".to_owned()],
-            thumbnail_prefix: String::new(),
-            exclude: glimpse::domain::Excludes::default(),
-            placing: None,
-            waiting: WaitList::default(),
-            drop_listener: DropListener::default(),
-            drain: shutdown.drain(),
-            tasks: shutdown.tasks().clone(),
-        })
-        .await
-        .unwrap();
+        let (jobs, _) = start_jobs(folder, provider.clone(), stores.clone(), &shutdown).await;
         let reports = RecallReports::default();
         let texts = (1..10).map(|length| "x".repeat(length)).collect();
         let parts = RecallParts { jobs: jobs.clone(), provider, texts, max_ms: 60_000, reports: reports.clone() };

@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod environment;
 pub(crate) mod fakes;
 mod images;
+pub(crate) mod jobs;
 pub(crate) mod named_index;
 pub(crate) mod process;
 pub(crate) mod proxies;

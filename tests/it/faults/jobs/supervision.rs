@@ -9,17 +9,15 @@ use glimpse::app::App;
 use glimpse::config::Settings;
 use glimpse::domain::{Embedding, JobId, JobState, Space};
 use glimpse::embed::{Busy, EmbedError, ImageEmbeddingProvider};
-use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
+use glimpse::imaging::{PreparedImage, Preprocessing};
 use glimpse::index::Stores;
-use glimpse::jobs::{DropListener, JobParts, JobSettings, Jobs, Submission};
+use glimpse::jobs::{Jobs, Submission};
 use glimpse::ledger::Ledger;
-use glimpse::pipeline::{Pipeline, PipelineSettings};
-use glimpse::resilience::WaitList;
 use glimpse::shutdown::Shutdown;
 use reqwest::StatusCode;
 
-use crate::pipeline::chain::keyed;
 use crate::support::fakes::{MeanProvider, MemoryIndex};
+use crate::support::jobs::start_jobs;
 
 /// A provider that panics at the nth call of its load. A job calls it when it is started by the scheduler, and when it
 /// ends, outside of its work.
@@ -50,29 +48,10 @@ impl ImageEmbeddingProvider for Panics {
 }
 
 async fn service(folder: &std::path::Path, panics_at: usize) -> (Jobs, Ledger, Shutdown) {
-    let (ledger, shutdown) = (Ledger::open(folder).unwrap(), Shutdown::new());
+    let shutdown = Shutdown::new();
     let provider = Panics { inner: MeanProvider::default(), calls: AtomicUsize::new(0), at: panics_at };
     let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
-    let limits = ImagingSettings::default().limits();
-    let settings = PipelineSettings::default();
-    let pipeline = Pipeline::new(Arc::new(keyed([9; 3])), Arc::new(provider), stores.clone(), limits, &settings);
-    let jobs = Jobs::start(JobParts {
-        ledger: ledger.clone(),
-        pipeline,
-        stores,
-        settings: JobSettings::default(),
-        default_bucket: "b".to_owned(),
-        allowed_buckets: vec!["b".to_owned()],
-        thumbnail_prefix: String::new(),
-        exclude: glimpse::domain::Excludes::default(),
-        placing: None,
-        waiting: WaitList::default(),
-        drop_listener: DropListener::default(),
-        drain: shutdown.drain(),
-        tasks: shutdown.tasks().clone(),
-    })
-    .await
-    .unwrap();
+    let (jobs, ledger) = start_jobs(folder, Arc::new(provider), stores, &shutdown).await;
     shutdown.spawn("scheduler of jobs", jobs.scheduler());
     (jobs, ledger, shutdown)
 }
