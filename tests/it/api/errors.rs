@@ -1,5 +1,7 @@
 //! Wrong requests get an error with the right status, code and message.
 
+use std::time::{Duration, Instant};
+
 use futures::StreamExt;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -238,12 +240,14 @@ fn of_unknown_size(
 
 /// Searches by such an image until the reply has this status.
 async fn search_until(app: &TestApp, status: StatusCode) -> reqwest::Response {
-    for _ in 0..100 {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while Instant::now() < deadline {
         let cat = futures::stream::iter([Ok(demo_image("cat.jpg").into())]);
         let response = of_unknown_size(app, cat).send().await.unwrap();
         if response.status() == status {
             return response;
         }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("never {status}");
 }

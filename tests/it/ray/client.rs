@@ -45,7 +45,7 @@ async fn every_status_is_read_and_an_unknown_id_is_gone() {
     assert_eq!(state().await, failed(PlacedFailure::Setup, "runtime_env setup failed: no such package"));
     ray.set("glimpse-1-g1", "FAILED", Some("JOB_SUPERVISOR_ACTOR_DIED"), "died");
     assert_eq!(state().await, failed(PlacedFailure::Died, "died"));
-    ray.die();
+    ray.die().await;
     ray.reconnect().await;
     assert_eq!(state().await, Placed::Gone, "the head was restarted");
 }
@@ -123,7 +123,7 @@ async fn each_failure_has_a_short_message_and_rays_text_is_for_the_log() {
         std::fs::write(file.path(), format!("{token}\n")).unwrap();
         assert_eq!(cluster.check().await.is_ok(), fits, "the file is read anew");
     }
-    ray.die();
+    ray.die().await;
     assert!(matches!(failure(&valid).await, ClusterError::Unreachable(_)));
 }
 

@@ -23,7 +23,7 @@ async fn an_unusable_cluster_is_reported_at_submission() {
     assert_eq!((status, reply["code"].as_str()), (StatusCode::BAD_GATEWAY, Some("ray_refused")));
     assert!(reply["message"].as_str().unwrap().contains("RAY_AUTH_TOKEN") && !reply.to_string().contains("hush"));
     ray.state().token = Some("hush".into());
-    ray.die();
+    ray.die().await;
     let (status, reply) = submit().await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{reply}");
     assert!(reply["message"].as_str().unwrap().contains("RAY_ADDRESS"), "{reply}");
@@ -109,7 +109,7 @@ async fn the_cluster_dies_during_a_job_which_continues_when_it_is_back() {
     put_images(&app, 150).await;
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
-    ray.die();
+    ray.die().await;
     // Twice the time of a lease without a request of any worker.
     // On a busy machine the job may first wait for another reason.
     let message = "waiting for the cluster: 0 of 2 workers: Ray cannot be reached at RAY_ADDRESS";
@@ -132,7 +132,7 @@ async fn workers_continue_while_ray_does_not_answer_and_the_status_warns() {
     put_images(&app, 150).await;
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
-    ray.disconnect();
+    ray.disconnect().await;
     let warned = app.job_until(&id, |job| job.message.is_some() || job.is_final()).await;
     let warning = warned.message.unwrap_or_default();
     assert!(
@@ -153,7 +153,7 @@ async fn a_job_whose_cluster_is_gone_continues_locally_and_its_old_workers_are_r
     put_images(&app, 120).await;
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
-    ray.disconnect();
+    ray.disconnect().await;
     let token = ray.job(&format!("glimpse-{id}-g1")).env("GLIMPSE_WORKER_TOKEN");
     let to = async |executor: &str| app.post(&format!("/jobs/{id}/executor"), json!({"executor": executor})).await;
     assert_eq!(to("cloud").await.0, 422);

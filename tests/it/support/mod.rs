@@ -11,14 +11,13 @@ pub(crate) mod proxies;
 pub(crate) mod qdrant;
 pub(crate) mod ray;
 pub(crate) mod scripted_bucket;
+pub(crate) mod serve;
 pub(crate) mod services;
 pub(crate) mod worker;
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use axum::Router;
 use bytes::Bytes;
 use glimpse::api::replies::{FailuresReply, JobReply, SearchReply, SubmitReply};
 use glimpse::app::{App, Bucket, BuildError};
@@ -29,27 +28,17 @@ use glimpse::source::{EmbeddedS3, NewObject};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::task::AbortOnDropHandle;
 
 use self::environment::print;
 
 pub(crate) use self::images::{demo_image, demo_images, encode_png, image_id, quarters_png, root};
+pub(crate) use self::serve::serve;
 
 /// Returns the content of a lock, even if a test panicked while it held it: a panic in a destructor would end all
 /// tests.
 pub(crate) fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Serves on a free port until the handle is dropped.
-pub(crate) async fn serve(router: Router) -> (String, AbortOnDropHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let task = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-    (url, AbortOnDropHandle::new(task))
 }
 
 /// A free address, for a service that keeps its address when it is restarted.

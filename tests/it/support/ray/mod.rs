@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::support::serve::serve_until_dropped;
 use crate::support::{TestApp, locked};
 
 /// A job of the head.
@@ -96,8 +97,7 @@ impl FakeRay {
 
     fn serve(&self, listener: TcpListener) {
         let router = routes::router(self.state.clone());
-        let served = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        *locked(&self.served) = Some(served);
+        *locked(&self.served) = Some(tokio::spawn(serve_until_dropped(listener, router)));
     }
 
     pub(crate) fn url(&self) -> String {
@@ -168,19 +168,24 @@ impl FakeRay {
     }
 
     /// The head dies, with its state and everything that it had started.
-    pub(crate) fn die(&self) {
-        if let Some(served) = locked(&self.served).take() {
-            served.abort();
-        }
+    pub(crate) async fn die(&self) {
+        self.disconnect().await;
+        self.end_jobs();
+    }
+
+    fn end_jobs(&self) {
         let mut state = self.state();
         state.drivers.drain(..).for_each(|driver| driver.abort());
         state.jobs.clear();
     }
 
     /// The head cannot be reached, and everything that it had started continues.
-    pub(crate) fn disconnect(&self) {
-        if let Some(served) = locked(&self.served).take() {
+    pub(crate) async fn disconnect(&self) {
+        let served = locked(&self.served).take();
+        if let Some(served) = served {
             served.abort();
+            // A request right after `abort` could still be answered.
+            let _ = served.await;
         }
     }
 
@@ -202,7 +207,10 @@ impl FakeRay {
 
 impl Drop for FakeRay {
     fn drop(&mut self) {
-        self.die();
+        if let Some(served) = locked(&self.served).take() {
+            served.abort();
+        }
+        self.end_jobs();
     }
 }
 
