@@ -17,6 +17,17 @@ pub(crate) const STEP: usize = 16;
 /// The bytes for [`GROUP`] vectors and [`STEP`] numbers.
 pub(crate) const STEP_BYTES: usize = GROUP * STEP / 4;
 
+/// The vectors whose bytes for one step fill a cache line.
+pub(crate) const RUN: usize = 16;
+/// The bytes of the slot and the scale before a packed code.
+pub(crate) const PACKED_HEAD: usize = 8;
+
+/// Returns the slot and the scale of a packed code.
+pub(crate) fn packed_head(code: &[u8]) -> (u32, f32) {
+    let number = |at: usize| code[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    (number(0), f32::from_bits(number(4)))
+}
+
 /// The codes of up to [`BLOCK`] vectors.
 #[derive(Clone, Debug)]
 pub(crate) struct Block {
@@ -42,6 +53,23 @@ impl Block {
         (self.slots[place], self.scales[place]) = (slot, scale);
         for (four, at) in row.chunks_exact(4).zip(self.places(place)) {
             self.codes[at..at + 4].copy_from_slice(four);
+        }
+    }
+
+    /// Sets packed codes from `place` on, a multiple of [`RUN`], to its next multiple at most.
+    fn fill(&mut self, place: usize, codes: &[u8]) {
+        let (length, stride) = (self.codes.len() / BLOCK, PACKED_HEAD + self.codes.len() / BLOCK);
+        let count = codes.len() / stride;
+        for at in 0..count {
+            (self.slots[place + at], self.scales[place + at]) = packed_head(&codes[at * stride..]);
+        }
+        let first = place / GROUP * GROUP * length + place % GROUP * 4;
+        for step in 0..length / 4 {
+            let target = &mut self.codes[first + step * STEP_BYTES..][..count * 4];
+            for at in 0..count {
+                let from = at * stride + PACKED_HEAD + step * 4;
+                target[at * 4..at * 4 + 4].copy_from_slice(&codes[from..from + 4]);
+            }
         }
     }
 
@@ -102,6 +130,19 @@ impl Codes {
             }
         }
         Arc::make_mut(&mut self.blocks[at / BLOCK]).set(at % BLOCK, (slot, scale), row);
+    }
+
+    /// Appends at most [`RUN`] codes after a multiple of [`RUN`] codes, each as its slot, its scale and its bytes, one after
+    /// the other. Much faster than [`set`](Self::set), which writes to a cache line for each four bytes.
+    pub(crate) fn append(&mut self, codes: &[u8]) {
+        if self.count.is_multiple_of(BLOCK) {
+            self.blocks.push(Arc::new(Block::new(self.length)));
+        }
+        let place = self.count % BLOCK;
+        if let Some(block) = self.blocks.last_mut() {
+            Arc::make_mut(block).fill(place, codes);
+        }
+        self.count += codes.len() / (PACKED_HEAD + self.length / 4);
     }
 
     /// Removes the code at `at`; the last code takes its place. Returns the slot of the code that was moved.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::block::Codes;
+use crate::block::{Codes, PACKED_HEAD, packed_head};
 use crate::code::NUMBER_DEVIATION;
 use crate::kernel::dot;
 
@@ -31,6 +31,15 @@ impl List {
         self.codes.set(self.codes.count(), slot, scale, row);
         self.squares += f64::from(scale).powi(2);
         self.added = self.added.saturating_add(1);
+    }
+
+    /// Appends packed codes; see [`Codes::append`].
+    pub(crate) fn append(&mut self, codes: &[u8]) {
+        for code in codes.chunks_exact(PACKED_HEAD + self.centroid.len() / 4) {
+            self.squares += f64::from(packed_head(code).1).powi(2);
+            self.added = self.added.saturating_add(1);
+        }
+        self.codes.append(codes);
     }
 
     /// Returns the root of the mean squared distance of the vectors and the centroid, as their codes tell it.

@@ -2,16 +2,52 @@
 
 use std::sync::Arc;
 
+use crate::block::{PACKED_HEAD, RUN};
 use crate::code::StoredCode;
 use crate::index::Index;
+use crate::list::List;
 use crate::positions::Positions;
 
 /// An index that is read from stored centroids and codes.
 #[derive(Debug)]
 pub struct Restore {
     index: Index,
+    /// The codes of each list that do not fill a run yet.
+    pending: Vec<Pending>,
     /// The position of the list with each number.
     positions: Vec<Option<usize>>,
+}
+
+/// The codes of one list that do not fill a run yet.
+#[derive(Clone, Debug)]
+struct Pending {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Pending {
+    fn new(length: usize) -> Self {
+        Self { bytes: vec![0; RUN * (PACKED_HEAD + length / 4)], filled: 0 }
+    }
+
+    fn push(&mut self, list: &mut Arc<List>, slot: u32, code: &StoredCode<'_>) {
+        let packed = &mut self.bytes[self.filled..][..PACKED_HEAD + code.row.len()];
+        packed[..4].copy_from_slice(&slot.to_le_bytes());
+        packed[4..PACKED_HEAD].copy_from_slice(&code.scale.to_le_bytes());
+        packed[PACKED_HEAD..].copy_from_slice(&code.row);
+        self.filled += packed.len();
+        if self.filled == self.bytes.len() {
+            self.flush(list);
+        }
+    }
+
+    /// Moves the codes to the list.
+    fn flush(&mut self, list: &mut Arc<List>) {
+        if self.filled > 0 {
+            Arc::make_mut(list).append(&self.bytes[..self.filled]);
+            self.filled = 0;
+        }
+    }
 }
 
 impl Restore {
@@ -19,15 +55,15 @@ impl Restore {
     pub fn new(length: usize, centroids: Vec<Option<Vec<f32>>>) -> Self {
         let mut index = Index::new(length);
         let mut positions = vec![None; centroids.len()];
+        index.next_number = u32::try_from(centroids.len()).unwrap_or(u32::MAX);
         for (number, centroid) in (0..).zip(centroids) {
-            index.next_number = number;
             if let Some(centroid) = centroid {
                 positions[number as usize] = Some(index.lists.len());
-                index.set_list(index.lists.len(), centroid);
+                index.lists.push(Arc::new(List::new(number, centroid)));
             }
         }
-        index.next_number = u32::try_from(positions.len()).unwrap_or(u32::MAX);
-        Self { index, positions }
+        let pending = vec![Pending::new(length); index.lists.len()];
+        Self { index, pending, positions }
     }
 
     /// Adds stored codes on several threads. `list` returns the number of the list of a code, and `read` the code, or `None` if
@@ -42,7 +78,8 @@ impl Restore {
         let (positions, per_thread) = (&self.positions, self.index.lists.len().div_ceil(threads.max(1)).max(1));
         let position = |code: &T| positions.get(list(code) as usize).copied().flatten();
         let damaged = std::thread::scope(|scope| {
-            let parts = self.index.lists.chunks_mut(per_thread).enumerate().map(|(part, lists)| {
+            let lists = self.index.lists.chunks_mut(per_thread).zip(self.pending.chunks_mut(per_thread));
+            let parts = lists.enumerate().map(|(part, (lists, pending))| {
                 let (position, read) = (&position, &read);
                 scope.spawn(move || {
                     let (first, mut damaged) = (part * per_thread, Vec::new());
@@ -50,7 +87,7 @@ impl Restore {
                         let Some(at) = position(code).and_then(|at| at.checked_sub(first)) else { continue };
                         let Some(list) = lists.get_mut(at) else { continue };
                         match read(code) {
-                            (slot, Some(code)) => Arc::make_mut(list).push(slot, code.scale, &code.row),
+                            (slot, Some(code)) => pending[at].push(list, slot, &code),
                             (slot, None) => damaged.push(slot),
                         }
                     }
@@ -68,16 +105,18 @@ impl Restore {
 
     /// Returns the index without its empty lists, and where its codes are.
     pub fn finish(self) -> (Index, Positions) {
-        let (stored, mut positions) = (self.index, Positions::default());
-        let mut index =
-            Index { lists: Vec::new(), centroids: crate::block::Codes::new(stored.length), count: 0, ..stored.clone() };
-        for list in stored.lists.into_iter().filter(|list| list.codes.count() > 0) {
-            let position = index.lists.len();
-            for (at, slot) in list.codes.slots().enumerate() {
-                positions.set(slot, position, at);
-                index.count += 1;
+        let Self { mut index, pending, .. } = self;
+        let mut positions = Positions::default();
+        for (mut list, mut pending) in std::mem::take(&mut index.lists).into_iter().zip(pending) {
+            pending.flush(&mut list);
+            let at = index.lists.len();
+            for (place, slot) in list.codes.slots().enumerate() {
+                positions.set(slot, at, place);
             }
-            index.add_list(list);
+            index.count += list.codes.count();
+            if list.codes.count() > 0 {
+                index.add_list(list);
+            }
         }
         (index, positions)
     }

@@ -42,6 +42,9 @@ pub struct Effort {
 const SHARE_AT_450: f32 = 0.02;
 /// The lists that are visited first, with the best centroids.
 const FIRST_LISTS: usize = 4;
+/// The lists that are visited first, with the nearest centroids: an image that is indexed is found by itself, however unlike
+/// all others it is.
+const NEAREST_LISTS: usize = 8;
 /// The lists from which the deviation of the scores inside a list is estimated.
 const SAMPLED_LISTS: usize = 64;
 /// The vectors that are loaded ahead.
@@ -82,8 +85,7 @@ impl Index {
         let numbers = Query::new(&self.rotation, query);
         let scan = Scan { query, numbers, keep, effort, candidates, threshold: Threshold::default() };
         let mut order = self.estimates(&scan.numbers);
-        let first = FIRST_LISTS.min(order.len());
-        order.select_nth_unstable_by(first - 1, |a, b| b.0.total_cmp(&a.0));
+        let first = self.move_first(&mut order);
         let mut hits = Hits::new(keep);
         for (_, list) in &order[..first] {
             scan.visit(&self.lists[*list as usize], &mut hits);
@@ -104,6 +106,19 @@ impl Index {
             all.truncate(keep);
             all
         })
+    }
+
+    /// Moves the lists that are visited first to the begin. Returns their number.
+    fn move_first(&self, order: &mut [(f32, u32)]) -> usize {
+        let closeness = |(score, list): &(f32, u32)| score - self.lists[*list as usize].half_square;
+        let nearest = NEAREST_LISTS.min(order.len());
+        order.select_nth_unstable_by(nearest - 1, |a, b| closeness(b).total_cmp(&closeness(a)));
+        let rest = &mut order[nearest..];
+        let best = FIRST_LISTS.min(rest.len());
+        if best > 0 {
+            rest.select_nth_unstable_by(best - 1, |a, b| b.0.total_cmp(&a.0));
+        }
+        nearest + best
     }
 
     /// Returns the deviation of the scores in a list from the score of its centroid, as a multiple of the list's radius.

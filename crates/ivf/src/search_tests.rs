@@ -157,6 +157,32 @@ fn searches_find_the_nearest_with_their_exact_scores() {
 }
 
 #[test]
+fn a_vector_unlike_all_others_is_found_by_itself() {
+    // As an unusual image in a collection of similar ones: the products of centroids do not lead to it.
+    let (mut random, count) = (Random(3), 12_000_u32);
+    let mut vectors = table(count as usize).0;
+    let unlike: Vec<u32> = (0..40).map(|number| number * 293).collect();
+    let mean = random.unit(LENGTH);
+    for (slot, vector) in (0..count).zip(&mut vectors) {
+        let share = if unlike.contains(&slot) { 0.0 } else { 1.5 };
+        vector.iter_mut().zip(&mean).for_each(|(x, mean)| *x += share * mean);
+        normalise(vector);
+    }
+    for slot in &unlike {
+        vectors[*slot as usize] = random.unit(LENGTH);
+    }
+    let (table, mut index, mut positions) = (Table(vectors), Index::new(LENGTH), Positions::default());
+    insert(&mut index, &mut positions, &table, 0..count);
+    let effort = Effort::from_level(100);
+    let missed = unlike.iter().filter(|slot| {
+        let query = table.vector(**slot);
+        let request = Request { table: &table, query, allowed: &|_| true };
+        index.search(query, 1, effort, 1, &request).first().is_none_or(|hit| hit.1 != **slot)
+    });
+    assert_eq!(missed.count(), 0);
+}
+
+#[test]
 fn removed_and_replaced_slots_are_consistent_and_clones_do_not_change() {
     let (table, mut index, mut positions) = (table(6_000), Index::new(LENGTH), Positions::default());
     insert(&mut index, &mut positions, &table, 0..4_000);

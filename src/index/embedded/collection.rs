@@ -215,6 +215,11 @@ impl Collection {
         Ok(version.ids().after(after).take(limit as usize).map(|(id, _)| id).collect())
     }
 
+    /// Returns the number of changes that are not in the files of the approximate index yet.
+    pub(super) fn unwritten(&self) -> usize {
+        lock(&self.writer).lists.unwritten()
+    }
+
     /// Returns when every written vector is on the disk.
     pub(super) fn sync_vectors(&self) -> Result<(), Fault> {
         Ok(lock(&self.writer).vectors.sync()?)

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,13 @@ use crate::index::{EnsureOutcome, IndexError};
 use crate::lock::{lock, read, write};
 use crate::sqlite::Sqlite;
 
-/// After this number of records, or after `SYNC_AFTER`, the next write syncs vectors and rows to the disk.
+/// After this number of records, or after `SYNC_AFTER`, a write syncs vectors and rows to the disk. The last writes are synced
+/// by `maintenance.rs`.
 const SYNC_RECORDS: usize = 8_192;
-const SYNC_AFTER: Duration = Duration::from_secs(1);
+pub(super) const SYNC_AFTER: Duration = Duration::from_secs(1);
+/// How long a start waits for the process before to end.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// SQLite's write-ahead log, and the number of pages (4 kB each) from which the log is restarted.
 const WAL_FILE: &str = "index.sqlite-wal";
 const MAX_WAL_PAGES: i64 = 16_384;
@@ -56,8 +61,10 @@ pub(super) struct Folder {
     readers: Arc<Readers>,
     /// The threads that the searches of all collections share.
     pub(super) threads: ScanThreads,
-    /// The time of the last sync and the number of records written since. Locked only on the writer thread.
+    /// The time of the last sync and the number of records written since.
     synced: Mutex<(Instant, usize)>,
+    /// Whether a task waits to sync the last writes.
+    pub(super) sync_is_scheduled: AtomicBool,
     /// The last field, so that the lock is released after all else is closed. It also ends with the process.
     _lock: File,
 }
@@ -67,10 +74,14 @@ impl Folder {
         let io = |source| OpenError::Io { folder: path.to_owned(), source };
         fs::create_dir_all(path).map_err(io)?;
         let lock = File::create(path.join("lock")).map_err(io)?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => OpenError::Locked(path.to_owned()),
-            TryLockError::Error(error) => io(error),
-        })?;
+        let started = Instant::now();
+        while let Err(error) = lock.try_lock() {
+            match error {
+                TryLockError::WouldBlock if started.elapsed() < LOCK_TIMEOUT => std::thread::sleep(LOCK_PAUSE),
+                TryLockError::WouldBlock => return Err(OpenError::Locked(path.to_owned())),
+                TryLockError::Error(error) => return Err(io(error)),
+            }
+        }
         let sqlite = Sqlite::open(&path.join("index.sqlite"), |connection| {
             reclaim::prepare(connection)?;
             connection.execute_batch(rows::SCHEMA)?;
@@ -84,7 +95,8 @@ impl Folder {
             Fault::Vectors(error) => io(error),
             other => OpenError::Damaged { folder: path.to_owned(), what: other.to_string() },
         })?;
-        let (open, synced) = (RwLock::new(open), Mutex::new((Instant::now(), 0)));
+        let unsynced = open.values().map(|collection| collection.unwritten()).sum();
+        let (open, synced) = (RwLock::new(open), Mutex::new((Instant::now(), unsynced)));
         Ok(Self {
             sqlite,
             lost,
@@ -93,6 +105,7 @@ impl Folder {
             readers,
             threads: ScanThreads::default(),
             synced,
+            sync_is_scheduled: AtomicBool::new(false),
             _lock: lock,
         })
     }
@@ -199,6 +212,20 @@ impl Folder {
             tracing::warn!(%error, "cannot sync the embedded index to the disk; a later write tries again");
         }
         *synced = (Instant::now(), 0);
+    }
+
+    /// Returns whether records were written since the last sync.
+    pub(super) fn needs_sync(&self) -> bool {
+        lock(&self.synced).1 > 0
+    }
+
+    /// Syncs the records that were written since the last sync.
+    pub(super) fn sync_last(&self, connection: &Connection) -> Result<(), Fault> {
+        if self.needs_sync() {
+            self.sync(connection)?;
+            *lock(&self.synced) = (Instant::now(), 0);
+        }
+        Ok(())
     }
 
     /// Syncs vectors and rows to the disk. Vectors first, so that SQLite's main file never refers to a vector that is

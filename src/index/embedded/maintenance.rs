@@ -1,6 +1,7 @@
 //! What the embedded store does in the background: it shortens files, reclaims space, and makes indexes, in steps on the
 //! writer thread.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::EmbeddedIndex;
 use super::error::Fault;
-use super::folder::{Folder, Progress};
+use super::folder::{Folder, Progress, SYNC_AFTER};
 use crate::domain::CollectionName;
 use crate::index::IndexError;
 use crate::lock::lock;
@@ -56,17 +57,44 @@ impl EmbeddedIndex {
         work: impl FnOnce(&Folder, &mut Connection) -> Result<(), Fault> + Send + 'static,
     ) -> Result<(), IndexError> {
         let changed = name.clone();
-        let needs_maintenance = self.write(name, move |folder, connection| {
+        let needs = self.write(name, move |folder, connection| {
             let collection = folder.find(&changed)?;
             let needed = (collection.needs_lists(), collection.is_sparse());
             work(folder, connection)?;
-            Ok((!needed.0 && collection.needs_lists()) || (!needed.1 && collection.is_sparse()))
+            let needs_maintenance = (!needed.0 && collection.needs_lists()) || (!needed.1 && collection.is_sparse());
+            Ok((needs_maintenance, folder.needs_sync()))
         });
-        if needs_maintenance.await? {
+        let (needs_maintenance, needs_sync) = needs.await?;
+        if needs_maintenance {
             self.start_maintenance();
+        }
+        if needs_sync {
+            self.schedule_sync();
         }
         Ok(())
     }
+
+    /// Syncs the last writes after a moment, if no later write does it before.
+    pub(super) fn schedule_sync(&self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !self.folder.sync_is_scheduled.swap(true, Ordering::Relaxed) {
+            let task = runtime.spawn(sync_later(Arc::downgrade(&self.folder)));
+            *lock(&self.last_sync) = Some(AbortOnDropHandle::new(task));
+        }
+    }
+}
+
+async fn sync_later(folder: Weak<Folder>) {
+    tokio::time::sleep(SYNC_AFTER).await;
+    let Some(folder) = folder.upgrade() else { return };
+    folder.sync_is_scheduled.store(false, Ordering::Relaxed);
+    let sqlite = folder.sqlite.clone();
+    let failed = match sqlite.call(move |connection| Ok(folder.sync_last(connection))).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    };
+    tracing::warn!(error = failed, "cannot sync the embedded index to the disk; the next write tries again");
 }
 
 /// Does the [`MAINTENANCE`] in steps, so that other writes can run in between. Ends when the index is closed; the next
@@ -86,6 +114,32 @@ pub(super) async fn maintain(folder: Weak<Folder>) {
                 Err(error) => tracing::warn!(%error, "{failed}"),
             }
             break;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::open;
+    use super::*;
+    use crate::index::ImageIndex;
+    use crate::index::shared::example_record;
+
+    #[tokio::test]
+    async fn the_last_writes_are_synced_without_a_later_one() {
+        let path = tempfile::tempdir().unwrap();
+        let name = {
+            let (_folder, _writer, collection) = open(path.path());
+            collection.name().clone()
+        };
+        let index = EmbeddedIndex::open(path.path()).unwrap();
+        assert!(!index.folder.needs_sync());
+        // A write that comes late is synced at once, the one after it is not.
+        while !index.folder.needs_sync() {
+            index.upsert(&name, &[example_record("1.jpg", vec![0.6, 0.8])]).await.unwrap();
+        }
+        while index.folder.needs_sync() {
+            tokio::time::sleep(SYNC_AFTER / 10).await;
         }
     }
 }

@@ -73,6 +73,8 @@ pub struct EmbeddedIndex {
     folder: Arc<Folder>,
     /// The task that does the maintenance; see `maintenance.rs`.
     maintenance: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
+    /// The task that syncs the last writes.
+    last_sync: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
     /// The task that checks the vectors; see `scrub.rs`.
     _scrub: Option<Arc<AbortOnDropHandle<()>>>,
 }
@@ -88,9 +90,12 @@ impl EmbeddedIndex {
         let folder = Arc::new(Folder::open(folder)?);
         let scrub = Handle::try_current().ok().map(|runtime| runtime.spawn(scrub::scrub(Arc::downgrade(&folder))));
         let scrub = scrub.map(|task| Arc::new(AbortOnDropHandle::new(task)));
-        let index = Self { folder, maintenance: Arc::default(), _scrub: scrub };
+        let index = Self { folder, maintenance: Arc::default(), last_sync: Arc::default(), _scrub: scrub };
         if index.folder.needs_maintenance() {
             index.start_maintenance();
+        }
+        if index.folder.needs_sync() {
+            index.schedule_sync();
         }
         Ok(index)
     }

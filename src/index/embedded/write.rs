@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ivf::Entry;
+use ivf::{Entry, Split};
 use rusqlite::{Connection, Transaction};
 
 use super::collection::{Collection, Writer};
@@ -18,6 +18,8 @@ use crate::lock::{lock, write};
 /// What a commit changes.
 #[derive(Debug, Default)]
 struct Changes {
+    /// How lists are divided that became too long by earlier commits.
+    splits: Vec<Split>,
     emptied: Vec<u32>,
     /// The slots of new records, with their ids and codes.
     filled: Vec<(u32, ImageId, Option<Entry>)>,
@@ -44,36 +46,36 @@ impl Collection {
         let mut writer = lock(&self.writer);
         let slots = writer.slots.take(rows.len());
         let outcome = self.write_rows(connection, &mut writer, rows, &slots);
-        match outcome {
-            Ok(emptied) => self.update_lists(&mut writer, &slots, emptied),
-            Err(error) => {
-                writer.slots.return_unused(slots);
-                Err(error)
-            }
+        if outcome.is_err() {
+            writer.slots.return_unused(slots);
         }
+        outcome
     }
 
-    /// Returns the slots of the records that were replaced.
     fn write_rows(
         &self,
         connection: &mut Connection,
         writer: &mut Writer,
         rows: Vec<Row>,
         slots: &[u32],
-    ) -> Result<Vec<u32>, Fault> {
+    ) -> Result<(), Fault> {
         let end = writer.slots.end();
         writer.vectors.reserve(end)?;
         writer.vectors.write(slots, rows.iter().map(|row| row.embedding.as_slice()))?;
         let version = self.version()?;
         let emptied: Vec<u32> = rows.iter().filter_map(|row| version.ids().get(row.id)).collect();
-        drop(version);
         let tx = connection.transaction()?;
-        rows::write(&tx, self.number, &rows, slots, &emptied)?;
+        // Other threads divide lists meanwhile: that takes as long as the rows.
+        let (written, splits) = std::thread::scope(|scope| {
+            let planned = writer.lists.start_splits(scope, &version);
+            (rows::write(&tx, self.number, &rows, slots, &emptied), planned())
+        });
+        drop(version);
+        written?;
         let rows = rows.into_iter().zip(slots);
         let (filled, attributes) =
             rows.map(|(row, slot)| ((*slot, row.id, row.entry), (*slot, row.attributes))).unzip();
-        self.commit(tx, writer, Changes { emptied: emptied.clone(), filled, attributes })?;
-        Ok(emptied)
+        self.commit(tx, writer, Changes { splits, emptied, filled, attributes })
     }
 
     pub(super) fn delete(&self, connection: &mut Connection, ids: &[ImageId]) -> Result<(), Fault> {
@@ -85,13 +87,12 @@ impl Collection {
         emptied.dedup();
         let tx = connection.transaction()?;
         rows::clear(&tx, self.number, &emptied)?;
-        self.commit(tx, &mut writer, Changes { emptied: emptied.clone(), ..Changes::default() })?;
-        self.update_lists(&mut writer, &[], emptied)
+        self.commit(tx, &mut writer, Changes { emptied, ..Changes::default() })
     }
 
     /// Commits the transaction and makes the new version visible to readers.
     fn commit(&self, tx: Transaction<'_>, writer: &mut Writer, changes: Changes) -> Result<(), Fault> {
-        let Changes { emptied, filled, attributes } = changes;
+        let Changes { splits, emptied, filled, attributes } = changes;
         let mut current = write(&self.current);
         let current = current.as_mut().ok_or(Fault::Dropped)?;
         tx.commit()?;
@@ -107,6 +108,7 @@ impl Collection {
             version.set(*slot, Some(*id));
         }
         if let Some(index) = version.lists_mut() {
+            writer.lists.apply_splits(index, splits);
             writer.lists.remove(index, &emptied);
             writer.lists.add(index, &filled, &map);
         }
@@ -115,23 +117,6 @@ impl Collection {
         }
         writer.slots.add_emptied(before, emptied);
         Ok(())
-    }
-
-    /// Splits the lists of the approximate index that became too long by the records in the slots `filled`.
-    fn update_lists(&self, writer: &mut Writer, filled: &[u32], emptied: Vec<u32>) -> Result<(), Fault> {
-        let version = self.version()?;
-        let Some(index) = version.unfinished_lists() else { return Ok(()) };
-        writer.lists.add_changed(emptied.into_iter().chain(filled.iter().copied()));
-        let splits = writer.lists.plan_splits(index, filled, version.map());
-        drop(version);
-        if splits.is_empty() {
-            return Ok(());
-        }
-        self.change_lists(writer, |lists, version| {
-            if let Some(index) = version.lists_mut() {
-                lists.apply_splits(index, splits);
-            }
-        })
     }
 
     /// Changes the approximate index without a commit: the records stay the same.
@@ -169,15 +154,15 @@ impl Collection {
             return self.change_lists(&mut writer, |_, version| version.set_lists(begun));
         };
         if let Some(part) = writer.lists.next_part(&version, index) {
-            let slots = part.slots();
+            let splits = std::thread::scope(|scope| writer.lists.start_splits(scope, &version)());
             drop(version);
-            self.change_lists(&mut writer, |lists, version| {
+            return self.change_lists(&mut writer, |lists, version| {
                 let map = version.shared_map();
                 if let Some(index) = version.lists_mut() {
+                    lists.apply_splits(index, splits);
                     lists.add_part(index, part, &map);
                 }
-            })?;
-            return self.update_lists(&mut writer, &slots, Vec::new());
+            });
         }
         let (collection, records, lists) = (&self.name, index.count(), index.lists());
         let tx = connection.transaction()?;

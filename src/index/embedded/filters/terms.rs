@@ -83,9 +83,20 @@ impl TextColumn {
         max_bytes: usize,
     ) -> rusqlite::Result<Option<Self>> {
         let (mut lists, mut dictionary) = (Column::default(), Dictionary::default());
+        // Equal values follow each other, and most of their records have the same other values.
+        let mut last_value: Option<(String, u32)> = None;
+        let mut last_list = (List::default(), 0);
         let is_complete = field.each(source, |value, slot| {
             if is_occupied(slot) {
-                lists.set(slot, dictionary.extend(lists.get(slot), value));
+                let number = match &last_value {
+                    Some((last, number)) if last == value => *number,
+                    _ => last_value.insert((value.to_owned(), dictionary.value(value))).1,
+                };
+                let list = List { rest: lists.get(slot), value: number };
+                if list != last_list.0 || last_list.1 == 0 {
+                    last_list = (list, dictionary.extended(list));
+                }
+                lists.set(slot, last_list.1);
             }
             dictionary.bytes() <= max_bytes
         })?;
@@ -162,19 +173,25 @@ impl Dictionary {
     const LIST_BYTES: usize = 32;
 
     fn list(&mut self, values: &[&str]) -> u32 {
-        values.iter().fold(0, |list, value| self.extend(list, value))
+        values.iter().fold(0, |rest, value| {
+            let value = self.value(value);
+            self.extended(List { rest, value })
+        })
     }
 
-    /// Returns the number of a list with one more value.
-    fn extend(&mut self, rest: u32, value: &str) -> u32 {
-        let value = self.numbers.get(value).copied().unwrap_or_else(|| {
+    /// Returns the number of a value.
+    fn value(&mut self, value: &str) -> u32 {
+        self.numbers.get(value).copied().unwrap_or_else(|| {
             let (number, text) = (next_number(&self.values), Arc::<str>::from(value));
             self.text_bytes += value.len();
             self.values.push(Arc::clone(&text));
             self.numbers.insert(text, number);
             number
-        });
-        let list = List { rest, value };
+        })
+    }
+
+    /// Returns the number of a list.
+    fn extended(&mut self, list: List) -> u32 {
         *self.extended.entry(list).or_insert_with(|| {
             let number = next_number(&self.lists);
             self.lists.push(list);

@@ -10,6 +10,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use ivf::{Index, Positions, Restore, StoredCode};
 use uuid::Uuid;
@@ -47,6 +48,10 @@ pub(super) struct Unwritten {
 impl Unwritten {
     pub(super) fn add_changed(&mut self, slots: impl IntoIterator<Item = u32>) {
         self.changed.extend(slots);
+    }
+
+    pub(super) fn changed(&self) -> usize {
+        self.changed.len()
     }
 
     pub(super) fn add_moved(&mut self, slots: impl IntoIterator<Item = u32>) {
@@ -166,33 +171,32 @@ impl ListsFile {
 
     /// Reads the index and calls `each` with the id of each slot. Leaves out the slots of `except`, which must be sorted.
     /// Returns `None` if a row is damaged.
-    pub(super) fn read(
-        &mut self,
-        except: &[u32],
-        mut each: impl FnMut(u32, ImageId),
-    ) -> io::Result<Option<(Index, Positions)>> {
+    pub(super) fn read(&mut self, except: &[u32], mut each: impl FnMut(u32, ImageId)) -> io::Result<Option<Restore>> {
         let centroids = self.read_centroids()?;
         self.next_number = u32::try_from(centroids.len()).unwrap_or(u32::MAX);
         let mut restore = Restore::new(self.length, centroids);
-        self.rows.seek(SeekFrom::Start(0))?;
-        let mut bytes = vec![0; CHUNK as usize * self.row_bytes()];
-        for first in (0_u32..).step_by(CHUNK as usize) {
-            let count = read_full(&mut self.rows, &mut bytes)? / self.row_bytes();
-            let rows = (first..).zip(bytes.chunks_exact(self.row_bytes())).take(count);
-            let rows: Vec<(u32, &[u8])> =
-                rows.filter(|(slot, row)| row[ID] != [0; 16] && except.binary_search(slot).is_err()).collect();
-            let list = |(_, row): &(u32, &[u8])| number(&row[LIST]);
-            if !restore.add(cores().get(), &rows, list, |(slot, row)| (*slot, stored(row))).is_empty() {
-                return Ok(None);
+        let row_bytes = self.row_bytes();
+        std::thread::scope(|scope| {
+            // Reads the next chunk while the codes of one are added.
+            let (sender, chunks) = sync_channel(1);
+            let rows = &mut self.rows;
+            rows.seek(SeekFrom::Start(0))?;
+            scope.spawn(move || read_chunks(rows, row_bytes, &sender));
+            for (first, chunk) in (0_u32..).step_by(CHUNK as usize).zip(chunks) {
+                let bytes = chunk?;
+                let rows = (first..).zip(bytes.chunks_exact(row_bytes));
+                let rows: Vec<(u32, &[u8])> =
+                    rows.filter(|(slot, row)| row[ID] != [0; 16] && except.binary_search(slot).is_err()).collect();
+                let list = |(_, row): &(u32, &[u8])| number(&row[LIST]);
+                if !restore.add(cores().get(), &rows, list, |(slot, row)| (*slot, stored(row))).is_empty() {
+                    return Ok(None);
+                }
+                for (slot, row) in rows {
+                    each(slot, ImageId(Uuid::from_slice(&row[ID]).unwrap_or_default()));
+                }
             }
-            for (slot, row) in rows {
-                each(slot, ImageId(Uuid::from_slice(&row[ID]).unwrap_or_default()));
-            }
-            if count < CHUNK as usize {
-                break;
-            }
-        }
-        Ok(Some(restore.finish()))
+            Ok(Some(restore))
+        })
     }
 
     fn read_centroids(&mut self) -> io::Result<Vec<Option<Vec<f32>>>> {
@@ -244,16 +248,21 @@ fn number(bytes: &[u8]) -> u32 {
     bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
-/// Reads until the buffer is full or the file ends. Returns the number of bytes.
-fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read(&mut buffer[filled..])? {
-            0 => break,
-            count => filled += count,
+/// Reads chunks of [`CHUNK`] rows and sends them, until the file ends or the receiver is gone.
+fn read_chunks(rows: &mut File, row_bytes: usize, sender: &SyncSender<io::Result<Vec<u8>>>) {
+    let length = CHUNK as usize * row_bytes;
+    let mut read = || {
+        let mut bytes = Vec::with_capacity(length);
+        Read::by_ref(rows).take(length as u64).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    loop {
+        let chunk = read();
+        let is_last = !chunk.as_ref().is_ok_and(|bytes: &Vec<u8>| bytes.len() == length);
+        if sender.send(chunk).is_err() || is_last {
+            return;
         }
     }
-    Ok(filled)
 }
 
 #[cfg(test)]

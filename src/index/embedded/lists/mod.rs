@@ -13,8 +13,10 @@ use std::io;
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::path::Path;
+use std::sync::Arc;
+use std::thread::Scope;
 
-use ivf::{Entry, Index, Positions};
+use ivf::{Entry, Index, Positions, Split};
 use rusqlite::{Connection, Transaction};
 
 use self::file::{ListsFile, Unwritten};
@@ -41,6 +43,8 @@ pub(super) struct ListsWriter {
     /// `None` if the index is not complete, and after an error: the next start reads from SQLite what the files do not have.
     file: Option<ListsFile>,
     unwritten: Unwritten,
+    /// The lists that became too long by the last commits.
+    too_long: Vec<usize>,
 }
 
 /// Slots that a step of the construction adds, with their codes.
@@ -49,13 +53,6 @@ pub(super) struct Part {
     entries: Vec<(u32, Entry)>,
     /// The first slot after them that is not in the index.
     next: u32,
-}
-
-impl Part {
-    /// Returns the slots.
-    pub(super) fn slots(&self) -> Vec<u32> {
-        self.entries.iter().map(|(slot, _)| *slot).collect()
-    }
 }
 
 impl ListsWriter {
@@ -79,7 +76,7 @@ impl ListsWriter {
         };
         let slots: Vec<u32> = changes.iter().map(|(slot, _)| *slot).collect();
         let mut occupants = Vec::new();
-        let Some((mut index, mut positions)) = file.read(&slots, |slot, id| occupants.push((slot, id)))? else {
+        let Some(restore) = file.read(&slots, |slot, id| occupants.push((slot, id)))? else {
             tracing::warn!(path = %path.display(), "a file of the approximate index is damaged; it is built again");
             return Ok(None);
         };
@@ -87,22 +84,27 @@ impl ListsWriter {
         if occupants.iter().any(|(slot, _)| !map.contains(*slot)) {
             return Ok(None);
         }
-        let (mut lost, mut unwritten) = (Vec::new(), Unwritten::default());
+        let (mut lost, mut written) = (Vec::new(), Vec::new());
         for (slot, record) in changes {
             let Some((id, sum)) = record else { continue };
-            if !map.contains(slot) || checksum(map.vector(slot)) != sum {
-                lost.push((slot, id));
-                continue;
-            }
-            occupants.push((slot, id));
-            let entry = index.encode(map.row(slot));
-            unwritten.add_moved(insert(&mut index, &mut positions, slot, &entry, &map));
+            let is_lost = !map.contains(slot) || checksum(map.vector(slot)) != sum;
+            if is_lost { lost.push((slot, id)) } else { written.push((slot, id)) }
         }
-        unwritten.add_changed(slots);
-        *version = Version::new(map, occupants.into_iter());
+        occupants.extend(&written);
+        let (mut index, positions) = std::thread::scope(|scope| {
+            let restored = scope.spawn(|| restore.finish());
+            *version = Version::new(Arc::clone(&map), occupants.into_iter());
+            restored.join().unwrap_or_else(|panic| resume_unwind(panic))
+        });
+        let slots_written: Vec<u32> = written.iter().map(|(slot, _)| *slot).collect();
+        let mut lists = Self { positions, file: Some(file), ..Self::default() };
+        for (slot, entry) in encode_all(&index, &slots_written, &map) {
+            lists.insert(&mut index, slot, &entry, &map);
+        }
+        lists.add_changed(slots);
         version.set_lists(index);
         version.complete_lists();
-        Ok(Some((Self { positions, missing: 0..0, file: Some(file), unwritten }, lost)))
+        Ok(Some((lists, lost)))
     }
 
     /// Begins an index with the first record.
@@ -122,15 +124,7 @@ impl ListsWriter {
         }
         let next = self.missing.end.min(self.missing.start.saturating_add(SLOTS_PER_STEP));
         let slots: Vec<u32> = (self.missing.start..next).filter(|slot| version.occupant(*slot).is_some()).collect();
-        let encode = |slots: &[u32]| -> Vec<(u32, Entry)> {
-            slots.iter().map(|slot| (*slot, index.encode(version.map().row(*slot)))).collect()
-        };
-        let entries = std::thread::scope(|scope| {
-            let parts = slots.chunks(slots.len().div_ceil(cores().get()).max(1));
-            let threads: Vec<_> = parts.map(|slots| scope.spawn(move || encode(slots))).collect();
-            let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            joined.flatten().collect()
-        });
+        let entries = encode_all(index, &slots, version.map());
         Some(Part { entries, next })
     }
 
@@ -138,7 +132,7 @@ impl ListsWriter {
     pub(super) fn add_part(&mut self, index: &mut Index, part: Part, map: &Map) {
         self.missing.start = part.next;
         for (slot, entry) in part.entries {
-            index.insert(&mut self.positions, slot, &entry, map);
+            self.insert(index, slot, &entry, map);
         }
     }
 
@@ -169,30 +163,54 @@ impl ListsWriter {
         for slot in slots {
             index.remove(&mut self.positions, *slot);
         }
+        self.add_changed(slots.iter().copied());
     }
 
     /// Adds slots, apart from those that the construction has not reached.
     pub(super) fn add(&mut self, index: &mut Index, added: &[(u32, ImageId, Option<Entry>)], map: &Map) {
-        let Self { positions, missing, .. } = self;
-        for (slot, _, entry) in added.iter().filter(|(slot, ..)| !missing.contains(slot)) {
+        for (slot, _, entry) in added {
             match entry {
-                Some(entry) => index.insert(positions, *slot, entry, map),
-                None => index.insert(positions, *slot, &index.encode(map.row(*slot)), map),
+                _ if self.missing.contains(slot) => {}
+                Some(entry) => self.insert(index, *slot, entry, map),
+                None => self.insert(index, *slot, &index.encode(map.row(*slot)), map),
             }
+        }
+        self.add_changed(added.iter().map(|(slot, ..)| *slot));
+    }
+
+    fn insert(&mut self, index: &mut Index, slot: u32, entry: &Entry, map: &Map) {
+        index.insert(&mut self.positions, slot, entry, map);
+        self.too_long.extend(index.list_to_split(&self.positions, slot));
+    }
+
+    /// Starts to compute, on other threads, how the lists are split that became too long. The result is for
+    /// [`apply_splits`](Self::apply_splits), before any other change of the index.
+    pub(super) fn start_splits<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, '_>,
+        version: &'scope Version,
+    ) -> impl FnOnce() -> Vec<Split> + use<'scope> {
+        let mut lists = std::mem::take(&mut self.too_long);
+        lists.sort_unstable();
+        lists.dedup();
+        let per_thread = lists.len().div_ceil(cores().get().saturating_sub(1).max(1)).max(1);
+        let index = version.unfinished_lists();
+        let threads =
+            index.into_iter().flat_map(|index| lists.chunks(per_thread).map(move |lists| (index, lists.to_vec())));
+        let start = |(index, lists): (&'scope Index, Vec<usize>)| {
+            scope.spawn(move || -> Vec<Split> {
+                lists.into_iter().map(|list| index.plan_split(list, version.map())).collect()
+            })
+        };
+        let threads: Vec<_> = threads.map(start).collect();
+        || {
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            joined.flatten().collect()
         }
     }
 
-    /// Returns how the lists of these slots that are too long are split.
-    pub(super) fn plan_splits(&self, index: &Index, added: &[u32], map: &Map) -> Vec<ivf::Split> {
-        let mut lists: Vec<usize> =
-            added.iter().filter_map(|slot| index.list_to_split(&self.positions, *slot)).collect();
-        lists.sort_unstable();
-        lists.dedup();
-        lists.into_iter().map(|list| index.plan_split(list, map)).collect()
-    }
-
     /// Splits lists.
-    pub(super) fn apply_splits(&mut self, index: &mut Index, splits: Vec<ivf::Split>) {
+    pub(super) fn apply_splits(&mut self, index: &mut Index, splits: Vec<Split>) {
         for split in splits {
             if self.file.is_some() {
                 self.unwritten.add_moved(split.slots());
@@ -201,8 +219,13 @@ impl ListsWriter {
         }
     }
 
+    /// Returns the number of changes that the next sync writes.
+    pub(super) fn unwritten(&self) -> usize {
+        self.unwritten.changed()
+    }
+
     /// Records that the next sync writes the rows of these slots.
-    pub(super) fn add_changed(&mut self, slots: impl IntoIterator<Item = u32>) {
+    fn add_changed(&mut self, slots: impl IntoIterator<Item = u32>) {
         if self.file.is_some() {
             self.unwritten.add_changed(slots);
         }
@@ -234,12 +257,15 @@ impl ListsWriter {
     }
 }
 
-/// Inserts a slot and splits its list if it is too long. Returns the slots whose codes the split changed.
-fn insert(index: &mut Index, positions: &mut Positions, slot: u32, entry: &Entry, map: &Map) -> Vec<u32> {
-    index.insert(positions, slot, entry, map);
-    let Some(list) = index.list_to_split(positions, slot) else { return Vec::new() };
-    let split = index.plan_split(list, map);
-    let moved = split.slots().collect();
-    index.apply_split(positions, split);
-    moved
+/// Computes the codes of the vectors in these slots, on all cores.
+fn encode_all(index: &Index, slots: &[u32], map: &Map) -> Vec<(u32, Entry)> {
+    let encode = |slots: &[u32]| -> Vec<(u32, Entry)> {
+        slots.iter().map(|slot| (*slot, index.encode(map.row(*slot)))).collect()
+    };
+    std::thread::scope(|scope| {
+        let parts = slots.chunks(slots.len().div_ceil(cores().get()).max(1));
+        let threads: Vec<_> = parts.map(|slots| scope.spawn(move || encode(slots))).collect();
+        let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        joined.flatten().collect()
+    })
 }
