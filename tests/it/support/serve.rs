@@ -1,11 +1,12 @@
 //! Servers of fakes.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 
 use axum::extract::ConnectInfo;
 use axum::{Extension, Router};
-use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
@@ -30,7 +31,9 @@ pub(crate) async fn serve_until_dropped(listener: TcpListener, router: Router) {
                 let (stream, peer) = accepted.unwrap();
                 let service = TowerToHyperService::new(router.clone().layer(Extension(ConnectInfo(peer))));
                 let http = hyper::server::conn::http1::Builder::new();
-                connections.push(http.serve_connection(TokioIo::new(stream), service));
+                let connection = http.serve_connection(TokioIo::new(stream), service);
+                // A handler that panics closes its connection.
+                connections.push(AssertUnwindSafe(connection).catch_unwind());
             }
             Some(_) = connections.next() => {}
         }
