@@ -1,8 +1,9 @@
-//! The operators between the inputs of a network and one of its outputs, and the depthwise convolutions among them.
+//! The operators between the inputs of a network and one of its outputs, and the depthwise and dense convolutions among
+//! them.
 
 use std::collections::HashSet;
 
-use depthwise::{Clip, Depthwise, Parameters};
+use convolution::{Clip, Dense, Depthwise, Parameters, Window};
 use rten::Model;
 use rten_tensor::Tensor;
 use rten_tensor::prelude::*;
@@ -18,14 +19,25 @@ pub(super) struct Graph<'a> {
     output: &'a str,
 }
 
-/// A convolution with the limits of values before and after it.
+/// A convolution with the operators around it that its kernel computes too.
 pub(super) struct Convolution<'a> {
-    /// Positions of the operators that it replaces. The first is the convolution itself.
+    /// Positions of the operators that it replaces, in their order.
     pub(super) nodes: Vec<usize>,
     pub(super) input: &'a str,
+    /// A value that is added to its output.
+    pub(super) addend: Option<&'a str>,
     pub(super) output: &'a str,
-    pub(super) depthwise: Depthwise,
+    pub(super) kernel: Kernel,
 }
+
+pub(super) enum Kernel {
+    Depthwise(Depthwise),
+    Dense(Dense),
+}
+
+/// Maximum number of input channels of a dense convolution with larger filters than 1 x 1, whose values are copied for
+/// each weight: the first convolution of a network, which reads the image.
+const MAX_UNFOLDED: usize = 4;
 
 /// Whether the operator may be a depthwise convolution.
 pub(super) fn is_candidate(node: &Node) -> bool {
@@ -55,47 +67,114 @@ impl<'a> Graph<'a> {
         Self { model, all, nodes, output }
     }
 
-    /// Returns the depthwise convolutions in the order of a run.
-    pub(super) fn convolutions(&self) -> Vec<Convolution<'a>> {
-        (0..self.nodes.len()).filter_map(|at| self.convolution(at)).collect()
+    /// Returns the convolutions in the order in which they can run: when all operators before the last one that they
+    /// replace have run.
+    pub(super) fn convolutions(&self, dense: bool) -> Vec<Convolution<'a>> {
+        let all = 0..self.nodes.len();
+        let mut found: Vec<_> = all.clone().filter_map(|at| self.depthwise(at, dense)).collect();
+        let mut replaced: HashSet<usize> = found.iter().flat_map(|found| found.nodes.iter().copied()).collect();
+        for at in all.filter(|_| dense) {
+            if let Some(convolution) = self.dense(at, &replaced) {
+                replaced.extend(&convolution.nodes);
+                found.push(convolution);
+            }
+        }
+        found.sort_by_key(|found| found.nodes.last().copied());
+        found
     }
 
-    fn convolution(&self, at: usize) -> Option<Convolution<'a>> {
+    fn depthwise(&self, at: usize, dense: bool) -> Option<Convolution<'a>> {
         let node = self.nodes[at];
-        let (mut input, mut output) = (node.input.first()?.as_str(), node.output.first()?.as_str());
-        let (mut nodes, mut clips) = (vec![at], [Clip::NONE; 2]);
-        if let Some((before, clip)) = self.producer(input).and_then(|before| Some((before, self.clip(before)?)))
-            && self.only_user(input) == Some(at)
-        {
-            (input, clips[0]) = (self.nodes[before].input.first()?, clip);
-            nodes.push(before);
-        }
-        if let Some((after, clip)) = self.only_user(output).and_then(|after| Some((after, self.clip(after)?))) {
-            (output, clips[1]) = (self.nodes[after].output.first()?, clip);
-            nodes.push(after);
-        }
-        Some(Convolution { nodes, input, output, depthwise: self.depthwise(node, clips)? })
-    }
-
-    fn depthwise(&self, node: &Node, [clip_input, clip_output]: [Clip; 2]) -> Option<Depthwise> {
-        if !is_candidate(node) || node.attribute("auto_pad").is_some_and(|pad| pad.s != b"NOTSET") {
+        if !is_candidate(node) {
             return None;
         }
-        let weights = self.constant(node.input.get(1)?)?;
-        let &[channels, 1, height, width] = weights.shape() else { return None };
-        let bias = node.input.get(2).filter(|name| !name.is_empty());
-        let bias = bias.map_or(Some(vec![0.0; channels]), |name| Some(self.constant(name)?.to_vec()))?;
-        Depthwise::new(Parameters {
+        let weights = self.weights(node)?;
+        let &[channels, 1, ..] = weights.shape() else { return None };
+        let mut input = node.input.first()?.as_str();
+        let (mut nodes, mut clip_input, mut before) = (vec![at], Clip::NONE, None);
+        if let Some(producer) = self.only_producer(input, at)
+            && let Some(clip) = self.clip(producer)
+        {
+            (input, clip_input) = (self.nodes[producer].input.first()?, clip);
+            nodes.insert(0, producer);
+        }
+        if let Some(producer) = self.only_producer(input, nodes[0]).filter(|_| dense)
+            && let Some(convolution) = self.product(self.nodes[producer], clip_input)
+        {
+            (input, clip_input) = (self.nodes[producer].input.first()?, Clip::NONE);
+            before = Some(convolution);
+            nodes.insert(0, producer);
+        }
+        let (output, clip_output) = self.clip_after(&mut nodes)?;
+        let parameters = Parameters {
             groups: node.attribute("group")?.i.try_into().ok()?,
-            kernel: [height, width],
-            strides: sizes(node.attribute("strides"), 1)?,
-            dilations: sizes(node.attribute("dilations"), 1)?,
-            padding: sizes(node.attribute("pads"), 0)?,
+            window: window(node, &weights)?,
             weights: weights.to_vec(),
-            bias,
+            bias: self.bias(node, channels)?,
             clip_input,
             clip_output,
-        })
+        };
+        let kernel = Kernel::Depthwise(Depthwise::new(parameters, before)?);
+        Some(Convolution { nodes, input, addend: None, output, kernel })
+    }
+
+    fn dense(&self, at: usize, replaced: &HashSet<usize>) -> Option<Convolution<'a>> {
+        let node = self.nodes[at];
+        if replaced.contains(&at) {
+            return None;
+        }
+        let (mut nodes, mut addend) = (vec![at], None);
+        // Another convolution may replace the addition, if it adds the outputs of both.
+        let sum = self.only_user(node.output.first()?).filter(|user| !replaced.contains(user));
+        let sum = sum.filter(|&user| self.nodes[user].is("Add"));
+        if let Some(sum) = sum
+            && let Some(other) = self.nodes[sum].input.iter().find(|input| !node.output.contains(input))
+            && self.producer(other).is_some()
+        {
+            addend = Some(other.as_str());
+            nodes.push(sum);
+        }
+        let (output, clip) = self.clip_after(&mut nodes)?;
+        let kernel = Kernel::Dense(self.product(node, clip)?);
+        Some(Convolution { nodes, input: node.input.first()?, addend, output, kernel })
+    }
+
+    /// Returns the kernel if the operator is a dense convolution that it computes faster than rten.
+    fn product(&self, node: &'a Node, clip: Clip) -> Option<Dense> {
+        if !node.is("Conv") || node.attribute("group").is_some_and(|group| group.i != 1) {
+            return None;
+        }
+        let weights = self.weights(node)?;
+        let &[outputs, inputs, ..] = weights.shape() else { return None };
+        let window = window(node, &weights)?;
+        if window != Window::POINT && inputs > MAX_UNFOLDED {
+            return None;
+        }
+        Dense::new(&weights.to_vec(), &self.bias(node, outputs)?, window, clip)
+    }
+
+    /// Returns the weights of a convolution, if they are constants and its padding is given in numbers.
+    fn weights(&self, node: &'a Node) -> Option<Tensor<f32>> {
+        let is_given = node.attribute("auto_pad").is_none_or(|pad| pad.s == b"NOTSET");
+        is_given.then(|| self.constant(node.input.get(1)?)).flatten()
+    }
+
+    fn bias(&self, node: &'a Node, channels: usize) -> Option<Vec<f32>> {
+        match node.input.get(2).filter(|name| !name.is_empty()) {
+            Some(name) => Some(self.constant(name)?.to_vec()),
+            None => Some(vec![0.0; channels]),
+        }
+    }
+
+    /// Returns the output of the last operator and no limits; or, if the next one only limits its values, those of that
+    /// one, which is then added to `nodes`.
+    fn clip_after(&self, nodes: &mut Vec<usize>) -> Option<(&'a str, Clip)> {
+        let output = self.nodes[*nodes.last()?].output.first()?.as_str();
+        let Some((after, clip)) = self.only_user(output).and_then(|after| Some((after, self.clip(after)?))) else {
+            return Some((output, Clip::NONE));
+        };
+        nodes.push(after);
+        Some((self.nodes[after].output.first()?, clip))
     }
 
     /// Returns the limits if the operator only limits values, to constants.
@@ -124,6 +203,11 @@ impl<'a> Graph<'a> {
         value(producer.input.first()?)?.into_tensor()
     }
 
+    /// Returns the operator that computes a value, if only `user` reads that value.
+    fn only_producer(&self, value: &str, user: usize) -> Option<usize> {
+        self.producer(value).filter(|_| self.only_user(value) == Some(user))
+    }
+
     fn producer(&self, value: &str) -> Option<usize> {
         self.nodes.iter().position(|node| node.output.iter().any(|name| name == value))
     }
@@ -134,6 +218,16 @@ impl<'a> Graph<'a> {
         let mut users = (0..self.nodes.len()).filter(reads);
         users.next().filter(|_| users.next().is_none() && value != self.output)
     }
+}
+
+fn window(node: &Node, weights: &Tensor<f32>) -> Option<Window> {
+    let &[_, _, height, width] = weights.shape() else { return None };
+    Some(Window {
+        kernel: [height, width],
+        strides: sizes(node.attribute("strides"), 1)?,
+        dilations: sizes(node.attribute("dilations"), 1)?,
+        padding: sizes(node.attribute("pads"), 0)?,
+    })
 }
 
 /// Returns the numbers of an attribute, which all have the same default.

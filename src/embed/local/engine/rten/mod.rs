@@ -59,14 +59,17 @@ impl RtenNetwork {
         Self { model, inputs, outputs, nodes, plan: OnceLock::new() }
     }
 
-    /// Returns the plan for an output, if it gives the same result as rten alone.
+    /// Returns the plan for an output that gives the same result as rten alone: with kernels of ours for all
+    /// convolutions, or only for the depthwise ones.
     fn new_plan(&self, output: &str, inputs: &[(NodeId, Value)], options: &RunOptions) -> Option<Plan> {
-        let plan = Plan::new(&self.model, &self.nodes, output)?;
-        let agrees = plan.agrees(&self.model, inputs, options);
-        if !agrees {
-            tracing::warn!(output, "depthwise convolutions of this model run without SIMD");
+        for dense in [true, false] {
+            let plan = Plan::new(&self.model, &self.nodes, output, dense)?;
+            if plan.agrees(&self.model, inputs, options) {
+                return Some(plan);
+            }
         }
-        agrees.then_some(plan)
+        tracing::warn!(output, "depthwise convolutions of this model run without SIMD");
+        None
     }
 
     /// Returns the node of an input or output by its position in the list that has its name.

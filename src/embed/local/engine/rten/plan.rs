@@ -1,14 +1,14 @@
-//! Runs a network in steps: rten runs the operators between depthwise convolutions, which a kernel of ours computes.
-//! rten's own kernel for them is not vectorised (ADR 0019).
+//! Runs a network in steps: rten runs the operators between depthwise and dense convolutions, which kernels of ours
+//! compute. rten's own kernel for depthwise ones is not vectorised (ADR 0019).
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use depthwise::{Depthwise, Simd};
+use convolution::{Simd, Workspace};
 use rten::{Model, NodeId, RunOptions, Value, ValueOrView};
 use rten_tensor::Tensor;
 use rten_tensor::prelude::*;
 
-use super::graph::Graph;
+use super::graph::{Graph, Kernel};
 use crate::embed::local::weights::Node;
 
 /// Greatest difference of a value to rten's result, relative to the greatest value.
@@ -23,7 +23,15 @@ struct Step {
     inputs: Vec<StepInput>,
     outputs: Vec<NodeId>,
     /// `None` if rten runs this step.
-    depthwise: Option<Depthwise>,
+    own: Option<Own>,
+}
+
+/// A convolution by a kernel of ours.
+struct Own {
+    kernel: Kernel,
+    input: NodeId,
+    /// A value that is added to the output.
+    addend: Option<NodeId>,
 }
 
 struct StepInput {
@@ -37,14 +45,15 @@ struct StepInput {
 struct Part<'a> {
     reads: BTreeSet<&'a str>,
     writes: BTreeSet<&'a str>,
-    depthwise: Option<Depthwise>,
+    own: Option<(Kernel, &'a str, Option<&'a str>)>,
 }
 
 impl Plan {
-    /// Returns `None` if there is no depthwise convolution that the kernel supports.
-    pub(super) fn new(model: &Model, nodes: &[Node], output: &str) -> Option<Self> {
+    /// Returns `None` if there is no convolution that a kernel supports. `dense` says whether dense ones are computed
+    /// by a kernel, too.
+    pub(super) fn new(model: &Model, nodes: &[Node], output: &str, dense: bool) -> Option<Self> {
         let graph = Graph::new(model, nodes, output);
-        let mut parts = parts(&graph);
+        let mut parts = parts(&graph, dense);
         if parts.len() == 1 {
             return None;
         }
@@ -60,7 +69,14 @@ impl Plan {
             let inputs: Vec<_> = part.reads.difference(&part.writes).filter(|name| computed.contains(*name)).collect();
             let input = |name: &&&str| Some(StepInput { id: model.find_node(name)?, is_kept: needed.contains(**name) });
             let step_inputs = inputs.iter().map(input).collect::<Option<_>>()?;
-            steps.push(Step { inputs: step_inputs, outputs, depthwise: part.depthwise });
+            let own = match part.own {
+                Some((kernel, input, addend)) => {
+                    let addend = addend.map(|name| model.find_node(name).ok_or(())).transpose().ok()?;
+                    Some(Own { kernel, input: model.find_node(input)?, addend })
+                }
+                None => None,
+            };
+            steps.push(Step { inputs: step_inputs, outputs, own });
             needed.extend(inputs);
         }
         steps.reverse();
@@ -92,10 +108,10 @@ impl Plan {
         if output != self.output {
             return None;
         }
-        let mut values = HashMap::new();
+        let (mut values, mut workspace) = (HashMap::new(), Workspace::new(Simd::fastest()));
         for step in &self.steps {
-            let results = match &step.depthwise {
-                Some(depthwise) => vec![step.convolve(depthwise, &mut values)?],
+            let results = match &step.own {
+                Some(own) => vec![step.convolve(own, inputs, &mut values, &mut workspace)?],
                 None => step.run(model, inputs, &mut values, options)?,
             };
             values.extend(step.outputs.iter().copied().zip(results));
@@ -105,17 +121,18 @@ impl Plan {
 }
 
 /// Splits the operators at the convolutions.
-fn parts<'a>(graph: &Graph<'a>) -> Vec<Part<'a>> {
-    let convolutions = graph.convolutions();
+fn parts<'a>(graph: &Graph<'a>, dense: bool) -> Vec<Part<'a>> {
+    let convolutions = graph.convolutions(dense);
     let replaced: HashSet<usize> = convolutions.iter().flat_map(|found| found.nodes.iter().copied()).collect();
     let mut convolutions = convolutions.into_iter().peekable();
     let mut parts = Vec::new();
     let mut part = Part::default();
     for (at, node) in graph.nodes.iter().enumerate() {
-        if let Some(found) = convolutions.next_if(|found| found.nodes.first() == Some(&at)) {
-            let (reads, writes) = (BTreeSet::from([found.input]), BTreeSet::from([found.output]));
+        if let Some(found) = convolutions.next_if(|found| found.nodes.last() == Some(&at)) {
+            let reads = [Some(found.input), found.addend].into_iter().flatten().collect();
             parts.push(std::mem::take(&mut part));
-            parts.push(Part { reads, writes, depthwise: Some(found.depthwise) });
+            let own = Some((found.kernel, found.input, found.addend));
+            parts.push(Part { reads, writes: BTreeSet::from([found.output]), own });
         } else if !replaced.contains(&at) {
             part.reads.extend(node.input.iter().map(String::as_str));
             part.writes.extend(node.output.iter().map(String::as_str));
@@ -145,13 +162,38 @@ impl Step {
         model.run(all, &self.outputs, Some(options.clone())).ok()
     }
 
-    fn convolve(&self, depthwise: &Depthwise, values: &mut HashMap<NodeId, Value>) -> Option<Value> {
-        let input = self.inputs.first()?;
-        let value = if input.is_kept { values.get(&input.id)?.clone() } else { values.remove(&input.id)? };
-        let tensor = value.into_tensor::<f32>()?;
-        let shape: [usize; 4] = tensor.shape().try_into().ok()?;
-        let mut data = tensor.into_data();
-        let shape = depthwise.apply(&mut data, shape, Simd::fastest())?;
-        Some(Tensor::from_data(&shape, data).into())
+    fn convolve(
+        &self,
+        own: &Own,
+        inputs: &[(NodeId, Value)],
+        values: &mut HashMap<NodeId, Value>,
+        workspace: &mut Workspace,
+    ) -> Option<Value> {
+        let tensor = |id| {
+            let input = || inputs.iter().find(|(input, _)| *input == id).map(|(_, value)| value);
+            values.get(&id).or_else(input)?.as_tensor_view::<f32>()
+        };
+        let input = tensor(own.input)?;
+        let shape: [usize; 4] = input.shape().try_into().ok()?;
+        let input = input.to_contiguous();
+        let (result, shape) = match &own.kernel {
+            Kernel::Depthwise(kernel) => kernel.apply(input.data(), shape, workspace)?,
+            Kernel::Dense(kernel) => {
+                let addend = match own.addend {
+                    Some(addend) => Some(tensor(addend)?),
+                    None => None,
+                };
+                let contiguous = addend.as_ref().map(|addend| addend.to_contiguous());
+                let contiguous = contiguous.as_ref().map(|addend| addend.data());
+                let (result, shape) = kernel.apply(input.data(), shape, contiguous, workspace)?;
+                // An addend of another shape would be broadcast.
+                let is_added = addend.is_none_or(|addend| addend.shape() == shape);
+                is_added.then_some((result, shape))?
+            }
+        };
+        for input in self.inputs.iter().filter(|input| !input.is_kept) {
+            values.remove(&input.id);
+        }
+        Some(Tensor::from_data(&shape, result).into())
     }
 }

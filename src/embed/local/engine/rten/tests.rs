@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::graph::Kernel;
 use super::*;
 
 const MODELS: [&str; 3] = [
@@ -26,25 +27,38 @@ fn networks_with_depthwise_convolutions_have_the_same_result_as_rten() {
         let network = load(file);
         let output = network.outputs[0].name.clone();
         let id = network.model.output_ids()[0];
-        let plan = Plan::new(&network.model, &network.nodes, &output).unwrap();
         let inputs = images(&network, 2, side);
-        let options = RunOptions::default();
-        let result = plan.run(&network.model, &inputs, id, &options).expect(file).into_tensor::<f32>().unwrap();
-        let inputs = inputs.into_iter().map(|(id, value)| (id, value.into())).collect();
-        let [expected] = network.model.run_n(inputs, [id], Some(options)).unwrap();
-        let (result, expected) = (result.into_data(), expected.into_tensor::<f32>().unwrap().into_data());
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
-        let cosine = dot(&result, &expected) / (dot(&result, &result) * dot(&expected, &expected)).sqrt();
-        assert!(cosine > 0.99999, "{file}: {cosine}");
+        let views = inputs.iter().map(|(id, value)| (*id, value.into())).collect();
+        let [expected] = network.model.run_n(views, [id], Some(RunOptions::default())).unwrap();
+        let expected = expected.into_tensor::<f32>().unwrap().into_data();
+        for dense in [false, true] {
+            let plan = Plan::new(&network.model, &network.nodes, &output, dense).unwrap();
+            let result = plan.run(&network.model, &inputs, id, &RunOptions::default()).expect(file);
+            let result = result.into_tensor::<f32>().unwrap().into_data();
+            assert_eq!(result.len(), expected.len());
+            let greatest = expected.iter().copied().map(f32::abs).fold(0.0, f32::max);
+            let difference = result.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(difference <= 1e-5 * greatest, "{file}: {difference} of {greatest}");
+        }
     }
 }
 
 #[test]
-fn all_depthwise_convolutions_of_the_built_in_model_are_found() {
+fn all_convolutions_of_the_built_in_model_are_found() {
     let network = load(MODELS[0]);
-    let found = graph::Graph::new(&network.model, &network.nodes, "image_embeds").convolutions();
-    assert_eq!(found.len(), 21);
-    assert!(found.iter().all(|found| found.nodes.len() == 3), "each is between two limits of values");
+    let graph = graph::Graph::new(&network.model, &network.nodes, "image_embeds");
+    let count = |dense, kind: fn(&Kernel) -> bool| {
+        let nodes = |found: graph::Convolution<'_>| kind(&found.kernel).then_some(found.nodes.len());
+        let mut counts = [0; 5];
+        graph.convolutions(dense).into_iter().filter_map(nodes).for_each(|count| counts[count] += 1);
+        counts
+    };
+    let is_depthwise: fn(&Kernel) -> bool = |kernel| matches!(kernel, Kernel::Depthwise(_));
+    // Each is between two limits of values, and has a dense convolution before it.
+    assert_eq!(count(false, is_depthwise), [0, 0, 0, 21, 0]);
+    assert_eq!(count(true, is_depthwise), [0, 0, 0, 0, 21]);
+    // Of the others, fourteen have an addition after them, and the last one has limits.
+    assert_eq!(count(true, |kernel| matches!(kernel, Kernel::Dense(_))), [0, 7, 15, 0, 0]);
 }
 
 #[test]
@@ -62,10 +76,12 @@ fn a_plan_that_differs_from_rten_is_not_used() {
     // Both have 144 filters of 3 x 3.
     wrong[candidates[2]].input[1] = wrong[candidates[3]].input[1].clone();
     let inputs = images(&network, 1, 260);
-    let agrees = |nodes| {
-        let plan = Plan::new(&network.model, nodes, "image_embeds").unwrap();
+    let agrees = |nodes, dense| {
+        let plan = Plan::new(&network.model, nodes, "image_embeds", dense).unwrap();
         plan.agrees(&network.model, &inputs, &RunOptions::default())
     };
-    assert!(agrees(&network.nodes));
-    assert!(!agrees(&wrong));
+    for dense in [false, true] {
+        assert!(agrees(&network.nodes, dense));
+        assert!(!agrees(&wrong, dense));
+    }
 }

@@ -1,9 +1,7 @@
 //! Where the values of an image are in a plane, and which of them belong to an output.
 
-use crate::Parameters;
-
-/// Values that are copied at once. A row may be followed by that many values of no meaning.
-pub(crate) const COPY: usize = 8;
+use crate::Window;
+use crate::copy::COPY;
 
 /// What follows from the parameters and the size of an image.
 pub(crate) struct Geometry {
@@ -35,14 +33,10 @@ pub(crate) struct Row {
 impl Geometry {
     /// Returns `None` if the image with its padding is smaller than the filter. The number of sums is a multiple of
     /// `block`.
-    pub(crate) fn new(parameters: &Parameters, size: [usize; 2], block: usize) -> Option<Self> {
-        let &Parameters { kernel, strides, dilations, padding: [top, left, bottom, right], .. } = parameters;
+    pub(crate) fn new(window: &Window, size: [usize; 2], block: usize) -> Option<Self> {
+        let &Window { kernel, strides, dilations, padding: [top, left, _, right] } = window;
         let [height, width] = size;
-        let outputs = |length: usize, axis: usize| {
-            let span = (kernel[axis] - 1) * dilations[axis] + 1;
-            Some(length.checked_sub(span)? / strides[axis] + 1)
-        };
-        let out = [outputs(height + top + bottom, 0)?, outputs(width + left + right, 1)?];
+        let out = window.output(size)?;
         let row = (width + left.max(right)).div_ceil(strides[1]).max(out[1]);
         let sums = ((out[0] - 1) * row + out[1]).next_multiple_of(block);
         // The phase of a padded coordinate, and the place in it.
