@@ -183,8 +183,8 @@ impl Step {
                     Some(addend) => Some(tensor(addend)?),
                     None => None,
                 };
-                let contiguous = addend.as_ref().map(|addend| addend.to_contiguous());
-                let contiguous = contiguous.as_ref().map(|addend| addend.data());
+                let contiguous = addend.as_ref().map(rten_tensor::TensorBase::to_contiguous);
+                let contiguous = contiguous.as_ref().map(rten_tensor::Contiguous::data);
                 let (result, shape) = kernel.apply(input.data(), shape, contiguous, workspace)?;
                 // An addend of another shape would be broadcast.
                 let is_added = addend.is_none_or(|addend| addend.shape() == shape);
