@@ -9,6 +9,7 @@ pub mod dependency;
 pub mod embedding;
 pub mod endpoint;
 pub mod exclude;
+pub mod exif;
 pub(crate) mod facets;
 pub mod failure;
 pub mod failure_limit;
@@ -43,6 +44,7 @@ pub use dependency::{DependencyError, FailureAttribution, FailureKind, OperatorE
 pub use embedding::{Embedding, InvalidEmbedding};
 pub use endpoint::Endpoint;
 pub use exclude::{Excludes, InvalidExclude};
+pub use exif::{BoundingBox, Circle, ExifFacts, ExifLevel, Position, TakenAt, TakenMonth};
 pub(crate) use facets::FacetCounts;
 pub use facets::{CollectionSummary, FacetField, FacetQuery, Facets};
 pub use failure::{FailureClass, ItemFailure};

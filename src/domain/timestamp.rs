@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 /// A point in time in UTC with microseconds. The texts of two timestamps sort in the same order as the timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,6 +52,17 @@ impl Timestamp {
     /// Returns the exact microseconds since 1970.
     pub fn unix_micros(self) -> i64 {
         self.0.unix_timestamp() * 1_000_000 + i64::from(self.0.microsecond())
+    }
+
+    /// Returns the time of a clock that is this many minutes ahead of UTC; `None` if it cannot be expressed.
+    pub(super) fn at_offset(self, minutes: i16) -> Option<OffsetDateTime> {
+        self.0.checked_to_offset(UtcOffset::from_whole_seconds(i32::from(minutes) * 60).ok()?)
+    }
+
+    /// Converts the time of a clock that is this many minutes ahead of UTC; `None` if it cannot be expressed.
+    pub(crate) fn from_clock(clock: PrimitiveDateTime, offset_minutes: i16) -> Option<Self> {
+        let offset = UtcOffset::from_whole_seconds(i32::from(offset_minutes) * 60).ok()?;
+        clock.assume_offset(offset).checked_to_offset(UtcOffset::UTC).map(Self::from_utc)
     }
 
     fn from_utc(time: OffsetDateTime) -> Self {
