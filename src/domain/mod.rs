@@ -50,7 +50,7 @@ pub use facets::{CollectionSummary, FacetField, FacetQuery, Facets};
 pub use failure::{FailureClass, ItemFailure};
 pub use failure_limit::{FailureLimit, InvalidFailureLimit};
 pub use filter::{Condition, Filter, MetaValue, ValueRange};
-pub use filter_value::{InvalidFilterValue, MAX_FILTER_VALUES};
+pub use filter_value::{InvalidFilterValue, MAX_FILTER_VALUES, parse_times};
 pub(crate) use first_items::FirstItems;
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
 pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, Refresh};

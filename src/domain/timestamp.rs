@@ -36,7 +36,10 @@ impl Timestamp {
     /// # Errors
     /// Returns [`InvalidTimestamp`] with the text if it is not RFC 3339.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
-        OffsetDateTime::parse(text, &Rfc3339).map(Self::from_utc).map_err(|_| InvalidTimestamp(text.to_owned()))
+        let parsed = OffsetDateTime::parse(text, &Rfc3339).ok();
+        // In UTC, it can be after the last year.
+        let utc = parsed.and_then(|time| time.checked_to_offset(UtcOffset::UTC));
+        utc.map(Self::from_utc).ok_or_else(|| InvalidTimestamp(text.to_owned()))
     }
 
     /// Returns the seconds from `earlier` to this time; negative if `earlier` is later.
@@ -137,7 +140,9 @@ mod tests {
 
     #[test]
     fn text_that_is_not_a_date_is_refused_and_named() {
-        let error = Timestamp::parse("yesterday").unwrap_err();
-        assert!(error.to_string().contains("`yesterday`"));
+        for text in ["yesterday", "9999-12-31T23:00:00-02:00"] {
+            let error = Timestamp::parse(text).unwrap_err();
+            assert!(error.to_string().contains(&format!("`{text}`")));
+        }
     }
 }

@@ -107,6 +107,12 @@ impl ExifFacts {
         self.keywords.iter().any(|keyword| is_long(keyword, bytes)).then_some(("keywords", bytes))
     }
 
+    /// Returns the bytes of all texts together.
+    pub fn text_bytes(&self) -> usize {
+        let single = [&self.camera, &self.lens, &self.title, &self.caption];
+        single.into_iter().flatten().chain(&self.keywords).map(String::len).sum()
+    }
+
     /// Returns the month in which the image was taken, as filters and facets name it: the month of a year, and the month of
     /// any year. Empty if the time is not known.
     pub fn months(&self) -> Vec<String> {

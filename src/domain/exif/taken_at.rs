@@ -188,10 +188,7 @@ mod tests {
         for text in
             ["", "2024-06-30", "2024-06-30T12:00:00", "0000-06-30T12:00:00Z", "9999-12-31T23:00:00-02:00", "ü+02:00"]
         {
-            if let Ok(taken_at) = TakenAt::parse(text) {
-                assert_eq!(taken_at.to_string(), text);
-                assert_eq!(text, "9999-12-31T23:00:00-02:00");
-            }
+            assert!(TakenAt::parse(text).unwrap_err().to_string().contains(&format!("`{text}`")));
         }
         let noon = Timestamp::parse("2024-06-30T12:00:00Z").unwrap();
         assert_eq!(TakenAt::new(noon, Some(24 * 60)), None);
