@@ -98,7 +98,7 @@ impl Filter {
         let (taken_at, location) = (exif.taken_at, exif.location);
         self.cameras.accepts(|camera| exif.camera.as_ref() == Some(camera))
             && self.taken.is_none_or(|range| taken_at.is_some_and(|taken_at| range.contains(&taken_at.moment())))
-            && self.taken_months.accepts(|month| taken_at.is_some_and(|taken_at| taken_at.is_in(month)))
+            && self.taken_months.accepts(|month| taken_at.is_some_and(|taken_at| taken_at.is_in(*month)))
             && self.near.is_none_or(|circle| location.is_some_and(|location| circle.contains(location)))
             && self.bbox.is_none_or(|bbox| location.is_some_and(|location| bbox.contains(location)))
     }

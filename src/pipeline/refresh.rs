@@ -51,9 +51,9 @@ impl Steps {
             head.extend_from_slice(&piece.ok()?);
         }
         let is_whole = head.len() as u64 == record.payload.size_bytes;
-        let read = move || match is_whole {
-            true => Some(imaging::exif_facts(&head, level)),
-            false => imaging::exif_facts_of_head(&head, level),
+        let read = move || {
+            let whole = is_whole.then(|| imaging::exif_facts(&head, level));
+            whole.or_else(|| imaging::exif_facts_of_head(&head, level))
         };
         tokio::task::spawn_blocking(read).await.ok().flatten()
     }

@@ -33,15 +33,17 @@ struct SharedSteps {
 
 /// A task whose bytes were fetched, with its share of the memory budget, or were not needed.
 pub(super) enum Loaded {
-    Object {
-        task: Task,
-        fetched: Fetched,
-        permit: BudgetPermit,
-        /// A record whose bytes are possibly the same.
-        possible_copy: Option<ImageRecord>,
-    },
+    Object(Box<LoadedObject>),
     /// A record that is complete without its object.
     Record(Box<Ready>),
+}
+
+pub(super) struct LoadedObject {
+    task: Task,
+    fetched: Fetched,
+    permit: BudgetPermit,
+    /// A record whose bytes are possibly the same.
+    possible_copy: Option<ImageRecord>,
 }
 
 impl Steps {
@@ -92,7 +94,7 @@ impl Steps {
             Err(error) => return self.fetch_failed(&task, error).await,
         };
         match self.possible_copy(&task, fetched.bytes.len() as u64).await {
-            Ok(possible_copy) => Some(Loaded::Object { task, fetched, permit, possible_copy }),
+            Ok(possible_copy) => Some(Loaded::Object(Box::new(LoadedObject { task, fetched, permit, possible_copy }))),
             Err(down) => self.stop_with(down),
         }
     }
@@ -106,10 +108,11 @@ impl Steps {
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
         let SharedSteps { pipeline, run, .. } = &*self.0;
-        let (mut task, fetched, mut permit, possible_copy) = match loaded {
-            Loaded::Object { task, fetched, permit, possible_copy } => (task, fetched, permit, possible_copy),
+        let object = match loaded {
+            Loaded::Object(object) => *object,
             Loaded::Record(ready) => return Some(*ready),
         };
+        let LoadedObject { mut task, fetched, mut permit, possible_copy } = object;
         let limits = pipeline.limits;
         let (etag, size_bytes) = fetched.version(&task.image);
         let bytes = match self.decoded(&fetched, &mut permit).await {

@@ -72,8 +72,8 @@ impl TakenAt {
     }
 
     /// Whether the image was taken in this month.
-    pub fn is_in(self, month: &TakenMonth) -> bool {
-        self.months().contains(month)
+    pub fn is_in(self, month: TakenMonth) -> bool {
+        self.months().contains(&month)
     }
 
     /// Returns the time of the camera's clock; `None` if it cannot be expressed.
@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(taken_at.to_string(), text);
             assert_eq!(taken_at.moment(), Timestamp::parse(moment).unwrap(), "{text}");
             assert_eq!(taken_at.months().map(|month| month.to_string()), months);
-            assert!(taken_at.is_in(&TakenMonth::parse(months[0]).unwrap()));
+            assert!(taken_at.is_in(TakenMonth::parse(months[0]).unwrap()));
             let json = serde_json::to_string(&taken_at).unwrap();
             assert_eq!(serde_json::from_str::<TakenAt>(&json).unwrap(), taken_at);
         }

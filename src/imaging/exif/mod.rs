@@ -71,7 +71,7 @@ fn read(metadata: &Metadata<'_>, orientation: u8, level: ExifLevel) -> ExifFacts
         location: gps.as_ref().and_then(location),
         title: title.and_then(|title| clean(&title, ExifFacts::MAX_TITLE_BYTES)),
         caption: caption.and_then(|caption| clean(&caption, ExifFacts::MAX_CAPTION_BYTES)),
-        keywords: clean_list(keywords, ExifFacts::MAX_KEYWORDS, names),
+        keywords: clean_list(&keywords, ExifFacts::MAX_KEYWORDS, names),
         ..facts
     }
 }

@@ -193,7 +193,7 @@ fn xmp_and_iptc_are_read_and_xmp_has_priority() {
 #[test]
 fn what_is_too_long_or_impossible_is_cut_or_left_out() {
     let long = "ä".repeat(5_000);
-    let items: String = (0..1_000).map(|n| format!("<rdf:li>{n}</rdf:li>")).collect();
+    let items: String = (0..1_000).map(|n| format!("<rdf:li>{n}</rdf:li>")).collect::<Vec<_>>().concat();
     let packet = format!(
         "<rdf:Description xmp:Rating=\"99\"><dc:title>{long}</dc:title><dc:description>\u{1}{long}</dc:description>\
          <dc:subject>{items}</dc:subject></rdf:Description>"

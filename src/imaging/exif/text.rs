@@ -22,7 +22,7 @@ pub(super) fn clean(text: &str, max_bytes: usize) -> Option<String> {
 }
 
 /// Returns the first `max_count` different texts, each as [`clean`] returns it.
-pub(super) fn clean_list(texts: Vec<String>, max_count: usize, max_bytes: usize) -> Vec<String> {
+pub(super) fn clean_list(texts: &[String], max_count: usize, max_bytes: usize) -> Vec<String> {
     let mut cleaned = Vec::new();
     for text in texts.iter().filter_map(|text| clean(text, max_bytes)) {
         if cleaned.len() == max_count {

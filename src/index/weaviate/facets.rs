@@ -46,10 +46,21 @@ pub(super) async fn facets(
     let is_value = |value: &str| query.field != FacetField::TakenMonth || TakenMonth::has_year(value);
     for TopOccurrence { value, occurs } in values.into_iter().filter(|found| is_value(&found.value)) {
         if let Some(value) = value.strip_prefix(&prefix).and_then(|value| value.strip_suffix(suffix)) {
-            counts.add(value, u64::try_from(occurs).unwrap_or_default());
+            let count = u64::try_from(occurs).unwrap_or_default();
+            match &query.field {
+                FacetField::Camera => counts.add(unescaped(value), count),
+                FacetField::Format | FacetField::Folder | FacetField::TakenMonth | FacetField::Meta(_) => {
+                    counts.add(value, count);
+                }
+            }
         }
     }
     Ok(counts.into_facets(complete))
+}
+
+/// Returns the value of a text property. The server (1.39) counts such values with the escapes that they have in its JSON.
+fn unescaped(value: &str) -> String {
+    serde_json::from_str(&format!("\"{value}\"")).unwrap_or_else(|_| value.to_owned())
 }
 
 /// Returns the summary.

@@ -231,7 +231,8 @@ fn a_restart_begins_without_sets() {
 fn the_attributes_of_a_row_are_those_of_its_payload() {
     let row = row(3, 12);
     let terms: Vec<&str> = row.attributes.terms.iter().map(String::as_str).collect();
-    assert_eq!(terms, ["/a/", "/a/0/", "=1:n12", "=4:kindkind 4"]);
+    let of_exif = ["camera:camera 0", "month:01", "month:1970-01"];
+    assert_eq!(terms, [&["/a/", "/a/0/", "=1:n12", "=4:kindkind 4"][..], &of_exif].concat());
     let Attributes { format, width, height, indexed_at, .. } = row.attributes;
     assert_eq!((format, width, height, indexed_at), (ImageFormat::Jpeg, 12, 88, moment(12)));
 }
