@@ -66,6 +66,7 @@ fn record(n: usize, rng: &mut Rng) -> ImageRecord {
         meta,
         version: PAYLOAD_VERSION,
         hashes: None,
+        exif: glimpse::domain::ExifFacts::default(),
     };
     ImageRecord { id: uri.id(), uri, embedding: rng.embedding(), payload }
 }

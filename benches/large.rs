@@ -116,7 +116,13 @@ async fn main() {
     let limits = ImagingSettings::default().limits();
     let pipeline = Pipeline::new(Arc::new(Memory(file)), provider, stores, limits, &PipelineSettings::default());
     let stages = Arc::new(Stages::new(pipeline.lanes(), None));
-    let run = Run { collection, space, stages: stages.clone(), write_lease: WriteLease::default() };
+    let run = Run {
+        collection,
+        space,
+        stages: stages.clone(),
+        write_lease: WriteLease::default(),
+        exif: glimpse::domain::ExifLevel::Basic,
+    };
     let tasks = stream::iter((0_i64..).take(images).map(move |ticket| {
         let uri = ImageUri::new("b", &format!("{ticket}.jpg"));
         let image = ImageRef { uri, etag: Some("e".into()), size_bytes, modified: None };

@@ -141,7 +141,13 @@ impl Bare {
             metadata: BTreeMap::new(),
         });
         let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
-        let run = Run { collection, space, stages, write_lease: WriteLease::default() };
+        let run = Run {
+            collection,
+            space,
+            stages,
+            write_lease: WriteLease::default(),
+            exif: glimpse::domain::ExifLevel::Basic,
+        };
         let work = self.pipeline.run(run, tasks.chunks(64), outcomes, CancellationToken::new());
         let count = async {
             let mut done = 0;

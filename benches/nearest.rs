@@ -83,6 +83,7 @@ fn record(n: usize, embedding: Embedding) -> ImageRecord {
         meta: [("month".into(), (n % 12).to_string())].into(),
         version: PAYLOAD_VERSION,
         hashes: None,
+        exif: glimpse::domain::ExifFacts::default(),
     };
     ImageRecord { id: uri.id(), uri, embedding, payload }
 }

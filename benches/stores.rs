@@ -198,6 +198,7 @@ fn records() -> Vec<ImageRecord> {
             meta_kv: Vec::new(),
             version: PAYLOAD_VERSION,
             hashes: None,
+            exif: glimpse::domain::ExifFacts::default(),
         };
         ImageRecord { id: uri.id(), uri, embedding: Embedding::normalised(raw, SIZE).unwrap(), payload }
     };

@@ -65,5 +65,6 @@ fn payload(image: &ImageRef, space: &Space) -> Payload {
         meta_kv: Vec::new(),
         version: PAYLOAD_VERSION,
         hashes: None,
+        exif: glimpse::domain::ExifFacts::default(),
     }
 }

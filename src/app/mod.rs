@@ -106,7 +106,8 @@ impl App {
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
         let pipeline = Pipeline::new(source, provider, stores.jobs, limits, &settings.pipeline)
-            .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()));
+            .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()))
+            .with_exif(settings.imaging.image_exif);
         let calibration =
             Calibration::new(searches.clone(), folder.join("calibration"), settings.embed.glimpse_calibrate);
         let recall = RecallReports::default();

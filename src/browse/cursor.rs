@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::BrowseError;
 use crate::domain::{CollectionName, Condition, Filter, ImageId, PageStart, nearest};
 
-const ORDERS: [&str; 3] = ["newest", "key", "random"];
+const ORDERS: [&str; 4] = ["newest", "taken", "key", "random"];
 
 /// Identifies a query: its collection, the names of its stores, and its filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ impl QueryId {
 fn with_sorted_values(mut filter: Filter) -> Filter {
     sort_values(&mut filter.formats);
     sort_values(&mut filter.folders);
+    sort_values(&mut filter.cameras);
+    sort_values(&mut filter.taken_months);
     filter.meta.values_mut().for_each(sort_values);
     filter
 }
@@ -50,6 +52,7 @@ pub(super) fn page_start(order: Option<&str>, cursor: Option<&str>, query: Query
         Some(cursor) => decode(cursor, query)?,
         None => match order.unwrap_or("newest") {
             "newest" => PageStart::Newest { after: None },
+            "taken" => PageStart::Taken { after: None },
             "key" => PageStart::Key { after: None },
             "random" => PageStart::Random { first: ImageId(Uuid::new_v4()), after: None },
             other => return Err(unknown_order(other)),
@@ -88,7 +91,7 @@ fn decode(cursor: &str, query: QueryId) -> Result<PageStart, BrowseError> {
 
 fn unknown_order(order: &str) -> BrowseError {
     let advice = nearest(order, ORDERS).map(|order| format!("; did you mean `{order}`?")).unwrap_or_default();
-    BrowseError::invalid("order", format!("must be newest, key or random, not `{order}`{advice}"))
+    BrowseError::invalid("order", format!("must be newest, taken, key or random, not `{order}`{advice}"))
 }
 
 #[cfg(test)]
@@ -103,6 +106,8 @@ mod tests {
         let id = ImageId(Uuid::from_u128(7));
         for start in [
             PageStart::Newest { after: Some((Timestamp::parse("2026-01-31T12:00:00.000001Z").unwrap(), id)) },
+            PageStart::Taken { after: Some((Some(Timestamp::parse("1969-12-31T12:00:00Z").unwrap()), id)) },
+            PageStart::Taken { after: Some((None, id)) },
             PageStart::Key { after: Some(("a b/ü\"\n.jpg".into(), id)) },
             PageStart::Random { first: id, after: Some(id) },
         ] {

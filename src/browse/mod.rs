@@ -50,7 +50,7 @@ pub struct BrowseTarget {
 /// Which images a page has.
 #[derive(Clone, Debug)]
 pub struct PageOptions {
-    /// The order: `newest`, `key` or `random`; `None` for that of the cursor, or `newest`.
+    /// The order: `newest`, `taken`, `key` or `random`; `None` for that of the cursor, or `newest`.
     pub order: Option<String>,
     /// The cursor in the page before.
     pub cursor: Option<String>,

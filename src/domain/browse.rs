@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Filter, ImageId, ImageRecord, Payload, Timestamp};
+use super::{Filter, ImageId, ImageRecord, Payload, TakenAt, Timestamp};
 
 /// The place in an order of records where a page begins: at the first record, or after the last one of the page before.
 /// Records with equal values are in the order of their ids, so that no page repeats or leaves out a record that does not
@@ -16,6 +16,11 @@ pub enum PageStart {
     Newest {
         /// The last record of the page before.
         after: Option<(Timestamp, ImageId)>,
+    },
+    /// The latest `taken_at` first; after them the records without one.
+    Taken {
+        /// The last record of the page before.
+        after: Option<(Option<Timestamp>, ImageId)>,
     },
     /// By `s3_key`, byte by byte.
     Key {
@@ -71,6 +76,7 @@ pub struct BrowsePage {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Position {
     Newest(Reverse<Timestamp>, ImageId),
+    Taken(Reverse<Option<Timestamp>>, ImageId),
     Key(String, ImageId),
     Random { wrapped: bool, id: ImageId },
 }
@@ -80,6 +86,7 @@ impl PageStart {
     pub fn order(&self) -> &'static str {
         match self {
             Self::Newest { .. } => "newest",
+            Self::Taken { .. } => "taken",
             Self::Key { .. } => "key",
             Self::Random { .. } => "random",
         }
@@ -100,6 +107,7 @@ impl PageStart {
     pub fn following(&self, last: &StoredImage) -> Self {
         match self {
             Self::Newest { .. } => Self::Newest { after: Some((last.payload.indexed_at, last.id)) },
+            Self::Taken { .. } => Self::Taken { after: Some((taken_moment(&last.payload), last.id)) },
             Self::Key { .. } => Self::Key { after: Some((last.payload.s3_key.clone(), last.id)) },
             Self::Random { first, .. } => Self::Random { first: *first, after: Some(last.id) },
         }
@@ -108,6 +116,7 @@ impl PageStart {
     fn position(&self) -> Option<Position> {
         Some(match self {
             Self::Newest { after } => after.map(|(moment, id)| Position::Newest(Reverse(moment), id))?,
+            Self::Taken { after } => after.map(|(moment, id)| Position::Taken(Reverse(moment), id))?,
             Self::Key { after } => after.clone().map(|(key, id)| Position::Key(key, id))?,
             Self::Random { first, after } => after.map(|id| Position::Random { wrapped: id < *first, id })?,
         })
@@ -116,10 +125,15 @@ impl PageStart {
     fn position_of(&self, StoredImage { id, payload }: &StoredImage) -> Position {
         match self {
             Self::Newest { .. } => Position::Newest(Reverse(payload.indexed_at), *id),
+            Self::Taken { .. } => Position::Taken(Reverse(taken_moment(payload)), *id),
             Self::Key { .. } => Position::Key(payload.s3_key.clone(), *id),
             Self::Random { first, .. } => Position::Random { wrapped: id < first, id: *id },
         }
     }
+}
+
+fn taken_moment(payload: &Payload) -> Option<Timestamp> {
+    payload.exif.taken_at.map(TakenAt::moment)
 }
 
 impl BrowsePage {

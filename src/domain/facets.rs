@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Filter, FirstItems, Payload, Timestamp};
+use super::{Filter, FirstItems, Payload, TakenMonth, Timestamp};
 
 /// What the values are that a facet counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,19 +11,25 @@ pub enum FacetField {
     Format,
     /// The folders. A record counts for each folder of its path.
     Folder,
+    /// The camera.
+    Camera,
+    /// The month of the year in which the image was taken.
+    TakenMonth,
     /// The metadata value of this key.
     Meta(String),
 }
 
 impl FacetField {
     /// The names of the fields, for messages.
-    pub const NAMES: &'static str = "format, folder or meta.KEY";
+    pub const NAMES: &'static str = "format, folder, camera, taken_month or meta.KEY";
 
     /// Parses the name of a field.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "format" => Some(Self::Format),
             "folder" => Some(Self::Folder),
+            "camera" => Some(Self::Camera),
+            "taken_month" => Some(Self::TakenMonth),
             _ => name.strip_prefix("meta.").filter(|key| !key.is_empty()).map(|key| Self::Meta(key.to_owned())),
         }
     }
@@ -33,6 +39,8 @@ impl FacetField {
         match self {
             Self::Format => vec![payload.format.as_str().to_owned()],
             Self::Folder => payload.s3_folders.clone(),
+            Self::Camera => payload.exif.camera.clone().into_iter().collect(),
+            Self::TakenMonth => payload.exif.months().into_iter().filter(|month| TakenMonth::has_year(month)).collect(),
             Self::Meta(key) => payload.meta.get(key).cloned().into_iter().collect(),
         }
     }
@@ -111,6 +119,7 @@ mod tests {
     fn a_field_has_a_name() {
         assert_eq!(FacetField::parse("format"), Some(FacetField::Format));
         assert_eq!(FacetField::parse("folder"), Some(FacetField::Folder));
+        assert_eq!(FacetField::parse("taken_month"), Some(FacetField::TakenMonth));
         assert_eq!(FacetField::parse("meta.a.b"), Some(FacetField::Meta("a.b".into())));
         for name in ["", "meta", "meta.", "width", "Format"] {
             assert_eq!(FacetField::parse(name), None, "{name}");

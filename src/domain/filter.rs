@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ImageFormat, Payload, Timestamp, parse_date, parse_number};
+use super::{BoundingBox, Circle, ExifFacts, ImageFormat, Payload, TakenMonth, Timestamp, parse_date, parse_number};
 
 /// Conditions that a record must all fulfil. An empty filter matches every record.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -19,6 +19,16 @@ pub struct Filter {
     pub indexed_after: Option<Timestamp>,
     /// The values of `meta`, by key.
     pub meta: BTreeMap<String, Condition<MetaValue>>,
+    /// The camera.
+    pub cameras: Condition<String>,
+    /// When the image was taken.
+    pub taken: Option<ValueRange<Timestamp>>,
+    /// The month in which the image was taken.
+    pub taken_months: Condition<TakenMonth>,
+    /// Only images that were taken in this circle.
+    pub near: Option<Circle>,
+    /// Only images that were taken in this box.
+    pub bbox: Option<BoundingBox>,
 }
 
 /// A condition on one property of a record: it has one of the values in `any_of`, if there are any, and none of those in
@@ -63,6 +73,12 @@ impl Filter {
         values.any(|value| !matches!(value, MetaValue::Text(_)))
     }
 
+    /// Whether the filter has a condition on facts of EXIF, IPTC and XMP.
+    pub fn has_exif(&self) -> bool {
+        let Self { cameras, taken, taken_months, near, bbox, .. } = self;
+        !cameras.is_empty() || taken.is_some() || !taken_months.is_empty() || near.is_some() || bbox.is_some()
+    }
+
     /// Whether `payload` fulfils every condition. This is the reference meaning of a filter; the translation for each
     /// store is tested against it.
     pub fn matches(&self, payload: &Payload) -> bool {
@@ -75,6 +91,16 @@ impl Filter {
                 let text = payload.meta.get(key);
                 condition.accepts(|value| text.is_some_and(|text| value.matches(text)))
             })
+            && self.matches_exif(&payload.exif)
+    }
+
+    fn matches_exif(&self, exif: &ExifFacts) -> bool {
+        let (taken_at, location) = (exif.taken_at, exif.location);
+        self.cameras.accepts(|camera| exif.camera.as_ref() == Some(camera))
+            && self.taken.is_none_or(|range| taken_at.is_some_and(|taken_at| range.contains(&taken_at.moment())))
+            && self.taken_months.accepts(|month| taken_at.is_some_and(|taken_at| taken_at.is_in(*month)))
+            && self.near.is_none_or(|circle| location.is_some_and(|location| circle.contains(location)))
+            && self.bbox.is_none_or(|bbox| location.is_some_and(|location| bbox.contains(location)))
     }
 }
 
@@ -114,7 +140,8 @@ impl MetaValue {
 }
 
 impl<T: PartialOrd> ValueRange<T> {
-    fn contains(&self, value: &T) -> bool {
+    /// Whether the value is in the range.
+    pub fn contains(&self, value: &T) -> bool {
         self.min.as_ref().is_none_or(|min| value >= min) && self.max.as_ref().is_none_or(|max| value <= max)
     }
 }

@@ -9,7 +9,7 @@
 //!
 //! Several values of one property mean any of them; of several values with `!`, none.
 
-use super::{Condition, ImageFormat, MetaValue, ValueRange, parse_date, parse_number};
+use super::{Condition, ImageFormat, MetaValue, TakenMonth, Timestamp, ValueRange, parse_date, parse_number};
 
 /// Maximum number of values of one property.
 pub const MAX_FILTER_VALUES: usize = 32;
@@ -48,6 +48,51 @@ impl Condition<String> {
             if ends { Ok(folder) } else { Err(InvalidFilterValue(format!("must end in `/`, not `{folder}`"))) }
         })
     }
+}
+
+impl Condition<String> {
+    /// Parses names of cameras. Spaces around a name are not a part of it.
+    ///
+    /// # Errors
+    /// Returns [`InvalidFilterValue`] for an empty name.
+    pub fn parse_cameras<'t>(values: impl IntoIterator<Item = &'t str>) -> Result<Self, InvalidFilterValue> {
+        parse(values, |value| {
+            let name = value.text.trim();
+            if name.is_empty() { Err(InvalidFilterValue("must not be empty".to_owned())) } else { Ok(name.to_owned()) }
+        })
+    }
+}
+
+impl Condition<TakenMonth> {
+    /// Parses months.
+    ///
+    /// # Errors
+    /// Returns [`InvalidFilterValue`] for a text that is not a month.
+    pub fn parse_months<'t>(values: impl IntoIterator<Item = &'t str>) -> Result<Self, InvalidFilterValue> {
+        parse(values, |value| TakenMonth::parse(&value.text).map_err(|error| InvalidFilterValue(error.to_string())))
+    }
+}
+
+/// Parses the first and the last moment of a range of times, each a date or a date and time; `None` if both are missing. A
+/// date as the last moment includes its day.
+///
+/// # Errors
+/// Returns the number of the bound, and [`InvalidFilterValue`] for a text that is not a date, or for an empty range.
+pub fn parse_times(
+    after: Option<&str>,
+    before: Option<&str>,
+) -> Result<Option<ValueRange<Timestamp>>, (usize, InvalidFilterValue)> {
+    let invalid = |text: &str| {
+        InvalidFilterValue(format!("must be a date (2024-04-01) or an RFC 3339 date and time, not `{text}`"))
+    };
+    let parse = |text: Option<&str>| text.map(|text| parse_date(text).ok_or_else(|| invalid(text))).transpose();
+    let min = parse(after).map_err(|error| (0, error))?.map(|(first, _)| first);
+    let max = parse(before).map_err(|error| (1, error))?.map(|(_, last)| last);
+    if min.is_none() && max.is_none() {
+        return Ok(None);
+    }
+    let empty = || (1, InvalidFilterValue("is before the first time of the range, so no image can match".to_owned()));
+    range(min, max).map(Some).ok_or_else(empty)
 }
 
 impl Condition<MetaValue> {

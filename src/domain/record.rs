@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embedding, Filter, ImageFormat, ImageId, ImageUri, Signature, Timestamp};
+use super::{Embedding, ExifFacts, Filter, ImageFormat, ImageId, ImageUri, Signature, Timestamp};
 
 /// One image in a store: id, vector, payload.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +65,9 @@ pub struct Payload {
     /// detail, or if an earlier version created the record.
     #[serde(default, deserialize_with = "Signature::read_known", skip_serializing_if = "Option::is_none")]
     pub hashes: Option<Signature>,
+    /// What EXIF, IPTC and XMP say about the image. Records of earlier versions have none.
+    #[serde(flatten)]
+    pub exif: ExifFacts,
 }
 
 /// The version of the payloads that this version of the service writes. Version 1 added `hashes`, and the numbers and dates

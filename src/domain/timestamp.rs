@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, UtcOffset};
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 /// A point in time in UTC with microseconds. The texts of two timestamps sort in the same order as the timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,7 +36,10 @@ impl Timestamp {
     /// # Errors
     /// Returns [`InvalidTimestamp`] with the text if it is not RFC 3339.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
-        OffsetDateTime::parse(text, &Rfc3339).map(Self::from_utc).map_err(|_| InvalidTimestamp(text.to_owned()))
+        let parsed = OffsetDateTime::parse(text, &Rfc3339).ok();
+        // In UTC, it can be after the last year.
+        let utc = parsed.and_then(|time| time.checked_to_offset(UtcOffset::UTC));
+        utc.map(Self::from_utc).ok_or_else(|| InvalidTimestamp(text.to_owned()))
     }
 
     /// Returns the seconds from `earlier` to this time; negative if `earlier` is later.
@@ -52,6 +55,17 @@ impl Timestamp {
     /// Returns the exact microseconds since 1970.
     pub fn unix_micros(self) -> i64 {
         self.0.unix_timestamp() * 1_000_000 + i64::from(self.0.microsecond())
+    }
+
+    /// Returns the time of a clock that is this many minutes ahead of UTC; `None` if it cannot be expressed.
+    pub(super) fn at_offset(self, minutes: i16) -> Option<OffsetDateTime> {
+        self.0.checked_to_offset(UtcOffset::from_whole_seconds(i32::from(minutes) * 60).ok()?)
+    }
+
+    /// Converts the time of a clock that is this many minutes ahead of UTC; `None` if it cannot be expressed.
+    pub(crate) fn from_clock(clock: PrimitiveDateTime, offset_minutes: i16) -> Option<Self> {
+        let offset = UtcOffset::from_whole_seconds(i32::from(offset_minutes) * 60).ok()?;
+        clock.assume_offset(offset).checked_to_offset(UtcOffset::UTC).map(Self::from_utc)
     }
 
     fn from_utc(time: OffsetDateTime) -> Self {
@@ -126,7 +140,9 @@ mod tests {
 
     #[test]
     fn text_that_is_not_a_date_is_refused_and_named() {
-        let error = Timestamp::parse("yesterday").unwrap_err();
-        assert!(error.to_string().contains("`yesterday`"));
+        for text in ["yesterday", "9999-12-31T23:00:00-02:00"] {
+            let error = Timestamp::parse(text).unwrap_err();
+            assert!(error.to_string().contains(&format!("`{text}`")));
+        }
     }
 }

@@ -4,6 +4,7 @@
 mod colour;
 mod decode;
 mod error;
+mod exif;
 mod facts;
 mod flatten;
 mod gif;
@@ -23,6 +24,7 @@ use bytes::Bytes;
 use crate::domain::{ImageMeta, Signature};
 
 pub use error::ImageError;
+pub use exif::{exif_facts, exif_facts_of_head};
 pub use facts::complete::is_complete;
 pub use facts::header::{Header, read_header, validate_image};
 pub use facts::sniff::{has_known_format, is_html, sniff};

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Limits, Resize};
-use crate::domain::ByteSize;
 use crate::domain::setting::check_range;
+use crate::domain::{ByteSize, ExifLevel};
 
 /// The settings of image decoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct ImagingSettings {
     /// the catalogue, or 224. Any other value must match that size.
     #[serde(deserialize_with = "target_size")]
     pub image_target_size: Option<u32>,
+    /// `IMAGE_EXIF`: `basic` (default), `all` or `none`: which facts of EXIF, IPTC and XMP are stored with an image.
+    pub image_exif: ExifLevel,
 }
 
 impl Default for ImagingSettings {
@@ -41,6 +43,7 @@ impl Default for ImagingSettings {
             image_resize: ResizeKind::Crop,
             image_pad_color: Colour([0; 3]),
             image_target_size: None,
+            image_exif: ExifLevel::Basic,
         }
     }
 }

@@ -155,6 +155,7 @@ pub(super) fn example_record(key: &str, vector: Vec<f32>) -> ImageRecord {
         meta_kv: vec![],
         version: PAYLOAD_VERSION,
         hashes: None,
+        exif: crate::domain::ExifFacts::default(),
     };
     let dimension = vector.len();
     let embedding = Embedding::normalised(vector, dimension).unwrap();

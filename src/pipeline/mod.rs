@@ -11,6 +11,7 @@ mod decoded;
 mod halving;
 mod possible_copy;
 mod ready;
+mod refresh;
 mod settings;
 mod stages;
 mod steps;
@@ -26,7 +27,7 @@ use futures::stream::{Stream, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionName, DependencyError, Space, SpaceMismatch};
+use crate::domain::{CollectionName, DependencyError, ExifLevel, Space, SpaceMismatch};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
@@ -78,6 +79,8 @@ pub struct Run {
     pub stages: Arc<Stages>,
     /// The lease that limits how long records may be written.
     pub write_lease: WriteLease,
+    /// Which facts of EXIF, IPTC and XMP are stored.
+    pub exif: ExifLevel,
 }
 
 /// The pipeline with its parts. The service has only one, so that its limits apply to all jobs together.
@@ -93,6 +96,7 @@ pub struct Pipeline {
     cores: Arc<Semaphore>,
     /// Prefix of the keys of thumbnails; `None` if no thumbnails are written.
     thumbnail_prefix: Option<Arc<str>>,
+    exif: ExifLevel,
     /// Number of images that reuse the vector of a record with the same bytes.
     reused: Counter,
 }
@@ -126,6 +130,7 @@ impl Pipeline {
             budget: Arc::new(MemoryBudget::new(settings.glimpse_memory_mb.bytes())),
             cores: Arc::new(Semaphore::new(lanes.prepare.get())),
             thumbnail_prefix: None,
+            exif: ExifLevel::None,
             reused: counter!(families::VECTORS_REUSED, "reason" => "same_bytes"),
         }
     }
@@ -134,6 +139,17 @@ impl Pipeline {
     #[must_use]
     pub fn with_thumbnails(self, prefix: Option<String>) -> Self {
         Self { thumbnail_prefix: prefix.map(Into::into), ..self }
+    }
+
+    /// Sets which facts of EXIF, IPTC and XMP the runs of this process store; none by default.
+    #[must_use]
+    pub fn with_exif(self, exif: ExifLevel) -> Self {
+        Self { exif, ..self }
+    }
+
+    /// Returns which facts of EXIF, IPTC and XMP the runs of this process store.
+    pub fn exif(&self) -> ExifLevel {
+        self.exif
     }
 
     /// Returns the source that the pipeline reads from.

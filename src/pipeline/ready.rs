@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Task;
 use super::store::Pending;
-use crate::domain::{Embedding, ImageRecord, Indexed, PAYLOAD_VERSION, Payload, Space, StoreSet, Timestamp};
+use crate::domain::{Embedding, ExifFacts, ImageRecord, Indexed, PAYLOAD_VERSION, Payload, Space, StoreSet, Timestamp};
 use crate::imaging::Prepared;
 
 /// Where the vector of an image comes from.
@@ -24,12 +24,13 @@ pub(super) struct Ready {
     pub(super) sha256: String,
     pub(super) thumbnail_key: Option<String>,
     pub(super) meta: BTreeMap<String, String>,
+    pub(super) exif: ExifFacts,
 }
 
 impl Ready {
     /// Returns the record with this vector.
     pub(super) fn into_pending(self, embedding: Embedding, space: &Space) -> Pending {
-        let Self { task, image, etag, size_bytes, sha256, thumbnail_key, meta } = self;
+        let Self { task, image, etag, size_bytes, sha256, thumbnail_key, meta, exif } = self;
         let uri = task.image.uri;
         let (version, format, width, height, frames, hashes) = match image {
             Content::New(prepared) => {
@@ -38,7 +39,8 @@ impl Ready {
             }
             Content::Known(record) if task.refresh => {
                 let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: true };
-                return Pending { ticket: task.ticket, indexed, record: *record };
+                let record = ImageRecord { payload: Payload { exif, ..record.payload }, ..*record };
+                return Pending { ticket: task.ticket, indexed, record };
             }
             Content::Known(record) => {
                 // Facts that an old record does not have are missing in its copy too, so it is as old.
@@ -65,6 +67,7 @@ impl Ready {
             meta,
             version,
             hashes,
+            exif,
         };
         let record = ImageRecord { id: uri.id(), uri, embedding, payload };
         let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: false };

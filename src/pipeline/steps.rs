@@ -12,7 +12,7 @@ use super::possible_copy;
 use super::ready::{Content, Ready};
 use super::store::Pending;
 use super::{ItemOutcome, Pipeline, Run, RunError, Task, TaskOutcome};
-use crate::domain::{FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure};
+use crate::domain::{ExifFacts, FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure, PAYLOAD_VERSION};
 use crate::imaging::{self, PreparedImage};
 use crate::lock::lock;
 use crate::resilience::measured;
@@ -31,8 +31,14 @@ struct SharedSteps {
     first_error: Mutex<Option<RunError>>,
 }
 
-/// A task whose bytes were fetched, and its share of the memory budget.
-pub(super) struct Loaded {
+/// A task whose bytes were fetched, with its share of the memory budget, or were not needed.
+pub(super) enum Loaded {
+    Object(Box<LoadedObject>),
+    /// A record that is complete without its object.
+    Record(Box<Ready>),
+}
+
+pub(super) struct LoadedObject {
     task: Task,
     fetched: Fetched,
     permit: BudgetPermit,
@@ -70,6 +76,13 @@ impl Steps {
             let error = SourceError::TooLarge { uri: task.image.uri.clone(), bytes: task.image.size_bytes, limit };
             return self.fetch_failed(&task, error).await;
         }
+        if task.refresh {
+            match self.refreshed_by_head(&task).await {
+                Ok(None) => {}
+                Ok(Some(ready)) => return Some(Loaded::Record(Box::new(ready))),
+                Err(down) => return self.stop_with(down),
+            }
+        }
         // Other tasks can hold the budget while they wait for a dependency.
         let permit = self.0.stop.run_until_cancelled(pipeline.budget.take_encoded(task.image.size_bytes)).await?;
         let fetching = measured(pipeline.source.fetch(&task.image));
@@ -81,7 +94,7 @@ impl Steps {
             Err(error) => return self.fetch_failed(&task, error).await,
         };
         match self.possible_copy(&task, fetched.bytes.len() as u64).await {
-            Ok(possible_copy) => Some(Loaded { task, fetched, permit, possible_copy }),
+            Ok(possible_copy) => Some(Loaded::Object(Box::new(LoadedObject { task, fetched, permit, possible_copy }))),
             Err(down) => self.stop_with(down),
         }
     }
@@ -95,7 +108,11 @@ impl Steps {
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
         let SharedSteps { pipeline, run, .. } = &*self.0;
-        let Loaded { mut task, fetched, mut permit, possible_copy } = loaded;
+        let object = match loaded {
+            Loaded::Object(object) => *object,
+            Loaded::Record(ready) => return Some(*ready),
+        };
+        let LoadedObject { mut task, fetched, mut permit, possible_copy } = object;
         let limits = pipeline.limits;
         let (etag, size_bytes) = fetched.version(&task.image);
         let bytes = match self.decoded(&fetched, &mut permit).await {
@@ -106,15 +123,15 @@ impl Steps {
         meta.append(&mut task.metadata);
         let mut outdated = None;
         if let Some(possible_copy) = possible_copy
-            && let Some(sha256) = self.same_bytes(&bytes, &possible_copy).await
+            && let Some((sha256, exif)) = self.same_bytes(&bytes, &possible_copy).await
         {
             pipeline.reused.increment(1);
-            if task.refresh {
+            if task.refresh && possible_copy.payload.version < PAYLOAD_VERSION {
                 outdated = Some(possible_copy);
             } else {
                 let thumbnail_key = possible_copy::thumbnail_of(&possible_copy, task.image.uri.bucket());
                 let image = Content::Known(Box::new(possible_copy));
-                return Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta });
+                return Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta, exif });
             }
         }
         // Only the header is read here, so that the decoder's memory is taken from the budget before it is allocated.
@@ -127,22 +144,24 @@ impl Steps {
         };
         let pixels = pipeline.budget.take_decoded(cost).await;
         let core = pipeline.cores.clone().acquire_owned().await.ok();
+        let level = run.exif;
         let decoding = tokio::task::spawn_blocking(move || {
             let sha256 = hex::encode(Sha256::digest(&bytes));
-            (imaging::prepare_with(&bytes, &limits, &preprocessing, extras), sha256)
+            let prepared = imaging::prepare_with(&bytes, &limits, &preprocessing, extras);
+            (prepared, sha256, imaging::exif_facts(&bytes, level))
         });
         let (decoded, worked) = measured(decoding).await;
         run.stages.prepare.took(worked);
         drop((core, pixels, permit));
         match decoded {
-            Ok((Ok(prepared), sha256)) => {
+            Ok((Ok(prepared), sha256, exif)) => {
                 let image = match outdated {
                     Some(record) => Content::Known(Box::new(possible_copy::completed(record, prepared))),
                     None => Content::New(Box::new(prepared)),
                 };
-                Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key: None, meta })
+                Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key: None, meta, exif })
             }
-            Ok((Err(error), _)) => self.failed(&task, error.class(), error.to_string()).await,
+            Ok((Err(error), ..)) => self.failed(&task, error.class(), error.to_string()).await,
             Err(panic) => {
                 tracing::error!(image.uri = %task.image.uri, %panic, "decoder panicked");
                 self.failed(&task, FailureClass::Panicked, "the decoder panicked on this file".to_owned()).await
@@ -150,14 +169,18 @@ impl Steps {
         }
     }
 
-    /// Returns the hash of the bytes, if the record has the same hash.
-    async fn same_bytes(&self, bytes: &Bytes, record: &ImageRecord) -> Option<String> {
+    /// Returns the hash of the bytes and their facts, if the record has the same hash.
+    async fn same_bytes(&self, bytes: &Bytes, record: &ImageRecord) -> Option<(String, ExifFacts)> {
         let core = self.0.pipeline.cores.clone().acquire_owned().await.ok();
-        let bytes = bytes.clone();
+        let (bytes, level, expected) = (bytes.clone(), self.0.run.exif, record.payload.content_sha256.clone());
+        let compare = move || {
+            let sha256 = hex::encode(Sha256::digest(&bytes));
+            (sha256 == expected).then(|| (sha256, imaging::exif_facts(&bytes, level)))
+        };
         // Hashing does not panic; if it did, the image would be decoded and embedded.
-        let sha256 = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&bytes))).await.ok()?;
+        let same = tokio::task::spawn_blocking(compare).await.ok()?;
         drop(core);
-        (sha256 == record.payload.content_sha256).then_some(sha256)
+        same
     }
 
     /// Writes the thumbnail, if there is one. An image does not fail if its thumbnail cannot be written: the service

@@ -138,8 +138,8 @@ impl Worker {
             let broker = Arc::new(ServiceBroker::new(client, join_request, joined.lease_seconds, measures));
             let threads = self.pipeline.lanes().prepare;
             self.log_to_job(&broker, format!("starts: {threads} threads, version {VERSION}")).await;
-            let (collection, space) = (joined.collection, Arc::new(joined.space));
-            let run = Run { collection, space, stages, write_lease: WriteLease::default() };
+            let (collection, space, exif) = (joined.collection, Arc::new(joined.space), joined.exif);
+            let run = Run { collection, space, stages, write_lease: WriteLease::default(), exif };
             match Pool::new(self.pipeline.clone(), broker.clone()).work(run, drain).await {
                 Ok(Ended::Finished) | Err(PoolError::Lease(LeaseError::JobEnded)) => return Ok(()),
                 Ok(Ended::Lost) => {

@@ -20,9 +20,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FacetParams {
-    /// What to count: `format`, `folder`, or `meta.KEY` for a metadata key.
+    /// What to count: `format`, `folder`, `camera`, `taken_month` (months of years), or `meta.KEY` for a metadata key.
     #[serde(default)]
-    #[param(required = true, pattern = "^(format|folder|meta\\..+)$")]
+    #[param(required = true, pattern = "^(format|folder|camera|taken_month|meta\\..+)$")]
     field: String,
     /// Number of values, 1 to 1,000.
     #[serde(default = "default_limit")]

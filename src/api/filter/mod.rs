@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::http::ApiError;
 use super::http::parameters::META_PREFIX;
-use crate::domain::{Condition, Filter, InvalidFilterValue, Timestamp};
+use crate::domain::{BoundingBox, Circle, Condition, Filter, InvalidFilterValue, Timestamp, parse_times};
 
 pub use values::Values;
 
@@ -41,6 +41,25 @@ pub(super) struct FilterParams {
     /// Only images indexed after this time, in RFC 3339 format.
     #[param(format = DateTime)]
     indexed_after: Option<String>,
+    /// Only images taken with this camera, by its whole name. `!NAME` excludes one. Repeat it for any of several.
+    #[param(schema_with = schema::texts)]
+    camera: Option<Vec<String>>,
+    /// Only images taken at this time or later: a date (a day in UTC), or a date and time in RFC 3339 format.
+    #[param(example = "2024-04-01")]
+    taken_after: Option<String>,
+    /// Only images taken at this time or earlier: a date, with all of its day, or a date and time in RFC 3339 format.
+    #[param(example = "2024-06-30")]
+    taken_before: Option<String>,
+    /// Only images taken in this month by the clock of the camera: `2024-06`, or `06` for June of any year. `!MONTH` excludes
+    /// one. Repeat it for any of several.
+    #[param(schema_with = schema::months)]
+    taken_month: Option<Vec<String>>,
+    /// Only images taken within a distance in kilometres of a position in degrees: `lat,lon,km`.
+    #[param(example = "48.137,11.575,5", pattern = "^[^,]+(,[^,]+){2}$")]
+    near: Option<String>,
+    /// Only images taken in this box: `west,south,east,north` in degrees, as in GeoJSON.
+    #[param(example = "5.9,45.8,10.5,47.8", pattern = "^[^,]+(,[^,]+){3}$")]
+    bbox: Option<String>,
 }
 
 /// Conditions that a result must all meet. A value is a text or a list of texts, of which any can be met; `!` before a
@@ -68,6 +87,28 @@ pub struct FilterRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub indexed_after: Option<String>,
+    /// Only images taken with this camera, by its whole name.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    #[schema(schema_with = schema::camera_values)]
+    pub camera: Values,
+    /// Only images taken at this time or later: a date (a day in UTC), or a date and time in RFC 3339 format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_after: Option<String>,
+    /// Only images taken at this time or earlier: a date, with all of its day, or a date and time in RFC 3339 format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_before: Option<String>,
+    /// Only images taken in this month: `2024-06`, or `06` for June of any year.
+    #[serde(default, skip_serializing_if = "Values::is_empty")]
+    #[schema(schema_with = schema::month_values)]
+    pub taken_month: Values,
+    /// Only images taken within a distance in kilometres of a position in degrees: `lat,lon,km`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[^,]+(,[^,]+){2}$")]
+    pub near: Option<String>,
+    /// Only images taken in this box: `west,south,east,north` in degrees, as in GeoJSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[^,]+(,[^,]+){3}$")]
+    pub bbox: Option<String>,
     /// Only images with these metadata values. `4..6` is a range of numbers or dates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "values::unique_names")]
     #[schema(schema_with = schema::meta_values)]
@@ -94,6 +135,12 @@ impl FilterRequest {
                 "min_width" => request.min_width = pixels(name, value)?,
                 "min_height" => request.min_height = pixels(name, value)?,
                 "indexed_after" => request.indexed_after = Some(value.clone()),
+                "camera" => request.camera.0.push(value.clone()),
+                "taken_after" => request.taken_after = Some(value.clone()),
+                "taken_before" => request.taken_before = Some(value.clone()),
+                "taken_month" => request.taken_month.0.push(value.clone()),
+                "near" => request.near = Some(value.clone()),
+                "bbox" => request.bbox = Some(value.clone()),
                 _ => {
                     if let Some(key) = name.strip_prefix(META_PREFIX) {
                         request.meta.entry(key.to_owned()).or_default().0.push(value.clone());
@@ -106,16 +153,28 @@ impl FilterRequest {
 
     /// Returns the parameters of a query string with the same conditions.
     pub fn to_pairs(&self) -> Vec<(String, String)> {
-        let lists = [("format", &self.format), ("s3_prefix", &self.s3_prefix)];
+        let lists = [
+            ("format", &self.format),
+            ("s3_prefix", &self.s3_prefix),
+            ("camera", &self.camera),
+            ("taken_month", &self.taken_month),
+        ];
         let lists = lists.into_iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
         let numbers = [("min_width", self.min_width), ("min_height", self.min_height)];
         let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name.to_owned(), number?.to_string())));
-        let after = self.indexed_after.iter().map(|time| ("indexed_after".to_owned(), time.clone()));
+        let texts = [
+            ("indexed_after", &self.indexed_after),
+            ("taken_after", &self.taken_after),
+            ("taken_before", &self.taken_before),
+            ("near", &self.near),
+            ("bbox", &self.bbox),
+        ];
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), text.clone()?)));
         let meta = self.meta.iter().flat_map(|(key, values)| {
             values.iter().map(move |value| (format!("{META_PREFIX}{key}"), value.to_owned()))
         });
         let lists = lists.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        lists.chain(numbers).chain(after).chain(meta).collect()
+        lists.chain(numbers).chain(texts).chain(meta).collect()
     }
 
     /// Parses the conditions.
@@ -130,6 +189,9 @@ impl FilterRequest {
             Ok((key.clone(), condition))
         });
         let meta: BTreeMap<_, Condition<_>> = meta.collect::<Result<_, ApiError>>()?;
+        let taken = parse_times(self.taken_after.as_deref(), self.taken_before.as_deref());
+        let near = self.near.as_deref().map(Circle::parse).transpose();
+        let bbox = self.bbox.as_deref().map(BoundingBox::parse).transpose();
         Ok(Filter {
             formats: Condition::parse_formats(self.format.iter()).map_err(invalid("format"))?,
             folders: Condition::parse_folders(self.s3_prefix.iter()).map_err(invalid("s3_prefix"))?,
@@ -137,6 +199,11 @@ impl FilterRequest {
             min_height: self.min_height,
             indexed_after: indexed_after.map_err(|error| ApiError::invalid("indexed_after", error.to_string()))?,
             meta: meta.into_iter().filter(|(_, condition)| !condition.is_empty()).collect(),
+            cameras: Condition::parse_cameras(self.camera.iter()).map_err(invalid("camera"))?,
+            taken: taken.map_err(|(bound, error)| invalid(["taken_after", "taken_before"][bound])(error))?,
+            taken_months: Condition::parse_months(self.taken_month.iter()).map_err(invalid("taken_month"))?,
+            near: near.map_err(|error| ApiError::invalid("near", error.to_string()))?,
+            bbox: bbox.map_err(|error| ApiError::invalid("bbox", error.to_string()))?,
         })
     }
 
@@ -152,8 +219,8 @@ impl FilterRequest {
         if names > MAX_META_NAMES {
             return invalid(format!("a filter must have at most {MAX_META_NAMES} metadata names, not {names}"));
         }
-        let values: usize =
-            self.meta.values().chain([&self.format, &self.s3_prefix]).map(|values| values.0.len()).sum();
+        let others = [&self.format, &self.s3_prefix, &self.camera, &self.taken_month];
+        let values: usize = self.meta.values().chain(others).map(|values| values.0.len()).sum();
         if values > MAX_VALUES {
             return invalid(format!("a filter must have at most {MAX_VALUES} values, not {values}"));
         }
@@ -162,63 +229,4 @@ impl FilterRequest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pairs(texts: &[(&str, &str)]) -> Vec<(String, String)> {
-        texts.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    fn message(refused: Result<Filter, ApiError>) -> String {
-        refused.unwrap_err().into_body().message
-    }
-
-    #[test]
-    fn parameters_and_json_have_the_same_meaning() {
-        let given = pairs(&[
-            ("format", "gif"),
-            ("s3_prefix", "a/"),
-            ("s3_prefix", "!a/b/"),
-            ("min_width", "7"),
-            ("meta.a=b", "4..6"),
-            ("meta.taxon", "Felis catus"),
-            ("meta.taxon", "!x"),
-        ]);
-        let request = FilterRequest::from_pairs(&given).unwrap();
-        assert_eq!(request.to_pairs(), given);
-        let json = serde_json::json!({"format": "gif", "s3_prefix": ["a/", "!a/b/"], "min_width": 7,
-            "meta": {"a=b": "4..6", "taxon": ["Felis catus", "!x"]}});
-        assert_eq!(serde_json::to_value(&request).unwrap(), json);
-        assert_eq!(serde_json::from_value::<FilterRequest>(json).unwrap(), request);
-        let filter = request.into_filter().unwrap();
-        assert_eq!((filter.folders.none_of.len(), filter.meta["taxon"].any_of.len()), (1, 1));
-        assert!(filter.has_ranges());
-    }
-
-    #[test]
-    fn numbers_and_booleans_in_json_are_their_texts() {
-        let json = r#"{"meta": {"a": 5, "b": [-1.50, true, "x", 18446744073709551615], "c": false}}"#;
-        let request = serde_json::from_str::<FilterRequest>(json).unwrap();
-        let [a, b, c] = ["a", "b", "c"].map(|name| request.meta[name].0.join(" "));
-        assert_eq!([a, b, c], ["5", "-1.5 true x 18446744073709551615", "false"]);
-        for wrong in [r#"{"meta": {"a": [null]}}"#, r#"{"meta": {"a": [["x"]]}}"#, r#"{"meta": {"a": {}}}"#] {
-            serde_json::from_str::<FilterRequest>(wrong).unwrap_err();
-        }
-    }
-
-    #[test]
-    fn names_and_values_are_bounded() {
-        let refused = |texts: &[(&str, &str)]| message(FilterRequest::from_pairs(&pairs(texts)).unwrap().into_filter());
-        assert!(refused(&[("meta.", "a")]).contains("name is empty"));
-        assert!(refused(&[("meta.month", "6..4")]).starts_with("meta: `month`: the range `6..4` is empty"));
-        assert!(refused(&[("meta.a", "1"); 33]).contains("at most 32 values"));
-        let many: Vec<_> = (0..17).map(|n| (format!("meta.{n}"), String::new())).collect();
-        assert!(message(FilterRequest::from_pairs(&many).unwrap().into_filter()).contains("at most 16 metadata names"));
-        let many: Vec<_> = (0..65).map(|n| (format!("meta.{}", n % 3), String::new())).collect();
-        assert!(message(FilterRequest::from_pairs(&many).unwrap().into_filter()).contains("at most 64 values"));
-        let twice = serde_json::from_str::<FilterRequest>(r#"{"meta": {"a": "1", "a": "2"}}"#).unwrap_err();
-        let nulls = r#"{"format": null, "min_width": null, "meta": null}"#;
-        assert_eq!(serde_json::from_str::<FilterRequest>(nulls).unwrap(), FilterRequest::default());
-        assert!(twice.to_string().starts_with("duplicate field `meta.a`"), "{twice}");
-    }
-}
+mod tests;

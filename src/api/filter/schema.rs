@@ -9,6 +9,7 @@ use crate::domain::MAX_FILTER_VALUES;
 
 const FORMAT: &str = "^!?(jpeg|png|webp|gif)$";
 const FOLDER: &str = "/$";
+const MONTH: &str = "^!?([0-9]{4}-)?(0?[1-9]|1[0-2])$";
 
 /// Returns the schema of a query parameter that can be repeated.
 pub(super) fn formats() -> RefOr<Schema> {
@@ -18,6 +19,24 @@ pub(super) fn formats() -> RefOr<Schema> {
 /// Returns the schema of a query parameter that can be repeated.
 pub(super) fn folders() -> RefOr<Schema> {
     list(text(Some(FOLDER)))
+}
+
+/// Returns the schema of a query parameter that can be repeated.
+pub(super) fn texts() -> RefOr<Schema> {
+    list(text(None))
+}
+
+/// Returns the schema of a query parameter that can be repeated.
+pub(super) fn months() -> RefOr<Schema> {
+    list(text(Some(MONTH)))
+}
+
+pub(super) fn camera_values() -> RefOr<Schema> {
+    values("Only images taken with this camera, by its whole name.", None)
+}
+
+pub(super) fn month_values() -> RefOr<Schema> {
+    values("Only images taken in this month: `2024-06`, or `06` for June of any year.", Some(MONTH))
 }
 
 pub(super) fn format_values() -> RefOr<Schema> {

@@ -26,7 +26,8 @@ struct ImagesParams {
     collection: Option<String>,
     /// The store, or `all`; the first configured store by default.
     provider: Option<String>,
-    /// `newest` (by `indexed_at`), `key` (by `s3_key`) or `random`. By default that of the cursor, or `newest`.
+    /// `newest` (by `indexed_at`), `taken` (by `taken_at`, the latest first, and after them the images without it), `key` (by
+    /// `s3_key`) or `random`. By default that of the cursor, or `newest`.
     #[param(inline, value_type = Option<ImageOrder>)]
     order: Option<String>,
     /// Number of images, 1 to 100.
@@ -43,6 +44,7 @@ struct ImagesParams {
 #[expect(dead_code, reason = "describes the values to readers of the API")]
 enum ImageOrder {
     Newest,
+    Taken,
     Key,
     Random,
 }

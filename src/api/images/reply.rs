@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{CollectionName, ImageFormat, ImageId, Payload};
+use crate::domain::{CollectionName, ExifFacts, ImageFormat, ImageId, Payload};
 
 /// An image in the results of a search, or among the copies of an image.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -24,6 +24,14 @@ pub struct ImageSummary {
     pub width: u32,
     /// Height of the upright original, in pixels.
     pub height: u32,
+    /// When the image was taken, in RFC 3339 format with the offset of the camera's clock; with `Z` if the offset is not known:
+    /// then it is the time of the clock. `null` if the time is not known.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub taken_at: Option<String>,
+    /// Maker and model of the camera, if they are known.
+    #[serde(default)]
+    pub camera: Option<String>,
 }
 
 impl ImageSummary {
@@ -35,6 +43,8 @@ impl ImageSummary {
             format: payload.format.to_string(),
             width: payload.width,
             height: payload.height,
+            taken_at: payload.exif.taken_at.map(|taken_at| taken_at.to_string()),
+            camera: payload.exif.camera.clone(),
         }
     }
 }
@@ -80,8 +90,56 @@ pub struct ImageReply {
     /// When the image was indexed, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub indexed_at: String,
+    /// When the image was taken, in RFC 3339 format with the offset of the camera's clock; with `Z` if the offset is not known:
+    /// then it is the time of the clock. `null` if the time is not known.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    pub taken_at: Option<String>,
+    /// Maker and model of the camera, if they are known.
+    #[serde(default)]
+    pub camera: Option<String>,
+    /// What else EXIF, IPTC and XMP say about the image.
+    #[serde(default)]
+    pub exif: ExifReply,
     /// The metadata of the object and of the metadata file.
     pub meta: BTreeMap<String, String>,
+}
+
+/// What EXIF, IPTC and XMP say about an image, as far as `IMAGE_EXIF` allows and the file has it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct ExifReply {
+    /// The lens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lens: Option<String>,
+    /// The EXIF orientation, which is already applied to width and height.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 8)]
+    pub orientation: Option<u8>,
+    /// 1 to 5 stars, 0 for none, -1 for a rejected image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -1, maximum = 5)]
+    pub rating: Option<i8>,
+    /// Where the image was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<LocationReply>,
+    /// The title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The caption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caption: Option<String>,
+    /// The keywords.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keywords: Vec<String>,
+}
+
+/// A position in degrees (WGS 84).
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LocationReply {
+    /// The latitude, -90 to 90.
+    pub lat: f64,
+    /// The longitude, -180 to 180.
+    pub lon: f64,
 }
 
 /// A record or a collection that was deleted.
@@ -113,8 +171,19 @@ impl ImageReply {
             content_sha256: payload.content_sha256,
             space: payload.space,
             indexed_at: payload.indexed_at.to_string(),
+            taken_at: payload.exif.taken_at.map(|taken_at| taken_at.to_string()),
+            camera: payload.exif.camera.clone(),
+            exif: ExifReply::new(payload.exif),
             meta: payload.meta,
         }
+    }
+}
+
+impl ExifReply {
+    fn new(facts: ExifFacts) -> Self {
+        let ExifFacts { lens, orientation, rating, location, title, caption, keywords, .. } = facts;
+        let location = location.map(|location| LocationReply { lat: location.lat(), lon: location.lon() });
+        Self { lens, orientation, rating, location, title, caption, keywords }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::cli::values::whole_number;
 
 #[derive(Debug, Args)]
 pub(super) struct Facets {
-    /// What to count: format, folder, or meta.KEY for a metadata key
+    /// What to count: format, folder, camera, taken_month, or meta.KEY for a metadata key
     field: String,
     /// The collection [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long, value_name = "NAME")]

@@ -11,7 +11,7 @@ use crate::cli::values::whole_number;
 
 #[derive(Debug, Args)]
 pub(super) struct List {
-    /// The order: newest (by the time of indexing), key, or random [default: that of the cursor, or newest]
+    /// The order: newest (by the time of indexing), taken (by the time when they were taken), key, or random [default: that of the cursor, or newest]
     #[arg(long, value_name = "ORDER")]
     order: Option<String>,
     /// Number of images, 1 to 100

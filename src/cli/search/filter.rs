@@ -26,6 +26,24 @@ pub(in crate::cli) struct Filter {
     /// Only images indexed after this time, in RFC 3339 format, such as 2026-05-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     indexed_after: Option<String>,
+    /// Only images taken with this camera, by its whole name; !NAME excludes a camera; repeat it for any of several
+    #[arg(long, value_name = "NAME")]
+    camera: Vec<String>,
+    /// Only images taken at this time or later: a date such as 2024-04-01 (a day in UTC), or a time in RFC 3339 format
+    #[arg(long, value_name = "TIME")]
+    taken_after: Option<String>,
+    /// Only images taken at this time or earlier: a date, with all of its day, or a time in RFC 3339 format
+    #[arg(long, value_name = "TIME")]
+    taken_before: Option<String>,
+    /// Only images taken in this month: 2024-06, or 06 for June of any year; !MONTH excludes one; repeat it for any of several
+    #[arg(long, value_name = "MONTH")]
+    taken_month: Vec<String>,
+    /// Only images taken within a distance in kilometres of a position in degrees
+    #[arg(long, value_name = "LAT,LON,KM", allow_hyphen_values = true)]
+    near: Option<String>,
+    /// Only images taken in this box, in degrees, as in GeoJSON
+    #[arg(long, value_name = "WEST,SOUTH,EAST,NORTH", allow_hyphen_values = true)]
+    bbox: Option<String>,
     /// Only images with this metadata, from the object or from the metadata file of the job. VALUE is a text, a range of
     /// numbers or dates (4..6, 2024-04-01..), or !VALUE to exclude one; repeat a key for any of several values
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
@@ -52,6 +70,12 @@ impl Filter {
             min_width: self.min_width,
             min_height: self.min_height,
             indexed_after: self.indexed_after.clone(),
+            camera: Values(self.camera.clone()),
+            taken_after: self.taken_after.clone(),
+            taken_before: self.taken_before.clone(),
+            taken_month: Values(self.taken_month.clone()),
+            near: self.near.clone(),
+            bbox: self.bbox.clone(),
             meta,
         }
     }

@@ -1,20 +1,30 @@
-//! Reads the orientation of an image from EXIF and XMP. A damaged block is ignored; it never makes the image fail.
+//! Collects the metadata of a file, and reads the orientation of the image from EXIF and XMP. A damaged block is ignored; it
+//! never makes the image fail.
+
+use std::borrow::Cow;
 
 use image::metadata::Orientation;
 
-const PREFIX: &[u8] = b"Exif\0\0";
+pub(crate) const PREFIX: &[u8] = b"Exif\0\0";
 const ORIENTATION: u16 = 0x0112;
 /// Maximum number of EXIF segments that are read. One segment holds 64 KB, so this is more EXIF than cameras write.
 const MAX_SEGMENTS: usize = 32;
+/// Maximum number of XMP packets that are kept. Files have one.
+const MAX_PACKETS: usize = 4;
 
-/// Collects the orientation from the metadata of one file, with the priorities of Pillow: the EXIF block, or else a raw
-/// profile in a text chunk. XMP is used if neither of them has an orientation.
+/// The metadata of one file. The orientation has the priorities of Pillow: the EXIF block, or else a raw profile in a text
+/// chunk. XMP is used if neither of them has an orientation.
 #[derive(Default)]
 pub(crate) struct Metadata<'a> {
     blocks: Vec<&'a [u8]>,
+    /// The last raw profile with EXIF.
+    profile_block: Option<Vec<u8>>,
     /// The orientation from a raw profile.
     profile: Option<u8>,
+    packets: Vec<Cow<'a, [u8]>>,
     xmp: Option<u8>,
+    /// The resources of Photoshop.
+    iptc: Option<&'a [u8]>,
 }
 
 impl<'a> Metadata<'a> {
@@ -26,18 +36,44 @@ impl<'a> Metadata<'a> {
     }
 
     /// Adds an EXIF block from a raw profile. The last block with an orientation is used.
-    pub(crate) fn raw_profile(&mut self, block: &[u8]) {
-        self.profile = read_orientation_tag(block).or(self.profile);
+    pub(crate) fn raw_profile(&mut self, block: Vec<u8>) {
+        self.profile = read_orientation_tag(&block).or(self.profile);
+        self.profile_block = Some(block);
     }
 
     /// Adds an XMP packet. The last packet with an orientation is used.
-    pub(crate) fn xmp(&mut self, packet: &[u8]) {
-        self.xmp = orientation_of_xmp(packet).or(self.xmp);
+    pub(crate) fn xmp(&mut self, packet: impl Into<Cow<'a, [u8]>>) {
+        let packet = packet.into();
+        self.xmp = orientation_of_xmp(&packet).or(self.xmp);
+        if self.packets.len() < MAX_PACKETS {
+            self.packets.push(packet);
+        }
+    }
+
+    /// Adds the resources of Photoshop, which contain IPTC. Only the first ones are kept: more than 64 kB are other resources.
+    pub(crate) fn iptc(&mut self, resources: &'a [u8]) {
+        self.iptc.get_or_insert(resources);
+    }
+
+    /// Returns the EXIF blocks in the order in which they are to be read: the segments as one block, each segment, and a raw
+    /// profile.
+    pub(crate) fn exif_blocks(&self) -> Vec<Cow<'_, [u8]>> {
+        let joined = (self.blocks.len() > 1).then(|| Cow::Owned(self.joined()));
+        let segments = self.blocks.iter().map(|block| Cow::Borrowed(*block));
+        joined.into_iter().chain(segments).chain(self.profile_block.as_deref().map(Cow::Borrowed)).collect()
+    }
+
+    pub(crate) fn xmp_packets(&self) -> impl Iterator<Item = &[u8]> {
+        self.packets.iter().map(|packet| &**packet)
+    }
+
+    pub(crate) fn iptc_block(&self) -> Option<&'a [u8]> {
+        self.iptc
     }
 
     /// Returns the resulting orientation. If the first source that has a value has an invalid one, the result is `None`
     /// and the other sources are not used.
-    pub(crate) fn orientation(self) -> Option<Orientation> {
+    pub(crate) fn orientation(&self) -> Option<Orientation> {
         let by_exif = match self.blocks[..] {
             [] => self.profile,
             [one] => read_orientation_tag(one),
@@ -55,15 +91,8 @@ impl<'a> Metadata<'a> {
 /// Returns the orientation tag of an EXIF block: 0 if the number is not a byte, `None` if the
 /// tag is missing.
 fn read_orientation_tag(block: &[u8]) -> Option<u8> {
-    let mut tiff = block;
-    while let Some(rest) = tiff.strip_prefix(PREFIX) {
-        tiff = rest;
-    }
-    let order = match tiff.get(..4)? {
-        b"II*\0" | b"II\0*" => Order::Little,
-        b"MM\0*" | b"MM*\0" => Order::Big,
-        _ => return None,
-    };
+    let tiff = strip_prefixes(block);
+    let order = Order::read(tiff)?;
     let start = usize::try_from(order.u32(tiff.get(4..8)?)?).ok()?;
     let count = usize::from(order.u16(tiff.get(start..start.checked_add(2)?)?)?);
     // The block can contain fewer entries than it declares.
@@ -74,13 +103,32 @@ fn read_orientation_tag(block: &[u8]) -> Option<u8> {
         .find_map(|entry| (order.u16(&entry[..2])? == ORIENTATION).then(|| order.integer(tiff, entry)).flatten())
 }
 
+/// Returns a block without `Exif\0\0`, which some software writes several times.
+pub(crate) fn strip_prefixes(block: &[u8]) -> &[u8] {
+    let mut tiff = block;
+    while let Some(rest) = tiff.strip_prefix(PREFIX) {
+        tiff = rest;
+    }
+    tiff
+}
+
+/// The order of the bytes of a number.
 #[derive(Clone, Copy)]
-enum Order {
+pub(crate) enum Order {
     Little,
     Big,
 }
 
 impl Order {
+    /// Reads the order from the beginning of a block. The magic number can have the wrong order.
+    pub(crate) fn read(tiff: &[u8]) -> Option<Self> {
+        match tiff.get(..4)? {
+            b"II*\0" | b"II\0*" => Some(Self::Little),
+            b"MM\0*" | b"MM*\0" => Some(Self::Big),
+            _ => None,
+        }
+    }
+
     /// Returns the first number of an entry of any numeric type: 0 if it is not a byte, `None` if it is missing.
     fn integer(self, tiff: &[u8], entry: &[u8; 12]) -> Option<u8> {
         let kind = self.u16(&entry[2..4])?;
@@ -113,12 +161,12 @@ impl Order {
         Some(u8::try_from(number).unwrap_or(0))
     }
 
-    fn u16(self, bytes: &[u8]) -> Option<u16> {
+    pub(crate) fn u16(self, bytes: &[u8]) -> Option<u16> {
         let bytes = *bytes.first_chunk()?;
         Some(if matches!(self, Self::Little) { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
     }
 
-    fn u32(self, bytes: &[u8]) -> Option<u32> {
+    pub(crate) fn u32(self, bytes: &[u8]) -> Option<u32> {
         let bytes = *bytes.first_chunk()?;
         Some(if matches!(self, Self::Little) { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
     }

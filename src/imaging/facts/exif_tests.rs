@@ -108,7 +108,7 @@ fn exif_has_priority_over_a_raw_profile_and_both_over_xmp() {
             metadata.exif(block);
         }
         if let Some(block) = &profile {
-            metadata.raw_profile(block);
+            metadata.raw_profile(block.clone());
         }
         metadata.orientation().map(Orientation::to_exif)
     };

@@ -37,12 +37,7 @@ pub(crate) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageE
         return Err(ImageError::TooLarge { bytes: size, limit: limits.max_bytes });
     }
     let format = sniff(bytes)?;
-    let raw = match format {
-        ImageFormat::Jpeg => jpeg(bytes),
-        ImageFormat::Png => png(bytes),
-        ImageFormat::Webp => webp(bytes),
-        ImageFormat::Gif => gif(bytes),
-    }?;
+    let raw = Raw::read(bytes, format)?;
     let (width, height) = (raw.width, raw.height);
     if width == 0 || height == 0 {
         return Err(ImageError::corrupt(format, format!("its header declares {width} x {height} pixels")));
@@ -51,7 +46,7 @@ pub(crate) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageE
         let limit = format!("at most {} pixels are allowed (IMAGE_MAX_PIXELS)", limits.max_pixels);
         return Err(ImageError::TooManyPixels { width, height, limit });
     }
-    let orientation = raw.orientation.unwrap_or(Orientation::NoTransforms).to_exif();
+    let orientation = raw.orientation();
     let (width, height) = if orientation < 5 { (width, height) } else { (height, width) };
     let meta = ImageMeta { format, width, height, frames: raw.frames.max(1), orientation };
     Ok(Header { meta, decoded_bytes: raw.decoded_bytes })
@@ -74,18 +69,44 @@ pub fn validate_image(bytes: &[u8], limits: &Limits) -> Result<ImageMeta, ImageE
     read_header(bytes, limits).map(|header| header.meta)
 }
 
+/// Returns the metadata of a file, and the EXIF orientation of its image, 1 to 8.
+///
+/// # Errors
+/// Returns an [`ImageError`] if the file is not an image, or if its header is truncated or inconsistent.
+pub(crate) fn read_metadata(bytes: &[u8]) -> Result<(Metadata<'_>, u8), ImageError> {
+    let raw = Raw::read(bytes, sniff(bytes)?)?;
+    let orientation = raw.orientation();
+    Ok((raw.metadata, orientation))
+}
+
 /// The facts of the stored image, before its orientation is applied.
-struct Raw {
+struct Raw<'a> {
     width: u32,
     height: u32,
     frames: u32,
-    orientation: Option<Orientation>,
+    metadata: Metadata<'a>,
     /// Bytes that the decoder holds at once, plus the conversion to RGB.
     decoded_bytes: u64,
 }
 
-fn jpeg(bytes: &[u8]) -> Result<Raw, ImageError> {
+impl<'a> Raw<'a> {
+    fn read(bytes: &'a [u8], format: ImageFormat) -> Result<Self, ImageError> {
+        match format {
+            ImageFormat::Jpeg => jpeg(bytes),
+            ImageFormat::Png => png(bytes),
+            ImageFormat::Webp => webp(bytes),
+            ImageFormat::Gif => gif(bytes),
+        }
+    }
+
+    fn orientation(&self) -> u8 {
+        self.metadata.orientation().unwrap_or(Orientation::NoTransforms).to_exif()
+    }
+}
+
+fn jpeg(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+    const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
     let mut metadata = Metadata::default();
     let mut coding = CodingReader::default();
     let mut at = 2;
@@ -95,7 +116,8 @@ fn jpeg(bytes: &[u8]) -> Result<Raw, ImageError> {
         coding.take(segment.marker, segment.body);
         match (segment.marker, segment.body) {
             (0xE1, body) if body.starts_with(b"Exif\0\0") => metadata.exif(body),
-            (0xE1, body) if body.starts_with(XMP) => metadata.xmp(body),
+            (0xE1, body) if body.starts_with(XMP) => metadata.xmp(&body[XMP.len()..]),
+            (0xED, body) if body.starts_with(PHOTOSHOP) => metadata.iptc(&body[PHOTOSHOP.len()..]),
             (0xD9 | 0xDA, _) => {
                 let missing = || ImageError::corrupt(ImageFormat::Jpeg, "it has no frame header before the data");
                 return Ok(jpeg_facts(&coding.finish().ok_or_else(missing)??, metadata));
@@ -107,18 +129,18 @@ fn jpeg(bytes: &[u8]) -> Result<Raw, ImageError> {
     Ok(jpeg_facts(&coding?, metadata))
 }
 
-fn jpeg_facts(coding: &Coding, metadata: Metadata<'_>) -> Raw {
+fn jpeg_facts<'a>(coding: &Coding, metadata: Metadata<'a>) -> Raw<'a> {
     Raw {
         width: coding.width,
         height: coding.height,
         frames: 1,
-        orientation: metadata.orientation(),
+        metadata,
         decoded_bytes: coding.decoded_bytes(u64::from(coding.width) * u64::from(coding.height)),
     }
 }
 
-fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
-    let mut raw: Option<Raw> = None;
+fn png(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
+    let mut raw: Option<Raw<'_>> = None;
     let (mut metadata, mut text) = (Metadata::default(), TextReader::default());
     // The default image of an animated PNG is an additional frame, unless it is also the first frame of the animation.
     let (mut declared, mut still) = (0, 1);
@@ -143,7 +165,7 @@ fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
                 let samples = if interlace == 0 { 0 } else { channels * u64::from(depth.div_ceil(8)) };
                 let [width, height] = [[w3, w2, w1, w0], [h3, h2, h1, h0]].map(u32::from_be_bytes);
                 let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(samples + 3);
-                raw = Some(Raw { width, height, frames: 0, orientation: None, decoded_bytes });
+                raw = Some(Raw { width, height, frames: 0, metadata: Metadata::default(), decoded_bytes });
             }
             (_, None, _) => return Err(ImageError::corrupt(ImageFormat::Png, "its header chunk is too short")),
             (b"IHDR", Some(raw), _) if raw.frames == 0 => {
@@ -163,11 +185,11 @@ fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
         }
     }
     let mut raw = raw.ok_or_else(|| ImageError::truncated(ImageFormat::Png))?;
-    raw.orientation = metadata.orientation();
+    raw.metadata = metadata;
     Ok(raw)
 }
 
-fn webp(bytes: &[u8]) -> Result<Raw, ImageError> {
+fn webp(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     let mut size = None;
     let mut metadata = Metadata::default();
     let mut frames = 0;
@@ -197,10 +219,10 @@ fn webp(bytes: &[u8]) -> Result<Raw, ImageError> {
     let (width, height) = size.ok_or_else(|| ImageError::truncated(ImageFormat::Webp))?;
     // The planes of the decoder, the canvas with alpha, and RGB.
     let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 4 + 3);
-    Ok(Raw { width, height, frames, orientation: metadata.orientation(), decoded_bytes })
+    Ok(Raw { width, height, frames, metadata, decoded_bytes })
 }
 
-fn gif(bytes: &[u8]) -> Result<Raw, ImageError> {
+fn gif(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     let Some(&[w0, w1, h0, h1, ..]) = bytes.get(6..13) else { return Err(ImageError::truncated(ImageFormat::Gif)) };
     let screen = [[w0, w1], [h0, h1]].map(|side| u32::from(u16::from_le_bytes(side)));
     let frames = gif_frames(bytes);
@@ -210,5 +232,5 @@ fn gif(bytes: &[u8]) -> Result<Raw, ImageError> {
     // The canvas and RGB. A frame that differs from the canvas in size needs an additional buffer.
     let frame_bytes = if [width, height] == [wide, high] { 0 } else { 4 };
     let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3 + frame_bytes);
-    Ok(Raw { width, height, frames: frames.count, orientation: None, decoded_bytes })
+    Ok(Raw { width, height, frames: frames.count, metadata: Metadata::default(), decoded_bytes })
 }

@@ -1,5 +1,6 @@
 //! Reads text and profiles of a PNG file and decompresses them up to a limit.
 
+use std::borrow::Cow;
 use std::io::Read as _;
 
 use flate2::read::ZlibDecoder;
@@ -27,7 +28,7 @@ impl Default for TextReader {
 
 impl TextReader {
     /// Processes a `tEXt`, `zTXt` or `iTXt` chunk.
-    pub(crate) fn take(&mut self, kind: [u8; 4], chunk: &[u8], metadata: &mut Metadata<'_>) {
+    pub(crate) fn take<'a>(&mut self, kind: [u8; 4], chunk: &'a [u8], metadata: &mut Metadata<'a>) {
         let Some((keyword, rest)) = split_at_zero(chunk) else { return };
         let is_xmp = keyword == b"XML:com.adobe.xmp";
         let is_profile =
@@ -45,20 +46,19 @@ impl TextReader {
             (b"tEXt", body) => (false, body),
             _ => return,
         };
-        let inflated;
         let text = if is_compressed {
-            inflated = inflate(body, self.left);
+            let inflated = inflate(body, self.left);
             self.left -= inflated.len() as u64;
-            &inflated
+            Cow::Owned(inflated)
         } else {
-            body
+            Cow::Borrowed(body)
         };
         if is_xmp {
             metadata.xmp(text);
         } else if let Some(block) = exif::from_raw_profile(&text[..text.len().min(MAX_DIGITS)]) {
             match block.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") {
-                Some(xmp) => metadata.xmp(xmp),
-                None => metadata.raw_profile(&block),
+                Some(xmp) => metadata.xmp(xmp.to_vec()),
+                None => metadata.raw_profile(block),
             }
         }
     }

@@ -35,6 +35,11 @@ const AFTER_ALL_TIMES: &str = ":";
 /// The conditions for the records after a record. One condition for both would read every record of the same time.
 pub(super) const SAME_TIME: &str = "indexed_at = ?1 AND id > ?2";
 pub(super) const EARLIER: &str = "indexed_at < ?1";
+/// The same for the times when images were taken.
+pub(super) const DATED: &str = "taken_at IS NOT NULL";
+pub(super) const SAME_TAKEN: &str = "taken_at = ?1 AND id > ?2";
+pub(super) const TAKEN_EARLIER: &str = "taken_at < ?1";
+pub(super) const UNDATED: &str = "taken_at IS NULL AND id > ?1";
 
 impl Collection {
     /// Returns a page of records. Damaged ones are left out.
@@ -60,6 +65,7 @@ impl Records<'_> {
     fn page(&self, start: &PageStart, limit: usize) -> Result<Vec<Candidate>, Fault> {
         match start {
             PageStart::Newest { after } => self.newest(*after, limit),
+            PageStart::Taken { after } => self.taken(*after, limit),
             PageStart::Key { after } => self.by_key(after.as_ref(), limit),
             PageStart::Random { first, after } => Ok(self.by_id(*first, *after, limit)),
         }
@@ -98,6 +104,46 @@ impl Records<'_> {
                 let moment = Timestamp::parse(&row.get::<_, String>(2)?);
                 let moment = moment.map_err(|error| Fault::Damaged(error.to_string()))?;
                 found.push(Candidate { id, slot, next: PageStart::Newest { after: Some((moment, id)) } });
+            }
+        }
+        Ok(())
+    }
+
+    fn taken(&self, after: Option<(Option<Timestamp>, ImageId)>, limit: usize) -> Result<Vec<Candidate>, Fault> {
+        let mut found = Vec::new();
+        match after {
+            None => self.add_taken(&mut found, limit, DATED, ())?,
+            Some((Some(moment), id)) => {
+                let micros = moment.unix_micros();
+                self.add_taken(&mut found, limit, SAME_TAKEN, (micros, bytes(id)))?;
+                self.add_taken(&mut found, limit, TAKEN_EARLIER, (micros,))?;
+            }
+            Some((None, id)) => {
+                self.add_taken(&mut found, limit, UNDATED, (bytes(id),))?;
+                return Ok(found);
+            }
+        }
+        self.add_taken(&mut found, limit, UNDATED, (Vec::<u8>::new(),))?;
+        Ok(found)
+    }
+
+    /// Adds records that match a condition, those taken last first, until there are `limit`.
+    fn add_taken(
+        &self,
+        found: &mut Vec<Candidate>,
+        limit: usize,
+        condition: &str,
+        parameters: impl Params,
+    ) -> Result<(), Fault> {
+        let mut select = self.connection.prepare_cached(&taken_sql(self.number, condition))?;
+        let mut rows = select.query(parameters)?;
+        while found.len() < limit
+            && let Some(row) = rows.next()?
+        {
+            let (id, slot) = (id(row, 0)?, row.get(1)?);
+            if self.is_allowed(slot) {
+                let moment = row.get::<_, Option<i64>>(2)?.and_then(Timestamp::from_unix_micros);
+                found.push(Candidate { id, slot, next: PageStart::Taken { after: Some((moment, id)) } });
             }
         }
         Ok(())
@@ -146,6 +192,11 @@ fn bytes(id: ImageId) -> Vec<u8> {
 /// Returns the query for the records that match a condition on their times, the newest first.
 pub(super) fn newest_sql(n: i64, condition: &str) -> String {
     format!("SELECT id, slot, indexed_at FROM slots_{n} WHERE {condition} ORDER BY indexed_at DESC, id")
+}
+
+/// Returns the query for the records that match a condition on when they were taken, the latest first.
+pub(super) fn taken_sql(n: i64, condition: &str) -> String {
+    format!("SELECT id, slot, taken_at FROM slots_{n} WHERE {condition} ORDER BY taken_at DESC, id")
 }
 
 /// Returns the query for the slots and keys from a key on, by key.

@@ -6,7 +6,7 @@ use super::collection::Collection;
 use super::error::Fault;
 use super::filters::TextField;
 use super::rows::{self, parse_payload, raw};
-use crate::domain::{CollectionSummary, FacetCounts, FacetField, FacetQuery, Facets, Timestamp};
+use crate::domain::{CollectionSummary, FacetCounts, FacetField, FacetQuery, Facets, TakenMonth, Timestamp};
 
 /// The part of a payload that is added up.
 #[derive(Deserialize)]
@@ -21,11 +21,14 @@ impl Collection {
         let field = match &query.field {
             FacetField::Format => TextField::Format,
             FacetField::Folder => TextField::folders(),
+            FacetField::Camera => TextField::cameras(),
+            FacetField::TakenMonth => TextField::months(),
             FacetField::Meta(key) => TextField::meta(key),
         };
+        let is_value = |value: &str| query.field != FacetField::TakenMonth || TakenMonth::has_year(value);
         let mut counts = FacetCounts::new(query.limit);
         if let Some(column) = self.texts(&snapshot, &field)? {
-            column.count(allowed.as_ref(), |value, count| counts.add(value, count));
+            column.count(allowed.as_ref(), |value, count| counts.add(value, if is_value(value) { count } else { 0 }));
             return Ok(counts.into_facets(true));
         }
         let is_counted = |slot| {
@@ -38,7 +41,7 @@ impl Collection {
                 counts.add(std::mem::replace(&mut last, value.to_owned()), count);
                 count = 0;
             }
-            count += u64::from(is_counted(slot));
+            count += u64::from(is_value(value) && is_counted(slot));
             true
         })?;
         counts.add(last, count);

@@ -41,10 +41,11 @@ fn next_missing(connection: &Connection) -> rusqlite::Result<Option<(String, Str
     Ok(None)
 }
 
-/// Returns the names of the indexes of a collection, and the statements that create them. Both indexes have all columns
+/// Returns the names of the indexes of a collection, and the statements that create them. The indexes have all columns
 /// that a page reads before the payloads of its records.
-fn indexes(n: i64) -> [(String, String); 2] {
+fn indexes(n: i64) -> [(String, String); 3] {
     let newest = format!("CREATE INDEX newest_{n} ON slots_{n} (indexed_at DESC, id, slot)");
     let keys = format!("CREATE INDEX keys_{n} ON payloads_{n} ({S3_KEY})");
-    [(format!("newest_{n}"), newest), (format!("keys_{n}"), keys)]
+    let taken = format!("CREATE INDEX taken_{n} ON slots_{n} (taken_at DESC, id, slot)");
+    [(format!("newest_{n}"), newest), (format!("taken_{n}"), taken), (format!("keys_{n}"), keys)]
 }

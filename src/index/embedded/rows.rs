@@ -2,7 +2,7 @@
 //! `payloads` by slot, and `terms`, the slots of each folder and of each metadata pair. New records are appended to the
 //! first two: `ids.rs` says why no table is by id.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ivf::Entry;
 use rusqlite::types::ValueRef;
@@ -15,7 +15,7 @@ use super::filters::Attributes;
 use super::indexes;
 use super::lists::changes;
 use super::vectors::checksum;
-use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Payload, Space};
+use crate::domain::{CollectionName, Embedding, ExifFacts, ImageId, ImageRecord, Payload, Position, Space, Timestamp};
 
 /// The table of collections.
 pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS collections (
@@ -59,13 +59,22 @@ pub(super) fn meta_term(key: &str, value: &str) -> String {
     format!("={}:{key}{value}", key.len())
 }
 
+/// Returns the term of a camera.
+pub(super) fn camera_term(camera: &str) -> String {
+    format!("camera:{camera}")
+}
+
+/// Returns the term of a month in which an image was taken.
+pub(super) fn month_term(month: &str) -> String {
+    format!("month:{month}")
+}
+
 /// Returns the terms of a record.
-pub(super) fn terms<'a>(
-    folders: &[String],
-    meta: impl IntoIterator<Item = (&'a String, &'a String)>,
-) -> BTreeSet<String> {
+pub(super) fn terms(folders: &[String], meta: &BTreeMap<String, String>, exif: &ExifFacts) -> BTreeSet<String> {
     let folders = folders.iter().map(|folder| folder_term(folder));
-    folders.chain(meta.into_iter().map(|(key, value)| meta_term(key, value))).collect()
+    let months = exif.months().into_iter().map(|month| month_term(&month));
+    let cameras = exif.camera.iter().map(|camera| camera_term(camera));
+    folders.chain(meta.iter().map(|(key, value)| meta_term(key, value))).chain(cameras).chain(months).collect()
 }
 
 /// Creates the row, the tables and the indexes of a collection. Returns its number, which is never reused.
@@ -83,11 +92,17 @@ pub(super) fn create(tx: &Transaction<'_>, name: &CollectionName, space: &str) -
     Ok(n)
 }
 
+/// The columns with facts of EXIF, which tables of earlier versions do not have: the time in microseconds of Unix time, and the
+/// position in steps of 10⁻⁷ degrees. NULL if a fact is not known.
+pub(super) const EXIF_COLUMNS: [&str; 3] = ["taken_at", "lat", "lon"];
+
 /// Returns the statement that creates the table of slots.
 pub(super) fn slots_table(n: i64) -> String {
     format!(
         "CREATE TABLE slots_{n} (slot INTEGER PRIMARY KEY, id BLOB NOT NULL, checksum INTEGER NOT NULL,
-             format TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, indexed_at TEXT NOT NULL) STRICT"
+             format TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, indexed_at TEXT NOT NULL,
+             {}) STRICT",
+        EXIF_COLUMNS.map(|column| format!("{column} INTEGER")).join(", ")
     )
 }
 
@@ -123,14 +138,18 @@ pub(super) fn load(connection: &Connection, n: i64, mut each: impl FnMut(ImageId
 /// Writes `rows` into `slots`, and removes the records in the slots `replaced`.
 pub(super) fn write(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32], replaced: &[u32]) -> Result<(), Fault> {
     clear(tx, n, replaced)?;
-    let mut record = tx.prepare_cached(&format!("REPLACE INTO slots_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"))?;
+    let mut record =
+        tx.prepare_cached(&format!("REPLACE INTO slots_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"))?;
     // A damaged record may have left a payload or terms in a free slot.
     let mut payload = tx.prepare_cached(&format!("REPLACE INTO payloads_{n} VALUES (?1, ?2)"))?;
     let mut term = tx.prepare_cached(&format!("INSERT OR IGNORE INTO terms_{n} VALUES (?1, ?2)"))?;
     for (row, slot) in rows.iter().zip(slots) {
         let id = row.id.0.as_bytes();
-        let Attributes { terms, format, width, height, indexed_at } = &row.attributes;
-        record.execute(params![slot, id, row.checksum, format.as_str(), width, height, indexed_at.to_string()])?;
+        let Attributes { terms, format, width, height, indexed_at, taken_at, location } = &row.attributes;
+        let (taken_at, indexed_at) = (taken_at.map(Timestamp::unix_micros), indexed_at.to_string());
+        let (lat, lon) = (location.map(Position::lat_e7), location.map(Position::lon_e7));
+        let format = format.as_str();
+        record.execute(params![slot, id, row.checksum, format, width, height, indexed_at, taken_at, lat, lon])?;
         payload.execute((slot, &row.payload))?;
         for text in terms {
             term.execute((text, slot))?;
@@ -159,7 +178,9 @@ struct Labels {
     #[serde(default)]
     s3_folders: Vec<String>,
     #[serde(default)]
-    meta: std::collections::BTreeMap<String, String>,
+    meta: BTreeMap<String, String>,
+    #[serde(flatten)]
+    exif: ExifFacts,
 }
 
 impl<'c> SlotCleaner<'c> {
@@ -186,7 +207,7 @@ impl<'c> SlotCleaner<'c> {
                 return Ok(());
             }
         };
-        for term in terms(&labels.s3_folders, &labels.meta) {
+        for term in terms(&labels.s3_folders, &labels.meta, &labels.exif) {
             self.term.execute((term, slot))?;
         }
         Ok(())

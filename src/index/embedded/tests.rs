@@ -6,12 +6,14 @@ use std::sync::{Arc, Barrier};
 
 use rusqlite::Connection;
 
-use super::browse::{EARLIER, SAME_TIME, key_sql, newest_sql};
+use super::browse::{DATED, EARLIER, SAME_TAKEN, SAME_TIME, TAKEN_EARLIER, UNDATED, key_sql, newest_sql, taken_sql};
 use super::collection::Collection;
 use super::folder::Folder;
 use super::rows::{self, Row};
 use super::snapshot::Snapshot;
-use crate::domain::{BrowseQuery, CollectionName, Embedding, Filter, ImageId, PageStart, Probe, Space};
+use crate::domain::{
+    BrowseQuery, CollectionName, Embedding, Filter, ImageId, PageStart, Probe, Space, TakenAt, Timestamp, parse_times,
+};
 use crate::index::shared::example_record;
 
 const NUMBER: i64 = 1;
@@ -31,6 +33,9 @@ pub(super) fn open(folder: &Path) -> (Folder, Connection, Arc<Collection>) {
 pub(super) fn row(n: u32, edition: u32) -> Row {
     let mut record = example_record(&format!("{n}.jpg"), direction(edition).to_vec());
     record.payload.width = edition;
+    // Every third record has no time, and two have the same.
+    let taken_at = Timestamp::from_unix_seconds(i64::from(edition / 2)).and_then(|moment| TakenAt::new(moment, None));
+    record.payload.exif.taken_at = taken_at.filter(|_| !edition.is_multiple_of(3));
     Row::new(&record).unwrap()
 }
 
@@ -138,17 +143,22 @@ fn an_old_collection_gets_the_indexes_that_pages_read() {
         let page = collection.browse(&BrowseQuery { filter: Filter::default(), start, limit: 7 }).unwrap();
         page.images.into_iter().map(|image| image.payload.s3_key).collect::<Vec<_>>()
     };
-    let starts = [PageStart::Newest { after: None }, PageStart::Key { after: None }];
-    let queries = [newest_sql(NUMBER, SAME_TIME), newest_sql(NUMBER, EARLIER), key_sql(NUMBER)];
+    let starts = [PageStart::Newest { after: None }, PageStart::Taken { after: None }, PageStart::Key { after: None }];
+    let newest = [SAME_TIME, EARLIER].map(|condition| newest_sql(NUMBER, condition));
+    let taken = [DATED, SAME_TAKEN, TAKEN_EARLIER, UNDATED].map(|condition| taken_sql(NUMBER, condition));
+    let queries = [&newest[..], &taken, &[key_sql(NUMBER)]].concat();
     let pages = || starts.clone().map(page);
-    let plans = |writer: &Connection| queries.clone().map(|sql| plan(writer, &sql));
+    let plans = |writer: &Connection| queries.iter().map(|sql| plan(writer, sql)).collect::<Vec<_>>();
     let expected = (pages(), plans(&writer));
-    for (plan, name) in expected.1.iter().zip(["newest_1", "newest_1", "keys_1"]) {
+    for (plan, name) in
+        expected.1.iter().zip(["newest_1", "newest_1", "taken_1", "taken_1", "taken_1", "taken_1", "keys_1"])
+    {
         assert!(plan.contains("COVERING INDEX") && plan.contains(name) && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 
     assert!(!folder.needs_maintenance());
-    writer.execute_batch(&format!("DROP INDEX newest_{NUMBER}; DROP INDEX keys_{NUMBER}")).unwrap();
+    let drop = format!("DROP INDEX newest_{NUMBER}; DROP INDEX taken_{NUMBER}; DROP INDEX keys_{NUMBER}");
+    writer.execute_batch(&drop).unwrap();
     assert_eq!(pages(), expected.0, "without the indexes");
     assert!(folder.needs_maintenance());
     while folder.add_index(&mut writer).unwrap() {}
@@ -187,4 +197,26 @@ fn a_folder_of_an_earlier_version_is_brought_up_to_date() {
     let tables = "SELECT count(*) FROM sqlite_master WHERE name GLOB 'records_*' OR name GLOB 'changes_*'";
     assert_eq!(writer.query_row(tables, (), |row| row.get::<_, u32>(0)).unwrap(), 0);
     assert_eq!(slots(&collection.snapshot().unwrap()).len(), 50);
+}
+
+#[test]
+fn a_collection_without_columns_for_facts_of_exif_gets_them() {
+    let path = tempfile::tempdir().unwrap();
+    let (index, mut writer, collection) = open(path.path());
+    collection.upsert(&mut writer, (0..10).map(|n| row(n, 0)).collect()).unwrap();
+    let columns = ["taken_at", "lat", "lon"].map(|column| format!("ALTER TABLE slots_{NUMBER} DROP COLUMN {column};"));
+    writer.execute_batch(&format!("DROP INDEX taken_{NUMBER}; {}", columns.concat())).unwrap();
+    drop((index, writer, collection));
+
+    let (index, mut writer, collection) = open(path.path());
+    let taken = Filter { taken: parse_times(Some("1970-01-01"), None).unwrap(), ..Filter::default() };
+    let found = |filter: &Filter| {
+        let start = PageStart::Taken { after: None };
+        let page = collection.browse(&BrowseQuery { filter: filter.clone(), start, limit: 20 }).unwrap();
+        page.images.len()
+    };
+    assert_eq!([found(&Filter::default()), found(&taken)], [10, 0]);
+    while index.add_index(&mut writer).unwrap() {}
+    collection.upsert(&mut writer, vec![row(3, 100), row(99, 101)]).unwrap();
+    assert_eq!([found(&Filter::default()), found(&taken)], [11, 2]);
 }

@@ -10,13 +10,14 @@ use qdrant_client::qdrant::{
 
 use super::collection::server_name;
 use super::error::Fault;
+use super::record::TAKEN_AT;
 use super::search::{RECORDS_PER_PAGE, scroll};
-use super::{QdrantIndex, filter, lower_limit, record};
-use crate::domain::{BrowsePage, BrowseQuery, CollectionName, ImageId, PageStart, StoredImage, Timestamp};
+use super::{QdrantIndex, filter, lower_limit, record, schema};
+use crate::domain::{BrowsePage, BrowseQuery, CollectionName, ImageId, PageStart, StoredImage, TakenAt, Timestamp};
 use crate::index::shared::{FirstKeys, IdRange, random_ranges};
 
 const S3_KEY: &str = "s3_key";
-pub(super) const INDEXED_AT: &str = "indexed_at";
+const INDEXED_AT: &str = "indexed_at";
 /// Points in one reply that has one field of each.
 const FIELDS_PER_PAGE: usize = 10_000;
 
@@ -25,6 +26,30 @@ pub(super) struct Points<'a> {
     pub(super) index: &'a QdrantIndex,
     pub(super) collection: &'a CollectionName,
     pub(super) conditions: qdrant::Filter,
+}
+
+/// A time of a record by which pages are sorted.
+#[derive(Clone, Copy)]
+pub(super) enum TimeField {
+    IndexedAt,
+    TakenAt,
+}
+
+impl TimeField {
+    fn name(self) -> &'static str {
+        match self {
+            Self::IndexedAt => INDEXED_AT,
+            Self::TakenAt => TAKEN_AT,
+        }
+    }
+
+    /// Returns the time of a record. The points that are read in the order of a time have it.
+    fn of_image(self, image: &StoredImage) -> Option<Timestamp> {
+        match self {
+            Self::IndexedAt => Some(image.payload.indexed_at),
+            Self::TakenAt => image.payload.exif.taken_at.map(TakenAt::moment),
+        }
+    }
 }
 
 /// Returns a page of records.
@@ -36,7 +61,11 @@ pub(super) async fn browse(
     let points = Points { index, collection, conditions: filter::conditions(&query.filter).unwrap_or_default() };
     let wanted = query.limit.saturating_add(1);
     let images = match &query.start {
-        PageStart::Newest { after } => points.newest(*after, wanted).await?,
+        PageStart::Newest { after } => points.latest(TimeField::IndexedAt, *after, wanted).await?,
+        PageStart::Taken { after } => {
+            schema::add_missing_indexes(&index.client, collection).await?;
+            points.taken(*after, wanted).await?
+        }
         PageStart::Random { first, after } => points.random(*first, *after, wanted).await?,
         PageStart::Key { after } => return points.by_key(after.clone(), query.limit).await,
     };
@@ -44,22 +73,48 @@ pub(super) async fn browse(
 }
 
 impl Points<'_> {
-    async fn newest(&self, after: Option<(Timestamp, ImageId)>, wanted: usize) -> Result<Vec<StoredImage>, Fault> {
+    /// Returns the records with the latest times when they were taken, and after them those without such a time.
+    async fn taken(
+        &self,
+        after: Option<(Option<Timestamp>, ImageId)>,
+        wanted: usize,
+    ) -> Result<Vec<StoredImage>, Fault> {
+        let (mut found, mut last_undated) = (Vec::new(), None);
+        match after {
+            Some((None, id)) => last_undated = Some(id),
+            Some((Some(moment), id)) => found = self.latest(TimeField::TakenAt, Some((moment, id)), wanted).await?,
+            None => found = self.latest(TimeField::TakenAt, None, wanted).await?,
+        }
+        if found.len() < wanted {
+            let undated = Self { conditions: self.and(Condition::is_empty(TAKEN_AT)), ..*self };
+            let range = IdRange { after: last_undated, before: None };
+            found.extend(undated.by_id(range, wanted - found.len()).await?);
+        }
+        Ok(found)
+    }
+
+    async fn latest(
+        &self,
+        field: TimeField,
+        after: Option<(Timestamp, ImageId)>,
+        wanted: usize,
+    ) -> Result<Vec<StoredImage>, Fault> {
         let (mut found, mut before) = (Vec::new(), None);
         if let Some((moment, id)) = after {
-            found = self.of_moment(moment, Some(id), wanted).await?;
+            found = self.of_moment(field, moment, Some(id), wanted).await?;
             before = Some(moment);
         }
         while found.len() < wanted {
             let range = DatetimeRange { lt: before.map(filter::timestamp), ..DatetimeRange::default() };
-            let (mut page, complete) = self.in_order_of_time(range, Direction::Desc, wanted - found.len()).await?;
+            let (mut page, complete) =
+                self.in_order_of_time(field, range, Direction::Desc, wanted - found.len()).await?;
             // The last time of the page may be that of further points, and of others than the first by id.
-            let cut = page.last().filter(|_| !complete).map(|last| last.payload.indexed_at);
-            page.retain(|image| Some(image.payload.indexed_at) != cut);
-            page.sort_by_key(|image| (std::cmp::Reverse(image.payload.indexed_at), image.id));
+            let cut = page.last().filter(|_| !complete).and_then(|last| field.of_image(last));
+            page.retain(|image| cut.is_none() || field.of_image(image) != cut);
+            page.sort_by_key(|image| (std::cmp::Reverse(field.of_image(image)), image.id));
             found.append(&mut page);
             let Some(cut) = cut else { break };
-            found.extend(self.of_moment(cut, None, wanted - found.len()).await?);
+            found.extend(self.of_moment(field, cut, None, wanted - found.len()).await?);
             before = Some(cut);
         }
         Ok(found)
@@ -68,15 +123,16 @@ impl Points<'_> {
     /// Returns points in the order of their times, and whether these are all.
     pub(super) async fn in_order_of_time(
         &self,
+        field: TimeField,
         range: DatetimeRange,
         direction: Direction,
         limit: usize,
     ) -> Result<(Vec<StoredImage>, bool), Fault> {
-        let conditions = self.and(Condition::datetime_range(INDEXED_AT, range));
+        let conditions = self.and(Condition::datetime_range(field.name(), range));
         let (reply, requested) = scroll(self.index, limit, |size| {
             self.request(size)
                 .filter(conditions.clone())
-                .order_by(OrderByBuilder::new(INDEXED_AT).direction(direction.into()))
+                .order_by(OrderByBuilder::new(field.name()).direction(direction.into()))
                 .with_payload(true)
         })
         .await?;
@@ -84,16 +140,17 @@ impl Points<'_> {
         Ok((reply.result.into_iter().map(stored_image).collect::<Result<_, _>>()?, complete))
     }
 
-    /// Returns the first points by id that were indexed at this moment.
+    /// Returns the first points by id that have this time.
     async fn of_moment(
         &self,
+        field: TimeField,
         moment: Timestamp,
         after: Option<ImageId>,
         limit: usize,
     ) -> Result<Vec<StoredImage>, Fault> {
         let moment = Some(filter::timestamp(moment));
         let range = DatetimeRange { gte: moment, lte: moment, ..DatetimeRange::default() };
-        let conditions = self.and(Condition::datetime_range(INDEXED_AT, range));
+        let conditions = self.and(Condition::datetime_range(field.name(), range));
         Self { conditions, ..*self }.by_id(IdRange { after, before: None }, limit).await
     }
 

@@ -13,7 +13,7 @@ use crate::domain::{CollectionName, FailureKind, Space, SpaceMismatch};
 use crate::index::{IndexError, Quantization};
 
 use super::error::dependency_error;
-use super::record::META_PAIRS;
+use super::record::{CAMERA, LATITUDE, LOCATION, LONGITUDE, META_PAIRS, TAKEN_AT, TAKEN_MONTHS};
 
 /// The size in kilobytes from which on a segment gets a graph and quantised vectors: the default of the server. 10,000 kB are
 /// 5,000 vectors of 512 numbers.
@@ -30,7 +30,7 @@ const SPACE_KEY: &str = "glimpse_space";
 pub(super) const COMPLETE_KEY: &str = "glimpse_complete";
 
 /// The indexed fields: those that filters use, and those that people search for by hand.
-const INDEXES: [(&str, FieldType); 11] = [
+const INDEXES: [(&str, FieldType); 17] = [
     ("s3_folders", FieldType::Keyword),
     ("format", FieldType::Keyword),
     ("meta_kv", FieldType::Keyword),
@@ -42,6 +42,12 @@ const INDEXES: [(&str, FieldType); 11] = [
     ("height", FieldType::Integer),
     ("indexed_at", FieldType::Datetime),
     ("version", FieldType::Integer),
+    (CAMERA, FieldType::Keyword),
+    (TAKEN_MONTHS, FieldType::Keyword),
+    (TAKEN_AT, FieldType::Datetime),
+    (LOCATION, FieldType::Geo),
+    (LATITUDE, FieldType::Float),
+    (LONGITUDE, FieldType::Float),
 ];
 
 /// Returns the name of a collection in the server.

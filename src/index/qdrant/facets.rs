@@ -4,17 +4,18 @@ use qdrant_client::qdrant::facet_value::Variant;
 use qdrant_client::qdrant::value::Kind;
 use qdrant_client::qdrant::{DatetimeRange, Direction, FacetCountsBuilder, FacetHit, Filter, Value};
 
-use super::browse::Points;
+use super::browse::{Points, TimeField};
 use super::collection::server_name;
 use super::error::Fault;
-use super::record::{META_PAIRS, SIZE_BYTES, is_ambiguous, unambiguous_pair};
-use super::{QdrantIndex, filter, lower_limit};
-use crate::domain::{CollectionName, CollectionSummary, FacetCounts, FacetField, FacetQuery, Facets};
+use super::record::{CAMERA, META_PAIRS, SIZE_BYTES, TAKEN_MONTHS, is_ambiguous, unambiguous_pair};
+use super::{QdrantIndex, filter, lower_limit, schema};
+use crate::domain::{CollectionName, CollectionSummary, FacetCounts, FacetField, FacetQuery, Facets, TakenMonth};
 
 /// The metadata pairs in one reply, the most frequent ones: at most a few megabytes.
 const MAX_PAIRS: usize = 20_000;
 /// The records whose sizes are added up. Qdrant does not add numbers, so each of them is read.
 const MAX_ADDED: u64 = 200_000;
+const MONTHS: usize = 12;
 
 /// Counts the values of a field. The values of a metadata key are found among the pairs of all keys, because Qdrant needs an
 /// index for each counted field. If there are too many pairs, the least frequent ones are missing.
@@ -28,6 +29,18 @@ pub(super) async fn facets(
     let count = async |field, limit| count_values(index, collection, field, &conditions, limit).await;
     let complete = match &query.field {
         FacetField::Format => count("format", query.limit).await?.add_to(&mut counts, |value| value.get(..)),
+        FacetField::Camera => {
+            schema::add_missing_indexes(&index.client, collection).await?;
+            count(CAMERA, query.limit).await?.add_to(&mut counts, |value| value.get(..))
+        }
+        FacetField::TakenMonth => {
+            schema::add_missing_indexes(&index.client, collection).await?;
+            // Each month of any year has a value, too.
+            let limit = query.limit.saturating_add(MONTHS);
+            count(TAKEN_MONTHS, limit)
+                .await?
+                .add_to(&mut counts, |value| value.get(..).filter(|month| TakenMonth::has_year(month)))
+        }
         FacetField::Folder => count("s3_folders", query.limit).await?.add_to(&mut counts, |value| value.get(..)),
         FacetField::Meta(key) => {
             let (pairs, other_pairs) = futures::try_join!(count("meta_kv", MAX_PAIRS), count(META_PAIRS, MAX_PAIRS))?;
@@ -98,7 +111,7 @@ pub(super) async fn summary(
 ) -> Result<CollectionSummary, Fault> {
     let points = Points { index, collection, conditions: Filter::default() };
     let first = async |direction| {
-        let (images, _) = points.in_order_of_time(DatetimeRange::default(), direction, 1).await?;
+        let (images, _) = points.in_order_of_time(TimeField::IndexedAt, DatetimeRange::default(), direction, 1).await?;
         Ok::<_, Fault>(images.first().map(|image| image.payload.indexed_at))
     };
     let mut total_bytes = 0_u64;

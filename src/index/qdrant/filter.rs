@@ -2,14 +2,29 @@
 //! both.
 
 use qdrant_client::qdrant::r#match::MatchValue;
-use qdrant_client::qdrant::{self, Condition, DatetimeRange, Range};
+use qdrant_client::qdrant::{self, Condition, DatetimeRange, GeoPoint, GeoRadius, Range};
 
-use super::record::{META_PAIRS, date_path, is_ambiguous, number_path, unambiguous_pair};
-use crate::domain::{self, Filter, MetaValue, Timestamp, ValueRange};
+use super::record::{
+    CAMERA, LATITUDE, LOCATION, LONGITUDE, META_PAIRS, TAKEN_AT, TAKEN_MONTHS, date_path, is_ambiguous, number_path,
+    unambiguous_pair,
+};
+use crate::domain::{self, BoundingBox, Circle, Filter, MetaValue, Timestamp, ValueRange};
 
 /// Returns the conditions, or `None` if the filter has no condition.
 pub(super) fn conditions(filter: &Filter) -> Option<qdrant::Filter> {
-    let Filter { formats, folders, min_width, min_height, indexed_after, meta } = filter;
+    let Filter {
+        formats,
+        folders,
+        min_width,
+        min_height,
+        indexed_after,
+        meta,
+        cameras,
+        taken,
+        taken_months,
+        near,
+        bbox,
+    } = filter;
     let mut all = qdrant::Filter::default();
     add(&mut all, formats, |format| keyword("format", format.as_str().to_owned()));
     add(&mut all, folders, |folder| keyword("s3_folders", folder.clone()));
@@ -19,6 +34,13 @@ pub(super) fn conditions(filter: &Filter) -> Option<qdrant::Filter> {
     all.must.extend(min_width.map(|width| Condition::range("width", at_least(width))));
     all.must.extend(min_height.map(|height| Condition::range("height", at_least(height))));
     all.must.extend(indexed_after.map(|moment| Condition::datetime_range("indexed_at", after(moment))));
+    add(&mut all, cameras, |camera| keyword(CAMERA, camera.clone()));
+    add(&mut all, taken_months, |month| keyword(TAKEN_MONTHS, month.to_string()));
+    all.must.extend(taken.map(|range| Condition::datetime_range(TAKEN_AT, times(range))));
+    all.must.extend(near.map(|circle| Condition::geo_radius(LOCATION, geo_radius(circle))));
+    if let Some(bbox) = bbox {
+        all.must.extend(in_box(bbox));
+    }
     (!all.must.is_empty() || !all.must_not.is_empty()).then_some(all)
 }
 
@@ -43,11 +65,32 @@ fn meta_condition(key: &str, value: &MetaValue) -> Condition {
         MetaValue::Numbers(ValueRange { min, max }) => {
             Condition::range(number_path(key), Range { gte: *min, lte: *max, ..Range::default() })
         }
-        MetaValue::Dates(ValueRange { min, max }) => {
-            let range = DatetimeRange { gte: min.map(timestamp), lte: max.map(timestamp), ..DatetimeRange::default() };
-            Condition::datetime_range(date_path(key), range)
-        }
+        MetaValue::Dates(range) => Condition::datetime_range(date_path(key), times(*range)),
     }
+}
+
+fn times(ValueRange { min, max }: ValueRange<Timestamp>) -> DatetimeRange {
+    DatetimeRange { gte: min.map(timestamp), lte: max.map(timestamp), ..DatetimeRange::default() }
+}
+
+fn geo_radius(circle: Circle) -> GeoRadius {
+    let center = GeoPoint { lat: circle.center.lat(), lon: circle.center.lon() };
+    // The server has the radius in single precision.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 2 m in 20,000 km")]
+    let radius = circle.radius_m as f32;
+    GeoRadius { center: Some(center), radius }
+}
+
+/// Returns the conditions for a position in the box. The ranges are exact: a position and a corner with the same steps are the
+/// same doubles.
+fn in_box(bbox: &BoundingBox) -> [Condition; 2] {
+    let between = |min: f64, max: f64| Range { gte: Some(min), lte: Some(max), ..Range::default() };
+    let lat = Condition::range(LATITUDE, between(bbox.south_west.lat(), bbox.north_east.lat()));
+    let lon = bbox.lon_ranges().into_iter().map(|(west, east)| {
+        let [west, east] = [west, east].map(|steps| domain::Position::degrees(steps));
+        Condition::range(LONGITUDE, between(west, east))
+    });
+    [lat, qdrant::Filter::should(lon).into()]
 }
 
 /// Returns a condition for an exact match. The conversion in the crate turns a string with a space into a full-text

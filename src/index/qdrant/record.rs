@@ -17,6 +17,14 @@ pub(super) const META_PAIRS: &str = "glimpse_meta_pairs";
 const META_NUMBERS: &str = "meta_numbers";
 const META_DATES: &str = "meta_dates";
 pub(super) const SIZE_BYTES: &str = "size_bytes";
+pub(super) const CAMERA: &str = "camera";
+pub(super) const TAKEN_AT: &str = "taken_at";
+/// An additional field: the month of the year, and the month of any year.
+pub(super) const TAKEN_MONTHS: &str = "taken_months";
+pub(super) const LOCATION: &str = "location";
+/// Parts of the location. The boxes of Qdrant do not contain their edges, so boxes are ranges of these.
+pub(super) const LATITUDE: &str = "location.lat";
+pub(super) const LONGITUDE: &str = "location.lon";
 
 /// Returns the path of a number of metadata, as filters and indexes name it.
 pub(super) fn number_path(key: &str) -> String {
@@ -122,6 +130,10 @@ fn write_payload(payload: &Payload) -> serde_json::Result<HashMap<String, Value>
     let typed = [(META_NUMBERS, numbers.collect::<serde_json::Value>()), (META_DATES, dates.collect())];
     let typed = typed.into_iter().filter(|(_, values)| values.as_object().is_some_and(|values| !values.is_empty()));
     fields.extend(typed.map(|(name, values)| (name.to_owned(), values)));
+    let months = payload.exif.months();
+    if !months.is_empty() {
+        fields.insert(TAKEN_MONTHS.to_owned(), months.into());
+    }
     let ambiguous = payload.meta.iter().filter(|(key, value)| is_ambiguous(key, value));
     let pairs: Vec<String> = ambiguous.map(|(key, value)| unambiguous_pair(key, value)).collect();
     if !pairs.is_empty() {
@@ -146,7 +158,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::domain::{ImageFormat, ImageUri, Timestamp};
+    use crate::domain::{ExifFacts, ExifLevel, ImageFormat, ImageUri, Position, TakenAt, Timestamp};
 
     fn example() -> Payload {
         let uri = ImageUri::new("bucket", "a b/ü+%25'\".jpg");
@@ -169,6 +181,14 @@ mod tests {
             meta_kv: vec!["a.b[0]=c=d".to_owned(), String::new()],
             version: 1,
             hashes: None,
+            exif: ExifFacts {
+                level: ExifLevel::All,
+                taken_at: Some(TakenAt::parse("2024-07-01T00:30:00.000001+02:00").unwrap()),
+                location: Position::new(-48.137_154_3, 180.0),
+                rating: Some(-1),
+                keywords: vec!["a".to_owned()],
+                ..ExifFacts::default()
+            },
         }
     }
 
@@ -180,7 +200,9 @@ mod tests {
         assert_eq!(written["format"], Value::from("webp"));
         assert_eq!(written["indexed_at"], Value::from("2026-01-31T12:00:00.000001Z"));
         assert_eq!(written[META_PAIRS], Value::from(vec!["6:a.b[0]=c=d"]));
-        assert_eq!(written.len(), 17);
+        assert_eq!(written[TAKEN_MONTHS], Value::from(vec!["2024-07", "07"]));
+        assert_eq!(written[TAKEN_AT], Value::from("2024-07-01T00:30:00.000001+02:00"));
+        assert_eq!(written.len(), 23);
         assert_eq!(read_payload(written), Ok(example()));
         let plain = Payload {
             thumbnail_key: Some("t".into()),

@@ -62,7 +62,14 @@ async fn complete(
 ) -> Result<EnsureOutcome, IndexError> {
     found.admits(collection, space)?;
     if found.complete {
-        create_indexes(client, collection, found).await?;
+        match create_indexes(client, collection, found).await {
+            Ok(()) => {}
+            // The collection is of an earlier version, and can be searched and written without the indexes of this one.
+            Err(Fault::Limit(limit)) => {
+                tracing::info!(%collection, reply = limit.message, "Qdrant allows no further index");
+            }
+            Err(fault) => return Err(fault.into_index_error(collection)),
+        }
         return Ok(EnsureOutcome::Existed);
     }
     // If two collections with conflicting names are created at the same moment, the first check can miss the conflict.
@@ -73,7 +80,7 @@ async fn complete(
         }
         return Err(error);
     }
-    create_indexes(client, collection, found).await?;
+    create_indexes(client, collection, found).await.map_err(|fault| fault.into_index_error(collection))?;
     let metadata = HashMap::from([(COMPLETE_KEY.to_owned(), serde_json::Value::from(true))]);
     let request = UpdateCollectionBuilder::new(server_name(collection)).metadata(metadata);
     let updated = client.call(client.qdrant.update_collection(request)).await;
@@ -90,16 +97,21 @@ pub(super) async fn finish_load(client: &Client, collection: &CollectionName) ->
     Ok(())
 }
 
+/// Creates the indexes that a collection of an earlier version does not have. Lists and counts need them; a filter works
+/// without.
+pub(super) async fn add_missing_indexes(client: &Client, collection: &CollectionName) -> Result<(), Fault> {
+    let reply = client.call(client.qdrant.collection_info(server_name(collection))).await?;
+    match reply.result {
+        Some(info) => create_indexes(client, collection, &FoundCollection::from_info(info)).await,
+        None => Ok(()),
+    }
+}
+
 /// Creates the missing indexes.
-async fn create_indexes(
-    client: &Client,
-    collection: &CollectionName,
-    found: &FoundCollection,
-) -> Result<(), IndexError> {
+async fn create_indexes(client: &Client, collection: &CollectionName, found: &FoundCollection) -> Result<(), Fault> {
     for (field, kind) in found.missing_indexes() {
         let request = CreateFieldIndexCollectionBuilder::new(server_name(collection), field, kind).wait(true);
-        let created = client.write(client.qdrant.create_field_index(request)).await;
-        created.map_err(|fault| fault.into_index_error(collection))?;
+        client.write(client.qdrant.create_field_index(request)).await?;
     }
     Ok(())
 }

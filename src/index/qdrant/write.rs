@@ -85,10 +85,11 @@ fn requests(records: &[ImageRecord]) -> Vec<Vec<&ImageRecord>> {
 
 /// Returns the approximate number of bytes of a record in a request.
 fn approximate_bytes(record: &ImageRecord) -> usize {
-    let Payload { s3_key, s3_folders, meta, meta_kv, .. } = &record.payload;
+    let Payload { s3_key, s3_folders, meta, meta_kv, exif, .. } = &record.payload;
     let folders: usize = s3_folders.iter().map(String::len).sum();
     let pairs: usize = meta.iter().map(|(key, value)| 2 * (key.len() + value.len())).sum();
     let texts: usize = meta_kv.iter().map(String::len).sum();
+    let texts = texts + exif.text_bytes();
     POINT_OVERHEAD_BYTES + record.embedding.dimension() * size_of::<f32>() + 2 * s3_key.len() + folders + pairs + texts
 }
 

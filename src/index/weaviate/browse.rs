@@ -5,12 +5,14 @@
 //! (ADR 0016).
 
 use super::error::failed;
-use super::filter::{after_id, all_of, filters, ids_filter, older_than};
+use super::filter::{after_id, all_of, dated, filters, ids_filter, older_than, undated};
 use super::record::{self, property};
 use super::search::{RECORDS_PER_PAGE, request_page, search_request};
 use super::wire::{Filters, MetadataRequest, SearchReply, SearchRequest, SortBy};
 use super::{WeaviateIndex, schema};
-use crate::domain::{BrowsePage, BrowseQuery, CollectionName, FailureKind, ImageId, PageStart, StoredImage, Timestamp};
+use crate::domain::{
+    BrowsePage, BrowseQuery, CollectionName, FailureKind, ImageId, PageStart, StoredImage, TakenAt, Timestamp,
+};
 use crate::index::IndexError;
 use crate::index::shared::{FirstKeys, IdRange, random_ranges};
 
@@ -25,17 +27,50 @@ struct Objects<'a> {
     filters: Option<Filters>,
 }
 
+/// A time of a record by which pages are sorted.
+#[derive(Clone, Copy)]
+enum TimeField {
+    IndexedAt,
+    TakenAt,
+}
+
+impl TimeField {
+    fn property(self) -> &'static str {
+        match self {
+            Self::IndexedAt => property::INDEXED_MICROS,
+            Self::TakenAt => property::TAKEN_MICROS,
+        }
+    }
+
+    /// Returns the filter for the objects that have the time.
+    fn has_time(self) -> Option<Filters> {
+        match self {
+            Self::IndexedAt => None,
+            Self::TakenAt => Some(dated()),
+        }
+    }
+
+    fn of_image(self, image: &StoredImage) -> Option<Timestamp> {
+        match self {
+            Self::IndexedAt => Some(image.payload.indexed_at),
+            Self::TakenAt => image.payload.exif.taken_at.map(TakenAt::moment),
+        }
+    }
+}
+
 /// Returns a page of records.
 pub(super) async fn browse(
     index: &WeaviateIndex,
     collection: &CollectionName,
     query: &BrowseQuery,
 ) -> Result<BrowsePage, IndexError> {
-    schema::find(&index.rest, collection).await?.require_own(collection)?;
+    let uses_exif = matches!(query.start, PageStart::Taken { .. }) || query.filter.has_exif();
+    schema::readable(&index.rest, collection, uses_exif).await?;
     let objects = Objects { index, collection, filters: filters(&query.filter) };
     let wanted = query.limit.saturating_add(1);
     let images = match &query.start {
-        PageStart::Newest { after } => objects.newest(*after, wanted).await?,
+        PageStart::Newest { after } => objects.latest(TimeField::IndexedAt, *after, wanted).await?,
+        PageStart::Taken { after } => objects.taken(*after, wanted).await?,
         PageStart::Random { first, after } => objects.random(*first, *after, wanted).await?,
         PageStart::Key { after } => return objects.by_key(after.clone(), query.limit).await,
     };
@@ -43,15 +78,41 @@ pub(super) async fn browse(
 }
 
 impl Objects<'_> {
-    async fn newest(
+    /// Returns the records with the latest times when they were taken, and after them those without such a time.
+    async fn taken(
         &self,
+        after: Option<(Option<Timestamp>, ImageId)>,
+        wanted: usize,
+    ) -> Result<Vec<StoredImage>, IndexError> {
+        let (dated_after, last_undated) = match after {
+            None => (Some(None), None),
+            Some((Some(moment), id)) => (Some(Some((moment, id))), None),
+            Some((None, id)) => (None, Some(id)),
+        };
+        let mut found = Vec::new();
+        if let Some(after) = dated_after {
+            found = self.latest(TimeField::TakenAt, after, wanted).await?;
+        }
+        if found.len() < wanted {
+            let filters = all_of(self.filters.iter().cloned().chain([undated()]).collect());
+            let undated = Self { filters, ..*self };
+            let range = IdRange { after: last_undated, before: None };
+            found.extend(undated.in_range(range, wanted - found.len()).await?);
+        }
+        Ok(found)
+    }
+
+    async fn latest(
+        &self,
+        field: TimeField,
         mut after: Option<(Timestamp, ImageId)>,
         wanted: usize,
     ) -> Result<Vec<StoredImage>, IndexError> {
-        let sort_by = vec![sort_by(property::INDEXED_MICROS, false), sort_by(property::ID, true)];
+        let sort_by = vec![sort_by(field.property(), false), sort_by(property::ID, true)];
         let mut found: Vec<StoredImage> = Vec::new();
         while found.len() < wanted {
-            let filters = all_of(self.filters.iter().cloned().chain(after.map(older_than)).collect());
+            let older = after.map(|after| older_than(field.property(), after));
+            let filters = all_of(self.filters.iter().cloned().chain(field.has_time()).chain(older).collect());
             let request = |page| SearchRequest {
                 filters: filters.clone(),
                 sort_by: sort_by.clone(),
@@ -65,7 +126,7 @@ impl Objects<'_> {
             if reply.results.len() < page {
                 break;
             }
-            after = found.last().map(|last| (last.payload.indexed_at, last.id));
+            after = found.last().and_then(|last| Some((field.of_image(last)?, last.id)));
         }
         Ok(found)
     }

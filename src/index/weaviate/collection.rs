@@ -76,11 +76,13 @@ enum Index {
     Exact,
     /// Filters compare a number with a range.
     Range,
+    /// Filters find the objects within a distance.
+    Geo,
 }
 
 /// All properties of a class that Glimpse creates, with their types. Auto-schema adds none. A class of an earlier version
 /// of Glimpse may lack some; `ensure` adds them.
-const PROPERTIES: [(&str, &str, Index); 22] = [
+const PROPERTIES: [(&str, &str, Index); 29] = [
     (property::S3_KEY, "text", Index::None),
     (property::S3_URI, "text", Index::None),
     (property::S3_BUCKET, "text", Index::None),
@@ -103,13 +105,20 @@ const PROPERTIES: [(&str, &str, Index); 22] = [
     (property::PAYLOAD, "text", Index::None),
     (property::VERSION, "int", Index::Range),
     (property::GUARD, "object", Index::None),
+    (property::CAMERA, "text", Index::Exact),
+    (property::TAKEN_AT, "date", Index::None),
+    (property::TAKEN_MICROS, "int", Index::Range),
+    (property::TAKEN_MONTHS, "text[]", Index::Exact),
+    (property::LOCATION, "geoCoordinates", Index::Geo),
+    (property::LATITUDE_E7, "int", Index::Range),
+    (property::LONGITUDE_E7, "int", Index::Range),
 ];
 
 fn declaration((name, data_type, index): (&str, &str, Index)) -> Value {
     let mut declaration = json!({
         "name": name,
         "dataType": [data_type],
-        "indexFilterable": index == Index::Exact,
+        "indexFilterable": matches!(index, Index::Exact | Index::Geo),
         "indexSearchable": false,
     });
     if data_type.starts_with("text") {

@@ -9,7 +9,8 @@ use super::record::property;
 use super::wire::Filters;
 use super::{WeaviateIndex, schema};
 use crate::domain::{
-    CollectionName, CollectionSummary, FacetCounts, FacetField, FacetQuery, Facets, FailureKind, ImageId, Timestamp,
+    CollectionName, CollectionSummary, FacetCounts, FacetField, FacetQuery, Facets, FailureKind, ImageId, TakenMonth,
+    Timestamp,
 };
 use crate::index::IndexError;
 
@@ -24,10 +25,13 @@ pub(super) async fn facets(
     collection: &CollectionName,
     query: &FacetQuery,
 ) -> Result<Facets, IndexError> {
-    schema::find(&index.rest, collection).await?.require_own(collection)?;
+    let uses_exif = matches!(query.field, FacetField::Camera | FacetField::TakenMonth) || query.filter.has_exif();
+    schema::readable(&index.rest, collection, uses_exif).await?;
     let (property, prefix, suffix) = match &query.field {
         FacetField::Format => (property::FORMAT, String::new(), ""),
         FacetField::Folder => (property::S3_FOLDERS, String::new(), ""),
+        FacetField::Camera => (property::CAMERA, String::new(), ""),
+        FacetField::TakenMonth => (property::TAKEN_MONTHS, String::new(), ""),
         FacetField::Meta(key) => {
             let term = meta_term(key, "");
             (property::TERMS, term.trim_end_matches(';').to_owned(), ";")
@@ -39,12 +43,24 @@ pub(super) async fn facets(
     let values = text.unwrap_or_default().items;
     let complete = values.len() < MAX_VALUES;
     let mut counts = FacetCounts::new(query.limit);
-    for TopOccurrence { value, occurs } in values {
+    let is_value = |value: &str| query.field != FacetField::TakenMonth || TakenMonth::has_year(value);
+    for TopOccurrence { value, occurs } in values.into_iter().filter(|found| is_value(&found.value)) {
         if let Some(value) = value.strip_prefix(&prefix).and_then(|value| value.strip_suffix(suffix)) {
-            counts.add(value, u64::try_from(occurs).unwrap_or_default());
+            let count = u64::try_from(occurs).unwrap_or_default();
+            match &query.field {
+                FacetField::Camera => counts.add(unescaped(value), count),
+                FacetField::Format | FacetField::Folder | FacetField::TakenMonth | FacetField::Meta(_) => {
+                    counts.add(value, count);
+                }
+            }
         }
     }
     Ok(counts.into_facets(complete))
+}
+
+/// Returns the value of a text property. The server (1.39) counts such values with the escapes that they have in its JSON.
+fn unescaped(value: &str) -> String {
+    serde_json::from_str(&format!("\"{value}\"")).unwrap_or_else(|_| value.to_owned())
 }
 
 /// Returns the summary.

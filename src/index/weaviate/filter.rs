@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::range_terms::range_terms;
 use super::record::property;
-use super::wire::{FilterTarget, Filters, Operator, TestValue, TextArray};
-use crate::domain::{Condition, Filter, ImageId, MetaValue, Timestamp};
+use super::wire::{FilterTarget, Filters, GeoCoordinates, Operator, TestValue, TextArray};
+use crate::domain::{BoundingBox, Circle, Condition, Filter, ImageId, MetaValue, Timestamp, ValueRange};
 
 /// The largest exact integer: requests carry numbers as doubles. In microseconds since 1970 it is the year 2255.
 const MAX_EXACT_INTEGER: i64 = (1 << 53) - 1;
@@ -29,7 +29,7 @@ pub(super) fn meta_term(key: &str, value: &str) -> String {
 /// Returns the filters, or `None` if `filter` has no condition. They have the meaning of [`Filter::matches`]; the
 /// contract tests compare both.
 pub(super) fn filters(filter: &Filter) -> Option<Filters> {
-    let Filter { formats, folders, min_width, min_height, indexed_after, meta } = filter;
+    let Filter { formats, folders, min_width, min_height, indexed_after, meta, .. } = filter;
     let mut conditions = Vec::new();
     add(&mut conditions, formats, |format| (property::FORMAT, vec![format.as_str().to_owned()]));
     add(&mut conditions, folders, |folder| (property::TERMS, vec![folder_term(folder)]));
@@ -45,7 +45,53 @@ pub(super) fn filters(filter: &Filter) -> Option<Filters> {
     }
     let after = indexed_after.map(|moment| TestValue::Int(micros(moment)));
     conditions.extend(after.map(|after| condition(property::INDEXED_MICROS, Operator::GreaterThan, after)));
+    add_exif(&mut conditions, filter);
     all_of(conditions)
+}
+
+/// Adds the conditions on facts of EXIF.
+fn add_exif(conditions: &mut Vec<Filters>, filter: &Filter) {
+    let Filter { cameras, taken, taken_months, near, bbox, .. } = filter;
+    add(conditions, cameras, |camera| (property::CAMERA, vec![camera.clone()]));
+    add(conditions, taken_months, |month| (property::TAKEN_MONTHS, vec![month.to_string()]));
+    if let Some(ValueRange { min, max }) = taken {
+        conditions.extend(range(property::TAKEN_MICROS, min.map(micros), max.map(micros)));
+    }
+    conditions.extend(near.map(within_distance));
+    if let Some(bbox) = bbox {
+        conditions.extend(in_box(bbox));
+    }
+}
+
+/// Returns the conditions for a number in a range.
+fn range(property: &'static str, min: Option<i64>, max: Option<i64>) -> impl Iterator<Item = Filters> {
+    let bounds = [(Operator::GreaterThanEqual, min), (Operator::LessThanEqual, max)];
+    let bounds = bounds.into_iter().filter_map(|(operator, bound)| Some((operator, bound?)));
+    bounds.map(move |(operator, bound)| condition(property, operator, TestValue::Int(bound)))
+}
+
+fn within_distance(circle: Circle) -> Filters {
+    #[expect(clippy::cast_possible_truncation, reason = "the server has positions and distances in single precision")]
+    let [latitude, longitude, distance] =
+        [circle.center.lat(), circle.center.lon(), circle.radius_m].map(|number| number as f32);
+    let geo = GeoCoordinates { latitude, longitude, distance };
+    condition(property::LOCATION, Operator::WithinGeoRange, TestValue::Geo(geo))
+}
+
+fn in_box(bbox: &BoundingBox) -> Vec<Filters> {
+    let between = |property, min: i32, max: i32| range(property, Some(min.into()), Some(max.into()));
+    let mut conditions: Vec<Filters> =
+        between(property::LATITUDE_E7, bbox.south_west.lat_e7(), bbox.north_east.lat_e7()).collect();
+    let lon = bbox
+        .lon_ranges()
+        .into_iter()
+        .filter_map(|(west, east)| all_of(between(property::LONGITUDE_E7, west, east).collect()));
+    let mut lon: Vec<Filters> = lon.collect();
+    match lon.len() {
+        0 | 1 => conditions.extend(lon.pop()),
+        _ => conditions.push(combined(Operator::Or, lon)),
+    }
+    conditions
 }
 
 /// Returns the conjunction of conditions, or `None` if there are none.
@@ -90,11 +136,21 @@ pub(super) fn without_typed_metadata() -> Filters {
     combined(Operator::Not, vec![typed])
 }
 
-/// Returns the conditions for the records after `last` in the order of the latest first.
-pub(super) fn older_than((moment, id): (Timestamp, ImageId)) -> Filters {
+/// Returns a filter for the objects with a time when the image was taken.
+pub(super) fn dated() -> Filters {
+    condition(property::TAKEN_MICROS, Operator::GreaterThanEqual, TestValue::Int(-MAX_EXACT_INTEGER))
+}
+
+/// Returns a filter for the objects without such a time.
+pub(super) fn undated() -> Filters {
+    combined(Operator::Not, vec![dated()])
+}
+
+/// Returns the conditions for the objects after `last` in the order of the latest `time` first.
+pub(super) fn older_than(time: &str, (moment, id): (Timestamp, ImageId)) -> Filters {
     let moment = TestValue::Int(micros(moment));
-    let same_moment = condition(property::INDEXED_MICROS, Operator::Equal, moment.clone());
-    let earlier = condition(property::INDEXED_MICROS, Operator::LessThan, moment);
+    let same_moment = condition(time, Operator::Equal, moment.clone());
+    let earlier = condition(time, Operator::LessThan, moment);
     let operands = vec![earlier, combined(Operator::And, vec![same_moment, after_id(id)])];
     combined(Operator::Or, operands)
 }

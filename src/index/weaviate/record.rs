@@ -9,7 +9,7 @@ use super::error::failed;
 use super::filter::{folder_term, meta_term, micros};
 use super::range_terms::value_terms;
 use super::wire::{BatchObject, EmptyObject, ObjectProperties, ObjectProperty, SearchResult, TextArrayProperty};
-use crate::domain::{Embedding, FailureKind, Hit, ImageId, ImageRecord, Payload, StoredImage};
+use crate::domain::{Embedding, FailureKind, Hit, ImageId, ImageRecord, Payload, StoredImage, Timestamp};
 use crate::index::IndexError;
 use crate::index::shared::shown_score;
 
@@ -41,6 +41,17 @@ pub(super) mod property {
     /// The terms of the numbers and dates of metadata, see `range_terms.rs`. They are not among [`TERMS`], whose values are
     /// counted.
     pub(in super::super) const RANGE_TERMS: &str = "range_terms";
+    pub(in super::super) const CAMERA: &str = "camera";
+    pub(in super::super) const TAKEN_AT: &str = "taken_at";
+    /// `taken_at` in microseconds.
+    pub(in super::super) const TAKEN_MICROS: &str = "taken_micros";
+    /// The month of the year in which the image was taken, and the month of any year.
+    pub(in super::super) const TAKEN_MONTHS: &str = "taken_months";
+    /// The position, for circles. The server keeps it in single precision.
+    pub(in super::super) const LOCATION: &str = "location";
+    /// The position in steps of 10⁻⁷ degrees, for boxes, which the server does not have.
+    pub(in super::super) const LATITUDE_E7: &str = "latitude_e7";
+    pub(in super::super) const LONGITUDE_E7: &str = "longitude_e7";
     /// The whole payload as JSON. It is read back instead of the properties, because Weaviate stores numbers as doubles
     /// and an empty list as a missing one.
     pub(in super::super) const PAYLOAD: &str = "payload";
@@ -77,6 +88,8 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
         (property::SPACE, Some(payload.space.clone())),
         (property::INDEXED_AT, Some(payload.indexed_at.to_string())),
         (property::META, Some(meta)),
+        (property::CAMERA, payload.exif.camera.clone()),
+        (property::TAKEN_AT, payload.exif.taken_at.map(|taken_at| taken_at.to_string())),
         (property::PAYLOAD, Some(whole_payload)),
     ] {
         if let Some(text) = text {
@@ -85,9 +98,9 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
     }
     #[expect(
         clippy::cast_precision_loss,
-        reason = "numbers that must be exact are below 2^53 or are read from the payload"
+        reason = "a size that must be exact is below 2^53 or is read from the payload"
     )]
-    let (size, micros) = (payload.size_bytes as f64, micros(payload.indexed_at) as f64);
+    let (size, micros) = (payload.size_bytes as f64, exact_micros(payload.indexed_at));
     for (name, number) in [
         (property::WIDTH, f64::from(payload.width)),
         (property::HEIGHT, f64::from(payload.height)),
@@ -98,12 +111,24 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
     ] {
         put(name, Kind::NumberValue(number));
     }
+    if let Some(taken_at) = payload.exif.taken_at {
+        put(property::TAKEN_MICROS, Kind::NumberValue(exact_micros(taken_at.moment())));
+    }
+    if let Some(location) = payload.exif.location {
+        let number = |number: f64| Value { kind: Some(Kind::NumberValue(number)) };
+        let degrees = [("latitude", location.lat()), ("longitude", location.lon())];
+        let fields = degrees.map(|(name, degrees)| (name.to_owned(), number(degrees))).into();
+        put(property::LOCATION, Kind::StructValue(Struct { fields }));
+        put(property::LATITUDE_E7, Kind::NumberValue(location.lat_e7().into()));
+        put(property::LONGITUDE_E7, Kind::NumberValue(location.lon_e7().into()));
+    }
     let mut properties =
         ObjectProperties { non_ref_properties: Some(Struct { fields }), ..ObjectProperties::default() };
     for (name, list) in [
         (property::S3_FOLDERS, payload.s3_folders.clone()),
         (property::META_KV, payload.meta_kv.clone()),
         (property::TERMS, terms(payload)),
+        (property::TAKEN_MONTHS, payload.exif.months()),
         (property::RANGE_TERMS, payload.meta.iter().flat_map(|(key, value)| value_terms(key, value)).collect()),
     ] {
         if list.is_empty() {
@@ -124,6 +149,12 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
 
 /// The largest number that a double and an int of Weaviate can both represent (2^53).
 const MAX_EXACT_NUMBER: f64 = 9_007_199_254_740_992.0;
+
+/// Returns a moment as a number of a request.
+#[expect(clippy::cast_precision_loss, reason = "`micros` returns integers that are exact doubles")]
+fn exact_micros(moment: Timestamp) -> f64 {
+    micros(moment) as f64
+}
 
 fn terms(payload: &Payload) -> Vec<String> {
     let folders = payload.s3_folders.iter().map(|folder| folder_term(folder));

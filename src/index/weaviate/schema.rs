@@ -159,6 +159,16 @@ pub(super) async fn writable(rest: &RestClient, collection: &CollectionName) -> 
     }
 }
 
+/// Does the same before a read. A filter or an order by facts of EXIF fails if the class does not have their properties: then
+/// those that it lacks are added.
+pub(super) async fn readable(
+    rest: &RestClient,
+    collection: &CollectionName,
+    uses_exif: bool,
+) -> Result<StoredCollection, IndexError> {
+    if uses_exif { writable(rest, collection).await } else { find(rest, collection).await?.require_own(collection) }
+}
+
 async fn add_properties(rest: &RestClient, collection: &CollectionName, missing: Vec<Value>) -> Result<(), IndexError> {
     let class = collection.weaviate_class();
     for property in missing {

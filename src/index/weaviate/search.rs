@@ -43,6 +43,9 @@ pub(super) async fn search(
             format!("offset + limit is {needed}; it must be at most {MAX_RANKED}"),
         ));
     }
+    if query.filter.has_exif() {
+        schema::readable(&index.rest, collection, true).await?;
+    }
     // In parallel, because the class is rarely missing or different. If it is, the error of the class is returned.
     let hits = async {
         match query.effort {

@@ -126,7 +126,7 @@ pub(super) struct Filters {
     /// The operands of `And`, `Or` and `Not`.
     #[prost(message, repeated, tag = "3")]
     pub(super) operands: Vec<Filters>,
-    #[prost(oneof = "TestValue", tags = "4, 5, 9")]
+    #[prost(oneof = "TestValue", tags = "4, 5, 9, 13")]
     pub(super) test_value: Option<TestValue>,
     #[prost(message, optional, tag = "20")]
     pub(super) target: Option<FilterTarget>,
@@ -141,6 +141,19 @@ pub(super) enum TestValue {
     Int(i64),
     #[prost(message, tag = "9")]
     TextArray(TextArray),
+    #[prost(message, tag = "13")]
+    Geo(GeoCoordinates),
+}
+
+/// `GeoCoordinatesFilter` of `base.proto`: degrees, and metres.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub(super) struct GeoCoordinates {
+    #[prost(float, tag = "1")]
+    pub(super) latitude: f32,
+    #[prost(float, tag = "2")]
+    pub(super) longitude: f32,
+    #[prost(float, tag = "3")]
+    pub(super) distance: f32,
 }
 
 /// `TextArray` of `base.proto`.
@@ -166,8 +179,10 @@ pub(super) enum Operator {
     GreaterThan = 3,
     GreaterThanEqual = 4,
     LessThan = 5,
+    LessThanEqual = 6,
     And = 7,
     Or = 8,
+    WithinGeoRange = 9,
     ContainsAny = 12,
     /// Since 1.33, as is `Not`.
     ContainsNone = 14,

@@ -95,6 +95,7 @@ impl WorkerJob {
             collection: self.job.spec.collection.clone(),
             space: space.as_ref().clone(),
             lease_seconds: self.jobs.0.settings.glimpse_lease_seconds.duration().as_secs(),
+            exif: self.jobs.0.pipeline.exif(),
         })))
     }
 

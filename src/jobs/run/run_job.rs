@@ -110,6 +110,7 @@ impl JobService {
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
             max_bytes: self.pipeline.limits().max_bytes,
+            exif: self.pipeline.exif(),
             lanes: ListLanes::new(self.settings.s3_list_lanes),
             planned: running.work_changed.clone(),
         };
@@ -119,7 +120,8 @@ impl JobService {
             Arc::new(LocalBroker { ledger, job: job_record, space: space.name(), running: running_job, work_changed });
         let pool = Pool::new(self.pipeline.clone(), broker.clone());
         let (collection, stages) = (spec.collection.clone(), running.stages.clone());
-        let run = Run { collection, space: space.clone(), stages, write_lease: WriteLease::default() };
+        let (space, exif) = (space.clone(), self.pipeline.exif());
+        let run = Run { collection, space, stages, write_lease: WriteLease::default(), exif };
         let plan = async {
             self.within_grace(running, planner.plan(job, &running.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.read(move |db| listing::progress(db, id)).await?;
@@ -206,7 +208,9 @@ fn first_line(job: &JobRecord) -> String {
         }
         (None, None) if spec.dry_run => format!("the job compares {from} with collection {to}, as a dry run"),
         (None, None) if spec.refresh.is_some() => {
-            format!("the job completes the records of {from} in collection {to} that are of an earlier version")
+            format!(
+                "the job completes the records of {from} in collection {to} that are of an earlier version, or have other facts than IMAGE_EXIF names"
+            )
         }
         (None, None) => format!("the job indexes {from} into collection {to}"),
     }

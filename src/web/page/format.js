@@ -53,3 +53,13 @@ export function formatTime(timestamp) {
 export function formatDateTime(timestamp) {
   return new Date(timestamp).toLocaleString();
 }
+
+/**
+ * The time of a clock, as it showed it: "2024-07-01T00:30:00+02:00" → "2024-07-01 00:30:00 +02:00". A `Z` is an unknown offset.
+ * @param {string} timestamp
+ */
+export function formatClock(timestamp) {
+  return timestamp
+    .replace("T", " ")
+    .replace(/(?:\.\d+)?(Z|[+-]\d\d:\d\d)$/, (_, offset) => (offset === "Z" ? "" : ` ${offset}`));
+}

@@ -80,9 +80,13 @@ async fn wrong_parameters_of_lists_and_facets_are_refused_and_named() {
         ("/images?collection=1", "invalid_collection", "`1` is not a collection name"),
         ("/images?s3_prefix=a", "invalid_s3_prefix", "must end in `/`"),
         ("/images?curser=x", "unknown_parameter", "did you mean `cursor`?"),
-        ("/collections/documents/facets?field=width", "invalid_field", "format, folder or meta.KEY"),
+        (
+            "/collections/documents/facets?field=width",
+            "invalid_field",
+            "format, folder, camera, taken_month or meta.KEY",
+        ),
         ("/collections/documents/facets?field=format&limit=1001", "invalid_limit", "from 1 to 1000"),
-        ("/collections/documents/facets", "invalid_field", "format, folder or meta.KEY"),
+        ("/collections/documents/facets", "invalid_field", "format, folder, camera, taken_month or meta.KEY"),
         ("/collections/1", "invalid_collection", "`1` is not a collection name"),
     ] {
         let (status, error) = get(&app, path).await;

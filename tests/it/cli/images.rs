@@ -61,7 +61,11 @@ async fn images_and_collections_are_found_saved_and_removed() {
     assert!(rest.contains("panda.jpg") && !rest.contains("copy") && !rest.contains("more:"), "{rest}");
     let folders = cli.json(&["collections", "facets", "folder", "--format", "jpeg"]).await;
     assert_eq!(folders["values"], json!([{"value": "images/", "count": 2}]));
-    assert!(cli.run(1, &["collections", "facets", "width"]).await.contains("format, folder or meta.KEY"));
+    assert!(
+        cli.run(1, &["collections", "facets", "width"])
+            .await
+            .contains("format, folder, camera, taken_month or meta.KEY")
+    );
 
     let listed = cli.run(0, &["collections", "list"]).await;
     assert!(listed.contains("documents") && listed.contains("glimpse-mini-1"), "{listed}");

@@ -106,6 +106,13 @@ impl Service {
         let image = self.get(&format!("/images/{}", found[0]["id"].as_str().unwrap())).await;
         assert_eq!(image["meta"], json!({"place": "Zürich, CH", "species": "Molinum"}));
         assert_eq!(image["etag"], "041cfe03dc04d1ad05bbb725129f3441");
+        // What its records do not have can be asked for at once.
+        let list = self.get(&format!("/images?order=taken&camera=!D1&provider={provider}")).await;
+        assert_eq!(list["count"], found.len());
+        let near = self.get(&format!("/search/images?q=a&near=48,11,5&provider={provider}")).await;
+        assert_eq!(near["total"], 0);
+        let facets = self.get(&format!("/collections/documents/facets?field=camera&provider={provider}")).await;
+        assert_eq!(facets["count"], 0);
     }
 
     /// Searches with a range of metadata. A store that has no numbers of these records must refuse it.

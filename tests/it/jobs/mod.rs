@@ -2,6 +2,7 @@
 
 pub(crate) mod crash;
 mod ends;
+mod exif;
 pub(crate) mod full_disk;
 mod lifecycle;
 mod metadata;

@@ -79,6 +79,7 @@ fn new_run(pipeline: &Pipeline) -> Run {
         space: Arc::new(mean_space()),
         stages: Arc::new(Stages::new(pipeline.lanes(), None)),
         write_lease: WriteLease::default(),
+        exif: pipeline.exif(),
     }
 }
 

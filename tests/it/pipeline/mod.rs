@@ -2,4 +2,5 @@
 
 pub(crate) mod chain;
 mod failing_image;
+mod refresh;
 mod stores;

@@ -2,6 +2,7 @@
 
 pub(crate) mod demo;
 pub(crate) mod environment;
+pub(crate) mod exif;
 pub(crate) mod fakes;
 mod images;
 pub(crate) mod jobs;

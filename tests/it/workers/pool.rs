@@ -135,7 +135,13 @@ async fn work(broker: &Arc<ScriptedBroker>, delay: Duration) -> (Result<Ended, P
 async fn run(pool: Pool) -> Result<Ended, PoolError> {
     let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
     let collection = CollectionName::parse("c").unwrap();
-    let run = Run { collection, space: Arc::new(mean_space()), stages, write_lease: WriteLease::default() };
+    let run = Run {
+        collection,
+        space: Arc::new(mean_space()),
+        stages,
+        write_lease: WriteLease::default(),
+        exif: glimpse::domain::ExifLevel::Basic,
+    };
     pool.work(run, &CancellationToken::new()).await
 }
 

@@ -13,6 +13,8 @@ mod predicate;
 mod slot_set;
 mod terms;
 #[cfg(test)]
+mod test_records;
+#[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
@@ -27,10 +29,10 @@ pub(super) use self::slot_set::SlotSet;
 pub(super) use self::terms::{TextColumn, TextField};
 use super::collection::Collection;
 use super::error::Fault;
-use super::rows::{self, folder_term, meta_term};
+use super::rows::{self, camera_term, folder_term, meta_term, month_term};
 use super::snapshot::Snapshot;
 use super::version::Version;
-use crate::domain::{Condition, Filter, MetaValue};
+use crate::domain::{BoundingBox, Circle, Condition, Filter, MetaValue, Position, Timestamp};
 
 /// How often a reader tries to bring an item to the state of the newest version, and the maximum number of slots that may have
 /// changed.
@@ -41,7 +43,8 @@ impl Collection {
     /// Returns the slots whose records match `filter`, or `None` if the filter has no condition. Selects the same records
     /// as [`Filter::matches`]; a test compares the two.
     pub(super) fn allowed(&self, snapshot: &Snapshot, filter: &Filter) -> Result<Option<SlotSet>, Fault> {
-        let Filter { formats, folders, min_width, min_height, indexed_after, meta } = filter;
+        let Filter { formats, folders, min_width, min_height, indexed_after, meta, .. } = filter;
+        let Filter { cameras, taken, taken_months, near, bbox, .. } = filter;
         let mut selection = Selection { collection: self, snapshot, included: None, excluded: SlotSet::default() };
         selection.add(folders, |folder| Predicate::Term(folder_term(folder)))?;
         for (key, condition) in meta {
@@ -51,10 +54,15 @@ impl Collection {
             })?;
         }
         selection.add(formats, |format| Predicate::Format(*format))?;
+        selection.add(cameras, |camera| Predicate::Term(camera_term(camera)))?;
+        selection.add(taken_months, |month| Predicate::Term(month_term(&month.to_string())))?;
         let bounds = [
             min_width.map(Predicate::MinWidth),
             min_height.map(Predicate::MinHeight),
             indexed_after.map(Predicate::IndexedAfter),
+            taken.map(Predicate::Taken),
+            near.map(Predicate::Near),
+            bbox.map(Predicate::Within),
         ];
         for predicate in bounds.into_iter().flatten() {
             selection.intersect(self.slots(snapshot, predicate)?);
@@ -121,7 +129,39 @@ impl Collection {
             Predicate::MinWidth(min) => at_least(NumberField::Width, i64::from(*min)),
             Predicate::MinHeight(min) => at_least(NumberField::Height, i64::from(*min)),
             Predicate::IndexedAfter(after) => at_least(NumberField::IndexedAt, after.unix_micros().saturating_add(1)),
+            Predicate::Taken(range) => {
+                let [min, max] = [range.min, range.max].map(|bound| bound.map(Timestamp::unix_micros));
+                let column = self.numbers(snapshot, NumberField::TakenAt)?;
+                Ok(Some(column.between(min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX))))
+            }
+            Predicate::Near(circle) => self.near(snapshot, circle).map(Some),
+            Predicate::Within(bbox) => self.within(snapshot, bbox).map(Some),
         }
+    }
+
+    fn within(&self, snapshot: &Snapshot, bbox: &BoundingBox) -> Result<SlotSet, Fault> {
+        let (south, north) = (bbox.south_west.lat_e7(), bbox.north_east.lat_e7());
+        let mut slots = self.numbers(snapshot, NumberField::Latitude)?.between(south.into(), north.into());
+        let column = self.numbers(snapshot, NumberField::Longitude)?;
+        let mut in_lon = SlotSet::default();
+        for (west, east) in bbox.lon_ranges() {
+            in_lon.unite(&column.between(west.into(), east.into()));
+        }
+        slots.intersect(&in_lon);
+        Ok(slots)
+    }
+
+    /// Computes the distance only for the records in the box around the circle.
+    fn near(&self, snapshot: &Snapshot, circle: &Circle) -> Result<SlotSet, Fault> {
+        let mut slots = self.within(snapshot, &circle.bounding_box())?;
+        let lat = self.numbers(snapshot, NumberField::Latitude)?;
+        let lon = self.numbers(snapshot, NumberField::Longitude)?;
+        let location = |slot| {
+            let [lat, lon] = [lat.get(slot)?, lon.get(slot)?].map(|steps| i32::try_from(steps).ok());
+            Position::from_e7(lat?, lon?)
+        };
+        slots.retain(|slot| location(slot).is_some_and(|location| circle.contains(location)));
+        Ok(slots)
     }
 
     /// Stores an item in the current version. `version` is the one that it is from. Because it is held, no slot that is

@@ -1,4 +1,4 @@
-//! A number of each record: its width, its height or its time.
+//! A number of each record: its width, its height, its times or its position.
 
 use rusqlite::Connection;
 
@@ -15,9 +15,14 @@ pub(super) enum NumberField {
     Height,
     /// In microseconds of Unix time.
     IndexedAt,
+    /// In microseconds of Unix time.
+    TakenAt,
+    /// In steps of 10⁻⁷ degrees.
+    Latitude,
+    Longitude,
 }
 
-/// A number, or a value below all numbers for an empty slot.
+/// A number, or a value below all numbers for an empty slot and for a record without the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Number(i64);
 
@@ -45,12 +50,19 @@ impl NumberColumn {
             NumberField::Width => "width",
             NumberField::Height => "height",
             NumberField::IndexedAt => "indexed_at",
+            NumberField::TakenAt => "taken_at",
+            NumberField::Latitude => "lat",
+            NumberField::Longitude => "lon",
         };
         let mut numbers = Column::default();
         rows::each(connection, &format!("SELECT slot, {name} FROM slots_{n}"), |row| {
             let slot = row.get(0)?;
             let number = match field {
-                NumberField::Width | NumberField::Height => Some(row.get(1)?),
+                NumberField::Width
+                | NumberField::Height
+                | NumberField::TakenAt
+                | NumberField::Latitude
+                | NumberField::Longitude => row.get(1)?,
                 NumberField::IndexedAt => Timestamp::parse(row.get_ref(1)?.as_str()?).ok().map(Timestamp::unix_micros),
             };
             if let Some(number) = number.filter(|_| is_occupied(slot)) {
@@ -67,10 +79,13 @@ impl NumberColumn {
 
     /// Stores the number of the record in a slot; `None` for an empty slot.
     pub(super) fn set(&mut self, slot: u32, attributes: Option<&Attributes>) {
-        let number = attributes.map(|attributes| match self.field {
-            NumberField::Width => i64::from(attributes.width),
-            NumberField::Height => i64::from(attributes.height),
-            NumberField::IndexedAt => attributes.indexed_at.unix_micros(),
+        let number = attributes.and_then(|attributes| match self.field {
+            NumberField::Width => Some(attributes.width.into()),
+            NumberField::Height => Some(attributes.height.into()),
+            NumberField::IndexedAt => Some(attributes.indexed_at.unix_micros()),
+            NumberField::TakenAt => attributes.taken_at.map(Timestamp::unix_micros),
+            NumberField::Latitude => attributes.location.map(|location| location.lat_e7().into()),
+            NumberField::Longitude => attributes.location.map(|location| location.lon_e7().into()),
         });
         self.numbers.set(slot, number.map(Number).unwrap_or_default());
     }
@@ -78,6 +93,19 @@ impl NumberColumn {
     /// Returns the slots of the records whose number is at least `min`.
     pub(super) fn at_least(&self, min: i64) -> SlotSet {
         self.numbers.select(|number| number >= Number(min))
+    }
+
+    /// Returns the slots of the records whose number is from `min` to `max`.
+    pub(super) fn between(&self, min: i64, max: i64) -> SlotSet {
+        // The lowest number is that of a record without one.
+        let min = min.max(i64::MIN + 1);
+        self.numbers.select(|number| number >= Number(min) && number <= Number(max))
+    }
+
+    /// Returns the number of the record in a slot.
+    pub(super) fn get(&self, slot: u32) -> Option<i64> {
+        let number = self.numbers.get(slot);
+        (number != Number::default()).then_some(number.0)
     }
 
     pub(super) fn bytes(&self) -> usize {

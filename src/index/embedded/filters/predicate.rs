@@ -6,8 +6,8 @@ use std::ops::Bound;
 use rusqlite::{Connection, Params};
 
 use super::slot_set::SlotSet;
-use crate::domain::{ImageFormat, MetaValue, Payload, Timestamp};
-use crate::index::embedded::rows::terms;
+use crate::domain::{BoundingBox, Circle, ImageFormat, MetaValue, Payload, Position, TakenAt, Timestamp, ValueRange};
+use crate::index::embedded::rows::{each, terms};
 
 /// The values of a record that filters are about.
 #[derive(Clone, Debug)]
@@ -17,12 +17,16 @@ pub(in crate::index::embedded) struct Attributes {
     pub(in crate::index::embedded) width: u32,
     pub(in crate::index::embedded) height: u32,
     pub(in crate::index::embedded) indexed_at: Timestamp,
+    pub(in crate::index::embedded) taken_at: Option<Timestamp>,
+    pub(in crate::index::embedded) location: Option<Position>,
 }
 
 impl Attributes {
     pub(in crate::index::embedded) fn new(payload: &Payload) -> Self {
         let Payload { format, width, height, indexed_at, .. } = *payload;
-        Self { terms: terms(&payload.s3_folders, &payload.meta), format, width, height, indexed_at }
+        let (taken_at, location) = (payload.exif.taken_at.map(TakenAt::moment), payload.exif.location);
+        let terms = terms(&payload.s3_folders, &payload.meta, &payload.exif);
+        Self { terms, format, width, height, indexed_at, taken_at, location }
     }
 
     /// Returns the rest of each term that begins with `prefix`.
@@ -37,7 +41,7 @@ impl Attributes {
 pub(super) enum Predicate {
     /// Every record fulfils it.
     All,
-    /// The term of a folder or of a metadata pair.
+    /// The term of a folder, a metadata pair, a camera or a month.
     Term(String),
     Format(ImageFormat),
     /// A range of the values of a metadata key. All terms of the key begin with the prefix.
@@ -48,6 +52,9 @@ pub(super) enum Predicate {
     MinWidth(u32),
     MinHeight(u32),
     IndexedAfter(Timestamp),
+    Taken(ValueRange<Timestamp>),
+    Near(Circle),
+    Within(BoundingBox),
 }
 
 impl Predicate {
@@ -61,6 +68,9 @@ impl Predicate {
             Self::MinWidth(min) => attributes.width >= *min,
             Self::MinHeight(min) => attributes.height >= *min,
             Self::IndexedAfter(after) => attributes.indexed_at > *after,
+            Self::Taken(range) => attributes.taken_at.is_some_and(|taken_at| range.contains(&taken_at)),
+            Self::Near(circle) => attributes.location.is_some_and(|location| circle.contains(location)),
+            Self::Within(bbox) => attributes.location.is_some_and(|location| bbox.contains(location)),
         }
     }
 
@@ -78,6 +88,13 @@ impl Predicate {
             Self::MinHeight(min) => select(connection, &records("height >= ?1"), (min,)),
             // Timestamps are texts of equal length, so the order of the texts is the order of the moments.
             Self::IndexedAfter(after) => select(connection, &records("indexed_at > ?1"), (after.to_string(),)),
+            Self::Taken(ValueRange { min, max }) => {
+                let bounds = [min, max].map(|bound| bound.map(Timestamp::unix_micros));
+                let condition = "taken_at >= ifnull(?1, taken_at) AND taken_at <= ifnull(?2, taken_at)";
+                select(connection, &records(condition), bounds)
+            }
+            Self::Near(circle) => located(connection, n, |location| circle.contains(location)),
+            Self::Within(bbox) => located(connection, n, |location| bbox.contains(location)),
         }
     }
 }
@@ -89,6 +106,18 @@ fn select(connection: &Connection, sql: &str, params: impl Params) -> rusqlite::
     while let Some(row) = rows.next()? {
         set.set(row.get(0)?, true);
     }
+    Ok(set)
+}
+
+/// Returns the slots of the records whose position matches.
+fn located(connection: &Connection, n: i64, matches: impl Fn(Position) -> bool) -> rusqlite::Result<SlotSet> {
+    let mut set = SlotSet::default();
+    each(connection, &format!("SELECT slot, lat, lon FROM slots_{n} WHERE lat IS NOT NULL"), |row| {
+        if Position::from_e7(row.get(1)?, row.get(2)?).is_some_and(&matches) {
+            set.set(row.get(0)?, true);
+        }
+        Ok(())
+    })?;
     Ok(set)
 }
 

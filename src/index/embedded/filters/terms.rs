@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use super::column::Column;
 use super::predicate::Attributes;
 use super::slot_set::SlotSet;
-use crate::index::embedded::rows::{folder_term, meta_term, raw};
+use crate::index::embedded::rows::{camera_term, folder_term, meta_term, month_term, raw};
 use crate::lock::{read, write};
 
 /// A field of texts.
@@ -29,6 +29,14 @@ impl TextField {
 
     pub(in crate::index::embedded) fn meta(key: &str) -> Self {
         Self::Terms(meta_term(key, ""))
+    }
+
+    pub(in crate::index::embedded) fn cameras() -> Self {
+        Self::Terms(camera_term(""))
+    }
+
+    pub(in crate::index::embedded) fn months() -> Self {
+        Self::Terms(month_term(""))
     }
 
     fn values<'a>(&'a self, attributes: &'a Attributes) -> Vec<&'a str> {

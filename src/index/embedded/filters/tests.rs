@@ -8,54 +8,13 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use super::predicate::Predicate;
+use super::test_records::{EDITIONS, moment, predicates, row};
 use super::{Attributes, Item, Key, SlotSet, TextColumn, TextField};
-use crate::domain::{FacetField, FacetQuery, Filter, ImageFormat, ImageId, MetaValue, Timestamp, ValueRange};
+use crate::domain::{FacetField, FacetQuery, Filter, ImageFormat, ImageId, MetaValue, ValueRange};
 use crate::index::embedded::collection::Collection;
-use crate::index::embedded::rows::{Row, folder_term, meta_term};
+use crate::index::embedded::rows::meta_term;
 use crate::index::embedded::snapshot::Snapshot;
 use crate::index::embedded::tests::open;
-use crate::index::shared::example_record;
-
-const FORMATS: [ImageFormat; 3] = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Gif];
-/// The editions of a record differ in all values that filters are about.
-const EDITIONS: u32 = 60;
-
-fn row(key: u32, edition: u32) -> Row {
-    let mut record = example_record(&format!("{key}.jpg"), vec![1.0, 0.0]);
-    let payload = &mut record.payload;
-    payload.s3_folders = vec!["a/".to_owned(), format!("a/{}/", edition % 3)];
-    payload.format = FORMATS[edition as usize % FORMATS.len()];
-    (payload.width, payload.height) = (edition, 100 - edition);
-    payload.indexed_at = moment(edition);
-    payload.meta.insert("n".to_owned(), edition.to_string());
-    if edition.is_multiple_of(4) {
-        payload.meta.insert("kind".to_owned(), format!("kind {}", edition % 8));
-    }
-    Row::new(&record).unwrap()
-}
-
-fn moment(edition: u32) -> Timestamp {
-    Timestamp::from_unix_seconds(i64::from(edition) * 1_000).unwrap()
-}
-
-fn predicates() -> Vec<Predicate> {
-    let numbers = |min, max| MetaValue::Numbers(ValueRange { min, max });
-    let mut predicates = vec![
-        Predicate::All,
-        Predicate::Term(folder_term("a/")),
-        Predicate::Term(folder_term("a/1/")),
-        Predicate::Term(folder_term("none/")),
-        Predicate::Term(meta_term("kind", "kind 4")),
-        Predicate::Range { prefix: meta_term("n", ""), range: numbers(Some(10.0), Some(30.0)) },
-        Predicate::Range { prefix: meta_term("n", ""), range: numbers(None, Some(20.0)) },
-        Predicate::Range { prefix: meta_term("kind", ""), range: numbers(None, Some(20.0)) },
-        Predicate::MinWidth(20),
-        Predicate::MinHeight(60),
-        Predicate::IndexedAfter(moment(33)),
-    ];
-    predicates.extend(FORMATS.map(Predicate::Format));
-    predicates
-}
 
 fn stored(snapshot: &Snapshot, predicate: &Predicate) -> Option<SlotSet> {
     match snapshot.filters.get(Key::Slots(predicate)) {
@@ -84,8 +43,15 @@ fn check(collection: &Collection, snapshot: &Snapshot) -> usize {
     sets
 }
 
-fn fields() -> [TextField; 4] {
-    [TextField::Format, TextField::folders(), TextField::meta("n"), TextField::meta("kind")]
+fn fields() -> [TextField; 6] {
+    [
+        TextField::Format,
+        TextField::cameras(),
+        TextField::months(),
+        TextField::folders(),
+        TextField::meta("n"),
+        TextField::meta("kind"),
+    ]
 }
 
 fn counts(column: &TextColumn, allowed: Option<&SlotSet>) -> BTreeMap<String, u64> {
@@ -265,7 +231,8 @@ fn a_restart_begins_without_sets() {
 fn the_attributes_of_a_row_are_those_of_its_payload() {
     let row = row(3, 12);
     let terms: Vec<&str> = row.attributes.terms.iter().map(String::as_str).collect();
-    assert_eq!(terms, ["/a/", "/a/0/", "=1:n12", "=4:kindkind 4"]);
+    let of_exif = ["camera:camera 0", "month:01", "month:1970-01"];
+    assert_eq!(terms, [&["/a/", "/a/0/", "=1:n12", "=4:kindkind 4"][..], &of_exif].concat());
     let Attributes { format, width, height, indexed_at, .. } = row.attributes;
     assert_eq!((format, width, height, indexed_at), (ImageFormat::Jpeg, 12, 88, moment(12)));
 }

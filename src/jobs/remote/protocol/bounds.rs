@@ -142,6 +142,9 @@ fn check_record(WireRecord { payload, vector }: &WireRecord) -> Result<(), JobsE
         check_text("records", "a name in `meta`", name, MAX_ADDRESS)?;
         check_text("records", "a value in `meta`", value, MAX_VALUE)?;
     }
+    if let Some((fact, limit)) = payload.exif.above_limit() {
+        return Err(JobsError::Invalid("records", format!("`{fact}` is longer than {limit}")));
+    }
     check_list("records", "meta_kv", payload.meta_kv.len(), MAX_ENTRIES)?;
     payload.meta_kv.iter().try_for_each(|pair| check_text("records", "meta_kv", pair, MAX_VALUE + MAX_ADDRESS + 1))
 }

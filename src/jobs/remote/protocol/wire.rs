@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CollectionName, ImageUri, Space, StoreSet};
+use crate::domain::{CollectionName, ExifLevel, ImageUri, Space, StoreSet};
 use crate::jobs::pool::broker::LeaseStatus;
 use crate::jobs::remote::protocol::worker_name::WorkerName;
 use crate::jobs::remote::same_bucket::ObjectRead;
@@ -65,6 +65,8 @@ pub struct Joined {
     pub space: Space,
     /// How long a lease lasts, in seconds. A worker must renew it after each third of this time.
     pub lease_seconds: u64,
+    /// Which facts of EXIF, IPTC and XMP the records have.
+    pub exif: ExifLevel,
 }
 
 /// Maximum log lines in one request.

@@ -8,7 +8,7 @@ use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::plan::Planner;
 
 impl Planner {
-    /// Returns the images whose record in a store is of an earlier version.
+    /// Returns the images whose record in a store is of an earlier version, or has other facts of EXIF than it should.
     pub(super) async fn outdated(&self, images: &[ImageRef]) -> Result<HashSet<ImageUri>, JobFailure> {
         let ids: Vec<ImageId> = images.iter().map(|image| image.uri.id()).collect();
         let mut outdated = HashSet::new();
@@ -18,8 +18,9 @@ impl Planner {
                 Err(IndexError::UnknownCollection(_)) => continue,
                 records => records.map_err(JobFailure::Store)?,
             };
-            let older = records.into_iter().filter(|record| record.payload.version < PAYLOAD_VERSION);
-            outdated.extend(older.map(|record| record.payload.s3_uri));
+            let payloads = records.into_iter().map(|record| record.payload);
+            let older = payloads.filter(|payload| payload.version < PAYLOAD_VERSION || payload.exif.level != self.exif);
+            outdated.extend(older.map(|payload| payload.s3_uri));
         }
         Ok(outdated)
     }

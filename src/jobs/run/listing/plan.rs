@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::JobRecord;
+use crate::domain::{ExifLevel, JobRecord};
 use crate::index::Stores;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::lanes;
@@ -29,6 +29,8 @@ pub(crate) struct Planner {
     pub(crate) thumbnail_prefix: String,
     /// Maximum bytes of an image.
     pub(crate) max_bytes: u64,
+    /// Which facts of EXIF, IPTC and XMP records have.
+    pub(crate) exif: ExifLevel,
     pub(crate) lanes: ListLanes,
     /// Notified after each page, since there may be work to lease.
     pub(crate) planned: Arc<Notify>,

@@ -15,7 +15,9 @@ const MAX_META_KEYS = 4;
 const MIN_END = 14;
 const MAX_END = 28;
 /** The names of the fields that are not metadata. @type {Record<string, string>} */
-const NAMES = { format: "Format", folder: "Folder" };
+const NAMES = { format: "Format", folder: "Folder", camera: "Camera", taken_month: "Month" };
+/** The lists of a query that hold the values of a field. @type {Record<string, "format" | "camera" | "taken_month">} */
+const LISTS = { format: "format", camera: "camera", taken_month: "taken_month" };
 
 /**
  * @param {object} form
@@ -133,7 +135,13 @@ async function fetchGroups(query, collection) {
   try {
     /** @type {CollectionDetailsReply} */
     const { meta_keys: keys } = await fetchJson(path);
-    const fields = ["format", "folder", ...keys.slice(0, MAX_META_KEYS).map((key) => `meta.${key}`)];
+    const fields = [
+      "format",
+      "folder",
+      "camera",
+      "taken_month",
+      ...keys.slice(0, MAX_META_KEYS).map((key) => `meta.${key}`),
+    ];
     const groups = await Promise.all(fields.map((field) => fetchFacets(path, query, field)));
     // Each image has one format.
     const total = groups[0].values.reduce((sum, { count }) => sum + count, 0);
@@ -177,7 +185,7 @@ function withUsefulValues(group, query, total) {
  * @param {string} value
  */
 function isSelected(query, field, value) {
-  if (field === "format") return (query.format ?? []).includes(value);
+  if (LISTS[field]) return (query[LISTS[field]] ?? []).includes(literal(value));
   if (field === "folder") return (query.s3_prefix ?? []).includes(literal(value));
   return query.meta.some(([name, other]) => `meta.${name}` === field && other === literal(value));
 }
@@ -191,11 +199,11 @@ function isSelected(query, field, value) {
  */
 function toggled(query, field, value) {
   const selected = isSelected(query, field, value);
-  if (field === "format") {
-    const others = (query.format ?? []).filter((format) => format !== value);
-    return { ...query, format: selected ? others : [...others, value] };
-  }
   const text = literal(value);
+  if (LISTS[field]) {
+    const others = (query[LISTS[field]] ?? []).filter((other) => other !== text);
+    return { ...query, [LISTS[field]]: selected ? others : [...others, text] };
+  }
   if (field === "folder") {
     const folders = query.s3_prefix ?? [];
     // Another folder takes the place of the folders before; what is excluded stays excluded.

@@ -1,11 +1,12 @@
 // What an open image shows about itself.
 
 import { el } from "../dom.js";
-import { formatBytes, formatDateTime } from "../format.js";
+import { formatBytes, formatClock, formatDateTime } from "../format.js";
 import { termLabel } from "./chips.js";
 import { formatRelevance, RELEVANCE_EXPLANATION, SCORE_EXPLANATION } from "./relevance.js";
 import { queryTerms } from "./terms.js";
 
+const TAKEN_EXPLANATION = "By the clock of the camera, with its offset from UTC if the file has it.";
 const TERMS_EXPLANATION = "The cosine similarity of the image and each part of the search, from −1 to 1.";
 
 /** @typedef {import("./tile.js").GridImage} GridImage */
@@ -22,6 +23,8 @@ export function resultFacts(result) {
     ["Relevance", formatRelevance(result), RELEVANCE_EXPLANATION],
     ["Size", `${result.width} × ${result.height}`],
     ["Format", result.format],
+    ["Taken", result.taken_at && formatClock(result.taken_at), TAKEN_EXPLANATION],
+    ["Camera", result.camera],
     ["URI", result.s3_uri],
   ];
 }
@@ -31,7 +34,14 @@ export function resultFacts(result) {
  * @returns {Fact[]}
  */
 export function recordFacts(record) {
+  const { title, caption, keywords = [], lens, location, rating } = record.exif ?? {};
   return [
+    ["Title", title],
+    ["Caption", caption],
+    ["Keywords", keywords.join(", ")],
+    ["Lens", lens],
+    ["Position", location && `${location.lat}, ${location.lon}`],
+    ["Rating", rating],
     ["File size", formatBytes(record.size_bytes)],
     ["Frames", record.frames > 1 ? record.frames : null],
     ["Indexed", formatDateTime(record.indexed_at)],

@@ -22,6 +22,20 @@ export function createFilters() {
   const minWidth = el("input", { type: "number", min: 1 });
   const minHeight = el("input", { type: "number", min: 1 });
   const indexedAfter = el("input", { type: "date" });
+  const camera = lines({ name: "camera", placeholder: "Canon EOS R5", title: `One camera per line; ${VALUE_HINT}` });
+  const takenAfter = el("input", { type: "date", name: "taken_after" });
+  const takenBefore = el("input", { type: "date", name: "taken_before" });
+  const takenMonth = lines({
+    name: "taken_month",
+    placeholder: "2024-06",
+    title: `One month per line: 2024-06, or 06 for June of any year; ${VALUE_HINT}`,
+  });
+  const near = el("input", {
+    name: "near",
+    placeholder: "48.137,11.575,5",
+    title: "latitude,longitude,kilometres: within this distance of the position",
+    autocomplete: "off",
+  });
   const minScore = el("input", { type: "number", min: -1, max: 1, step: "any" });
   // One pair per line, because values can have commas.
   const metadata = lines({
@@ -45,6 +59,11 @@ export function createFilters() {
       field(LABELS.min_width, minWidth),
       field(LABELS.min_height, minHeight),
       field(LABELS.indexed_after, indexedAfter),
+      field(LABELS.camera, camera),
+      field(LABELS.taken_after, takenAfter),
+      field(LABELS.taken_before, takenBefore),
+      field(LABELS.taken_month, takenMonth),
+      field(LABELS.near, near),
       field(LABELS.meta, metadata),
       field(LABELS.min_score, minScore),
     ),
@@ -74,6 +93,11 @@ export function createFilters() {
       min_width: minWidth.value,
       min_height: minHeight.value,
       indexed_after: indexedAfter.value && `${indexedAfter.value}T00:00:00Z`,
+      camera: readLines(camera),
+      taken_after: takenAfter.value,
+      taken_before: takenBefore.value,
+      taken_month: readLines(takenMonth),
+      near: near.value.trim(),
       min_score: minScore.value,
       meta,
     };
@@ -86,6 +110,11 @@ export function createFilters() {
     minWidth.value = query.min_width ?? "";
     minHeight.value = query.min_height ?? "";
     indexedAfter.value = (query.indexed_after ?? "").slice(0, "2024-12-31".length);
+    fillLines(camera, query.camera ?? []);
+    takenAfter.value = query.taken_after ?? "";
+    takenBefore.value = query.taken_before ?? "";
+    fillLines(takenMonth, query.taken_month ?? []);
+    near.value = query.near ?? "";
     minScore.value = query.min_score ?? "";
     fillLines(
       metadata,

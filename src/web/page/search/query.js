@@ -3,10 +3,18 @@
 import { parseImage, queryTerms, splitExcluded } from "./terms.js";
 
 /** Filters with one value each, named as in the API. */
-const SINGLE_FILTERS = /** @type {const} */ (["min_width", "min_height", "indexed_after"]);
+const SINGLE_FILTERS = /** @type {const} */ ([
+  "min_width",
+  "min_height",
+  "indexed_after",
+  "taken_after",
+  "taken_before",
+  "near",
+  "bbox",
+]);
 
 /** Filters with several values each. */
-const LIST_FILTERS = /** @type {const} */ (["s3_prefix", "format"]);
+const LIST_FILTERS = /** @type {const} */ (["s3_prefix", "format", "camera", "taken_month"]);
 
 /** Parameters that a query can have several of. */
 const LISTS = /** @type {const} */ (["like", "not_like", "not", ...LIST_FILTERS]);

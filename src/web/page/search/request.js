@@ -64,19 +64,11 @@ async function sendSearch(query, page, signal) {
  */
 async function toBody(query, page) {
   const terms = queryTerms(query);
-  const { s3_prefix, format, min_width, min_height, indexed_after, meta, collection, lang, min_score, min_relevance } =
-    query;
+  const { collection, lang, min_score, min_relevance } = query;
   return {
     positive: await Promise.all(terms.filter((term) => !isNegative(term)).map(toInput)),
     negative: await Promise.all(terms.filter(isNegative).map(toInput)),
-    filter: {
-      s3_prefix,
-      format,
-      min_width: toNumber(min_width),
-      min_height: toNumber(min_height),
-      indexed_after,
-      meta: groupValues(meta),
-    },
+    filter: toFilter(query),
     collection,
     lang,
     min_score: toNumber(min_score),
@@ -84,6 +76,26 @@ async function toBody(query, page) {
     collapse: collapseKind(query),
     exact: query.exact === "true",
     ...page,
+  };
+}
+
+/** @param {import("./query.js").Query} query */
+function toFilter(query) {
+  const { s3_prefix, format, camera, taken_month } = query;
+  const { indexed_after, taken_after, taken_before, near, bbox } = query;
+  return {
+    s3_prefix,
+    format,
+    camera,
+    taken_month,
+    min_width: toNumber(query.min_width),
+    min_height: toNumber(query.min_height),
+    indexed_after,
+    taken_after,
+    taken_before,
+    near,
+    bbox,
+    meta: groupValues(query.meta),
   };
 }
 

@@ -19,7 +19,8 @@ function tileRatio({ width, height }) {
 /**
  * A result of a search, or an image of a list.
  * @typedef {Pick<ResultReply, "id" | "s3_key" | "s3_uri" | "format" | "width" | "height" | "thumbnail" | "original">
- *   & Partial<Pick<ResultReply, "score" | "relevance" | "identical" | "terms" | "duplicates" | "duplicates_total">>}
+ *   & Partial<Pick<ResultReply, "taken_at" | "camera" | "score" | "relevance" | "identical" | "terms">>
+ *   & Partial<Pick<ResultReply, "duplicates" | "duplicates_total">>}
  *   GridImage
  */
 

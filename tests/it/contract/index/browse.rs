@@ -38,7 +38,9 @@ pub(crate) async fn pages_facets_and_sums_agree_with_the_records(index: &dyn Ima
         for start in orders() {
             all_pages_are_in_order(index, &collection, &filter, (start, limit), &matching).await;
         }
-        for field in ["format", "folder", "meta.a", "meta.a=b"].map(|name| FacetField::parse(name).unwrap()) {
+        for field in ["format", "folder", "camera", "taken_month", "meta.a", "meta.a=b"]
+            .map(|name| FacetField::parse(name).unwrap())
+        {
             the_facet_counts(index, &collection, &filter, field, &matching).await;
         }
     }
@@ -59,8 +61,13 @@ pub(crate) async fn pages_facets_and_sums_agree_with_the_records(index: &dyn Ima
     assert_eq!(index.summary(&missing).await.unwrap_err(), IndexError::UnknownCollection(missing));
 }
 
-fn orders() -> [PageStart; 3] {
-    [PageStart::Newest { after: None }, PageStart::Key { after: None }, PageStart::Random { first: FIRST, after: None }]
+fn orders() -> [PageStart; 4] {
+    [
+        PageStart::Newest { after: None },
+        PageStart::Taken { after: None },
+        PageStart::Key { after: None },
+        PageStart::Random { first: FIRST, after: None },
+    ]
 }
 
 async fn browse(

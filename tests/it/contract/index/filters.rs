@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use glimpse::domain::{Condition, Filter, ImageFormat, ImageRecord, MetaValue, SearchQuery, Timestamp};
+use glimpse::domain::{
+    BoundingBox, Circle, Condition, ExifFacts, ExifLevel, Filter, ImageFormat, ImageRecord, MetaValue, Position,
+    SearchQuery, TakenAt, TakenMonth, Timestamp, parse_times,
+};
 use glimpse::index::ImageIndex;
 
 use super::support::{fresh, query, record};
@@ -54,6 +57,58 @@ const SIZES: [u32; 4] = [1, 640, 641, u32::MAX];
 const MOMENTS: [&str; 4] =
     ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000001Z", "2026-02-01T00:00:00+02:00", "2025-12-31T23:59:59.9Z"];
 
+const CAMERAS: [&str; 4] = ["Canon EOS R5", "Apple iPhone 12 Pro", "canon eos r5", "Cámara \"=\" 1"];
+/// Times in months that differ from those in UTC, before 1970, of the same moment, and with fractions of a second.
+const TAKEN: [&str; 8] = [
+    "2024-07-01T00:30:00+02:00",
+    "2024-06-30T22:30:00Z",
+    "2024-06-30T22:30:00.000001+00:00",
+    "2023-12-31T20:00:00-09:30",
+    "2024-01-15T12:00:00Z",
+    "1969-12-31T23:59:59.750000Z",
+    "1850-06-01T00:00:00Z",
+    "2100-06-30T12:00:00+14:00",
+];
+const BOUNDS: [&str; 6] =
+    ["2024-06-30", "2024-07-01", "1969-12-31", "1970-01-01", "2024-06-30T22:30:00Z", "2024-01-01T05:30:00Z"];
+const MONTHS: [&str; 6] = ["2024-06", "2024-07", "06", "12", "2023-12", "1999-01"];
+/// Positions at the edges of boxes, at the poles, and on both sides of the meridian of 180 degrees.
+const PLACES: [(f64, f64); 10] = [
+    (48.137_154_3, 11.575_5),
+    (48.137_154_4, 11.575_5),
+    (48.2, 11.6),
+    (-33.9, 151.2),
+    (0.0, 180.0),
+    (0.5, -180.0),
+    (-0.5, 179.9),
+    (90.0, 0.0),
+    (-90.0, 12.0),
+    (51.5, -0.1),
+];
+const CIRCLES: [&str; 7] =
+    ["48.137,11.575,1", "48.137,11.575,20", "0,180,100", "0,-179.95,60", "89.9,90,50", "20,20,20038", "10,10,1000"];
+const BOXES: [&str; 6] = [
+    "11.5755,48.1371543,11.5755,48.1371543",
+    "11.5755,48.1371544,12,49",
+    "179.9,-0.5,-180,0.5",
+    "-180,-90,180,90",
+    "-10,40,20,60",
+    "170,-40,-170,-10",
+];
+
+fn random_exif(rng: &mut Rng) -> ExifFacts {
+    let (camera, taken_at, place) = (rng.pick(&CAMERAS).to_owned(), rng.pick(&TAKEN), rng.pick(&PLACES));
+    let half = |rng: &mut Rng| rng.next(2) == 0;
+    ExifFacts {
+        level: ExifLevel::All,
+        taken_at: half(rng).then(|| TakenAt::parse(taken_at).unwrap()),
+        camera: half(rng).then_some(camera),
+        location: if half(rng) { Position::new(place.0, place.1) } else { None },
+        keywords: if half(rng) { vec!["a".to_owned(), "b".to_owned()] } else { Vec::new() },
+        ..ExifFacts::default()
+    }
+}
+
 fn random_meta(rng: &mut Rng) -> BTreeMap<String, String> {
     let texts = (0..rng.next(4)).map(|_| (rng.pick(&WORDS), rng.pick(&WORDS))).collect::<Vec<_>>();
     let typed = (0..rng.next(4)).map(|_| (rng.pick(&TYPED_KEYS), rng.pick(&TYPED))).collect::<Vec<_>>();
@@ -68,6 +123,7 @@ pub(super) fn any_record(rng: &mut Rng, n: usize) -> ImageRecord {
     record.payload.indexed_at = Timestamp::parse(rng.pick(&MOMENTS)).unwrap();
     record.payload.meta = random_meta(rng);
     record.payload.meta_kv = record.payload.meta.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    record.payload.exif = if rng.next(4) == 0 { ExifFacts::default() } else { random_exif(rng) };
     record
 }
 
@@ -113,6 +169,26 @@ pub(super) fn any_filter(rng: &mut Rng) -> Filter {
     filter
 }
 
+/// A filter with one or two conditions on facts of EXIF, and sometimes others.
+fn any_exif_filter(rng: &mut Rng) -> Filter {
+    let mut filter = if rng.next(4) == 0 { any_filter(rng) } else { Filter::default() };
+    for _ in 0..=rng.next(2) {
+        match rng.next(5) {
+            0 => filter.cameras = any_condition(rng, |rng| rng.pick(&CAMERAS).to_owned()),
+            1 => filter.taken_months = any_condition(rng, |rng| TakenMonth::parse(rng.pick(&MONTHS)).unwrap()),
+            2 => {
+                let (after, before) = (rng.pick(&BOUNDS), rng.pick(&BOUNDS));
+                let bounds = [(Some(after), Some(before)), (Some(after), None), (None, Some(before))];
+                let (after, before) = rng.pick(&bounds);
+                filter.taken = parse_times(after, before).unwrap_or_default();
+            }
+            3 => filter.near = Circle::parse(rng.pick(&CIRCLES)).ok(),
+            _ => filter.bbox = BoundingBox::parse(rng.pick(&BOXES)).ok(),
+        }
+    }
+    filter
+}
+
 pub(crate) async fn each_filter_gives_what_matches_gives(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-filters").await;
     let mut rng = Rng(0x9E37_79B9_7F4A_7C15);
@@ -133,8 +209,8 @@ pub(crate) async fn each_filter_gives_what_matches_gives(index: &dyn ImageIndex)
     index.delete(&collection, &deleted).await.unwrap();
 
     let mut answered = 0;
-    for _ in 0..300 {
-        let filter = any_filter(&mut rng);
+    for turn in 0..500 {
+        let filter = if turn < 300 { any_filter(&mut rng) } else { any_exif_filter(&mut rng) };
         let mut expected: Vec<_> =
             records.iter().filter(|record| filter.matches(&record.payload)).map(|record| record.id).collect();
         expected.sort();
@@ -143,6 +219,6 @@ pub(crate) async fn each_filter_gives_what_matches_gives(index: &dyn ImageIndex)
         assert_eq!(found, expected, "{filter:?}");
         answered += usize::from(!found.is_empty());
     }
-    assert!(answered > 50, "only {answered} filters match any record: the test proves little");
+    assert!(answered > 150, "only {answered} filters match any record: the test proves little");
     index.drop_collection(&collection).await.unwrap();
 }

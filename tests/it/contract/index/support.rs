@@ -61,6 +61,7 @@ pub(crate) fn record(key: &str, raw: [f32; SIZE]) -> ImageRecord {
         meta_kv: vec![],
         version: PAYLOAD_VERSION,
         hashes: Some(Signature { bright: [5; SIGNATURE_SIDE], dark: [1 << 27; SIGNATURE_SIDE] }),
+        exif: glimpse::domain::ExifFacts::default(),
     };
     ImageRecord { id: uri.id(), uri, embedding: unit(raw), payload }
 }

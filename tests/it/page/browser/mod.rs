@@ -4,6 +4,7 @@ mod accessibility;
 mod address;
 mod browse;
 mod driver;
+mod exif;
 mod jobs;
 mod relevance;
 mod restart;

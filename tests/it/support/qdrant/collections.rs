@@ -31,6 +31,8 @@ fn info(collection: &Collection) -> CollectionInfo {
             FieldType::Keyword => PayloadSchemaType::Keyword,
             FieldType::Integer => PayloadSchemaType::Integer,
             FieldType::Datetime => PayloadSchemaType::Datetime,
+            FieldType::Geo => PayloadSchemaType::Geo,
+            FieldType::Float => PayloadSchemaType::Float,
             _ => PayloadSchemaType::UnknownType,
         };
         let info = PayloadSchemaInfo { data_type: data_type.into(), points: Some(0), ..PayloadSchemaInfo::default() };

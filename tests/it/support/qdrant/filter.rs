@@ -6,7 +6,7 @@ use glimpse::domain::Timestamp;
 use qdrant_client::qdrant::condition::ConditionOneOf;
 use qdrant_client::qdrant::r#match::MatchValue;
 use qdrant_client::qdrant::value::Kind;
-use qdrant_client::qdrant::{Condition, DatetimeRange, FieldCondition, Filter, Range, Value};
+use qdrant_client::qdrant::{Condition, DatetimeRange, FieldCondition, Filter, GeoRadius, Range, Value};
 use tonic::Status;
 
 type Payload = HashMap<String, Value>;
@@ -21,7 +21,8 @@ pub(super) fn check(filter: &Filter) -> Result<(), Status> {
             let keyword = |found: &qdrant_client::qdrant::Match| {
                 matches!(found.match_value, Some(MatchValue::Keyword(_) | MatchValue::Integer(_)))
             };
-            field.r#match.as_ref().map_or(field.range.is_some() || field.datetime_range.is_some(), keyword)
+            let has_range = field.range.is_some() || field.datetime_range.is_some() || field.geo_radius.is_some();
+            field.r#match.as_ref().map_or(has_range, keyword)
         }
         _ => false,
     };
@@ -54,6 +55,8 @@ fn field_matches(field: &FieldCondition, payload: &Payload) -> bool {
             }
         } else if let Some(range) = &field.range {
             in_range(range, kind)
+        } else if let Some(circle) = &field.geo_radius {
+            in_circle(circle, kind)
         } else {
             field.datetime_range.as_ref().is_some_and(|range| in_time(range, kind))
         }
@@ -98,6 +101,22 @@ fn in_range(range: &Range, kind: &Kind) -> bool {
         && range.gte.is_none_or(|limit| number >= limit)
         && range.lt.is_none_or(|limit| number < limit)
         && range.lte.is_none_or(|limit| number <= limit)
+}
+
+/// By the haversine formula with the radius of the Earth of the crate `geo`, as the server computes it. The radius of the circle
+/// is included.
+fn in_circle(circle: &GeoRadius, kind: &Kind) -> bool {
+    let Kind::StructValue(position) = kind else { return false };
+    let degrees = |name: &str| match position.fields.get(name)?.kind.as_ref()? {
+        Kind::DoubleValue(degrees) => Some(*degrees),
+        Kind::IntegerValue(degrees) => i32::try_from(*degrees).ok().map(f64::from),
+        _ => None,
+    };
+    let (Some(lat), Some(lon), Some(center)) = (degrees("lat"), degrees("lon"), circle.center) else { return false };
+    let half_sine = |from: f64, to: f64| ((to - from).to_radians() / 2.0).sin().powi(2);
+    let cosines = lat.to_radians().cos() * center.lat.to_radians().cos();
+    let h = half_sine(center.lat, lat) + cosines * half_sine(center.lon, lon);
+    2.0 * 6_371_008.8 * h.sqrt().asin() <= f64::from(circle.radius)
 }
 
 /// In whole microseconds, as the server stores times.

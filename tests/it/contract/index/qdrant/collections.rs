@@ -13,7 +13,7 @@ use crate::contract::index::support::{count, fresh, name, record, space};
 use crate::support::qdrant::{QdrantServer, ServerFault};
 
 /// Indexes that a collection has.
-const INDEXES: usize = 11;
+const INDEXES: usize = 17;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_creations_of_one_collection_all_succeed() {

@@ -3,6 +3,7 @@
 
 mod collections;
 mod effort;
+mod exif;
 mod failure;
 mod records;
 mod server;
