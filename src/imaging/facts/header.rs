@@ -6,9 +6,10 @@ use super::exif::Metadata;
 use super::sniff::sniff;
 use super::walk::{gif_frames, jpeg_segment, png_chunks, riff_chunks};
 use crate::domain::{ImageFormat, ImageMeta};
+use crate::imaging::canvas::Canvas;
 use crate::imaging::jpeg::coding::{Coding, CodingReader};
 use crate::imaging::png::text::TextReader;
-use crate::imaging::{ImageError, Limits};
+use crate::imaging::{ImageError, Limits, bmp, heic, raw, tiff};
 
 /// The facts from the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct Header {
     pub meta: ImageMeta,
     /// Approximately how many bytes a decode of the whole image will allocate.
     pub decoded_bytes: u64,
+    /// The orientation of the decoded pixels. It differs from that of `meta` if the container turns the image.
+    pub(crate) turn: Orientation,
 }
 
 /// Reads the header and checks the limits in this order: the size of the file, the number of pixels, and the memory for
@@ -42,6 +45,10 @@ pub(crate) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageE
         ImageFormat::Png => png(bytes),
         ImageFormat::Webp => webp(bytes),
         ImageFormat::Gif => gif(bytes),
+        ImageFormat::Tiff => tiff(bytes),
+        ImageFormat::Bmp => bmp(bytes),
+        ImageFormat::Heic => heic(bytes),
+        ImageFormat::Raw => camera_raw(bytes),
     }?;
     let (width, height) = (raw.width, raw.height);
     if width == 0 || height == 0 {
@@ -51,13 +58,24 @@ pub(crate) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageE
         let limit = format!("at most {} pixels are allowed (IMAGE_MAX_PIXELS)", limits.max_pixels);
         return Err(ImageError::TooManyPixels { width, height, limit });
     }
-    let orientation = raw.orientation.unwrap_or(Orientation::NoTransforms).to_exif();
-    let (width, height) = if orientation < 5 { (width, height) } else { (height, width) };
+    let turn = raw.orientation.unwrap_or(Orientation::NoTransforms);
+    let (width, height) = upright_size((width, height), turn);
+    let orientation = if format == ImageFormat::Heic { 1 } else { turn.to_exif() };
     let meta = ImageMeta { format, width, height, frames: raw.frames.max(1), orientation };
-    Ok(Header { meta, decoded_bytes: raw.decoded_bytes })
+    Ok(Header { meta, decoded_bytes: raw.decoded_bytes, turn })
+}
+
+/// Returns the width and height after the orientation is applied, or before, if they are those after it.
+fn upright_size((width, height): (u32, u32), turn: Orientation) -> (u32, u32) {
+    if turn.to_exif() < 5 { (width, height) } else { (height, width) }
 }
 
 impl Header {
+    /// Returns the width and height of the decoded pixels, before their orientation is applied.
+    pub(crate) fn stored_size(&self) -> (u32, u32) {
+        upright_size((self.meta.width, self.meta.height), self.turn)
+    }
+
     /// Returns the error for an image whose decoding would take more memory than is allowed.
     pub(crate) fn too_much_memory(&self, limits: &Limits) -> ImageError {
         let (needed, allowed) = (self.decoded_bytes, limits.max_decode_bytes);
@@ -211,4 +229,34 @@ fn gif(bytes: &[u8]) -> Result<Raw, ImageError> {
     let frame_bytes = if [width, height] == [wide, high] { 0 } else { 4 };
     let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3 + frame_bytes);
     Ok(Raw { width, height, frames: frames.count, orientation: None, decoded_bytes })
+}
+
+fn tiff(bytes: &[u8]) -> Result<Raw, ImageError> {
+    let facts = tiff::read_facts(bytes)?;
+    let pixels = u64::from(facts.width) * u64::from(facts.height);
+    let decoded_bytes = pixels.saturating_mul(Canvas::BYTES_PER_PIXEL).saturating_add(facts.part_bytes);
+    let (width, height, frames, orientation) = (facts.width, facts.height, facts.frames, facts.orientation);
+    Ok(Raw { width, height, frames, orientation, decoded_bytes })
+}
+
+fn bmp(bytes: &[u8]) -> Result<Raw, ImageError> {
+    let facts = bmp::read_facts(bytes)?;
+    // The decoder returns up to four samples, which are converted to RGB.
+    let decoded_bytes = (u64::from(facts.width) * u64::from(facts.height)).saturating_mul(4 + 3);
+    Ok(Raw { width: facts.width, height: facts.height, frames: 1, orientation: None, decoded_bytes })
+}
+
+/// The facts are those of the embedded JPEG.
+fn camera_raw(bytes: &[u8]) -> Result<Raw, ImageError> {
+    let preview = raw::preview(bytes)?;
+    let facts = jpeg(preview.jpeg)?;
+    Ok(Raw { orientation: facts.orientation.or(preview.orientation), ..facts })
+}
+
+fn heic(bytes: &[u8]) -> Result<Raw, ImageError> {
+    let facts = heic::read_facts(bytes)?;
+    let (width, height) = facts.size;
+    let pixels = u64::from(width) * u64::from(height);
+    let decoded_bytes = pixels.saturating_mul(Canvas::BYTES_PER_PIXEL).saturating_add(facts.tile_bytes);
+    Ok(Raw { width, height, frames: 1, orientation: Some(facts.turn), decoded_bytes })
 }

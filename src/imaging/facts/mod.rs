@@ -2,6 +2,8 @@
 
 pub(crate) mod complete;
 pub(crate) mod exif;
+pub(crate) mod exif_block;
 pub(crate) mod header;
 pub(crate) mod sniff;
+pub(crate) mod tiff;
 pub(crate) mod walk;
