@@ -15,7 +15,8 @@ pub(super) fn before<'a>(bytes: &'a [u8], meta: &ImageMeta) -> Cow<'a, [u8]> {
             Cow::Owned([&bytes[..6], &width, &height, &bytes[10..]].concat())
         }
         (ImageFormat::Bmp, ..)
-            if bytes.get(14).is_some_and(|&size| size >= 40) && bytes.get(26..28) != Some(&[1, 0]) =>
+            if bytes.get(14).is_some_and(|&size| size >= 40)
+                && bytes.get(26..28).is_some_and(|planes| planes != [1, 0]) =>
         {
             Cow::Owned([&bytes[..26], &[1, 0], bytes.get(28..).unwrap_or_default()].concat())
         }
