@@ -90,7 +90,7 @@ enum Command {
     /// Index the images of the bucket and show the progress
     Ingest(ingest::Ingest),
     /// Find images by text, by an image, or by both
-    Search(search::Search),
+    Search(Box<search::Search>),
     /// List jobs; show, follow, stop, retry, move or delete them
     Jobs(jobs::Jobs),
     /// List indexed images; show one, save its thumbnail or original, or remove it from the index

@@ -13,6 +13,7 @@ use super::{CliError, Ending, out};
 use crate::app::Bucket;
 use crate::config::Settings;
 use crate::demo;
+use crate::domain::ImageFormat;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -142,14 +143,7 @@ fn key(prefix: &str, folder: &Path, file: &Path) -> String {
 }
 
 fn content_type(key: &str) -> &'static str {
-    let extension = key.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default();
-    match extension.as_str() {
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "webp" => "image/webp",
-        "gif" => "image/gif",
-        _ => "application/octet-stream",
-    }
+    ImageFormat::from_key(key).map_or("application/octet-stream", ImageFormat::content_type)
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ async fn an_error_of_an_input_names_its_index() {
     let good = uri(&png(4, 4, [1, 2, 3]));
     for (bad, message) in [
         (uri(b"GIF89a"), "images[1]: the GIF data ends"),
-        (uri(b"%PDF-1.7 and more"), "images[1]: not a JPEG, PNG, WebP or GIF"),
+        (uri(b"%PDF-1.7 and more"), "images[1]: not a JPEG, PNG, WebP, GIF, TIFF"),
         ("data:image/png,abc".to_owned(), "images[1]: the data URI does not contain base64"),
         ("https://example.org/cat,png".to_owned(), "images[1]: is a URL; this service does not fetch images"),
         ("cat,png".to_owned(), "images[1]: not a data URI and not base64"),

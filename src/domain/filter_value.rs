@@ -30,8 +30,12 @@ impl Condition<ImageFormat> {
     /// Returns [`InvalidFilterValue`] for a name that is not known.
     pub fn parse_formats<'t>(values: impl IntoIterator<Item = &'t str>) -> Result<Self, InvalidFilterValue> {
         parse(values, |value| {
-            ImageFormat::from_name(&value.text)
-                .ok_or_else(|| InvalidFilterValue(format!("must be jpeg, png, webp or gif, not `{}`", value.text)))
+            ImageFormat::from_name(&value.text).ok_or_else(|| {
+                InvalidFilterValue(format!(
+                    "must be jpeg, png, webp, gif, tiff, bmp, heic or raw, not `{}`",
+                    value.text
+                ))
+            })
         })
     }
 }
@@ -241,7 +245,7 @@ mod tests {
         assert!(error(&["6..4"]).contains("is empty"));
         assert!(error(&["1"; 33]).contains("at most 32"));
         assert!(error(&[&"a".repeat(4_097)]).contains("not 4097"));
-        assert!(Condition::parse_formats(["gif", "!bmp"]).unwrap_err().to_string().ends_with("not `bmp`"));
+        assert!(Condition::parse_formats(["gif", "!psd"]).unwrap_err().to_string().ends_with("not `psd`"));
         assert!(Condition::parse_folders(["a"]).unwrap_err().to_string().ends_with("not `a`"));
     }
 

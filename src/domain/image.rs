@@ -135,9 +135,21 @@ pub enum ImageFormat {
     Webp,
     /// GIF87a and GIF89a.
     Gif,
+    /// TIFF and `BigTIFF`.
+    Tiff,
+    /// Windows and OS/2 bitmaps.
+    Bmp,
+    /// HEIF with HEVC images, as phones write it.
+    Heic,
+    /// The file of a camera's sensor, such as DNG, CR2 or NEF. It is indexed by the JPEG that the camera embeds.
+    Raw,
 }
 
 impl ImageFormat {
+    /// Every format.
+    pub const ALL: [Self; 8] =
+        [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Tiff, Self::Bmp, Self::Heic, Self::Raw];
+
     /// Returns the lower-case name, as in payloads and replies.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -145,6 +157,10 @@ impl ImageFormat {
             Self::Png => "png",
             Self::Webp => "webp",
             Self::Gif => "gif",
+            Self::Tiff => "tiff",
+            Self::Bmp => "bmp",
+            Self::Heic => "heic",
+            Self::Raw => "raw",
         }
     }
 
@@ -155,12 +171,39 @@ impl ImageFormat {
             Self::Png => "PNG",
             Self::Webp => "WebP",
             Self::Gif => "GIF",
+            Self::Tiff => "TIFF",
+            Self::Bmp => "BMP",
+            Self::Heic => "HEIC",
+            Self::Raw => "camera RAW",
         }
     }
 
     /// Returns the format with this lower-case name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Jpeg, Self::Png, Self::Webp, Self::Gif].into_iter().find(|format| format.as_str() == name)
+        Self::ALL.into_iter().find(|format| format.as_str() == name)
+    }
+
+    /// Returns the extensions of files in this format, in lower case and without the dot. The first one is the usual one.
+    pub fn extensions(self) -> &'static [&'static str] {
+        match self {
+            Self::Jpeg => &["jpg", "jpeg"],
+            Self::Png => &["png"],
+            Self::Webp => &["webp"],
+            Self::Gif => &["gif"],
+            Self::Tiff => &["tif", "tiff"],
+            Self::Bmp => &["bmp"],
+            Self::Heic => &["heic", "heif", "hif"],
+            Self::Raw => &[
+                "dng", "cr2", "cr3", "nef", "nrw", "arw", "sr2", "raf", "orf", "rw2", "rwl", "pef", "srw", "3fr", "erf",
+            ],
+        }
+    }
+
+    /// Returns the format that the extension of a key names. The content can be another one.
+    pub fn from_key(key: &str) -> Option<Self> {
+        let (_, extension) = key.rsplit_once('.').filter(|(name, _)| !name.is_empty())?;
+        let is_known = |format: &Self| format.extensions().iter().any(|known| extension.eq_ignore_ascii_case(known));
+        Self::ALL.into_iter().find(is_known)
     }
 
     /// Returns the media type of a file in this format.
@@ -170,6 +213,11 @@ impl ImageFormat {
             Self::Png => "image/png",
             Self::Webp => "image/webp",
             Self::Gif => "image/gif",
+            Self::Tiff => "image/tiff",
+            Self::Bmp => "image/bmp",
+            Self::Heic => "image/heic",
+            // There is one registered type for each camera maker's format, and none for all of them.
+            Self::Raw => "image/x-dcraw",
         }
     }
 }
@@ -195,16 +243,10 @@ pub struct ImageMeta {
     pub orientation: u8,
 }
 
-const EXTENSIONS: [&str; 5] = [".jpg", ".jpeg", ".png", ".webp", ".gif"];
-
 /// Whether a key ends in an extension of a supported format. Upper and lower case do not matter.
 #[must_use]
 pub fn has_image_extension(key: &str) -> bool {
-    EXTENSIONS.iter().any(|extension| {
-        key.len() > extension.len()
-            && key.is_char_boundary(key.len() - extension.len())
-            && key[key.len() - extension.len()..].eq_ignore_ascii_case(extension)
-    })
+    ImageFormat::from_key(key).is_some()
 }
 
 #[cfg(test)]
@@ -243,10 +285,12 @@ mod tests {
 
     #[test]
     fn extensions_match_in_any_case() {
-        for key in ["a.jpg", "A.JPG", "x/y.JpEg", "ü.png", "a.webp", "b.GIF"] {
+        for key in
+            ["a.jpg", "A.JPG", "x/y.JpEg", "ü.png", "a.webp", "b.GIF", "c.tiff", "IMG_1.HEIC", "_DSC1.NEF", "d.bmp"]
+        {
             assert!(has_image_extension(key), "{key}");
         }
-        for key in ["jpg", ".jpg", "a.jpg/", "a.txt", "a.jpg.txt", "日本", "a.tiff"] {
+        for key in ["jpg", ".jpg", "a.jpg/", "a.txt", "a.jpg.txt", "日本", "a.avif"] {
             assert!(!has_image_extension(key), "{key}");
         }
     }

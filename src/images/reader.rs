@@ -13,8 +13,8 @@ use crate::source::{Opened, Part, SourceError};
 const PIECE_BYTES: usize = 64 * 1024;
 /// Number of bytes that are requested at once for a client that has been slow.
 const SLOW_PART_BYTES: u64 = 1024 * 1024;
-/// Number of bytes that are needed to detect the format of a file.
-const HEAD_BYTES: usize = 512;
+/// Number of bytes that are needed to detect the format of a file: for camera RAW, its first directory.
+const HEAD_BYTES: usize = 4096;
 /// Maximum number of bytes that are read and dropped instead of sending a new request, because that is cheaper.
 const MAX_SKIP_BYTES: u64 = 256 * 1024;
 

@@ -16,6 +16,7 @@ use moxcms::{
 
 use super::facts::walk::{jpeg_segment, png_chunks, riff_chunks};
 use super::png::text;
+use super::{heic, raw, tiff};
 use crate::domain::ImageFormat;
 
 /// Maximum size of a profile in bytes; for PNG, the same limit applies after decompression.
@@ -30,7 +31,10 @@ pub(super) fn profile(bytes: &[u8], format: ImageFormat) -> Option<ColorProfile>
             let mut chunks = riff_chunks(bytes.get(12..)?);
             chunks.find(|(kind, _)| *kind == b"ICCP")?.1.to_vec()
         }
-        ImageFormat::Gif => return None,
+        ImageFormat::Tiff => tiff::profile(bytes).filter(|icc| icc.len() <= MAX_PROFILE)?.to_vec(),
+        ImageFormat::Raw => jpeg_profile(raw::preview(bytes).ok()?.jpeg)?,
+        ImageFormat::Heic => return heic::profile(bytes),
+        ImageFormat::Gif | ImageFormat::Bmp => return None,
     };
     parse(&icc)
 }
@@ -90,8 +94,9 @@ fn catch_panic<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok().flatten()
 }
 
-fn parse(icc: &[u8]) -> Option<ColorProfile> {
-    catch_panic(|| ColorProfile::new_from_slice(icc).ok())
+/// Returns the profile if it can be read.
+pub(super) fn parse(icc: &[u8]) -> Option<ColorProfile> {
+    catch_panic(|| ColorProfile::new_from_slice(icc.get(..MAX_PROFILE.min(icc.len()))?).ok())
 }
 
 fn is_gray(image: &RgbImage) -> bool {
@@ -157,9 +162,9 @@ fn png_profile(bytes: &[u8]) -> Option<ColorProfile> {
     cicp.or(icc).or_else(|| if srgb { None } else { gamma_profile(gamma?, chromaticities) })
 }
 
-/// Returns the profile for a cICP chunk. PQ and HLG brightness cannot be converted without tone mapping, so the result
+/// Returns the profile for the primaries and the transfer characteristics of ITU-T H.273, as in a cICP chunk. PQ and HLG brightness cannot be converted without tone mapping, so the result
 /// for them is `None` and the image stays as it is.
-fn cicp_profile(primaries: u8, transfer: u8) -> Option<ColorProfile> {
+pub(super) fn cicp_profile(primaries: u8, transfer: u8) -> Option<ColorProfile> {
     let color_primaries = CicpColorPrimaries::try_from(primaries).ok().filter(|_| !matches!(primaries, 0 | 2 | 3))?;
     let transfer_characteristics = match transfer {
         1 | 4..=8 | 13..=15 => TransferCharacteristics::try_from(transfer).ok()?,

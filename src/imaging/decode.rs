@@ -2,12 +2,13 @@
 
 use std::io::{Cursor, ErrorKind};
 
+use image::codecs::bmp::BmpDecoder;
 use image::codecs::gif::GifDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::error::ImageError as LibraryError;
 use image::{DynamicImage, ImageDecoder};
 
-use super::{ImageError, Limits, jpeg, png, repair, webp};
+use super::{ImageError, Limits, heic, jpeg, png, raw, repair, tiff, webp};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// Decodes the first frame. The header was already checked against `limits`; here they limit the memory that a decoder
@@ -37,6 +38,10 @@ fn decode_as_is(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<Dynam
             None => WebPDecoder::new(input).and_then(|it| pixels(it, allowed)),
         },
         ImageFormat::Gif => GifDecoder::new(input).and_then(|it| pixels(it, allowed)),
+        ImageFormat::Bmp => BmpDecoder::new(input).and_then(|it| pixels(it, allowed)),
+        ImageFormat::Raw => return jpeg::decode(raw::preview(bytes)?.jpeg),
+        ImageFormat::Tiff => return tiff::decode(bytes).map(DynamicImage::ImageRgb8),
+        ImageFormat::Heic => return heic::decode(bytes).map(DynamicImage::ImageRgb8),
     };
     decoded.map_err(|error| explain(&error, meta))
 }

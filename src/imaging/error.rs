@@ -6,11 +6,19 @@ use crate::domain::{FailureClass, ImageFormat};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// The file is not in a supported format. The value describes what it looks like instead.
-    #[error("not a JPEG, PNG, WebP or GIF image; it looks like {0}")]
+    #[error("not a JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or camera RAW image; it looks like {0}")]
     UnsupportedFormat(String),
     /// The format is supported, but this coding of it is not. The value names the coding.
     #[error("{0}, which cannot be decoded")]
     UnsupportedCoding(String),
+    /// This build does not contain the decoder of the format.
+    #[error("a {name} image, which this build of Glimpse does not read: it was built without the feature `{feature}`")]
+    NotBuiltIn {
+        /// The name of the format of the file.
+        name: &'static str,
+        /// The cargo feature that adds the decoder.
+        feature: &'static str,
+    },
     /// The bytes are not valid in their format.
     #[error("the {format} data is corrupt: {reason}")]
     Corrupt {
@@ -49,7 +57,9 @@ impl ImageError {
     /// Returns the class under which a job reports this error.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::UnsupportedFormat(_) | Self::UnsupportedCoding(_) => FailureClass::UnsupportedFormat,
+            Self::UnsupportedFormat(_) | Self::UnsupportedCoding(_) | Self::NotBuiltIn { .. } => {
+                FailureClass::UnsupportedFormat
+            }
             Self::Corrupt { .. } => FailureClass::Corrupt,
             Self::Truncated { .. } => FailureClass::Truncated,
             Self::TooManyPixels { .. } => FailureClass::TooManyPixels,

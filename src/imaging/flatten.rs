@@ -21,7 +21,8 @@ pub(super) fn over_white(image: DynamicImage) -> RgbImage {
     RgbImage::from_raw(width, height, rgb).unwrap_or_default()
 }
 
-fn blend(colour: u8, alpha: u8) -> u8 {
+/// Returns a value over white.
+pub(super) fn blend(colour: u8, alpha: u8) -> u8 {
     let (colour, alpha) = (u32::from(colour), u32::from(alpha));
     let sum = colour * alpha + 255 * (255 - alpha) + 127;
     u8::try_from(sum / 255).unwrap_or(u8::MAX)

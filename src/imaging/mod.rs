@@ -1,6 +1,8 @@
 //! Turns the bytes of a file into pixels and metadata: magic bytes, limits, decoding, orientation, alpha and resizing.
 //! The module does no I/O and is not async. It does not depend on where the bytes come from or where the pixels go.
 
+mod bmp;
+mod canvas;
 mod colour;
 mod decode;
 mod error;
@@ -8,15 +10,19 @@ mod exif;
 mod facts;
 mod flatten;
 mod gif;
+#[cfg_attr(not(feature = "heic"), path = "heic_absent.rs")]
+mod heic;
 mod jpeg;
 mod png;
 mod prepare;
 mod preprocessing;
+mod raw;
 mod reduced;
 mod repair;
 mod resize;
 mod settings;
 mod signature;
+mod tiff;
 mod webp;
 
 use bytes::Bytes;
@@ -26,6 +32,7 @@ use crate::domain::{ImageMeta, Signature};
 pub use error::ImageError;
 pub use exif::{exif_facts, exif_facts_of_head};
 pub use facts::complete::is_complete;
+pub use facts::exif_block::exif_block;
 pub use facts::header::{Header, read_header, validate_image};
 pub use facts::sniff::{has_known_format, is_html, sniff};
 pub use prepare::region::{InvalidRegion, Region, prepare_region, region_size};

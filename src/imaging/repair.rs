@@ -6,12 +6,19 @@ use super::facts::walk::{jpeg_segment, png_chunks};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// Repairs a file before decoding: if the first frame of a GIF extends beyond the screen, the screen is enlarged, as in
-/// every browser. The decoder would cut the frame off.
+/// every browser. The decoder would cut the frame off. The number of planes of a BMP is always 1; the decoder rejects any
+/// other, and other readers ignore it.
 pub(super) fn before<'a>(bytes: &'a [u8], meta: &ImageMeta) -> Cow<'a, [u8]> {
     let side = |pixels: u32| u16::try_from(pixels).map(u16::to_le_bytes);
     match (meta.format, bytes.get(6..10), side(meta.width), side(meta.height)) {
         (ImageFormat::Gif, Some(screen), Ok(width), Ok(height)) if screen != [width, height].concat() => {
             Cow::Owned([&bytes[..6], &width, &height, &bytes[10..]].concat())
+        }
+        (ImageFormat::Bmp, ..)
+            if bytes.get(14).is_some_and(|&size| size >= 40)
+                && bytes.get(26..28).is_some_and(|planes| planes != [1, 0]) =>
+        {
+            Cow::Owned([&bytes[..26], &[1, 0], bytes.get(28..).unwrap_or_default()].concat())
         }
         _ => Cow::Borrowed(bytes),
     }

@@ -104,9 +104,9 @@ impl SearchError {
             Self::Collection(_) => SearchErrorKind::Collection,
             Self::UnknownImage { .. } => SearchErrorKind::UnknownImage,
             Self::Image(ImageError::TooLarge { .. }) => SearchErrorKind::TooLarge,
-            Self::Image(ImageError::UnsupportedFormat(_) | ImageError::UnsupportedCoding(_)) => {
-                SearchErrorKind::NotAnImage
-            }
+            Self::Image(
+                ImageError::UnsupportedFormat(_) | ImageError::UnsupportedCoding(_) | ImageError::NotBuiltIn { .. },
+            ) => SearchErrorKind::NotAnImage,
             Self::Image(
                 bad @ (ImageError::Corrupt { .. } | ImageError::Truncated { .. } | ImageError::TooManyPixels { .. }),
             ) => SearchErrorKind::BadImage(bad.class()),

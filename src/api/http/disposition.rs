@@ -47,8 +47,9 @@ fn endings(format: ImageFormat) -> &'static [&'static str] {
     match format {
         ImageFormat::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
         ImageFormat::Png => &["png", "apng"],
-        ImageFormat::Webp => &["webp"],
-        ImageFormat::Gif => &["gif"],
+        ImageFormat::Tiff => &["tif", "tiff", "btf", "tf8"],
+        ImageFormat::Bmp => &["bmp", "dib"],
+        ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Heic | ImageFormat::Raw => format.extensions(),
     }
 }
 

@@ -51,7 +51,7 @@ enum Command {
     /// Find images that a collection has several times; nothing is changed
     Duplicates(duplicates::Duplicates),
     /// Count the images for each value of a field
-    Facets(facets::Facets),
+    Facets(Box<facets::Facets>),
     /// Drop a collection with all its records from every store; the objects stay in their bucket
     Drop {
         /// The name of the collection

@@ -35,7 +35,7 @@ pub(super) struct Images {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the images of a collection, page by page
-    List(list::List),
+    List(Box<list::List>),
     /// Show the record of an image: format, size in pixels and bytes, metadata and more
     Show {
         #[command(flatten)]

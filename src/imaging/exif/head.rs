@@ -29,7 +29,8 @@ pub(super) fn has_all_metadata(head: &[u8]) -> bool {
             Some((b"VP8 " | b"VP8L", _)) => true,
             _ => false,
         },
-        Ok(ImageFormat::Gif) => true,
-        Err(_) => false,
+        Ok(ImageFormat::Gif | ImageFormat::Bmp) => true,
+        // Metadata can be anywhere.
+        Ok(ImageFormat::Tiff | ImageFormat::Heic | ImageFormat::Raw) | Err(_) => false,
     }
 }

@@ -51,7 +51,7 @@ fn datasets(mut bytes: &[u8]) -> Iptc {
             (APPLICATION, TITLE) => iptc.title = iptc.title.or_else(|| Some(text::decode(value))),
             (APPLICATION, CAPTION) => iptc.caption = iptc.caption.or_else(|| Some(text::decode(value))),
             (APPLICATION, KEYWORD) if iptc.keywords.len() < ExifFacts::MAX_KEYWORDS => {
-                iptc.keywords.push(text::decode(value))
+                iptc.keywords.push(text::decode(value));
             }
             _ => {}
         }

@@ -3,6 +3,7 @@
 use super::sniff::sniff;
 use super::walk::{gif_frames, jpeg_segment, png_chunks};
 use crate::domain::ImageFormat;
+use crate::imaging::{bmp, heic, tiff};
 
 /// Whether the bytes are an image that has its end: a connection can close early without an error.
 pub fn is_complete(bytes: &[u8]) -> bool {
@@ -14,7 +15,11 @@ pub fn is_complete(bytes: &[u8]) -> bool {
             let declared = bytes.get(4..8).and_then(|size| size.try_into().ok()).map(u32::from_le_bytes);
             declared.is_some_and(|size| bytes.len() as u64 >= u64::from(size) + 8)
         }
-        Err(_) => false,
+        Ok(ImageFormat::Tiff) => tiff::is_complete(bytes),
+        Ok(ImageFormat::Bmp) => bmp::read_facts(bytes).is_ok_and(|facts| facts.data_end <= bytes.len() as u64),
+        Ok(ImageFormat::Heic) => heic::is_complete(bytes),
+        // RAW files do not say where they end.
+        Ok(ImageFormat::Raw) | Err(_) => false,
     }
 }
 

@@ -1,8 +1,12 @@
 //! Reads the header of a file and checks it against the limits, before anything is decoded.
 
+use std::borrow::Cow;
+
 use image::metadata::Orientation;
 
+use super::decoded;
 use super::exif::Metadata;
+use super::exif_block::exif_block;
 use super::sniff::sniff;
 use super::walk::{gif_frames, jpeg_segment, png_chunks, riff_chunks};
 use crate::domain::{ImageFormat, ImageMeta};
@@ -17,6 +21,8 @@ pub struct Header {
     pub meta: ImageMeta,
     /// Approximately how many bytes a decode of the whole image will allocate.
     pub decoded_bytes: u64,
+    /// The orientation of the decoded pixels. It differs from that of `meta` if the container turns the image.
+    pub(crate) turn: Orientation,
 }
 
 /// Reads the header and checks the limits in this order: the size of the file, the number of pixels, and the memory for
@@ -46,13 +52,23 @@ pub(crate) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageE
         let limit = format!("at most {} pixels are allowed (IMAGE_MAX_PIXELS)", limits.max_pixels);
         return Err(ImageError::TooManyPixels { width, height, limit });
     }
-    let orientation = raw.orientation();
-    let (width, height) = if orientation < 5 { (width, height) } else { (height, width) };
+    let (turn, orientation) = (raw.turn(), raw.orientation(format));
+    let (width, height) = upright_size((width, height), turn);
     let meta = ImageMeta { format, width, height, frames: raw.frames.max(1), orientation };
-    Ok(Header { meta, decoded_bytes: raw.decoded_bytes })
+    Ok(Header { meta, decoded_bytes: raw.decoded_bytes, turn })
+}
+
+/// Returns the width and height after the orientation is applied, or before, if they are those after it.
+fn upright_size((width, height): (u32, u32), turn: Orientation) -> (u32, u32) {
+    if turn.to_exif() < 5 { (width, height) } else { (height, width) }
 }
 
 impl Header {
+    /// Returns the width and height of the decoded pixels, before their orientation is applied.
+    pub(crate) fn stored_size(&self) -> (u32, u32) {
+        upright_size((self.meta.width, self.meta.height), self.turn)
+    }
+
     /// Returns the error for an image whose decoding would take more memory than is allowed.
     pub(crate) fn too_much_memory(&self, limits: &Limits) -> ImageError {
         let (needed, allowed) = (self.decoded_bytes, limits.max_decode_bytes);
@@ -74,19 +90,27 @@ pub fn validate_image(bytes: &[u8], limits: &Limits) -> Result<ImageMeta, ImageE
 /// # Errors
 /// Returns an [`ImageError`] if the file is not an image, or if its header is truncated or inconsistent.
 pub(crate) fn read_metadata(bytes: &[u8]) -> Result<(Metadata<'_>, u8), ImageError> {
-    let raw = Raw::read(bytes, sniff(bytes)?)?;
-    let orientation = raw.orientation();
+    let format = sniff(bytes)?;
+    let mut raw = Raw::read(bytes, format)?;
+    let orientation = raw.orientation(format);
+    match exif_block(bytes) {
+        Some(Cow::Borrowed(block)) => raw.metadata.exif(block),
+        Some(Cow::Owned(block)) => raw.metadata.raw_profile(block),
+        None => {}
+    }
     Ok((raw.metadata, orientation))
 }
 
 /// The facts of the stored image, before its orientation is applied.
-struct Raw<'a> {
-    width: u32,
-    height: u32,
-    frames: u32,
-    metadata: Metadata<'a>,
+pub(super) struct Raw<'a> {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) frames: u32,
+    pub(super) metadata: Metadata<'a>,
+    /// The orientation, if it is not in the metadata.
+    pub(super) turn: Option<Orientation>,
     /// Bytes that the decoder holds at once, plus the conversion to RGB.
-    decoded_bytes: u64,
+    pub(super) decoded_bytes: u64,
 }
 
 impl<'a> Raw<'a> {
@@ -96,15 +120,24 @@ impl<'a> Raw<'a> {
             ImageFormat::Png => png(bytes),
             ImageFormat::Webp => webp(bytes),
             ImageFormat::Gif => gif(bytes),
+            ImageFormat::Tiff => decoded::tiff(bytes),
+            ImageFormat::Bmp => decoded::bmp(bytes),
+            ImageFormat::Heic => decoded::heic(bytes),
+            ImageFormat::Raw => decoded::camera_raw(bytes),
         }
     }
 
-    fn orientation(&self) -> u8 {
-        self.metadata.orientation().unwrap_or(Orientation::NoTransforms).to_exif()
+    fn turn(&self) -> Orientation {
+        self.turn.or_else(|| self.metadata.orientation()).unwrap_or(Orientation::NoTransforms)
+    }
+
+    /// Returns the EXIF orientation, 1 to 8. It is 1 if the container turns the image.
+    fn orientation(&self, format: ImageFormat) -> u8 {
+        if format == ImageFormat::Heic { 1 } else { self.turn().to_exif() }
     }
 }
 
-fn jpeg(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
+pub(super) fn jpeg(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
     const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
     let mut metadata = Metadata::default();
@@ -135,6 +168,7 @@ fn jpeg_facts<'a>(coding: &Coding, metadata: Metadata<'a>) -> Raw<'a> {
         height: coding.height,
         frames: 1,
         metadata,
+        turn: None,
         decoded_bytes: coding.decoded_bytes(u64::from(coding.width) * u64::from(coding.height)),
     }
 }
@@ -165,7 +199,7 @@ fn png(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
                 let samples = if interlace == 0 { 0 } else { channels * u64::from(depth.div_ceil(8)) };
                 let [width, height] = [[w3, w2, w1, w0], [h3, h2, h1, h0]].map(u32::from_be_bytes);
                 let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(samples + 3);
-                raw = Some(Raw { width, height, frames: 0, metadata: Metadata::default(), decoded_bytes });
+                raw = Some(Raw { width, height, frames: 0, metadata: Metadata::default(), turn: None, decoded_bytes });
             }
             (_, None, _) => return Err(ImageError::corrupt(ImageFormat::Png, "its header chunk is too short")),
             (b"IHDR", Some(raw), _) if raw.frames == 0 => {
@@ -219,7 +253,7 @@ fn webp(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     let (width, height) = size.ok_or_else(|| ImageError::truncated(ImageFormat::Webp))?;
     // The planes of the decoder, the canvas with alpha, and RGB.
     let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 4 + 3);
-    Ok(Raw { width, height, frames, metadata, decoded_bytes })
+    Ok(Raw { width, height, frames, metadata, turn: None, decoded_bytes })
 }
 
 fn gif(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
@@ -232,5 +266,5 @@ fn gif(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     // The canvas and RGB. A frame that differs from the canvas in size needs an additional buffer.
     let frame_bytes = if [width, height] == [wide, high] { 0 } else { 4 };
     let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3 + frame_bytes);
-    Ok(Raw { width, height, frames: frames.count, metadata: Metadata::default(), decoded_bytes })
+    Ok(Raw { width, height, frames: frames.count, metadata: Metadata::default(), turn: None, decoded_bytes })
 }

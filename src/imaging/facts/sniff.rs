@@ -1,5 +1,6 @@
 //! Detects the format of a file by its first bytes only, because keys and content types can be wrong.
 
+use super::tiff::{Directory, Tiff, tags};
 use crate::domain::ImageFormat;
 use crate::imaging::ImageError;
 
@@ -13,8 +14,63 @@ pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
         [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Ok(ImageFormat::Png),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(ImageFormat::Gif),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(ImageFormat::Webp),
+        [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, size, 0, 0, 0, ..] if is_bmp_header_size(*size) => {
+            Ok(ImageFormat::Bmp)
+        }
+        [_, _, _, _, b'f', b't', b'y', b'p', rest @ ..] => match file_type(bytes[..4].try_into().ok(), rest) {
+            Some(format) => Ok(format),
+            None => Err(ImageError::UnsupportedFormat(describe(bytes).to_owned())),
+        },
+        [b'F', b'U', b'J', b'I', b'F', b'I', b'L', b'M', b'C', b'C', b'D', b'-', b'R', b'A', b'W', ..]
+        | [b'I', b'I', b'R', b'O' | b'S', ..]
+        | [b'I', b'I', b'U', 0, ..]
+        | [b'M', b'M', b'O', b'R', ..] => Ok(ImageFormat::Raw),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Ok(tiff_or_raw(bytes)),
         _ => Err(ImageError::UnsupportedFormat(describe(bytes).to_owned())),
     }
+}
+
+/// Whether this is the size of a bitmap header: of OS/2, or of one of the versions of Windows.
+fn is_bmp_header_size(size: u8) -> bool {
+    matches!(size, 12 | 16 | 40 | 52 | 56 | 64 | 108 | 124)
+}
+
+/// Returns the format of an ISO base media file by its brands, after the first eight bytes. The major brand of HEIF
+/// files can be a general one; then one of the others names the coding.
+fn file_type(size: Option<[u8; 4]>, brands: &[u8]) -> Option<ImageFormat> {
+    let length = usize::try_from(u32::from_be_bytes(size?)).ok()?.saturating_sub(8);
+    let brands = brands.get(..length.min(brands.len()).min(256))?.as_chunks::<4>().0;
+    let (major, others) = brands.split_first()?;
+    match major {
+        b"crx " => Some(ImageFormat::Raw),
+        b"heic" | b"heix" | b"heim" | b"heis" => Some(ImageFormat::Heic),
+        // The second field is the version.
+        b"mif1" | b"mif2" | b"msf1" | b"hevc" | b"hevx" => {
+            let is_heic = |brand: &[u8; 4]| matches!(brand, b"heic" | b"heix" | b"heim" | b"heis");
+            others.iter().skip(1).any(is_heic).then_some(ImageFormat::Heic)
+        }
+        _ => None,
+    }
+}
+
+/// Most cameras write RAW files as TIFF files whose first directory is a small preview. Only that directory is read, so
+/// that the first bytes of a file are enough.
+fn tiff_or_raw(bytes: &[u8]) -> ImageFormat {
+    let is_raw = |directory: &Directory<'_>| {
+        let number = |tag| directory.number(tag).unwrap_or(0);
+        // A color filter array, and linear data of a sensor.
+        let has_sensor_data = matches!(number(tags::PHOTOMETRIC), 32803 | 34892)
+            // Nikon, Sony, Samsung, Pentax and Kodak.
+            || matches!(number(tags::COMPRESSION), 34713 | 32767 | 32770 | 65535 | 65000);
+        // TIFF/EP: the first directory is a preview, or a JPEG in the old coding, and the others belong to it.
+        let is_preview = number(tags::NEW_SUBFILE_TYPE) & 1 == 1 || number(tags::COMPRESSION) == 6;
+        directory.contains(tags::DNG_VERSION)
+            || has_sensor_data
+            || (is_preview && directory.contains(tags::MAKE) && directory.contains(tags::SUB_IFDS))
+    };
+    let is_canon = bytes.get(8..10) == Some(b"CR");
+    let first = Tiff::open(bytes).and_then(|(file, first)| file.directory(first));
+    if is_canon || first.is_some_and(|first| is_raw(&first)) { ImageFormat::Raw } else { ImageFormat::Tiff }
 }
 
 /// Whether the bytes begin like a file of a known format, also of one that is not indexed.
@@ -30,8 +86,6 @@ fn describe(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "an empty file",
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => describe_brand(brand),
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "a TIFF or camera raw image",
-        [b'B', b'M', ..] if bytes.len() > 26 => "a BMP image",
         [0, 0, 1, 0, ..] => "a Windows icon",
         [b'8', b'B', b'P', b'S', ..] => "a Photoshop document",
         [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => "a JPEG XL image",
@@ -43,11 +97,14 @@ fn describe(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// ISO base media files contain their brand. HEIC and AVIF are images; all other brands are treated as video.
-fn describe_brand(brand: &[u8]) -> &'static str {
-    match brand.get(..4) {
+/// ISO base media files contain their brands. Files of all unknown brands are treated as video.
+fn describe_brand(brands: &[u8]) -> &'static str {
+    let brands = brands[..brands.len().min(64)].as_chunks::<4>().0;
+    match brands.first() {
         Some(b"avif" | b"avis") => "an AVIF image",
-        Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1") => "a HEIC image",
+        Some(b"mif1" | b"mif2" | b"msf1") if brands.contains(b"avif") => "an AVIF image",
+        Some(b"hevc" | b"hevx" | b"msf1") => "a HEIC image sequence",
+        Some(b"mif1" | b"mif2") => "a HEIF image that is not in HEVC",
         _ => "a video (ISO base media)",
     }
 }
@@ -94,6 +151,16 @@ mod tests {
             (b"GIF89a", ImageFormat::Gif),
             (b"GIF87a", ImageFormat::Gif),
             (b"RIFF\0\0\0\0WEBPVP8 ", ImageFormat::Webp),
+            (b"II*\0\x08\0\0\0", ImageFormat::Tiff),
+            (b"MM\0\x2b\0\x08\0\0", ImageFormat::Tiff),
+            (b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01", ImageFormat::Bmp),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ImageFormat::Heic),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", ImageFormat::Heic),
+            (b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom", ImageFormat::Raw),
+            (b"FUJIFILMCCD-RAW 0201", ImageFormat::Raw),
+            (b"IIRO\x08\0\0\0", ImageFormat::Raw),
+            (b"IIU\0\x18\0\0\0", ImageFormat::Raw),
+            (b"II*\0\x10\0\0\0CR\x02\0", ImageFormat::Raw),
         ] {
             assert_eq!(sniff(bytes), Ok(format));
         }
@@ -104,10 +171,9 @@ mod tests {
         for (bytes, name) in [
             (&b""[..], "empty"),
             (b"\0\0\0\x1cftypavif", "AVIF"),
-            (b"\0\0\0\x1cftypheic", "HEIC"),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1miaf", "not in HEVC"),
+            (b"\0\0\0\x18ftypmsf1\0\0\0\0mif1hevc", "HEIC image sequence"),
             (b"\0\0\0\x1cftypisom", "video"),
-            (b"II*\0\x08\0\0\0", "TIFF"),
-            (b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01", "BMP"),
             (b"  <svg xmlns=''>", "SVG"),
             (b"<?xml version='1.0'?>\n<svg>", "SVG"),
             (b"%PDF-1.7", "PDF"),

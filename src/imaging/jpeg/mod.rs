@@ -18,6 +18,8 @@ use crate::domain::ImageFormat;
 use crate::imaging::ImageError;
 use crate::imaging::facts::walk::jpeg_segment;
 
+pub(crate) use other::cmyk_to_rgb;
+
 pub(crate) const END: [u8; 2] = [0xFF, 0xD9];
 
 /// Decodes to RGB, also from gray, CMYK and YCCK.

@@ -52,7 +52,7 @@ fn decode_once(bytes: &[u8]) -> Result<RgbImage, ImageError> {
 }
 
 /// Converts CMYK without a profile to RGB, as Pillow does.
-fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+pub(crate) fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     [cyan, magenta, yellow].map(|ink| {
         let product = u32::from(u8::MAX - ink) * u32::from(u8::MAX - black);
         u8::try_from((product + 127) / 255).unwrap_or(u8::MAX)

@@ -5,12 +5,14 @@ use image::{DynamicImage, RgbImage};
 
 use super::thumbnail;
 use crate::domain::{ImageFormat, ImageMeta};
+use crate::imaging::canvas::Canvas;
 use crate::imaging::decode::decode;
 use crate::imaging::facts::header::read_facts;
 use crate::imaging::flatten::over_white;
 use crate::imaging::reduced::{self, Reduced, Scale};
 use crate::imaging::{
-    Decode, Filter, Header, ImageError, Limits, Preprocessing, Resize, gif, jpeg, png, read_header, repair, webp,
+    Decode, Filter, Header, ImageError, Limits, Preprocessing, Resize, gif, heic, jpeg, png, raw, read_header, repair,
+    tiff, webp,
 };
 
 /// A decoded image in its stored orientation.
@@ -45,20 +47,19 @@ impl DecodedImage {
         let bytes = &*repair::colour_transform(bytes);
         let header = read_facts(bytes, limits)?;
         target.required_bytes(bytes, &header, limits, how)?;
-        let meta = header.meta;
         let must_be_reduced = header.decoded_bytes > limits.max_decode_bytes;
-        let reduced = if how == Decode::Fast { target.reduced(bytes, &meta, must_be_reduced) } else { None };
+        let reduced = if how == Decode::Fast { target.reduced(bytes, &header, must_be_reduced) } else { None };
         let pixels = match reduced {
             Some(pixels) => pixels,
-            None if must_be_reduced => return Err(reduced_decode_error(bytes, meta.format)),
-            None => Pixels::All(all_pixels(bytes, &meta, limits)?),
+            None if must_be_reduced => return Err(reduced_decode_error(bytes, header.meta.format)),
+            None => Pixels::All(all_pixels(bytes, &header, limits)?),
         };
-        Ok(Self { pixels, meta, orientation: orientation_of(&meta) })
+        Ok(Self { pixels, meta: header.meta, orientation: header.turn })
     }
 
     /// Returns the width and height from the header, in the stored orientation.
     pub(crate) fn size(&self) -> (u32, u32) {
-        stored_size(&self.meta)
+        Header { meta: self.meta, decoded_bytes: 0, turn: self.orientation }.stored_size()
     }
 
     pub(crate) fn corrupt(&self, reason: String) -> ImageError {
@@ -74,15 +75,18 @@ fn reduced_decode_error(bytes: &[u8], format: ImageFormat) -> ImageError {
         }
         ImageFormat::Webp => ImageError::corrupt(format, "its data cannot be decoded"),
         // Only the error is needed, so the file is decoded to as few pixels as possible.
+        ImageFormat::Heic => heic::decode_reduced(bytes, 256).err().unwrap_or(ImageError::truncated(format)),
+        ImageFormat::Tiff => tiff::decode_reduced(bytes, 256).err().unwrap_or(ImageError::truncated(format)),
         ImageFormat::Png => png::decode_reduced(bytes, 256).err().unwrap_or(ImageError::truncated(format)),
         _ => ImageError::truncated(format),
     }
 }
 
 /// Decodes every pixel to RGB, in the stored orientation.
-fn all_pixels(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<RgbImage, ImageError> {
+fn all_pixels(bytes: &[u8], header: &Header, limits: &Limits) -> Result<RgbImage, ImageError> {
+    let meta = &header.meta;
     let image = over_white(decode(bytes, meta, limits)?);
-    let (declared, actual) = (stored_size(meta), image.dimensions());
+    let (declared, actual) = (header.stored_size(), image.dimensions());
     if actual == declared {
         return Ok(image);
     }
@@ -95,25 +99,17 @@ fn all_pixels(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<RgbImag
 pub(crate) fn upright(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ImageMeta), ImageError> {
     let bytes = &*repair::huffman_tables(bytes);
     let bytes = &*repair::colour_transform(bytes);
-    let meta = read_header(bytes, limits)?.meta;
-    let mut image = DynamicImage::ImageRgb8(all_pixels(bytes, &meta, limits)?);
-    image.apply_orientation(orientation_of(&meta));
-    Ok((image.into_rgb8(), meta))
-}
-
-fn orientation_of(meta: &ImageMeta) -> Orientation {
-    Orientation::from_exif(meta.orientation).unwrap_or(Orientation::NoTransforms)
+    let header = read_header(bytes, limits)?;
+    let mut image = DynamicImage::ImageRgb8(all_pixels(bytes, &header, limits)?);
+    image.apply_orientation(header.turn);
+    Ok((image.into_rgb8(), header.meta))
 }
 
 fn pixel_count(meta: &ImageMeta) -> u64 {
     u64::from(meta.width) * u64::from(meta.height)
 }
 
-fn stored_size(meta: &ImageMeta) -> (u32, u32) {
-    if meta.orientation < 5 { (meta.width, meta.height) } else { (meta.height, meta.width) }
-}
-
-/// A PNG or GIF image with more pixels than this is reduced to the means of squares of pixels. Smaller images are
+/// A PNG, GIF or TIFF image with more pixels than this is reduced to the means of squares of pixels. Smaller images are
 /// decoded whole, so that their embeddings stay the same as before.
 const MAX_WHOLE_PIXELS: u64 = 40_000_000;
 /// The same if only a thumbnail is made, which needs no exact pixels: below this number, decoding takes less than 64
@@ -133,36 +129,44 @@ const MIN_SIDE_RATIO: f64 = 2.75;
 
 impl DecodeTarget {
     /// Decodes the image reduced. Returns `None` if no decoder can reduce it far enough to save time.
-    fn reduced(self, bytes: &[u8], meta: &ImageMeta, must_be_reduced: bool) -> Option<Pixels> {
-        let (width, height) = stored_size(meta);
+    fn reduced(self, bytes: &[u8], header: &Header, must_be_reduced: bool) -> Option<Pixels> {
+        let (meta, (width, height)) = (&header.meta, header.stored_size());
         // Only a part of a strip is resized, and that part needs every pixel.
         if meta.width.max(meta.height) / meta.width.min(meta.height) >= 8 {
             return None;
         }
         let share = self.share(meta);
         match meta.format {
-            ImageFormat::Jpeg => {
+            ImageFormat::Jpeg | ImageFormat::Raw => {
                 let scale = Scale::smallest_for_share(share)?;
                 let extent = (scale.extent(width), scale.extent(height));
-                Some(Pixels::Reduced { image: reduced::decode(bytes, scale)?, extent })
+                Some(Pixels::Reduced { image: reduced::decode(embedded_jpeg(bytes, meta.format)?, scale)?, extent })
             }
             // If most of the pixels are kept, the reduction costs more than it saves.
             ImageFormat::Webp if share <= 0.5 => {
-                let (kept_width, kept_height) = kept_size(meta, share);
+                let (kept_width, kept_height) = kept_size((width, height), share);
                 let image = webp::decode_reduced(bytes, kept_width, kept_height)?;
                 Some(Pixels::Reduced { image, extent: (f64::from(kept_width), f64::from(kept_height)) })
             }
-            ImageFormat::Png | ImageFormat::Gif if must_be_reduced || pixel_count(meta) > self.max_whole_pixels() => {
+            ImageFormat::Png | ImageFormat::Gif | ImageFormat::Tiff
+                if must_be_reduced || pixel_count(meta) > self.max_whole_pixels() =>
+            {
                 let times = times(share)?;
                 let extent = (f64::from(width) / f64::from(times), f64::from(height) / f64::from(times));
                 // On an error, the full decoder or the limit reports what is wrong.
                 let image = match meta.format {
                     ImageFormat::Gif => gif::decode_reduced(bytes, (width, height), times)?,
+                    ImageFormat::Tiff => tiff::decode_reduced(bytes, times).ok()?,
                     _ => png::decode_reduced(bytes, times).ok().flatten()?,
                 };
                 Some(Pixels::Reduced { image, extent })
             }
-            ImageFormat::Webp | ImageFormat::Png | ImageFormat::Gif => None,
+            ImageFormat::Heic => {
+                let times = times(share)?;
+                let extent = (f64::from(width) / f64::from(times), f64::from(height) / f64::from(times));
+                Some(Pixels::Reduced { image: heic::decode_reduced(bytes, times).ok()?, extent })
+            }
+            ImageFormat::Webp | ImageFormat::Png | ImageFormat::Gif | ImageFormat::Tiff | ImageFormat::Bmp => None,
         }
     }
 
@@ -181,19 +185,21 @@ impl DecodeTarget {
         if header.decoded_bytes <= limits.max_decode_bytes {
             return Ok(header.decoded_bytes);
         }
-        let reduced = if how == Decode::Fast { self.reduced_bytes(bytes, &header.meta) } else { None };
+        let reduced = if how == Decode::Fast { self.reduced_bytes(bytes, header) } else { None };
         reduced.filter(|&needed| needed <= limits.max_decode_bytes).ok_or_else(|| header.too_much_memory(limits))
     }
 
     /// Returns the bytes that the reduced decode allocates, or `None` if this file cannot be reduced.
-    fn reduced_bytes(self, bytes: &[u8], meta: &ImageMeta) -> Option<u64> {
+    fn reduced_bytes(self, bytes: &[u8], header: &Header) -> Option<u64> {
         /// Bytes per pixel: the three components, and three samples of 16 bits.
         const BYTES_PER_PIXEL: u64 = 3 + 6;
+        let meta = &header.meta;
         let is_strip = meta.width.max(meta.height) / meta.width.min(meta.height) >= 8;
         let (share, pixels) = (self.share(meta), pixel_count(meta));
         match meta.format {
             _ if is_strip => None,
-            ImageFormat::Jpeg => {
+            ImageFormat::Jpeg | ImageFormat::Raw => {
+                let bytes = embedded_jpeg(bytes, meta.format)?;
                 let kept = u64::from(Scale::smallest_for_share(share)?.pixels_per_block_side());
                 // The entropy-coded data is copied without its stuffing.
                 reduced::reads(bytes).then(|| pixels * BYTES_PER_PIXEL * kept * kept / 64 + bytes.len() as u64)
@@ -203,12 +209,17 @@ impl DecodeTarget {
                 let times = u64::from(times(share)?);
                 Some(pixels / (times * times) * BYTES_PER_PIXEL + u64::from(meta.width.max(meta.height)) * 64)
             }
+            ImageFormat::Tiff | ImageFormat::Heic => {
+                let times = u64::from(times(share)?);
+                let part_bytes = header.decoded_bytes - pixels * Canvas::BYTES_PER_PIXEL;
+                Some(part_bytes + (pixels / (times * times) + pixels.isqrt()) * Canvas::BYTES_PER_MEAN)
+            }
             ImageFormat::Webp if share <= 0.5 => {
                 let planes = if webp::is_lossless(bytes)? { pixels * 4 } else { 0 };
-                let (kept_width, kept_height) = kept_size(meta, share);
+                let (kept_width, kept_height) = kept_size(header.stored_size(), share);
                 Some(planes + u64::from(kept_width) * u64::from(kept_height) * BYTES_PER_PIXEL)
             }
-            ImageFormat::Webp => None,
+            ImageFormat::Webp | ImageFormat::Bmp => None,
         }
     }
 
@@ -238,9 +249,13 @@ impl DecodeTarget {
     }
 }
 
-/// Returns the width and height of a WebP image, in its stored orientation, after each side is reduced to this share.
-fn kept_size(meta: &ImageMeta, share: f64) -> (u32, u32) {
-    let (width, height) = stored_size(meta);
+/// Returns the JPEG that contains the pixels: the file, or a part of a camera RAW file.
+fn embedded_jpeg(bytes: &[u8], format: ImageFormat) -> Option<&[u8]> {
+    if format == ImageFormat::Raw { Some(raw::preview(bytes).ok()?.jpeg) } else { Some(bytes) }
+}
+
+/// Returns the width and height of a WebP image after each side is reduced to this share.
+fn kept_size((width, height): (u32, u32), share: f64) -> (u32, u32) {
     (round_up(f64::from(width) * share), round_up(f64::from(height) * share))
 }
 

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use super::compact::is_too_long;
 use super::error::Fault;
 use super::filters::FilterCache;
+use super::fingerprint::Fingerprint;
 use super::lists::ListsWriter;
 use super::rows;
 use super::search::{Scored, Search};
@@ -81,6 +82,9 @@ impl Collection {
             Some(loaded) => loaded,
             None => (ListsWriter::default(), read_records(connection, number, &mut vectors, &mut version)?),
         };
+        if !is_unchecked && lost.is_empty() && Fingerprint::read(connection, number)? != Some(version.fingerprint()) {
+            version.fingerprint().write(connection, number)?;
+        }
         let slots = Slots::from_version(&version);
         if is_too_long(version.map().slots(), slots.end() as usize) {
             // The compaction was interrupted before it shortened the file, and readers do not exist yet.

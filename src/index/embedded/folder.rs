@@ -13,6 +13,7 @@ use rusqlite::Connection;
 
 use super::collection::Collection;
 use super::error::{Fault, OpenError};
+use super::fingerprint;
 use super::indexes;
 use super::lists::file;
 use super::reclaim;
@@ -85,6 +86,7 @@ impl Folder {
         let sqlite = Sqlite::open(&path.join("index.sqlite"), |connection| {
             reclaim::prepare(connection)?;
             connection.execute_batch(rows::SCHEMA)?;
+            connection.execute_batch(fingerprint::SCHEMA)?;
             // `sync` makes the checkpoints, after the vectors are on the disk. The checkpoint here brings what an
             // earlier process committed to the disk before the slots that it emptied are written again.
             connection.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA wal_checkpoint(TRUNCATE);")
@@ -264,6 +266,7 @@ fn open_all(folder: &Path, connection: &mut Connection, readers: &Arc<Readers>) 
             tracing::warn!(collection = %name, records, "a power loss destroyed vectors; their records are removed");
             let tx = connection.transaction()?;
             rows::clear(&tx, number, &lost.iter().map(|(slot, _)| *slot).collect::<Vec<_>>())?;
+            collection.version()?.fingerprint().write(&tx, number)?;
             tx.commit()?;
         }
         all_lost.extend(lost.into_iter().map(|(_, id)| (name.clone(), id)));

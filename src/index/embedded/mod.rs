@@ -15,6 +15,7 @@ mod compact;
 mod error;
 mod facets;
 mod filters;
+mod fingerprint;
 mod folder;
 mod ids;
 mod indexes;

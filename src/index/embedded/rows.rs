@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::error::Fault;
 use super::filters::Attributes;
+use super::fingerprint::Fingerprint;
 use super::indexes;
 use super::lists::changes;
 use super::vectors::checksum;
@@ -122,6 +123,7 @@ pub(super) fn collections(connection: &Connection) -> Result<Vec<(i64, Collectio
 /// Removes the row of a collection. Its tables are removed in steps; see `reclaim.rs`.
 pub(super) fn delete_collection(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
     changes::remove(tx, n)?;
+    Fingerprint::delete(tx, n)?;
     tx.execute("DELETE FROM collections WHERE number = ?1", (n,)).map(drop)
 }
 

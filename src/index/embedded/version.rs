@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ivf::Index;
 
+use super::fingerprint::Fingerprint;
 use super::ids::IdMap;
 use super::vectors::Map;
 use crate::domain::ImageId;
@@ -19,7 +20,7 @@ pub(super) struct Version {
     blocks: Vec<Block>,
     ids: IdMap,
     map: Arc<Map>,
-    count: usize,
+    fingerprint: Fingerprint,
     lists: Option<Index>,
     /// Whether `lists` has every record.
     lists_are_complete: bool,
@@ -29,7 +30,7 @@ impl Version {
     /// Creates a version without occupied slots.
     pub(super) fn empty(map: Arc<Map>) -> Self {
         let (blocks, ids) = (Vec::new(), IdMap::default());
-        Self { blocks, ids, map, count: 0, lists: None, lists_are_complete: false }
+        Self { blocks, ids, map, fingerprint: Fingerprint::default(), lists: None, lists_are_complete: false }
     }
 
     /// Creates a version from the ids in slots.
@@ -48,7 +49,12 @@ impl Version {
 
     /// Returns the number of occupied slots.
     pub(super) fn count(&self) -> usize {
-        self.count
+        self.fingerprint.records()
+    }
+
+    /// Returns the fingerprint of all records.
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// Returns the map with the vectors.
@@ -114,7 +120,12 @@ impl Version {
         }
         // Copies the block only if an older version shares it.
         let old = std::mem::replace(&mut Arc::make_mut(&mut self.blocks[block])[place], occupant);
-        self.count = self.count + usize::from(occupant.is_some()) - usize::from(old.is_some());
+        if let Some(old) = old {
+            self.fingerprint.remove(slot, old);
+        }
+        if let Some(id) = occupant {
+            self.fingerprint.add(slot, id);
+        }
         old
     }
 

@@ -95,6 +95,16 @@ impl Collection {
         let Changes { splits, emptied, filled, attributes } = changes;
         let mut current = write(&self.current);
         let current = current.as_mut().ok_or(Fault::Dropped)?;
+        let mut fingerprint = current.version.fingerprint();
+        for &slot in &emptied {
+            if let Some(id) = current.version.occupant(slot) {
+                fingerprint.remove(slot, id);
+            }
+        }
+        for (slot, id, _) in &filled {
+            fingerprint.add(*slot, *id);
+        }
+        fingerprint.write(&tx, self.number)?;
         tx.commit()?;
         let before = Arc::downgrade(&current.version);
         // Changes the version in place if no reader holds it; the weak reference `before` is dead then.

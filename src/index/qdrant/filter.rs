@@ -87,7 +87,7 @@ fn in_box(bbox: &BoundingBox) -> [Condition; 2] {
     let between = |min: f64, max: f64| Range { gte: Some(min), lte: Some(max), ..Range::default() };
     let lat = Condition::range(LATITUDE, between(bbox.south_west.lat(), bbox.north_east.lat()));
     let lon = bbox.lon_ranges().into_iter().map(|(west, east)| {
-        let [west, east] = [west, east].map(|steps| domain::Position::degrees(steps));
+        let [west, east] = [west, east].map(domain::Position::degrees);
         Condition::range(LONGITUDE, between(west, east))
     });
     [lat, qdrant::Filter::should(lon).into()]

@@ -57,6 +57,16 @@ impl JobService {
         Ok(())
     }
 
+    fn new_run(&self, job: &JobRecord, running: &RunningJob, space: &Arc<Space>) -> Run {
+        Run {
+            collection: job.spec.collection.clone(),
+            space: Arc::clone(space),
+            stages: running.stages.clone(),
+            write_lease: WriteLease::default(),
+            exif: self.pipeline.exif(),
+        }
+    }
+
     async fn plan_and_work(&self, job: &JobRecord, running: &Arc<RunningJob>, again: bool) -> Result<(), JobFailure> {
         // Waits for a provider that is down. A provider that fails its verification ends the job.
         let space = tokio::select! {
@@ -119,9 +129,7 @@ impl JobService {
         let broker =
             Arc::new(LocalBroker { ledger, job: job_record, space: space.name(), running: running_job, work_changed });
         let pool = Pool::new(self.pipeline.clone(), broker.clone());
-        let (collection, stages) = (spec.collection.clone(), running.stages.clone());
-        let (space, exif) = (space.clone(), self.pipeline.exif());
-        let run = Run { collection, space, stages, write_lease: WriteLease::default(), exif };
+        let run = self.new_run(job, running, &space);
         let plan = async {
             self.within_grace(running, planner.plan(job, &running.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.read(move |db| listing::progress(db, id)).await?;

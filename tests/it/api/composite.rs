@@ -151,7 +151,7 @@ async fn a_wrong_body_is_refused_with_the_place_and_what_is_allowed() {
             422,
             "filter.meta.a: must be a string, a number, true or false, or a list of them, not {}",
         ),
-        (json!({"positive": [{"text": "a"}], "filter": {"format": "tiff"}}), 422, "must be jpeg, png, webp or gif"),
+        (json!({"positive": [{"text": "a"}], "filter": {"format": "psd"}}), 422, "must be jpeg, png, webp, gif, tiff"),
         (
             json!({"positive": [{"text": "a"}], "lang": "deu_Lat"}),
             422,

@@ -21,6 +21,7 @@ use rusqlite::{Connection, Transaction};
 
 use self::file::{ListsFile, Unwritten};
 use super::error::Fault;
+use super::fingerprint::Fingerprint;
 use super::vectors::{Map, checksum};
 use super::version::Version;
 use crate::domain::ImageId;
@@ -91,11 +92,21 @@ impl ListsWriter {
             if is_lost { lost.push((slot, id)) } else { written.push((slot, id)) }
         }
         occupants.extend(&written);
-        let (mut index, positions) = std::thread::scope(|scope| {
+        let (mut index, positions, loaded) = std::thread::scope(|scope| {
             let restored = scope.spawn(|| restore.finish());
-            *version = Version::new(Arc::clone(&map), occupants.into_iter());
-            restored.join().unwrap_or_else(|panic| resume_unwind(panic))
+            let loaded = Version::new(Arc::clone(&map), occupants.into_iter());
+            let (index, positions) = restored.join().unwrap_or_else(|panic| resume_unwind(panic));
+            (index, positions, loaded)
         });
+        let mut fingerprint = loaded.fingerprint();
+        for (slot, id) in &lost {
+            fingerprint.add(*slot, *id);
+        }
+        if Fingerprint::read(connection, n)? != Some(fingerprint) {
+            tracing::warn!(path = %path.display(), "the approximate index does not belong to index.sqlite; it is built again");
+            return Ok(None);
+        }
+        *version = loaded;
         let slots_written: Vec<u32> = written.iter().map(|(slot, _)| *slot).collect();
         let mut lists = Self { positions, file: Some(file), ..Self::default() };
         for (slot, entry) in encode_all(&index, &slots_written, &map) {

@@ -233,3 +233,27 @@ async fn files_that_are_missing_or_older_are_built_again() {
     assert!(fixture.collection.needs_lists());
     assert_eq!(fixture.collection.info().unwrap().count, 20_000);
 }
+
+#[test]
+fn files_that_do_not_belong_to_the_rows_are_built_again() {
+    let path = tempfile::tempdir().unwrap();
+    let lists = path.path().join("1.lists");
+    let mut fixture = Fixture::with_lists(path.path());
+    fixture.folder.record_writes(&fixture.writer, usize::MAX / 4);
+    let old = std::fs::read(&lists).unwrap();
+    fixture.upsert(19_500..20_500, 1);
+    fixture.folder.record_writes(&fixture.writer, usize::MAX / 4);
+    drop(fixture);
+    let good = std::fs::read(&lists).unwrap();
+    let mut empty_rows = good.clone();
+    empty_rows[..good.len() / 2].fill(0);
+    for damaged in [&[][..], &good[..good.len() / 3], &empty_rows, &old] {
+        std::fs::write(&lists, damaged).unwrap();
+        let fixture = Fixture::open(path.path());
+        assert_eq!((fixture.collection.info().unwrap().count, fixture.folder.lost.len()), (20_500, 0));
+        assert!(fixture.collection.needs_lists());
+    }
+    std::fs::write(&lists, good).unwrap();
+    let fixture = Fixture::open(path.path());
+    assert!(!fixture.collection.needs_lists() && fixture.collection.info().unwrap().count == 20_500);
+}

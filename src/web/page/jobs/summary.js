@@ -44,7 +44,7 @@ export function renderSummary(job, connected) {
       totals.map(([name, count]) => el("div", {}, el("dt", {}, name), el("dd", {}, formatNumber(count)))),
     ),
     counts.skipped
-      ? muted("Skipped: folders, thumbnails, and names without the extension of a JPEG, PNG, WebP or GIF file.")
+      ? muted("Skipped: folders, thumbnails, and names without the extension of an image file.")
       : "",
     job.plan ? planSection(job.plan) : "",
   ];

@@ -9,6 +9,15 @@ import { createKept } from "./kept.js";
 import { conditions, parseQuery, withoutTermOptions } from "./query.js";
 import { isNegative, splitExcluded, withoutTerm, withRegion } from "./terms.js";
 
+/** Systems know no media types of most camera RAW files and of HEIC, so their extensions are listed too. */
+const ACCEPTED_FILES = [
+  ...["jpeg", "png", "webp", "gif", "tiff", "bmp", "heic", "heif"].map((type) => `image/${type}`),
+  ...[".heic", ".heif", ".hif"],
+  ...["dng", "cr2", "cr3", "nef", "nrw", "arw", "sr2", "raf", "orf", "rw2", "rwl", "pef", "srw", "3fr", "erf"].map(
+    (extension) => `.${extension}`,
+  ),
+].join();
+
 const COMPARE_PREFIX = "compare:";
 
 /**
@@ -48,7 +57,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
   });
   const fileInput = el("input", {
     type: "file",
-    accept: "image/jpeg,image/png,image/webp,image/gif",
+    accept: ACCEPTED_FILES,
     class: "visually-hidden",
     tabIndex: -1,
     "aria-hidden": "true",

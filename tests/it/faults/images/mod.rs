@@ -5,6 +5,8 @@ mod colours;
 mod files;
 mod gammas;
 mod gifs;
+#[cfg(feature = "heic")]
+mod hostile;
 mod large;
 mod orientation;
 mod pngs;

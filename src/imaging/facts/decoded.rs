@@ -1,0 +1,44 @@
+//! The facts of formats whose decoders read the header themselves.
+
+use super::exif::Metadata;
+use super::header::{Raw, jpeg};
+use crate::imaging::canvas::Canvas;
+use crate::imaging::{ImageError, bmp, heic, raw, tiff};
+
+pub(super) fn tiff(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
+    let facts = tiff::read_facts(bytes)?;
+    let pixels = u64::from(facts.width) * u64::from(facts.height);
+    let decoded_bytes = pixels.saturating_mul(Canvas::BYTES_PER_PIXEL).saturating_add(facts.part_bytes);
+    Ok(Raw {
+        width: facts.width,
+        height: facts.height,
+        frames: facts.frames,
+        metadata: Metadata::default(),
+        turn: facts.orientation,
+        decoded_bytes,
+    })
+}
+
+pub(super) fn bmp(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
+    let facts = bmp::read_facts(bytes)?;
+    let (width, height) = (facts.width, facts.height);
+    // The decoder returns up to four samples, which are converted to RGB.
+    let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3);
+    Ok(Raw { width, height, frames: 1, metadata: Metadata::default(), turn: None, decoded_bytes })
+}
+
+/// The facts are those of the embedded JPEG, apart from its metadata: the file has more.
+pub(super) fn camera_raw(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
+    let preview = raw::preview(bytes)?;
+    let facts = jpeg(preview.jpeg)?;
+    let turn = facts.metadata.orientation().or(preview.orientation);
+    Ok(Raw { metadata: Metadata::default(), turn, ..facts })
+}
+
+pub(super) fn heic(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
+    let facts = heic::read_facts(bytes)?;
+    let (width, height) = facts.size;
+    let pixels = u64::from(width) * u64::from(height);
+    let decoded_bytes = pixels.saturating_mul(Canvas::BYTES_PER_PIXEL).saturating_add(facts.tile_bytes);
+    Ok(Raw { width, height, frames: 1, metadata: Metadata::default(), turn: Some(facts.turn), decoded_bytes })
+}

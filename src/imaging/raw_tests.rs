@@ -1,0 +1,34 @@
+use super::*;
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(format!("tests/data/formats/{name}")).unwrap()
+}
+
+#[test]
+fn the_largest_jpeg_of_every_maker_is_found() {
+    for name in
+        ["adobe.dng", "nikon.nef", "sony.arw", "canon.cr2", "canon.cr3", "fuji.raf", "panasonic.rw2", "olympus.orf"]
+    {
+        let bytes = file(name);
+        let jpeg = preview(&bytes).unwrap_or_else(|error| panic!("{name}: {error}")).jpeg;
+        let coding = coding::read(jpeg).unwrap();
+        assert_eq!((coding.width, coding.height), (320, 240), "{name}");
+        assert!(jpeg.ends_with(&[0xFF, 0xD9]), "{name}");
+    }
+}
+
+#[test]
+fn jpegs_inside_others_and_without_an_end_are_not_found_by_a_scan() {
+    let bytes = file("canon.cr3");
+    let jpeg = preview(&bytes).unwrap().jpeg;
+    let nested = [&jpeg[..2], b"\xFF\xE1", &u16::try_from(jpeg.len() + 2).unwrap().to_be_bytes(), jpeg, &jpeg[2..]];
+    assert_eq!(scan(&[&[7; 99], &nested.concat()[..], &[9; 99]].concat()), [&nested.concat()[..]]);
+    assert!(scan(&jpeg[..jpeg.len() - 2]).is_empty());
+}
+
+#[test]
+fn the_tiles_of_a_lossy_dng_are_not_its_preview() {
+    let mut bytes = file("refused-thumbnail.dng");
+    bytes.extend_from_slice(preview(&file("canon.cr3")).unwrap().jpeg);
+    assert!(preview(&bytes).is_err());
+}

@@ -1,0 +1,90 @@
+//! Decodes TIFF and `BigTIFF`, strip by strip or tile by tile, so that memory is needed only for the result and one part.
+//!
+//! The `tiff` crate decompresses the parts. Their samples are converted to RGB here: the crate supports fewer kinds of
+//! colours, and its JPEG decoder has no limits.
+
+mod colours;
+mod jpeg_part;
+mod layout;
+mod parts;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::RgbImage;
+use image::metadata::Orientation;
+
+use super::ImageError;
+use super::canvas::Canvas;
+use super::facts::tiff::{Directory, Tiff, tags};
+use super::reduced::Reduced;
+use crate::domain::ImageFormat;
+use layout::Layout;
+
+/// What the directories say about the image.
+pub(crate) struct TiffFacts {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// The number of pages.
+    pub(crate) frames: u32,
+    pub(crate) orientation: Option<Orientation>,
+    /// Bytes that the decoder allocates for one part.
+    pub(crate) part_bytes: u64,
+}
+
+/// Reads the directories of a file.
+pub(crate) fn read_facts(bytes: &[u8]) -> Result<TiffFacts, ImageError> {
+    let (_, directory, frames) = main_directory(bytes)?;
+    let layout = Layout::read(bytes, &directory)?;
+    let (width, height) = layout.size;
+    let orientation = directory.number(tags::ORIENTATION).and_then(|it| u8::try_from(it).ok());
+    let orientation = orientation.and_then(Orientation::from_exif);
+    Ok(TiffFacts { width, height, frames, orientation, part_bytes: layout.part_bytes() })
+}
+
+/// Decodes every pixel of the first page, in its stored orientation.
+pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+    decode_to_canvas(bytes, 1, Canvas::finish_whole)
+}
+
+/// Decodes the first page and replaces each square of `times` x `times` pixels by its mean.
+pub(crate) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Reduced, ImageError> {
+    decode_to_canvas(bytes, times, Canvas::finish_reduced)
+}
+
+fn decode_to_canvas<T>(bytes: &[u8], times: u32, finish: fn(Canvas) -> Option<T>) -> Result<T, ImageError> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        let (index, directory, _) = main_directory(bytes)?;
+        let layout = Layout::read(bytes, &directory)?;
+        let mut canvas = Canvas::new(layout.size, times);
+        parts::each_row(bytes, index, &layout, |x, y, rgb| canvas.put(x, y, rgb)).map_err(|error| match error {
+            ImageError::Corrupt { .. } if layout.data_end() > bytes.len() as u64 => {
+                ImageError::truncated(ImageFormat::Tiff)
+            }
+            error => error,
+        })?;
+        finish(canvas).ok_or_else(|| layout::corrupt("its pixels have another number than its size requires"))
+    }));
+    decoded.unwrap_or_else(|_| Err(layout::corrupt("its decoder panicked")))
+}
+
+/// Returns the colour profile.
+pub(crate) fn profile(bytes: &[u8]) -> Option<&[u8]> {
+    main_directory(bytes).ok()?.1.bytes(tags::ICC)
+}
+
+/// Whether all data of the image is in the file.
+pub(crate) fn is_complete(bytes: &[u8]) -> bool {
+    main_directory(bytes).is_ok_and(|(_, directory, _)| {
+        Layout::read(bytes, &directory).is_ok_and(|layout| layout.data_end() <= bytes.len() as u64)
+    })
+}
+
+/// Returns the first page that is not a preview or a mask, its place in the file, and the number of such pages.
+fn main_directory(bytes: &[u8]) -> Result<(usize, Directory<'_>, u32), ImageError> {
+    let directories = Tiff::open(bytes).map(|(file, first)| file.chain(first)).unwrap_or_default();
+    let is_page = |directory: &&Directory<'_>| directory.number(tags::NEW_SUBFILE_TYPE).unwrap_or(0) & 0b101 == 0;
+    let frames = u32::try_from(directories.iter().filter(is_page).count()).unwrap_or(u32::MAX);
+    let index = directories.iter().position(|directory| is_page(&directory)).unwrap_or(0);
+    let directory = directories.get(index).ok_or_else(|| ImageError::truncated(ImageFormat::Tiff))?;
+    Ok((index, *directory, frames.max(1)))
+}
