@@ -1,8 +1,6 @@
 //! `tests/data/formats`: small files of TIFF, BMP, HEIC and camera RAW, and what a second decoder makes of them
 //! (`zarf/golden/formats.py`).
 
-use std::path::Path;
-
 use std::path::{Path, PathBuf};
 
 use fast_image_resize::images::{Image, ImageRef};
