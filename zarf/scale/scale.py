@@ -212,6 +212,9 @@ def main():
     parser.add_argument("--costs", type=Path, default=Path(__file__).with_name("costs.toml"))
     parser.add_argument("--model", default="siglip2-base-256")
     options = parser.parse_args()
+    models = tomllib.loads(options.costs.read_text())["model"]
+    if options.model not in models:
+        parser.error(f"the model {options.model} has no costs; those of {', '.join(models)} are known")
     costs = Costs(options.costs, options.model)
     print(f"Model: {options.model}. `a`: depends on an assumption; `$`: on prices. See costs.toml.\n")
     kinds = {
