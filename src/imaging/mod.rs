@@ -32,7 +32,6 @@ use crate::domain::{ImageMeta, Signature};
 pub use error::ImageError;
 pub use exif::{exif_facts, exif_facts_of_head};
 pub use facts::complete::is_complete;
-pub use facts::exif_block::exif_block;
 pub use facts::header::{Header, read_header, validate_image};
 pub use facts::sniff::{has_known_format, is_html, sniff};
 pub use prepare::region::{InvalidRegion, Region, prepare_region, region_size};

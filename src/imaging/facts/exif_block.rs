@@ -8,7 +8,7 @@ use crate::imaging::{heic, raw};
 
 /// Returns the EXIF block of a HEIC, TIFF or camera RAW file: a TIFF structure that begins with its byte order. Of the
 /// other formats, [`Metadata`](super::exif::Metadata) collects the blocks.
-pub fn exif_block(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub(crate) fn exif_block(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     match sniff(bytes).ok()? {
         ImageFormat::Heic => heic::exif(bytes).map(Cow::Owned),
         // The tags are in the directories of the file itself.

@@ -23,7 +23,8 @@ const SENTENCES = {
     "This collection does not exist. Choose another collection, or start a job that creates it.",
   unknown_image: () => "This image is no longer in the collection. Search again.",
   object_vanished: () => "This image is no longer in the bucket. A job with “Sync” removes it from the collection.",
-  unsupported_format: () => "This file is not an image that Glimpse can read. Use a JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or camera RAW file.",
+  unsupported_format: () =>
+    "This file is not an image that Glimpse can read. Use a JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or camera RAW file.",
   too_large: (message) => `This file is too large: ${message}. Use a smaller version of it.`,
   truncated: () => "This image file is incomplete. Use another copy of it.",
   corrupt: () => "This image file is damaged and cannot be decoded. Use another copy of it.",

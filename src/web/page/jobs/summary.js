@@ -43,9 +43,7 @@ export function renderSummary(job, connected) {
       { class: "counts" },
       totals.map(([name, count]) => el("div", {}, el("dt", {}, name), el("dd", {}, formatNumber(count)))),
     ),
-    counts.skipped
-      ? muted("Skipped: folders, thumbnails, and names without the extension of an image file.")
-      : "",
+    counts.skipped ? muted("Skipped: folders, thumbnails, and names without the extension of an image file.") : "",
     job.plan ? planSection(job.plan) : "",
   ];
 }

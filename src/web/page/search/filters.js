@@ -17,7 +17,9 @@ export function createFilters() {
   const format = el(
     "select",
     {},
-    ["", "jpeg", "png", "webp", "gif", "tiff", "bmp", "heic", "raw"].map((value) => el("option", { value }, value || "any")),
+    ["", "jpeg", "png", "webp", "gif", "tiff", "bmp", "heic", "raw"].map((value) =>
+      el("option", { value }, value || "any"),
+    ),
   );
   const minWidth = el("input", { type: "number", min: 1 });
   const minHeight = el("input", { type: "number", min: 1 });
