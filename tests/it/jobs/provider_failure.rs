@@ -198,6 +198,11 @@ async fn another_model_after_an_outage_never_writes_into_an_old_collection() {
     app.job_until(&id, |job| job.counts.done > 8).await;
     wire.cut();
     app.job_until(&id, |job| job.waiting_on.is_some()).await;
+    // Two failures open the circuit breaker, after which the model is verified again.
+    for query in ["one", "another"] {
+        let (status, reply) = app.get(&format!("/search/images?q={query}")).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{reply}");
+    }
     // Nothing is in flight: everything that it answered was written before.
     let done = app.job(&id).await.counts.done;
     wrong_clip.set_mode(REVERSED);
