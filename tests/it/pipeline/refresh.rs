@@ -157,6 +157,6 @@ async fn a_file_with_metadata_at_its_end_and_an_old_record_are_read_as_a_whole()
     // The record of an earlier version lacks more than facts of EXIF.
     let found = refreshed(photo(), 0, ExifLevel::All).await;
     assert_eq!((found.parts.len(), found.whole_reads, found.embeddings), (0, 1, 0));
-    assert_eq!((found.record.payload.version, found.record.payload.width), (PAYLOAD_VERSION, 512));
+    assert_eq!((found.record.payload.version, found.record.payload.width), (PAYLOAD_VERSION, 451));
     assert_eq!(found.record.payload.exif.camera.as_deref(), Some("X100V"));
 }
