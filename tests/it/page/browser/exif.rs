@@ -43,10 +43,6 @@ async fn images_are_filtered_by_camera_month_and_place() {
         document.querySelector(`.filters [name=${name}]`).value)";
     assert_eq!(browser.run(fields).await, json!(["06", "47,8,5", "2024-06-30"]));
     assert_accessible(&browser, "exif").await;
-    browser.run("document.querySelector('input[name=near]').value = ''").await;
-    browser.type_into("input[name=near]", "48,11,5").await;
-    browser.press("Search").await;
-    browser.wait_until(&images(0)).await;
 
     browser.goto("/?camera=X100V&taken_month=2024-07").await;
     browser.wait_until(&images(1)).await;
