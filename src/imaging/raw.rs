@@ -1,6 +1,6 @@
 //! Finds the JPEG that a camera embeds in a RAW file. The data of the sensor is not developed.
 //!
-//! The largest JPEG is used: it shows what the photographer saw, and a reduced decode makes it as cheap as any other JPEG.
+//! The largest JPEG is used: it is the image that the camera shows, and a reduced decode makes it as cheap as any other JPEG.
 
 use image::metadata::Orientation;
 
@@ -24,7 +24,7 @@ pub(crate) struct Preview<'a> {
 /// Returns the embedded JPEG.
 ///
 /// # Errors
-/// Returns [`ImageError::UnsupportedCoding`] if there is none of a useful size.
+/// Returns [`ImageError::UnsupportedCoding`] if no embedded JPEG has a useful size.
 pub(crate) fn preview(bytes: &[u8]) -> Result<Preview<'_>, ImageError> {
     let (mut candidates, orientation, is_dng) = from_directories(bytes);
     if let Some(&[o3, o2, o1, o0, l3, l2, l1, l0]) = bytes.get(84..92)

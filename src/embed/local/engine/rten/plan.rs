@@ -49,8 +49,8 @@ struct Part<'a> {
 }
 
 impl Plan {
-    /// Returns `None` if there is no convolution that a kernel supports. `dense` says whether dense ones are computed
-    /// by a kernel, too.
+    /// Returns `None` if the kernels support none of the convolutions. If `dense` is true, dense convolutions are
+    /// computed by a kernel, too.
     pub(super) fn new(model: &Model, nodes: &[Node], output: &str, dense: bool) -> Option<Self> {
         let graph = Graph::new(model, nodes, output);
         let mut parts = parts(&graph, dense);
