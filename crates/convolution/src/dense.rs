@@ -90,7 +90,7 @@ impl Dense {
         if batch.checked_mul(image)? != values.len() || addend.is_some_and(|addend| addend.len() != length) {
             return None;
         }
-        let mut result = vec![0.0; length];
+        let mut result = workspace.result(length);
         let Workspace { simd, packed, unfolded, .. } = workspace;
         let simd = *simd;
         let tile = 2 * simd.lanes();

@@ -69,18 +69,22 @@ impl Depthwise {
         };
         let geometry = Geometry::new(&parameters.window, size, REGISTERS * workspace.simd.lanes())?;
         let [outputs, out_height, out_width] = [parameters.bias.len(), geometry.out[0], geometry.out[1]];
-        let mut result = Vec::with_capacity(batch.checked_mul(outputs)?.checked_mul(out_height * out_width)?);
+        let pixels = out_height * out_width;
+        let length = outputs.checked_mul(pixels)?;
+        let mut result = workspace.result(batch.checked_mul(length)?);
         workspace.plane.clear();
         workspace.plane.resize(geometry.plane, 0.0);
-        for image in values.chunks_exact(image) {
+        for (image, result) in values.chunks_exact(image).zip(result.chunks_exact_mut(length)) {
             match before {
-                None => self.convolve(&geometry, 0, image, workspace, &mut result),
+                None => self.convolve(&geometry, 0, image, workspace, result),
                 // A few channels at a time, which are still in the cache when they are read.
                 Some(before) => {
                     before.pack(image, [height, width], workspace);
                     for panel in 0..before.panels() {
                         let channels = before.multiply_panel(panel, size, workspace);
-                        self.convolve(&geometry, panel * ROWS, &channels, workspace, &mut result);
+                        let first = panel * ROWS;
+                        let target = &mut result[first * outputs / parameters.groups * pixels..];
+                        self.convolve(&geometry, first, &channels, workspace, target);
                         workspace.panel = channels;
                     }
                 }
@@ -89,22 +93,21 @@ impl Depthwise {
         Some((result, [batch, outputs, out_height, out_width]))
     }
 
-    /// Appends the convolutions of consecutive channels to the result.
+    /// Writes the convolutions of consecutive channels to the start of the target.
     fn convolve(
         &self,
         geometry: &Geometry,
         first: usize,
         source: &[f32],
         workspace: &mut Workspace,
-        result: &mut Vec<f32>,
+        target: &mut [f32],
     ) {
         let Workspace { simd, plane, sums, .. } = workspace;
         let parameters = &self.parameters;
         let filters = parameters.bias.len() / parameters.groups;
         let planes = source.len() / (geometry.size[0] * geometry.size[1]) * filters;
-        let written = result.len();
-        result.resize(written + planes * geometry.out[0] * geometry.out[1], 0.0);
-        let (target, sums) = (&mut result[written..], reserved(sums, geometry.sums));
+        let target = &mut target[..planes * geometry.out[0] * geometry.out[1]];
+        let sums = reserved(sums, geometry.sums);
         simd.run(Planes { parameters, geometry, first, source, target, plane, sums });
     }
 }

@@ -192,7 +192,9 @@ impl Step {
             }
         };
         for input in self.inputs.iter().filter(|input| !input.is_kept) {
-            values.remove(&input.id);
+            if let Some(tensor) = values.remove(&input.id).and_then(Value::into_tensor::<f32>) {
+                workspace.recycle(tensor.into_data());
+            }
         }
         Some(Tensor::from_data(&shape, result).into())
     }
