@@ -13,6 +13,8 @@ use super::jpeg::coding;
 const MIN_SIDE: u32 = 160;
 /// Maximum number of places at which a JPEG can begin. A file of the size limit has a few of them by chance.
 const MAX_CANDIDATES: usize = 256;
+/// The first bytes of a JPEG.
+const START: [u8; 2] = [0xFF, 0xD8];
 
 /// The embedded JPEG and what the RAW file says about it.
 pub(crate) struct Preview<'a> {
@@ -75,7 +77,7 @@ fn jpegs<'a>(bytes: &'a [u8], directory: &Directory<'a>) -> Vec<&'a [u8]> {
     };
     let strip = range(tags::STRIP_OFFSETS, tags::STRIP_BYTES);
     let whole = JPEG_FROM_RAW.into_iter().filter_map(|tag| directory.bytes(tag));
-    whole.chain(range(JPEG_OFFSET, JPEG_LENGTH)).chain(strip).filter(|jpeg| jpeg.starts_with(&[0xFF, 0xD8])).collect()
+    whole.chain(range(JPEG_OFFSET, JPEG_LENGTH)).chain(strip).collect()
 }
 
 fn part(bytes: &[u8], offset: [u64; 4], length: [u64; 4]) -> Option<&[u8]> {
@@ -112,6 +114,9 @@ fn has_header(bytes: &[u8]) -> bool {
     /// Cameras write about 20 segments.
     const MAX_SEGMENTS: usize = 256;
     let (mut at, mut has_frame) = (2, false);
+    if !bytes.starts_with(&START) {
+        return false;
+    }
     for _ in 0..MAX_SEGMENTS {
         let Some(&[0xFF, marker, l1, l0]) = bytes.get(at..at + 4) else { return false };
         match marker {

@@ -32,3 +32,11 @@ fn the_tiles_of_a_lossy_dng_are_not_its_preview() {
     bytes.extend_from_slice(preview(&file("canon.cr3")).unwrap().jpeg);
     assert!(preview(&bytes).is_err());
 }
+
+#[test]
+fn data_that_do_not_begin_as_a_jpeg_are_not_a_preview() {
+    let mut bytes = file("fuji.raf");
+    let offset = u32::from_be_bytes(bytes[84..88].try_into().unwrap());
+    bytes[usize::try_from(offset).unwrap()] = 0;
+    assert!(preview(&bytes).is_err());
+}
