@@ -48,13 +48,11 @@ impl Verify {
 /// Formats the reply as text.
 fn report(reply: &VerifyReply) -> String {
     let stores: Vec<_> = reply.stores.iter().map(|(store, count)| format!("{store} {count}")).collect();
-    let head = format!(
-        "{}: {} images; ledger {}; {} records compared",
-        reply.collection,
-        stores.join(", "),
-        reply.ledger,
-        reply.compared
-    );
+    let compared = match reply.stores.len() {
+        0 | 1 => "no records compared, because there is one store".to_owned(),
+        _ => format!("{} records compared", reply.compared),
+    };
+    let head = format!("{}: {} images; ledger {}; {compared}", reply.collection, stores.join(", "), reply.ledger);
     if reply.total == 0 {
         return format!("{head}\nno differences");
     }

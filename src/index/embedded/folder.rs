@@ -171,6 +171,8 @@ impl Folder {
         } else {
             // The checkpoint of the sync shortens the file.
             self.sync(connection)?;
+            // The log has the removed rows. It stays longer if a search reads it.
+            connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))?;
         }
         Ok(more)
     }
@@ -263,7 +265,11 @@ fn open_all(folder: &Path, connection: &mut Connection, readers: &Arc<Readers>) 
         let (collection, lost) = Collection::open(entry, path.clone(), connection, Arc::clone(readers))?;
         if !lost.is_empty() {
             let records = lost.len();
-            tracing::warn!(collection = %name, records, "a power loss destroyed vectors; their records are removed");
+            tracing::warn!(
+                collection = %name, records,
+                "vectors do not match their checksums, after a power loss or because the file was changed; their \
+                 records are removed"
+            );
             let tx = connection.transaction()?;
             rows::clear(&tx, number, &lost.iter().map(|(slot, _)| *slot).collect::<Vec<_>>())?;
             collection.version()?.fingerprint().write(&tx, number)?;
@@ -284,6 +290,10 @@ fn remove_unused_files(folder: &Path, used: &[PathBuf]) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(is_ours) && !used.contains(&path.with_extension(VECTORS_EXTENSION)) {
+            let bytes = path.metadata().map_or(0, |file| file.len());
+            if bytes > 0 {
+                tracing::warn!(file = %path.display(), bytes, "removed a file whose collection is not in index.sqlite");
+            }
             fs::remove_file(path)?;
         }
     }
