@@ -24,7 +24,7 @@ IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run seed-images ingest-images search-image-text search-image search-image-qdrant search-image-weaviate eval \
-	release install test check crash test-api test-servers test-peers test-onnxruntime test-ray bench bench-peers bench-gpu scale screenshot \
+	release install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability bench bench-peers bench-gpu scale screenshot \
 	up status logs stack-seed down compose
 
 help:
@@ -102,6 +102,9 @@ test-onnxruntime: ## test the engine ONNX Runtime on the CPU (python3; PyPI, 170
 
 test-ray: ## test jobs on a real Ray cluster in a network of its own (root, python3; PyPI, in the user's cache)
 	CARGO="$(CARGO)" zarf/ray/test.sh
+
+test-observability: ## check the dashboard and the alert rules in a real Prometheus (python3; Debian's package, under target)
+	CARGO="$(CARGO)" zarf/observability/test.sh
 
 bench: ## run all benchmarks
 	$(CARGO) bench --locked

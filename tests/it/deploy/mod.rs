@@ -2,5 +2,6 @@
 
 mod compose;
 mod draining;
+mod observability;
 mod servers;
 mod v01;
