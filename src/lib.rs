@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod decode_helper;
 pub mod domain;
 mod http;
 pub mod imaging;

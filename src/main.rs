@@ -4,8 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use glimpse::cli::Cli;
+use glimpse::decode_helper;
 
 fn main() -> ExitCode {
+    // A helper has no runtime, no settings and no other command.
+    if decode_helper::is_helper() {
+        return decode_helper::serve();
+    }
+    decode_helper::install();
     let cli = Cli::read();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

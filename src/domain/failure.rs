@@ -35,7 +35,7 @@ pub enum FailureClass {
     IndexRejected,
     /// The code of Glimpse panicked on this image.
     Panicked,
-    /// Workers died repeatedly while they processed this image.
+    /// Workers died repeatedly while they processed this image, or the process that decodes it died once.
     Crashed,
 }
 

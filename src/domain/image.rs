@@ -141,14 +141,28 @@ pub enum ImageFormat {
     Bmp,
     /// HEIF with HEVC images, as phones write it.
     Heic,
+    /// HEIF with AV1 images.
+    Avif,
+    /// JPEG XL.
+    Jxl,
     /// The file of a camera's sensor, such as DNG, CR2 or NEF. It is indexed by the JPEG that the camera embeds.
     Raw,
 }
 
 impl ImageFormat {
     /// Every format.
-    pub const ALL: [Self; 8] =
-        [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Tiff, Self::Bmp, Self::Heic, Self::Raw];
+    pub const ALL: [Self; 10] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::Webp,
+        Self::Gif,
+        Self::Tiff,
+        Self::Bmp,
+        Self::Heic,
+        Self::Avif,
+        Self::Jxl,
+        Self::Raw,
+    ];
 
     /// Returns the lower-case name, as in payloads and replies.
     pub fn as_str(self) -> &'static str {
@@ -160,6 +174,8 @@ impl ImageFormat {
             Self::Tiff => "tiff",
             Self::Bmp => "bmp",
             Self::Heic => "heic",
+            Self::Avif => "avif",
+            Self::Jxl => "jxl",
             Self::Raw => "raw",
         }
     }
@@ -174,6 +190,8 @@ impl ImageFormat {
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",
             Self::Heic => "HEIC",
+            Self::Avif => "AVIF",
+            Self::Jxl => "JPEG XL",
             Self::Raw => "camera RAW",
         }
     }
@@ -193,6 +211,8 @@ impl ImageFormat {
             Self::Tiff => &["tif", "tiff"],
             Self::Bmp => &["bmp"],
             Self::Heic => &["heic", "heif", "hif"],
+            Self::Avif => &["avif", "avifs"],
+            Self::Jxl => &["jxl"],
             Self::Raw => &[
                 "dng", "cr2", "cr3", "nef", "nrw", "arw", "sr2", "raf", "orf", "rw2", "rwl", "pef", "srw", "3fr", "erf",
             ],
@@ -216,6 +236,8 @@ impl ImageFormat {
             Self::Tiff => "image/tiff",
             Self::Bmp => "image/bmp",
             Self::Heic => "image/heic",
+            Self::Avif => "image/avif",
+            Self::Jxl => "image/jxl",
             // There is one registered type for each camera maker's format, and none for all of them.
             Self::Raw => "image/x-dcraw",
         }
@@ -285,12 +307,23 @@ mod tests {
 
     #[test]
     fn extensions_match_in_any_case() {
-        for key in
-            ["a.jpg", "A.JPG", "x/y.JpEg", "ü.png", "a.webp", "b.GIF", "c.tiff", "IMG_1.HEIC", "_DSC1.NEF", "d.bmp"]
-        {
+        for key in [
+            "a.jpg",
+            "A.JPG",
+            "x/y.JpEg",
+            "ü.png",
+            "a.webp",
+            "b.GIF",
+            "c.tiff",
+            "IMG_1.HEIC",
+            "_DSC1.NEF",
+            "d.bmp",
+            "e.avif",
+            "f.JXL",
+        ] {
             assert!(has_image_extension(key), "{key}");
         }
-        for key in ["jpg", ".jpg", "a.jpg/", "a.txt", "a.jpg.txt", "日本", "a.avif"] {
+        for key in ["jpg", ".jpg", "a.jpg/", "a.txt", "a.jpg.txt", "日本", "a.jp2"] {
             assert!(!has_image_extension(key), "{key}");
         }
     }

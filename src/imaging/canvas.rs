@@ -83,17 +83,32 @@ impl Canvas {
 
     /// Returns the means, or `None` if every pixel was kept.
     pub(super) fn finish_reduced(self) -> Option<Reduced> {
-        let Content::Sums { times, sums } = self.content else { return None };
-        let (across, down) = (self.width.div_ceil(times), self.height.div_ceil(times));
-        let mean = |(place, sum): (usize, &[u32; 3])| {
+        let Content::Sums { times, ref sums } = self.content else { return None };
+        let pixels = self.means(times, sums).map(U16x3::new).collect();
+        let [across, down] =
+            [self.width, self.height].map(|side| u32::try_from(side.div_ceil(times)).unwrap_or(u32::MAX));
+        TypedImage::from_pixels(across, down, pixels).ok()
+    }
+
+    /// Returns the bytes of every pixel, or the means as samples of 16 bits, little-endian.
+    #[cfg_attr(not(any(feature = "avif", feature = "jxl")), expect(dead_code, reason = "only helpers need them"))]
+    pub(super) fn finish_bytes(self) -> Vec<u8> {
+        match self.content {
+            Content::Whole(pixels) => pixels,
+            Content::Sums { times, ref sums } => {
+                self.means(times, sums).flat_map(|mean| mean.into_iter().flat_map(u16::to_le_bytes)).collect()
+            }
+        }
+    }
+
+    /// Returns the means of the squares. The value is in the high byte, as in every reduced image.
+    fn means(&self, times: usize, sums: &[[u32; 3]]) -> impl Iterator<Item = [u16; 3]> {
+        let across = self.width.div_ceil(times);
+        sums.iter().enumerate().map(move |(place, sum)| {
             let (column, row) = (place % across * times, place / across * times);
             let area = ((self.width - column).min(times) * (self.height - row).min(times)) as u64;
-            // The value is in the high byte, as in every reduced image.
-            U16x3::new(sum.map(|sum| u16::try_from((u64::from(sum) << 8) / area).unwrap_or(u16::MAX)))
-        };
-        let pixels = sums.iter().enumerate().map(mean).collect();
-        let [across, down] = [across, down].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
-        TypedImage::from_pixels(across, down, pixels).ok()
+            sum.map(|sum| u16::try_from((u64::from(sum) << 8) / area).unwrap_or(u16::MAX))
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use moxcms::{
 
 use super::facts::walk::{jpeg_segment, png_chunks, riff_chunks};
 use super::png::text;
-use super::{heic, raw, tiff};
+use super::{avif, heic, jxl, raw, tiff};
 use crate::domain::ImageFormat;
 
 /// Maximum size of a profile in bytes; for PNG, the same limit applies after decompression.
@@ -34,6 +34,8 @@ pub(super) fn profile(bytes: &[u8], format: ImageFormat) -> Option<ColorProfile>
         ImageFormat::Tiff => tiff::profile(bytes).filter(|icc| icc.len() <= MAX_PROFILE)?.to_vec(),
         ImageFormat::Raw => jpeg_profile(raw::preview(bytes).ok()?.jpeg)?,
         ImageFormat::Heic => return heic::profile(bytes),
+        ImageFormat::Avif => return avif::profile(bytes),
+        ImageFormat::Jxl => return jxl::profile(bytes),
         ImageFormat::Gif | ImageFormat::Bmp => return None,
     };
     parse(&icc)

@@ -8,7 +8,7 @@ use image::codecs::webp::WebPDecoder;
 use image::error::ImageError as LibraryError;
 use image::{DynamicImage, ImageDecoder};
 
-use super::{ImageError, Limits, heic, jpeg, png, raw, repair, tiff, webp};
+use super::{ImageError, Limits, avif, heic, jpeg, jxl, png, raw, repair, tiff, webp};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// Decodes the first frame. The header was already checked against `limits`; here they limit the memory that a decoder
@@ -42,6 +42,8 @@ fn decode_as_is(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<Dynam
         ImageFormat::Raw => return jpeg::decode(raw::preview(bytes)?.jpeg),
         ImageFormat::Tiff => return tiff::decode(bytes).map(DynamicImage::ImageRgb8),
         ImageFormat::Heic => return heic::decode(bytes).map(DynamicImage::ImageRgb8),
+        ImageFormat::Avif => return avif::decode(bytes).map(DynamicImage::ImageRgb8),
+        ImageFormat::Jxl => return jxl::decode(bytes).map(DynamicImage::ImageRgb8),
     };
     decoded.map_err(|error| explain(&error, meta))
 }

@@ -6,7 +6,7 @@ use crate::domain::{FailureClass, ImageFormat};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// The file is not in a supported format. The value describes what it looks like instead.
-    #[error("not a JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or camera RAW image; it looks like {0}")]
+    #[error("not a JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC, AVIF, JPEG XL or camera RAW image; it looks like {0}")]
     UnsupportedFormat(String),
     /// The format is supported, but this coding of it is not. The value names the coding.
     #[error("{0}, which cannot be decoded")]
@@ -30,6 +30,20 @@ pub enum ImageError {
     /// The file is truncated.
     #[error("the {format} data ends before the image is complete")]
     Truncated {
+        /// The name of the format of the file.
+        format: &'static str,
+    },
+    /// The process that decodes the format ended, took too long or returned garbage.
+    #[error("the process that decodes {format} failed on the image: {reason}")]
+    HelperFailed {
+        /// The name of the format of the file.
+        format: &'static str,
+        /// What happened to the process.
+        reason: String,
+    },
+    /// This program has no process that decodes the format.
+    #[error("{format} images are decoded in another process, which this program did not set up")]
+    NoHelper {
         /// The name of the format of the file.
         format: &'static str,
     },
@@ -57,25 +71,27 @@ impl ImageError {
     /// Returns the class under which a job reports this error.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::UnsupportedFormat(_) | Self::UnsupportedCoding(_) | Self::NotBuiltIn { .. } => {
-                FailureClass::UnsupportedFormat
-            }
+            Self::UnsupportedFormat(_)
+            | Self::UnsupportedCoding(_)
+            | Self::NotBuiltIn { .. }
+            | Self::NoHelper { .. } => FailureClass::UnsupportedFormat,
             Self::Corrupt { .. } => FailureClass::Corrupt,
             Self::Truncated { .. } => FailureClass::Truncated,
             Self::TooManyPixels { .. } => FailureClass::TooManyPixels,
             Self::TooLarge { .. } => FailureClass::TooLarge,
+            Self::HelperFailed { .. } => FailureClass::Crashed,
         }
     }
 
-    pub(super) fn corrupt(format: ImageFormat, reason: impl Into<String>) -> Self {
+    pub(crate) fn corrupt(format: ImageFormat, reason: impl Into<String>) -> Self {
         Self::Corrupt { format: format.name(), reason: reason.into() }
     }
 
-    pub(super) fn coding(name: String) -> Self {
+    pub(crate) fn coding(name: String) -> Self {
         Self::UnsupportedCoding(name)
     }
 
-    pub(super) fn truncated(format: ImageFormat) -> Self {
+    pub(crate) fn truncated(format: ImageFormat) -> Self {
         Self::Truncated { format: format.name() }
     }
 }

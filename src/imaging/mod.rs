@@ -1,6 +1,9 @@
 //! Turns the bytes of a file into pixels and metadata: magic bytes, limits, decoding, orientation, alpha and resizing.
 //! The module does no I/O and is not async. It does not depend on where the bytes come from or where the pixels go.
 
+mod absent;
+#[cfg(feature = "avif")]
+mod avif;
 mod bmp;
 mod canvas;
 mod colour;
@@ -10,9 +13,14 @@ mod exif;
 mod facts;
 mod flatten;
 mod gif;
-#[cfg_attr(not(feature = "heic"), path = "heic_absent.rs")]
+#[cfg(feature = "heic")]
 mod heic;
+#[cfg(any(feature = "heic", feature = "avif"))]
+mod heif;
+pub mod isolated;
 mod jpeg;
+#[cfg(feature = "jxl")]
+mod jxl;
 mod png;
 mod prepare;
 mod preprocessing;
@@ -23,7 +31,16 @@ mod resize;
 mod settings;
 mod signature;
 mod tiff;
+#[cfg(any(feature = "heic", feature = "avif", feature = "jxl"))]
+mod tone;
 mod webp;
+
+#[cfg(not(feature = "avif"))]
+use absent::avif;
+#[cfg(not(feature = "heic"))]
+use absent::heic;
+#[cfg(not(feature = "jxl"))]
+use absent::jxl;
 
 use bytes::Bytes;
 

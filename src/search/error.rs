@@ -105,11 +105,16 @@ impl SearchError {
             Self::UnknownImage { .. } => SearchErrorKind::UnknownImage,
             Self::Image(ImageError::TooLarge { .. }) => SearchErrorKind::TooLarge,
             Self::Image(
-                ImageError::UnsupportedFormat(_) | ImageError::UnsupportedCoding(_) | ImageError::NotBuiltIn { .. },
+                ImageError::UnsupportedFormat(_)
+                | ImageError::UnsupportedCoding(_)
+                | ImageError::NotBuiltIn { .. }
+                | ImageError::NoHelper { .. },
             ) => SearchErrorKind::NotAnImage,
             Self::Image(
                 bad @ (ImageError::Corrupt { .. } | ImageError::Truncated { .. } | ImageError::TooManyPixels { .. }),
             ) => SearchErrorKind::BadImage(bad.class()),
+            // A client can do the same about it: use another copy of the image.
+            Self::Image(ImageError::HelperFailed { .. }) => SearchErrorKind::BadImage(FailureClass::Corrupt),
             Self::Busy => SearchErrorKind::Busy,
             Self::Space(_) | Self::Index(IndexError::Space(_)) => SearchErrorKind::Conflict("space_mismatch"),
             Self::NoRelevance(_) | Self::CannotFit(_) => SearchErrorKind::Conflict("relevance_unknown"),

@@ -43,7 +43,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "lock" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "http" | "imaging" => vec!["domain"],
-        "models" | "demo" => vec!["domain", "imaging"],
+        "models" | "demo" | "decode_helper" => vec!["domain", "imaging"],
         "source" => vec!["domain", "http", "resilience", "imaging", "sqlite", "server"],
         "index" => vec!["domain", "http", "resilience", "imaging", "sqlite"],
         "embed" => vec!["domain", "http", "resilience", "imaging", "models"],

@@ -1,7 +1,10 @@
-"""Makes tests/data/formats: small TIFF, BMP, HEIC and camera RAW files, and what a second decoder makes of them.
+"""Makes tests/data/formats: small TIFF, BMP, HEIC, AVIF, JPEG XL and camera RAW files, and what a second decoder makes of them.
 
     python -m venv /some/venv && /some/venv/bin/pip install pillow pillow-heif tifffile imagecodecs numpy
-    /some/venv/bin/python zarf/golden/formats.py
+    apt-get install libavif-bin libjxl-tools
+    /some/venv/bin/python zarf/golden/formats.py [FUNCTION]...
+
+With names of functions, such as `avifs jxls`, only their files are made, and `expected.json` keeps the others.
 
 `grid.heic` is an input of this script: `cargo test --test it -- --ignored make_grid_heic` makes it. With the folder of the
 awkward corpus as argument, the script writes only `corpus.json`: what is expected of the corpus' files of these formats.
@@ -10,9 +13,12 @@ awkward corpus as argument, the script writes only `corpus.json`: what is expect
 import io
 import json
 import struct
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
+import imagecodecs
 import numpy
 import pillow_heif
 import tifffile
@@ -371,8 +377,89 @@ def heics():
         by_pillow("grid.heic")
 
 
+def avifenc(file, image, *options):
+    """AVIF as libavif's own encoder writes it: Pillow cannot write its boxes."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "source.png"
+        image.save(source)
+        command = ["avifenc", "--jobs", "1", "--speed", "4", "--min", "2", "--max", "8", *options, source, DATA / file]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def ramp(image):
+    """The image with an opacity from 0 at the left to 255 at the right."""
+    image = image.copy()
+    image.putalpha(Image.linear_gradient("L").rotate(90).resize(image.size))
+    return image
+
+
+def avifs():
+    cat = demo("cat", (200, 150))
+    quad().save(DATA / "profile.avif", quality=90, icc_profile=P3, exif=exif_with(1).tobytes())
+    by_pillow("profile.avif")
+    # Pillow reports the rotation as EXIF and does not mirror, so the boxes are applied to the source.
+    avifenc("turned.avif", quad(), "--irot", "1", "--imir", "1")
+    turned = quad().transpose(Image.Transpose.ROTATE_90).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    expect("turned.avif", turned, "source")
+    avifenc("cropped.avif", quad(), "--crop", "50,30,160,120")
+    expect("cropped.avif", quad().crop((50, 30, 210, 150)), "source")
+    avifenc("grid.avif", quad((512, 384)), "--grid", "2x2")
+    by_pillow("grid.avif")
+    for chroma in ["400", "420", "422", "444"]:
+        for depth in ["8", "10", "12"]:
+            file = f"yuv{chroma}-{depth}.avif"
+            samples = "limited" if depth == "10" else "full"
+            avifenc(file, quad((101, 75)), "--yuv", chroma, "--depth", depth, "--range", samples)
+            by_pillow(file)
+    avifenc("identity.avif", cat, "--yuv", "444", "--cicp", "1/13/0")
+    by_pillow("identity.avif")
+    for matrix, samples in [("1", "limited"), ("6", "limited"), ("8", "full"), ("9", "limited")]:
+        cicp = f"1/13/{matrix}"
+        avifenc(f"matrix-{matrix}.avif", quad((101, 75)), "--yuv", "444", "--cicp", cicp, "--range", samples)
+        by_pillow(f"matrix-{matrix}.avif")
+    ramp(quad()).save(DATA / "alpha.avif", quality=90)
+    by_pillow("alpha.avif")
+    avifenc("premultiplied.avif", ramp(quad()), "--premultiply")
+    expect("premultiplied.avif", over_white(ramp(quad())), "source")
+    quad((160, 120)).save(DATA / "animated.avif", quality=90, save_all=True, append_images=[demo("coffee", (160, 120))])
+    by_pillow("animated.avif")
+    hdr("avif")
+
+
+def jxls():
+    cat = demo("cat", (200, 150))
+
+    def encode(file, pixels, turn=None, thumbnail=None, **options):
+        (DATA / file).write_bytes(imagecodecs.jpegxl_encode(numpy.asarray(pixels), **options))
+        pixels = imagecodecs.jpegxl_decode((DATA / file).read_bytes())
+        if pixels.dtype == numpy.uint16:
+            pixels = (pixels >> (8 if pixels.max() > 4095 else 4)).astype(numpy.uint8)
+        if pixels.dtype == numpy.float32:
+            pixels = numpy.round(pixels * 255).astype(numpy.uint8)
+        expect(file, over_white(Image.fromarray(numpy.squeeze(pixels))), "imagecodecs")
+
+    encode("lossy.jxl", cat, distance=1)
+    encode("lossless.jxl", cat, lossless=True)
+    encode("gray.jxl", cat.convert("L"), distance=1)
+    encode("alpha.jxl", ramp(quad()), lossless=True)
+    encode("deep.jxl", numpy.asarray(quad((101, 75))).astype(numpy.uint16) * 257, lossless=True)
+    encode("container.jxl", quad((101, 75)), distance=1, usecontainer=True)
+    # A JPEG inside: its colours are coded as they were, and its orientation becomes that of the codestream.
+    (DATA / "turned.jxl").write_bytes(imagecodecs.jpegxl_encode_jpeg(jpeg(quad(), exif=exif_with(6))))
+    expect("turned.jxl", quad().transpose(Image.Transpose.ROTATE_270), "source")
+    (DATA / "profile.jxl").write_bytes(imagecodecs.jpegxl_encode_jpeg(jpeg(quad(), icc_profile=P3)))
+    srgb = ImageCms.profileToProfile(
+        quad(), io.BytesIO(P3), ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC
+    )
+    expect("profile.jxl", quad(), "source", thumbnail=srgb)
+    frames = numpy.stack([numpy.asarray(quad((101, 75))), numpy.asarray(demo("coffee", (101, 75)))])
+    (DATA / "animated.jxl").write_bytes(imagecodecs.jpegxl_encode(frames, lossless=True))
+    expect("animated.jxl", quad((101, 75)), "source")
+    hdr("jxl")
+
+
 def mutation():
-    """Small files of HEIC that tests/it/imaging/mutation.rs changes at random."""
+    """Small files of HEIC, AVIF and JPEG XL that tests/it/imaging/mutation.rs changes at random."""
     folder = ROOT / "tests" / "data" / "mutation"
     small = demo("cat", (67, 49))
     small.save(folder / "plain.heic", quality=60, icc_profile=P3, exif=exif_with(6).tobytes())
@@ -385,7 +472,39 @@ def mutation():
                        transfer_characteristics=16, matrix_coefficients=9, full_range_flag=0)
 
 
-def hdr():
+def large():
+    """64 megapixels in few bytes, for the tests of limits."""
+    flat = numpy.full((8192, 8192, 3), (200, 30, 30), numpy.uint8)
+    file = ROOT / "tests" / "data" / "faults" / "large.jxl"
+    file.write_bytes(imagecodecs.jpegxl_encode(flat, distance=3))
+
+
+def mutation_isolated():
+    """The same of AVIF and JPEG XL."""
+    folder = ROOT / "tests" / "data" / "mutation"
+    small = demo("cat", (67, 49))
+    small.save(folder / "plain.avif", quality=60, icc_profile=P3)
+    ramp(small).save(folder / "alpha.avif", quality=60)
+    deep = numpy.asarray(small).astype(numpy.uint16) >> 0 << 2
+    (folder / "hdr.avif").write_bytes(
+        imagecodecs.avif_encode(deep, level=60, bitspersample=10, primaries=9, transfer=16, matrix=9)
+    )
+    (folder / "lossy.jxl").write_bytes(imagecodecs.jpegxl_encode(numpy.asarray(small), distance=2))
+    (folder / "alpha.jxl").write_bytes(
+        imagecodecs.jpegxl_encode(numpy.asarray(ramp(small)), lossless=True, usecontainer=True)
+    )
+
+
+def cjxl(file, samples, space):
+    """JPEG XL in another space than sRGB."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "source.png"
+        source.write_bytes(imagecodecs.png_encode(samples))
+        command = ["cjxl", source, DATA / file, "-d", "0.3", "-x", f"color_space={space}", "--quiet"]
+        subprocess.run(command, check=True)
+
+
+def hdr(kind="heic"):
     """PQ and HLG in BT.2020: patches at and below the white of BT.2408, which both keep, and one far above it."""
     light = numpy.array([0.02, 0.1, 0.25, 0.5, 0.75, 1.0])
     nits = numpy.repeat(numpy.repeat(light, 32)[None, :], 64, axis=0) * 203
@@ -396,7 +515,7 @@ def hdr():
     # The inverse of the system gamma of 1.2 at 1,000 cd/m2, on gray.
     scene = (nits / 1000) ** (1 / 1.2)
     hlg = numpy.where(scene <= 1 / 12, numpy.sqrt(3 * scene), a * numpy.log(numpy.maximum(12 * scene - b, 1e-9)) + c)
-    # Light up to half of white is kept; above, a curve maps 1,000 cd/m2 to white (src/imaging/heic/tone.rs).
+    # Light up to half of white is kept; above, a curve maps 1,000 cd/m2 to white (src/imaging/tone.rs).
     knee, peak = 0.5, 1000 / 203
     slope = (peak - knee) / (1 - knee)
     part = (nits / 203 - knee) / (peak - knee)
@@ -404,6 +523,18 @@ def hdr():
     shown = numpy.round(linear_to_srgb(mapped) * 255).astype(numpy.uint8)
     shown = Image.fromarray(numpy.repeat(shown[:, :, None], 3, axis=2))
     for name, transfer, signal in [("pq", 16, pq), ("hlg", 18, hlg)]:
+        if kind == "avif":
+            samples = numpy.round(numpy.repeat(signal[:, :, None], 3, axis=2) * 1023).astype(numpy.uint16)
+            (DATA / f"{name}.avif").write_bytes(
+                imagecodecs.avif_encode(samples, level=95, bitspersample=10, primaries=9, transfer=transfer, matrix=9)
+            )
+            expect(f"{name}.avif", shown, "formula")
+            continue
+        if kind == "jxl":
+            samples = numpy.round(numpy.repeat(signal[:, :, None], 3, axis=2) * 65535).astype(numpy.uint16)
+            cjxl(f"{name}.jxl", samples, "RGB_D65_202_Rel_PeQ" if name == "pq" else "RGB_D65_202_Rel_HLG")
+            expect(f"{name}.jxl", shown, "formula")
+            continue
         samples = numpy.round(numpy.repeat(signal[:, :, None], 3, axis=2) * 65535).astype(numpy.uint16)
         pillow_heif.encode("RGB;16", (192, 64), samples.tobytes(), str(DATA / f"{name}.heic"), quality=-1,
                            color_primaries=9, transfer_characteristics=transfer, matrix_coefficients=9,
@@ -450,14 +581,17 @@ def corpus(folder):
 
 def main():
     DATA.mkdir(exist_ok=True)
-    if len(sys.argv) > 1:
+    every = [tiffs, bmps, raws, heics, avifs, jxls, large, mutation, mutation_isolated]
+    wanted = [function for function in every if function.__name__ in sys.argv[1:]]
+    if len(sys.argv) > 1 and not wanted:
         corpus(Path(sys.argv[1]))
         return
-    tiffs()
-    bmps()
-    raws()
-    heics()
-    mutation()
+    for function in wanted or every:
+        function()
+    if wanted:
+        made = {entry["file"] for entry in ALL}
+        old = json.loads((DATA / "expected.json").read_text())
+        ALL[:0] = [entry for entry in old if entry["file"] not in made]
     lines = ",\n".join("  " + json.dumps(entry) for entry in ALL)
     (DATA / "expected.json").write_text(f"[\n{lines}\n]\n")
     print(len(ALL), "files,", sum(file.stat().st_size for file in DATA.iterdir()), "bytes")

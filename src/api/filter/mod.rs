@@ -26,7 +26,7 @@ const MAX_NAME_BYTES: usize = 2_048;
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes the parameters that `FilterRequest::from_pairs` reads")]
 pub(super) struct FilterParams {
-    /// Only images of this format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic` or `raw`. `!gif` excludes one. Repeat it for any of several.
+    /// Only images of this format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic`, `avif`, `jxl` or `raw`. `!gif` excludes one. Repeat it for any of several.
     #[param(schema_with = schema::formats)]
     format: Option<Vec<String>>,
     /// Only keys in this folder; it must end with `/`. `!FOLDER/` excludes one. Repeat it for any of several.
@@ -67,7 +67,7 @@ pub(super) struct FilterParams {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FilterRequest {
-    /// Only images of this format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic` or `raw`.
+    /// Only images of this format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic`, `avif`, `jxl` or `raw`.
     #[serde(default, skip_serializing_if = "Values::is_empty")]
     #[schema(schema_with = schema::format_values)]
     pub format: Values,

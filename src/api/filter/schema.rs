@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{
 
 use crate::domain::MAX_FILTER_VALUES;
 
-const FORMAT: &str = "^!?(jpeg|png|webp|gif|tiff|bmp|heic|raw)$";
+const FORMAT: &str = "^!?(jpeg|png|webp|gif|tiff|bmp|heic|avif|jxl|raw)$";
 const FOLDER: &str = "/$";
 const MONTH: &str = "^!?([0-9]{4}-)?(0?[1-9]|1[0-2])$";
 
@@ -40,7 +40,10 @@ pub(super) fn month_values() -> RefOr<Schema> {
 }
 
 pub(super) fn format_values() -> RefOr<Schema> {
-    values("Only images of this format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic` or `raw`.", Some(FORMAT))
+    values(
+        "Only images of this format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic`, `avif`, `jxl` or `raw`.",
+        Some(FORMAT),
+    )
 }
 
 pub(super) fn folder_values() -> RefOr<Schema> {

@@ -49,7 +49,12 @@ fn endings(format: ImageFormat) -> &'static [&'static str] {
         ImageFormat::Png => &["png", "apng"],
         ImageFormat::Tiff => &["tif", "tiff", "btf", "tf8"],
         ImageFormat::Bmp => &["bmp", "dib"],
-        ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Heic | ImageFormat::Raw => format.extensions(),
+        ImageFormat::Webp
+        | ImageFormat::Gif
+        | ImageFormat::Heic
+        | ImageFormat::Avif
+        | ImageFormat::Jxl
+        | ImageFormat::Raw => format.extensions(),
     }
 }
 

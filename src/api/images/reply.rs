@@ -17,7 +17,7 @@ pub struct ImageSummary {
     pub s3_key: String,
     /// The URI of the object: `s3://bucket/key`.
     pub s3_uri: String,
-    /// The format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic` or `raw`.
+    /// The format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic`, `avif`, `jxl` or `raw`.
     #[schema(value_type = ImageFormat)]
     pub format: String,
     /// Width of the upright original, in pixels.
@@ -64,7 +64,7 @@ pub struct ImageReply {
     pub s3_uri: String,
     /// The bucket of the object.
     pub s3_bucket: String,
-    /// The format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic` or `raw`.
+    /// The format: `jpeg`, `png`, `webp`, `gif`, `tiff`, `bmp`, `heic`, `avif`, `jxl` or `raw`.
     #[schema(value_type = ImageFormat)]
     pub format: String,
     /// Width of the upright original, in pixels.

@@ -91,7 +91,7 @@ pub struct TermRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Uuid)]
     pub id: Option<String>,
-    /// An image (JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or camera RAW, at most `IMAGE_MAX_SIZE_MB`) in base64, or as a `data:` URI. Line breaks are ignored.
+    /// An image (JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC, AVIF, JPEG XL or camera RAW, at most `IMAGE_MAX_SIZE_MB`) in base64, or as a `data:` URI. Line breaks are ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, content_encoding = "base64")]
     pub image: Option<Base64Bytes>,

@@ -44,7 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the multipart body to readers of the API")]
 struct ImageQuery {
-    /// The image: JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or camera RAW, at most `IMAGE_MAX_SIZE_MB`.
+    /// The image: JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC, AVIF, JPEG XL or camera RAW, at most `IMAGE_MAX_SIZE_MB`.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
     /// A text; the results are similar to both the image and the text.

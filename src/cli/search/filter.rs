@@ -11,7 +11,7 @@ use crate::cli::values::pixels;
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
 pub(in crate::cli) struct Filter {
-    /// Only images of this format: jpeg, png, webp, gif, tiff, bmp, heic or raw; !gif excludes a format; repeat it for any of several
+    /// Only images of this format: jpeg, png, webp, gif, tiff, bmp, heic, avif, jxl or raw; !gif excludes a format; repeat it for any of several
     #[arg(long, value_name = "FORMAT")]
     format: Vec<String>,
     /// Only keys in this folder; it must end with /; !FOLDER/ excludes a folder; repeat it for any of several

@@ -51,7 +51,7 @@ pub(super) struct Search {
     /// deu_Latn
     #[arg(long, value_name = "LANGUAGE", value_parser = Language::from_str)]
     lang: Option<Language>,
-    /// An image to search for: JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or camera RAW, at most IMAGE_MAX_SIZE_MB of the service
+    /// An image to search for: JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC, AVIF, JPEG XL or camera RAW, at most IMAGE_MAX_SIZE_MB of the service
     #[arg(long)]
     file: Option<PathBuf>,
     /// An indexed image to search for: its URI (s3://bucket/key) or its id, as in the results; repeat it for more images

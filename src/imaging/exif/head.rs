@@ -31,6 +31,7 @@ pub(super) fn has_all_metadata(head: &[u8]) -> bool {
         },
         Ok(ImageFormat::Gif | ImageFormat::Bmp) => true,
         // Metadata can be anywhere.
-        Ok(ImageFormat::Tiff | ImageFormat::Heic | ImageFormat::Raw) | Err(_) => false,
+        Ok(ImageFormat::Tiff | ImageFormat::Heic | ImageFormat::Avif | ImageFormat::Jxl | ImageFormat::Raw)
+        | Err(_) => false,
     }
 }

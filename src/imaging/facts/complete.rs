@@ -3,7 +3,7 @@
 use super::sniff::sniff;
 use super::walk::{gif_frames, jpeg_segment, png_chunks};
 use crate::domain::ImageFormat;
-use crate::imaging::{bmp, heic, tiff};
+use crate::imaging::{avif, bmp, heic, jxl, tiff};
 
 /// Whether the bytes are an image that has its end: a connection can close early without an error.
 pub fn is_complete(bytes: &[u8]) -> bool {
@@ -18,6 +18,8 @@ pub fn is_complete(bytes: &[u8]) -> bool {
         Ok(ImageFormat::Tiff) => tiff::is_complete(bytes),
         Ok(ImageFormat::Bmp) => bmp::read_facts(bytes).is_ok_and(|facts| facts.data_end <= bytes.len() as u64),
         Ok(ImageFormat::Heic) => heic::is_complete(bytes),
+        Ok(ImageFormat::Avif) => avif::is_complete(bytes),
+        Ok(ImageFormat::Jxl) => jxl::is_complete(bytes),
         // RAW files do not say where they end.
         Ok(ImageFormat::Raw) | Err(_) => false,
     }

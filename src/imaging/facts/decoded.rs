@@ -1,9 +1,11 @@
 //! The facts of formats whose decoders read the header themselves.
 
+use image::metadata::Orientation;
+
 use super::exif::Metadata;
 use super::header::{Raw, jpeg};
 use crate::imaging::canvas::Canvas;
-use crate::imaging::{ImageError, bmp, heic, raw, tiff};
+use crate::imaging::{ImageError, bmp, raw, tiff};
 
 pub(super) fn tiff(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     let facts = tiff::read_facts(bytes)?;
@@ -35,10 +37,21 @@ pub(super) fn camera_raw(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     Ok(Raw { metadata: Metadata::default(), turn, ..facts })
 }
 
-pub(super) fn heic(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
-    let facts = heic::read_facts(bytes)?;
-    let (width, height) = facts.size;
-    let pixels = u64::from(width) * u64::from(height);
-    let decoded_bytes = pixels.saturating_mul(Canvas::BYTES_PER_PIXEL).saturating_add(facts.tile_bytes);
-    Ok(Raw { width, height, frames: 1, metadata: Metadata::default(), turn: Some(facts.turn), decoded_bytes })
+/// The facts of an image whose coding is described by a container or a header of its own.
+pub(crate) struct CodedFacts {
+    /// Width and height of the decoded pixels.
+    pub(crate) size: (u32, u32),
+    /// How the decoded pixels are turned.
+    pub(crate) turn: Orientation,
+    /// Bytes that are allocated while the image is decoded, without the result.
+    pub(crate) coding_bytes: u64,
+}
+
+impl CodedFacts {
+    pub(super) fn into_raw<'a>(self) -> Raw<'a> {
+        let (width, height) = self.size;
+        let pixels = u64::from(width) * u64::from(height);
+        let decoded_bytes = pixels.saturating_mul(Canvas::BYTES_PER_PIXEL).saturating_add(self.coding_bytes);
+        Raw { width, height, frames: 1, metadata: Metadata::default(), turn: Some(self.turn), decoded_bytes }
+    }
 }

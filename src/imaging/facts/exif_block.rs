@@ -1,20 +1,38 @@
-//! Finds the EXIF block of the formats that do not store it in segments or chunks.
+//! Finds the EXIF block and the XMP packet of the formats that do not store it in segments or chunks.
 
 use std::borrow::Cow;
 
 use super::sniff::sniff;
 use crate::domain::ImageFormat;
-use crate::imaging::{heic, raw};
+use crate::imaging::{avif, heic, jxl, raw};
 
-/// Returns the EXIF block of a HEIC, TIFF or camera RAW file: a TIFF structure that begins with its byte order. Of the
+/// Returns the EXIF block of a HEIC, AVIF, JPEG XL, TIFF or camera RAW file: a TIFF structure that begins with its byte order. Of the
 /// other formats, [`Metadata`](super::exif::Metadata) collects the blocks.
 pub(crate) fn exif_block(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     match sniff(bytes).ok()? {
         ImageFormat::Heic => heic::exif(bytes).map(Cow::Owned),
+        ImageFormat::Avif => avif::exif(bytes).map(Cow::Owned),
+        ImageFormat::Jxl => jxl::exif(bytes).map(Cow::Owned),
         // The tags are in the directories of the file itself.
         ImageFormat::Tiff => Some(Cow::Borrowed(bytes)),
         ImageFormat::Raw => raw::exif(bytes).map(Cow::Borrowed),
         ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Bmp => None,
+    }
+}
+
+/// Returns the XMP packet of a HEIC, AVIF or JPEG XL file.
+pub(crate) fn xmp_packet(bytes: &[u8]) -> Option<Vec<u8>> {
+    match sniff(bytes).ok()? {
+        ImageFormat::Heic => heic::xmp(bytes),
+        ImageFormat::Avif => avif::xmp(bytes),
+        ImageFormat::Jxl => jxl::xmp(bytes),
+        ImageFormat::Jpeg
+        | ImageFormat::Png
+        | ImageFormat::Webp
+        | ImageFormat::Gif
+        | ImageFormat::Tiff
+        | ImageFormat::Bmp
+        | ImageFormat::Raw => None,
     }
 }
 

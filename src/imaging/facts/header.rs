@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use image::metadata::Orientation;
 
-use super::decoded;
+use super::decoded::{self, CodedFacts};
 use super::exif::Metadata;
-use super::exif_block::exif_block;
+use super::exif_block::{exif_block, xmp_packet};
 use super::sniff::sniff;
 use super::walk::{gif_frames, jpeg_segment, png_chunks, riff_chunks};
 use crate::domain::{ImageFormat, ImageMeta};
 use crate::imaging::jpeg::coding::{Coding, CodingReader};
 use crate::imaging::png::text::TextReader;
-use crate::imaging::{ImageError, Limits};
+use crate::imaging::{ImageError, Limits, avif, heic, jxl};
 
 /// The facts from the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,9 @@ pub(crate) fn read_metadata(bytes: &[u8]) -> Result<(Metadata<'_>, u8), ImageErr
         Some(Cow::Owned(block)) => raw.metadata.raw_profile(block),
         None => {}
     }
+    if let Some(packet) = xmp_packet(bytes) {
+        raw.metadata.xmp(packet);
+    }
     Ok((raw.metadata, orientation))
 }
 
@@ -122,7 +125,9 @@ impl<'a> Raw<'a> {
             ImageFormat::Gif => gif(bytes),
             ImageFormat::Tiff => decoded::tiff(bytes),
             ImageFormat::Bmp => decoded::bmp(bytes),
-            ImageFormat::Heic => decoded::heic(bytes),
+            ImageFormat::Heic => heic::read_facts(bytes).map(CodedFacts::into_raw),
+            ImageFormat::Avif => avif::read_facts(bytes).map(CodedFacts::into_raw),
+            ImageFormat::Jxl => jxl::read_facts(bytes).map(CodedFacts::into_raw),
             ImageFormat::Raw => decoded::camera_raw(bytes),
         }
     }
@@ -133,7 +138,10 @@ impl<'a> Raw<'a> {
 
     /// Returns the EXIF orientation, 1 to 8. It is 1 if the container turns the image.
     fn orientation(&self, format: ImageFormat) -> u8 {
-        if format == ImageFormat::Heic { 1 } else { self.turn().to_exif() }
+        match format {
+            ImageFormat::Heic | ImageFormat::Avif | ImageFormat::Jxl => 1,
+            _ => self.turn().to_exif(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a file says about itself without being decoded: format, size, frames, orientation, completeness.
 
 pub(crate) mod complete;
-mod decoded;
+pub(crate) mod decoded;
 pub(crate) mod exif;
 pub(crate) mod exif_block;
 pub(crate) mod header;

@@ -17,6 +17,7 @@ pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
         [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, size, 0, 0, 0, ..] if is_bmp_header_size(*size) => {
             Ok(ImageFormat::Bmp)
         }
+        [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => Ok(ImageFormat::Jxl),
         [_, _, _, _, b'f', b't', b'y', b'p', rest @ ..] => match file_type(bytes[..4].try_into().ok(), rest) {
             Some(format) => Ok(format),
             None => Err(ImageError::UnsupportedFormat(describe(bytes).to_owned())),
@@ -44,10 +45,14 @@ fn file_type(size: Option<[u8; 4]>, brands: &[u8]) -> Option<ImageFormat> {
     match major {
         b"crx " => Some(ImageFormat::Raw),
         b"heic" | b"heix" | b"heim" | b"heis" => Some(ImageFormat::Heic),
-        // The second field is the version.
-        b"mif1" | b"mif2" | b"msf1" | b"hevc" | b"hevx" => {
-            let is_heic = |brand: &[u8; 4]| matches!(brand, b"heic" | b"heix" | b"heim" | b"heis");
-            others.iter().skip(1).any(is_heic).then_some(ImageFormat::Heic)
+        b"avif" => Some(ImageFormat::Avif),
+        // The second field is the version. A sequence of AV1 (`avis`) can contain a still image.
+        b"mif1" | b"mif2" | b"msf1" | b"hevc" | b"hevx" | b"avis" => {
+            others.iter().skip(1).find_map(|brand| match brand {
+                b"heic" | b"heix" | b"heim" | b"heis" => Some(ImageFormat::Heic),
+                b"avif" => Some(ImageFormat::Avif),
+                _ => None,
+            })
         }
         _ => None,
     }
@@ -88,7 +93,6 @@ fn describe(bytes: &[u8]) -> &'static str {
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => describe_brand(brand),
         [0, 0, 1, 0, ..] => "a Windows icon",
         [b'8', b'B', b'P', b'S', ..] => "a Photoshop document",
-        [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => "a JPEG XL image",
         [0, 0, 0, 0x0C, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => "a JPEG 2000 image",
         [b'%', b'P', b'D', b'F', ..] => "a PDF document",
         [b'P', b'K', 3 | 5, 4 | 6, ..] => "a ZIP archive",
@@ -101,10 +105,9 @@ fn describe(bytes: &[u8]) -> &'static str {
 fn describe_brand(brands: &[u8]) -> &'static str {
     let brands = brands[..brands.len().min(64)].as_chunks::<4>().0;
     match brands.first() {
-        Some(b"avif" | b"avis") => "an AVIF image",
-        Some(b"mif1" | b"mif2" | b"msf1") if brands.contains(b"avif") => "an AVIF image",
+        Some(b"avis") => "an AVIF image sequence",
         Some(b"hevc" | b"hevx" | b"msf1") => "a HEIC image sequence",
-        Some(b"mif1" | b"mif2") => "a HEIF image that is not in HEVC",
+        Some(b"mif1" | b"mif2") => "a HEIF image that is neither in HEVC nor in AV1",
         _ => "a video (ISO base media)",
     }
 }
@@ -156,6 +159,11 @@ mod tests {
             (b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01", ImageFormat::Bmp),
             (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", ImageFormat::Heic),
             (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", ImageFormat::Heic),
+            (b"\0\0\0\x1cftypavif\0\0\0\0mif1avif", ImageFormat::Avif),
+            (b"\0\0\0\x1cftypavis\0\0\0\0avismsf1avif", ImageFormat::Avif),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", ImageFormat::Avif),
+            (b"\xFF\x0A\xFA\x7F", ImageFormat::Jxl),
+            (b"\0\0\0\x0CJXL \r\n\x87\n", ImageFormat::Jxl),
             (b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom", ImageFormat::Raw),
             (b"FUJIFILMCCD-RAW 0201", ImageFormat::Raw),
             (b"IIRO\x08\0\0\0", ImageFormat::Raw),
@@ -170,8 +178,8 @@ mod tests {
     fn the_error_names_what_an_unsupported_file_looks_like() {
         for (bytes, name) in [
             (&b""[..], "empty"),
-            (b"\0\0\0\x1cftypavif", "AVIF"),
-            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1miaf", "not in HEVC"),
+            (b"\0\0\0\x1cftypavis\0\0\0\0avismsf1miaf", "AVIF image sequence"),
+            (b"\0\0\0\x18ftypmif1\0\0\0\0mif1miaf", "neither in HEVC nor in AV1"),
             (b"\0\0\0\x18ftypmsf1\0\0\0\0mif1hevc", "HEIC image sequence"),
             (b"\0\0\0\x1cftypisom", "video"),
             (b"  <svg xmlns=''>", "SVG"),

@@ -1,4 +1,4 @@
-//! Iterates over the parts of a file without decoding them: JPEG segments, PNG and WebP chunks, GIF blocks.
+//! Iterates over the parts of a file without decoding them: JPEG segments, PNG and WebP chunks, GIF blocks, ISO boxes.
 //!
 //! The facts of the header (size, frames, orientation) come from this module and not from the decoders, so that an
 //! image can be rejected before a decoder has allocated any memory.
@@ -59,6 +59,29 @@ pub(crate) fn riff_chunks(body: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])
         rest = after.get(length.saturating_add(length % 2)..).unwrap_or_default();
         Some((kind, data))
     })
+}
+
+/// Iterates over the boxes of an ISO base media file (kind and content) that are complete. What remains after the last one is
+/// a truncated box.
+#[derive(Clone)]
+pub(crate) struct Boxes<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Iterator for Boxes<'a> {
+    type Item = (&'a [u8; 4], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (size, rest) = self.0.split_first_chunk::<4>()?;
+        let (kind, rest) = rest.split_first_chunk::<4>()?;
+        let (header, size) = match u32::from_be_bytes(*size) {
+            // Up to the end of the file.
+            0 => (8, self.0.len()),
+            1 => (16, usize::try_from(u64::from_be_bytes(*rest.first_chunk()?)).ok()?),
+            size => (8, usize::try_from(size).ok()?),
+        };
+        let content = self.0.get(header..size)?;
+        self.0 = &self.0[size..];
+        Some((kind, content))
+    }
 }
 
 /// Facts from the blocks of a GIF.

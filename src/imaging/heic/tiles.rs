@@ -4,15 +4,15 @@ use heifer::color::{ColorParams, frame_to_rgba_into};
 use heifer::heifer_hevc_dec::decoder::{DecodeOptions, decode_picture};
 use heifer::heifer_hevc_dec::nal::split_annex_b;
 use heifer::heifer_hevc_dec::recon::Frame;
-use heifer::heifer_isobmff::HeifFile;
 use heifer::{Sample, heifer_hevc_dec};
+use heifer_isobmff::HeifFile;
 
-use super::colours::{ColourSpace, conversion};
-use super::item::Item;
-use super::tone::ToneMapping;
+use super::colours::{conversion, space};
 use crate::domain::ImageFormat;
 use crate::imaging::ImageError;
-use crate::imaging::flatten::blend;
+use crate::imaging::heif::item::Item;
+use crate::imaging::heif::{Coding, Opacity, container_error};
+use crate::imaging::tone::ToneMapping;
 
 /// The rows that are converted at once: an even number, because two rows share their chroma.
 const BAND: usize = 64;
@@ -28,17 +28,13 @@ pub(super) fn each_row(
     item: &Item,
     mut take: impl FnMut(usize, usize, &[u8]),
 ) -> Result<(), ImageError> {
-    let opacity = item.alpha.as_ref().map(|alpha| opacity(bytes, file, alpha)).transpose()?;
-    let tone = match ColourSpace::read(file, item) {
-        ColourSpace::Hdr(hdr) => Some(hdr),
-        ColourSpace::Icc(_) | ColourSpace::Coded { .. } | ColourSpace::Srgb => None,
-    };
+    let opacity = opacity(bytes, file, item)?;
+    let tone = space(file, item).hdr();
     let mut rgb = Vec::new();
     each_frame(bytes, file, item, |(left, top), frame, params| {
         let over_white = |y: usize, rgb: &mut [u8]| {
-            let Some(opacity) = &opacity else { return };
-            for (alpha, pixel) in opacity.row(left, top + y).iter().zip(rgb.as_chunks_mut::<3>().0) {
-                *pixel = pixel.map(|value| blend(value, *alpha));
+            if let Some(opacity) = &opacity {
+                opacity.over_white(left, top + y, rgb);
             }
         };
         if let Some(hdr) = tone {
@@ -69,22 +65,9 @@ pub(super) fn each_row(
     })
 }
 
-/// The opacity of every pixel of an image.
-struct Opacity {
-    width: usize,
-    values: Vec<u8>,
-}
-
-impl Opacity {
-    /// Returns the opacities from this place to the end of the row. Outside the image there are none.
-    fn row(&self, x: usize, y: usize) -> &[u8] {
-        self.values.get(y * self.width + x.min(self.width)..(y + 1) * self.width).unwrap_or_default()
-    }
-}
-
-fn opacity(bytes: &[u8], file: &HeifFile<'_>, alpha: &Item) -> Result<Opacity, ImageError> {
-    let (width, height) = (alpha.size.0 as usize, alpha.size.1 as usize);
-    let mut values = vec![u8::MAX; width * height];
+fn opacity(bytes: &[u8], file: &HeifFile<'_>, item: &Item) -> Result<Option<Opacity>, ImageError> {
+    let Some(alpha) = &item.alpha else { return Ok(None) };
+    let mut opacity = Opacity::new(alpha.size, item.is_premultiplied);
     each_frame(bytes, file, alpha, |(left, top), frame, params| {
         // Only the luma counts.
         let luma = Frame {
@@ -95,16 +78,11 @@ fn opacity(bytes: &[u8], file: &HeifFile<'_>, alpha: &Item) -> Result<Opacity, I
         };
         let limited = has_limited_grays(&luma, params);
         each_rgba_row::<u8>(&luma, params, alpha.tile, |y, rgba| {
-            if top + y >= height {
-                return;
-            }
-            let row = &mut values[(top + y) * width + left.min(width)..(top + y + 1) * width];
-            for (value, &[gray, ..]) in row.iter_mut().zip(rgba.as_chunks::<4>().0) {
-                *value = if limited { from_limited(gray) } else { gray };
-            }
+            let grays = rgba.as_chunks::<4>().0.iter().map(|&[gray, ..]| gray);
+            opacity.put(left, top + y, grays.map(|gray| if limited { from_limited(gray) } else { gray }));
         });
     })?;
-    Ok(Opacity { width, values })
+    Ok(Some(opacity))
 }
 
 /// Whether the samples are grays from 16 to 235. `heifer` converts the range only for colours.
@@ -128,7 +106,7 @@ fn each_frame(
     let options = DecodeOptions { max_pixels: item.max_coded_pixels(), ..DecodeOptions::default() };
     let mut allowed = bytes.len().saturating_mul(MAX_REPETITION);
     for (number, &tile) in (0..).zip(&item.tiles) {
-        let stream = file.hevc_bitstream(tile).map_err(|error| super::container_error(bytes, &error))?;
+        let stream = file.hevc_bitstream(tile).map_err(|error| container_error(bytes, &error, Coding::Hevc))?;
         allowed = allowed
             .checked_sub(stream.len())
             .ok_or_else(|| super::corrupt("its tiles share the same data too often"))?;

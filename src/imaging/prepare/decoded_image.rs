@@ -11,8 +11,8 @@ use crate::imaging::facts::header::read_facts;
 use crate::imaging::flatten::over_white;
 use crate::imaging::reduced::{self, Reduced, Scale};
 use crate::imaging::{
-    Decode, Filter, Header, ImageError, Limits, Preprocessing, Resize, gif, heic, jpeg, png, raw, read_header, repair,
-    tiff, webp,
+    Decode, Filter, Header, ImageError, Limits, Preprocessing, Resize, avif, gif, heic, jpeg, jxl, png, raw,
+    read_header, repair, tiff, webp,
 };
 
 /// A decoded image in its stored orientation.
@@ -50,7 +50,7 @@ impl DecodedImage {
         let must_be_reduced = header.decoded_bytes > limits.max_decode_bytes;
         let reduced = if how == Decode::Fast { target.reduced(bytes, &header, must_be_reduced) } else { None };
         let pixels = match reduced {
-            Some(pixels) => pixels,
+            Some(pixels) => pixels?,
             None if must_be_reduced => return Err(reduced_decode_error(bytes, header.meta.format)),
             None => Pixels::All(all_pixels(bytes, &header, limits)?),
         };
@@ -75,7 +75,6 @@ fn reduced_decode_error(bytes: &[u8], format: ImageFormat) -> ImageError {
         }
         ImageFormat::Webp => ImageError::corrupt(format, "its data cannot be decoded"),
         // Only the error is needed, so the file is decoded to as few pixels as possible.
-        ImageFormat::Heic => heic::decode_reduced(bytes, 256).err().unwrap_or(ImageError::truncated(format)),
         ImageFormat::Tiff => tiff::decode_reduced(bytes, 256).err().unwrap_or(ImageError::truncated(format)),
         ImageFormat::Png => png::decode_reduced(bytes, 256).err().unwrap_or(ImageError::truncated(format)),
         _ => ImageError::truncated(format),
@@ -128,8 +127,9 @@ fn times(share: f64) -> Option<u32> {
 const MIN_SIDE_RATIO: f64 = 2.75;
 
 impl DecodeTarget {
-    /// Decodes the image reduced. Returns `None` if no decoder can reduce it far enough to save time.
-    fn reduced(self, bytes: &[u8], header: &Header, must_be_reduced: bool) -> Option<Pixels> {
+    /// Decodes the image reduced. Returns `None` if no decoder can reduce it far enough to save time, or if the full decoder
+    /// reports what is wrong.
+    fn reduced(self, bytes: &[u8], header: &Header, must_be_reduced: bool) -> Option<Result<Pixels, ImageError>> {
         let (meta, (width, height)) = (&header.meta, header.stored_size());
         // Only a part of a strip is resized, and that part needs every pixel.
         if meta.width.max(meta.height) / meta.width.min(meta.height) >= 8 {
@@ -140,13 +140,13 @@ impl DecodeTarget {
             ImageFormat::Jpeg | ImageFormat::Raw => {
                 let scale = Scale::smallest_for_share(share)?;
                 let extent = (scale.extent(width), scale.extent(height));
-                Some(Pixels::Reduced { image: reduced::decode(embedded_jpeg(bytes, meta.format)?, scale)?, extent })
+                Some(Ok(Pixels::Reduced { image: reduced::decode(embedded_jpeg(bytes, meta.format)?, scale)?, extent }))
             }
             // If most of the pixels are kept, the reduction costs more than it saves.
             ImageFormat::Webp if share <= 0.5 => {
                 let (kept_width, kept_height) = kept_size((width, height), share);
                 let image = webp::decode_reduced(bytes, kept_width, kept_height)?;
-                Some(Pixels::Reduced { image, extent: (f64::from(kept_width), f64::from(kept_height)) })
+                Some(Ok(Pixels::Reduced { image, extent: (f64::from(kept_width), f64::from(kept_height)) }))
             }
             ImageFormat::Png | ImageFormat::Gif | ImageFormat::Tiff
                 if must_be_reduced || pixel_count(meta) > self.max_whole_pixels() =>
@@ -159,12 +159,18 @@ impl DecodeTarget {
                     ImageFormat::Tiff => tiff::decode_reduced(bytes, times).ok()?,
                     _ => png::decode_reduced(bytes, times).ok().flatten()?,
                 };
-                Some(Pixels::Reduced { image, extent })
+                Some(Ok(Pixels::Reduced { image, extent }))
             }
-            ImageFormat::Heic => {
+            ImageFormat::Heic | ImageFormat::Avif | ImageFormat::Jxl => {
                 let times = times(share)?;
                 let extent = (f64::from(width) / f64::from(times), f64::from(height) / f64::from(times));
-                Some(Pixels::Reduced { image: heic::decode_reduced(bytes, times).ok()?, extent })
+                let image = match meta.format {
+                    ImageFormat::Heic => heic::decode_reduced(bytes, times),
+                    ImageFormat::Avif => avif::decode_reduced(bytes, times),
+                    _ => jxl::decode_reduced(bytes, times),
+                };
+                // The full decoder would report the same error again, and at the same cost.
+                Some(image.map(|image| Pixels::Reduced { image, extent }))
             }
             ImageFormat::Webp | ImageFormat::Png | ImageFormat::Gif | ImageFormat::Tiff | ImageFormat::Bmp => None,
         }
@@ -209,7 +215,7 @@ impl DecodeTarget {
                 let times = u64::from(times(share)?);
                 Some(pixels / (times * times) * BYTES_PER_PIXEL + u64::from(meta.width.max(meta.height)) * 64)
             }
-            ImageFormat::Tiff | ImageFormat::Heic => {
+            ImageFormat::Tiff | ImageFormat::Heic | ImageFormat::Avif | ImageFormat::Jxl => {
                 let times = u64::from(times(share)?);
                 let part_bytes = header.decoded_bytes - pixels * Canvas::BYTES_PER_PIXEL;
                 Some(part_bytes + (pixels / (times * times) + pixels.isqrt()) * Canvas::BYTES_PER_MEAN)

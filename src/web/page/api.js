@@ -24,7 +24,7 @@ const SENTENCES = {
   unknown_image: () => "This image is no longer in the collection. Search again.",
   object_vanished: () => "This image is no longer in the bucket. A job with “Sync” removes it from the collection.",
   unsupported_format: () =>
-    "This file is not an image that Glimpse can read. Use a JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC or camera RAW file.",
+    "This file is not an image that Glimpse can read. Use a JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC, AVIF, JPEG XL or camera RAW file.",
   too_large: (message) => `This file is too large: ${message}. Use a smaller version of it.`,
   truncated: () => "This image file is incomplete. Use another copy of it.",
   corrupt: () => "This image file is damaged and cannot be decoded. Use another copy of it.",

@@ -1,4 +1,4 @@
-//! `tests/data/formats`: small files of TIFF, BMP, HEIC and camera RAW, and what a second decoder makes of them
+//! `tests/data/formats`: small files of TIFF, BMP, HEIC, AVIF, JPEG XL and camera RAW, and what a second decoder makes of them
 //! (`zarf/golden/formats.py`).
 
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use glimpse::imaging::{
     Decode, Extras, ImagingSettings, Preprocessing, decode_upright, prepare_with, thumbnail, validate_image,
 };
 use serde::Deserialize;
+
+use crate::support::decode_helper;
 
 /// Differences of the means of 8 x 8 cells, out of 255: on average, and of any cell.
 const DECODED: (f64, u8) = (2.0, 6);
@@ -35,7 +37,12 @@ pub(super) fn data() -> PathBuf {
 
 /// Whether this build reads the format of a file with this name.
 fn is_built_in(name: &str) -> bool {
-    cfg!(feature = "heic") || Path::new(name).extension().is_none_or(|extension| extension != "heic")
+    match Path::new(name).extension().and_then(std::ffi::OsStr::to_str) {
+        Some("heic") => cfg!(feature = "heic"),
+        Some("avif") => cfg!(feature = "avif"),
+        Some("jxl") => cfg!(feature = "jxl"),
+        _ => true,
+    }
 }
 
 /// The means of 8 x 8 cells, as Pillow's box filter computes them.
@@ -89,10 +96,11 @@ fn check(expected: &Expected) -> Result<(), String> {
 #[test]
 fn every_file_is_decoded_as_by_a_second_decoder() {
     let all: Vec<Expected> = serde_json::from_slice(&std::fs::read(data().join("expected.json")).unwrap()).unwrap();
+    decode_helper::install();
     let read = all.iter().filter(|expected| is_built_in(&expected.file));
     let wrong: Vec<String> =
         read.filter_map(|expected| check(expected).err().map(|error| format!("{}: {error}", expected.file))).collect();
-    assert!(all.len() > 40, "only {} files", all.len());
+    assert!(all.len() > 75, "only {} files", all.len());
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
 }
 
@@ -114,6 +122,7 @@ fn a_coding_that_is_not_supported_is_refused_by_name() {
 #[test]
 fn a_truncated_file_is_refused_or_complete() {
     let limits = ImagingSettings::default().limits();
+    decode_helper::install();
     let mut wrong = Vec::new();
     for entry in std::fs::read_dir(data()).unwrap() {
         let path = entry.unwrap().path();

@@ -2,6 +2,8 @@
 
 mod corpus;
 mod formats;
+#[cfg(unix)]
+mod helper;
 mod mutation;
 mod parity;
 mod reference_images;

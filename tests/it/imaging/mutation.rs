@@ -78,6 +78,11 @@ fn subjects() -> Vec<(&'static str, Vec<u8>)> {
     subjects.extend(FORMATS.map(formats));
     #[cfg(feature = "heic")]
     subjects.extend(HEIC.map(|(name, bytes)| (name, bytes.to_vec())));
+    #[cfg(feature = "avif")]
+    subjects.extend(AVIF.map(|(name, bytes)| (name, bytes.to_vec())));
+    #[cfg(feature = "jxl")]
+    subjects.extend(JXL.map(|(name, bytes)| (name, bytes.to_vec())));
+    crate::support::decode_helper::install();
     subjects
 }
 
@@ -110,6 +115,19 @@ const HEIC: [(&str, &[u8]); 4] = [
     ("hdr.heic", include_bytes!("../../data/mutation/hdr.heic")),
 ];
 
+#[cfg(feature = "avif")]
+const AVIF: [(&str, &[u8]); 3] = [
+    ("plain.avif", include_bytes!("../../data/mutation/plain.avif")),
+    ("alpha.avif", include_bytes!("../../data/mutation/alpha.avif")),
+    ("hdr.avif", include_bytes!("../../data/mutation/hdr.avif")),
+];
+
+#[cfg(feature = "jxl")]
+const JXL: [(&str, &[u8]); 2] = [
+    ("lossy.jxl", include_bytes!("../../data/mutation/lossy.jxl")),
+    ("alpha.jxl", include_bytes!("../../data/mutation/alpha.jxl")),
+];
+
 /// Approximate positions at which parts of a file begin: JPEG markers, PNG and WebP chunks, GIF blocks, boxes of HEIC and
 /// CR3; of other files, the entries of a directory.
 fn parts(bytes: &[u8]) -> Vec<usize> {
@@ -117,6 +135,8 @@ fn parts(bytes: &[u8]) -> Vec<usize> {
         return (10..bytes.len()).step_by(12).collect();
     }
     let begins = |at: usize| match bytes[0] {
+        // A codestream of JPEG XL has no parts that begin with a byte.
+        0xFF if bytes[1] == 0x0A => true,
         0xFF => bytes[at] == 0xFF && !matches!(bytes[at + 1], 0 | 0xFF),
         b'G' => matches!(bytes[at], 0x21 | 0x2C),
         _ => bytes[at..at + 4].iter().all(u8::is_ascii_alphabetic),

@@ -1,5 +1,6 @@
 //! The whole service in a temporary folder, used over real HTTP.
 
+pub(crate) mod decode_helper;
 pub(crate) mod demo;
 pub(crate) mod environment;
 pub(crate) mod exif;

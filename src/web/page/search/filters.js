@@ -17,7 +17,7 @@ export function createFilters() {
   const format = el(
     "select",
     {},
-    ["", "jpeg", "png", "webp", "gif", "tiff", "bmp", "heic", "raw"].map((value) =>
+    ["", "jpeg", "png", "webp", "gif", "tiff", "bmp", "heic", "avif", "jxl", "raw"].map((value) =>
       el("option", { value }, value || "any"),
     ),
   );

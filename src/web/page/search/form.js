@@ -9,10 +9,10 @@ import { createKept } from "./kept.js";
 import { conditions, parseQuery, withoutTermOptions } from "./query.js";
 import { isNegative, splitExcluded, withoutTerm, withRegion } from "./terms.js";
 
-/** Systems know no media types of most camera RAW files and of HEIC, so their extensions are listed too. */
+/** Systems know no media types of most camera RAW files, HEIC, AVIF and JPEG XL, so their extensions are listed too. */
 const ACCEPTED_FILES = [
-  ...["jpeg", "png", "webp", "gif", "tiff", "bmp", "heic", "heif"].map((type) => `image/${type}`),
-  ...[".heic", ".heif", ".hif"],
+  ...["jpeg", "png", "webp", "gif", "tiff", "bmp", "heic", "heif", "avif", "jxl"].map((type) => `image/${type}`),
+  ...[".heic", ".heif", ".hif", ".avif", ".jxl"],
   ...["dng", "cr2", "cr3", "nef", "nrw", "arw", "sr2", "raf", "orf", "rw2", "rwl", "pef", "srw", "3fr", "erf"].map(
     (extension) => `.${extension}`,
   ),

@@ -18,7 +18,7 @@ import { LESS_EXPLANATION, MORE_EXPLANATION } from "./tile.js";
 const MAX_TRUE_RATIO = 200;
 const COPIES_EXPLANATION =
   "Finds copies of this image in the collection: the same file, or resized, compressed again, mirrored or cropped";
-const FORMATS_WITH_TRANSPARENCY = ["png", "webp", "gif", "tiff", "heic"];
+const FORMATS_WITH_TRANSPARENCY = ["png", "webp", "gif", "tiff", "heic", "avif", "jxl"];
 
 /** @typedef {import("./tile.js").GridImage} GridImage */
 

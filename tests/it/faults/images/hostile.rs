@@ -7,6 +7,7 @@ use glimpse::imaging::{Extras, ImagingSettings, Preprocessing, prepare_with, pre
 use glimpse::pipeline::budget::ByteBudget;
 
 use super::files::zlib_of_zeros;
+use crate::support::decode_helper;
 use crate::support::process::{peak_since, reset_peak, runs_alone};
 
 /// `GLIMPSE_MEMORY_MB`, which these images must share.
@@ -89,12 +90,17 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>)> {
         ("HEIC of 256 megapixels by its container", replaced(file("profile.heic"), b"ispe", 8, &size(16_000, 16_000))),
         ("HEIC of 32 pixels by its container", replaced(file("profile.heic"), b"ispe", 8, &size(32, 32))),
         ("HEIC grid with other tiles", replaced(file("grid.heic"), b"ispe", 8, &size(16_000, 16_000))),
+        ("AVIF of 256 megapixels by its container", replaced(file("profile.avif"), b"ispe", 8, &size(16_000, 16_000))),
+        ("AVIF of 32 pixels by its container", replaced(file("profile.avif"), b"ispe", 8, &size(32, 32))),
+        ("AVIF grid with other tiles", replaced(file("grid.avif"), b"ispe", 8, &size(16_000, 16_000))),
+        ("JPEG XL of 64 megapixels in few bytes", super::data("large.jxl")),
     ]
 }
 
 #[test]
 fn sixteen_hostile_files_at_once_stay_within_the_budget() {
     if runs_alone(module_path!(), "sixteen_hostile_files_at_once_stay_within_the_budget") {
+        decode_helper::install();
         let runtime = tokio::runtime::Builder::new_multi_thread().max_blocking_threads(32).build().unwrap();
         for (name, file) in hostile_files() {
             let (needed, peak) = runtime.block_on(peak_of_sixteen(file));
