@@ -20,6 +20,7 @@ pub mod health;
 pub mod images;
 pub mod jobs;
 pub mod ledger;
+pub mod mirrors;
 pub mod pipeline;
 pub mod ray;
 pub mod search;

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use crate::jobs::Jobs;
+use crate::mirrors::Mirrors;
 use crate::search::Search;
 use crate::telemetry::metrics::{self, counter, families, histogram};
 
@@ -24,8 +25,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Return all metrics in the text format of Prometheus. `docs/metrics.md` describes them.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, body = String, content_type = "text/plain; version=0.0.4")))]
-async fn scrape(State(jobs): State<Jobs>, State(search): State<Search>) -> impl IntoResponse {
+async fn scrape(
+    State(jobs): State<Jobs>,
+    State(mirrors): State<Mirrors>,
+    State(search): State<Search>,
+) -> impl IntoResponse {
     jobs.observe().await;
+    mirrors.observe().await;
     search.observe();
     ([(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE))], metrics::render())
 }

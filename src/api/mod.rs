@@ -11,6 +11,7 @@ mod images;
 mod internal;
 mod jobs;
 mod metrics;
+mod mirrors;
 mod openapi;
 pub mod replies;
 mod search;
@@ -36,6 +37,7 @@ use crate::domain::CollectionName;
 use crate::health::Health;
 use crate::images::Images;
 use crate::jobs::Jobs;
+use crate::mirrors::Mirrors;
 use crate::search::Search;
 use crate::web;
 
@@ -52,6 +54,8 @@ use http::{cors, encoding, parameters};
 pub struct AppState {
     /// The job service.
     pub jobs: Jobs,
+    /// The mirrors.
+    pub mirrors: Mirrors,
     /// The search service.
     pub search: Search,
     /// The indexed images.

@@ -14,6 +14,10 @@ pub use super::jobs::{
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,
     StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
 };
+pub use super::mirrors::{
+    EventTokenReply, EventsReply, MirrorReply, MirrorRequest, MirrorRunReply, MirrorsReply, RemovedMirrorReply,
+    RunReply,
+};
 pub use super::search::{
     Base64Bytes, CompositeQuery, DuplicateReply, RegionRequest, ResultReply, SearchReply, TermRequest, TookReply,
 };

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use super::{BuildError, parts};
 use crate::config::Settings;
 use crate::domain::{ImageUri, InvalidSetting};
-use crate::source::{EmbeddedS3, ImageSource, NewObject, S3Endpoint, S3Settings, S3Source, Scope};
+use crate::source::{EmbeddedS3, EventRule, ImageSource, NewObject, S3Endpoint, S3Settings, S3Source, Scope};
 
 /// A client of the bucket that the settings name.
 #[derive(Debug)]
@@ -61,6 +61,22 @@ impl Bucket {
     /// [`BuildError::Source`]
     pub async fn put_object(&self, uri: &ImageUri, object: NewObject) -> Result<(), BuildError> {
         Ok(self.client.put(uri, object).await?)
+    }
+
+    /// Adds the rule of a mirror to the rules of a bucket: its events go to the target with this ARN. An earlier rule of the
+    /// mirror is replaced, other rules stay.
+    ///
+    /// # Errors
+    /// [`BuildError::Source`]
+    pub async fn put_event_rule(
+        &self,
+        bucket: &str,
+        mirror: &str,
+        prefix: &str,
+        target: &str,
+    ) -> Result<(), BuildError> {
+        let rule = EventRule { id: format!("glimpse-{mirror}"), prefix: prefix.to_owned(), target: target.to_owned() };
+        Ok(self.client.put_event_rule(bucket, &rule).await?)
     }
 
     /// Removes one object. It is not an error if the object does not exist.

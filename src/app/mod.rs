@@ -32,6 +32,7 @@ use crate::images::Images;
 use crate::index::StoreKind;
 use crate::jobs::{DropListener, JobParts, Jobs};
 use crate::ledger::{Ledger, objects};
+use crate::mirrors::Mirrors;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitList;
 use crate::search::Search;
@@ -129,6 +130,8 @@ impl App {
         })
         .await?;
         shutdown.spawn("scheduler of jobs", jobs.scheduler());
+        let (mirrors, keep_mirrors) = Mirrors::start(&jobs).await?;
+        shutdown.spawn("mirrors", keep_mirrors);
         let end = shutdown.drain();
         shutdown.spawn("probe of the embedding provider", async move { verification.keep(end).await });
         let end = shutdown.drain();
@@ -158,6 +161,7 @@ impl App {
         let state = AppState {
             health: Health::new(searches.clone(), stores.searches.clone(), jobs.clone()),
             jobs,
+            mirrors,
             search: Search::new(searches, stores.searches.clone(), calibration.clone(), limits),
             browse: Browse::new(stores.searches.clone()),
             recall,

@@ -10,6 +10,7 @@ mod help;
 mod images;
 mod ingest;
 mod jobs;
+mod mirror;
 mod models;
 mod out;
 mod run;
@@ -93,6 +94,8 @@ enum Command {
     Search(Box<search::Search>),
     /// List jobs; show, follow, stop, retry, move or delete them
     Jobs(jobs::Jobs),
+    /// Keep a collection up to date: add, list, pause, run or remove mirrors of a bucket
+    Mirror(mirror::Mirror),
     /// List indexed images; show one, save its thumbnail or original, or remove it from the index
     Images(images::Images),
     /// List, show or drop collections, and count their values
@@ -158,6 +161,7 @@ impl Command {
             Command::Ingest(command) => command.run(&settings?).await,
             Command::Search(command) => command.run(&settings?).await,
             Command::Jobs(command) => command.run(&settings?).await,
+            Command::Mirror(command) => command.run(&settings?).await,
             Command::Images(command) => command.run(&settings?).await,
             Command::Collections(command) => command.run(&settings?).await,
             Command::Models(command) => Box::pin(command.run(&settings?)).await,

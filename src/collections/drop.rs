@@ -126,7 +126,7 @@ pub(crate) struct Reserved<'a> {
 }
 
 impl JobService {
-    /// Keeps jobs from starting on a collection.
+    /// Keeps jobs from starting on a collection, and stops the work on single keys of it.
     ///
     /// # Errors
     /// [`JobsError::CollectionBusy`] if a job runs on it or if it is already reserved.
@@ -138,7 +138,10 @@ impl JobService {
         // Reserved first and checked afterwards, so that no job can start in between (`start_next`).
         let reserved = Reserved { jobs: self, collection: collection.clone() };
         let running = self.running().await?;
-        if running.iter().any(|job| job.spec.collection == *collection) { Err(busy()) } else { Ok(reserved) }
+        if running.iter().any(|job| job.spec.collection == *collection) || !self.clear_lane(collection).await {
+            return Err(busy());
+        }
+        Ok(reserved)
     }
 }
 

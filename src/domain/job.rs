@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{CollectionName, FailureLimit, JobPlan, Timestamp};
+use super::{CollectionName, FailureLimit, JobPlan, MirrorName, Timestamp};
 
 /// A job's id: UUID v7, so that ids sort by time of submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -123,6 +123,9 @@ pub struct JobSpec {
     /// Complete records of earlier versions, and index nothing new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh: Option<Refresh>,
+    /// The mirror that the job is a run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<MirrorName>,
     /// Where the work is done.
     pub executor: Executor,
 }

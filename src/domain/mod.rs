@@ -22,6 +22,7 @@ pub mod job_plan;
 pub(crate) mod key_order;
 pub mod language;
 pub(crate) mod metadata_row;
+pub mod mirror;
 mod nearest;
 pub mod normal_form;
 pub mod object_version;
@@ -57,6 +58,7 @@ pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, Refresh}
 pub use job_plan::{JobPlan, PlanExamples};
 pub use language::{Language, UnknownLanguage};
 pub(crate) use metadata_row::MetadataRow;
+pub use mirror::{InvalidMirrorName, Mirror, MirrorName, MirrorSpec, MirrorState};
 pub use nearest::nearest;
 pub use recall::{RECALL_HITS, RecallReport, RecallSample};
 pub use record::{Hit, ImageRecord, PAYLOAD_VERSION, Payload, SearchEffort, SearchQuery};

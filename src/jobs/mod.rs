@@ -8,6 +8,7 @@
 mod drop_listener;
 pub(crate) mod error;
 pub(crate) mod job_failure;
+pub(crate) mod lane_gate;
 pub mod placing;
 pub mod pool;
 pub mod remote;
@@ -100,6 +101,8 @@ pub(crate) struct JobService {
     pub(crate) running_jobs: Mutex<HashMap<JobId, Arc<RunningJob>>>,
     /// Collections that no job may start on, because a verification or a removal uses them.
     pub(crate) reserved: Mutex<HashSet<CollectionName>>,
+    /// Collections that work on single keys uses beside the jobs.
+    pub(crate) lane: lane_gate::LaneGate,
     /// Notified when a job was submitted or has ended.
     pub(crate) wake: Notify,
 }

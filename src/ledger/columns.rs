@@ -4,7 +4,9 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::domain::{CollectionName, FailureClass, ImageUri, JobId, JobState, StoreSet, Timestamp};
+use crate::domain::{
+    CollectionName, FailureClass, ImageUri, JobId, JobState, MirrorName, MirrorState, StoreSet, Timestamp,
+};
 
 /// Stores a type as text.
 macro_rules! text_column {
@@ -29,6 +31,8 @@ macro_rules! text_column {
 
 text_column!(JobId, |id| id.to_string(), |text| text.parse().ok());
 text_column!(JobState, |state| state.as_str(), |text| Self::from_name(text));
+text_column!(MirrorName, |name| name.as_str(), |text| Self::parse(text).ok());
+text_column!(MirrorState, |state| state.as_str(), |text| Self::from_name(text));
 text_column!(CollectionName, |name| name.as_str(), |text| Self::parse(text).ok());
 text_column!(ImageUri, |uri| uri.as_str(), |text| Self::parse(text).ok());
 text_column!(FailureClass, |class| class.as_str(), |text| Self::from_name(text));

@@ -33,6 +33,7 @@ pub(crate) fn job(executor: Executor) -> JobRecord {
             continues: None,
             taken: 0,
             refresh: None,
+            mirror: None,
             executor,
         },
         state: JobState::Pending,

@@ -34,6 +34,12 @@ pub(crate) fn enqueue(tx: &Transaction<'_>, job: &JobRecord, max_pending: usize)
     Ok(added == 1)
 }
 
+/// Whether fewer than `max_pending` jobs have the state `PENDING`.
+pub(crate) fn has_space(db: &Connection, max_pending: usize) -> rusqlite::Result<bool> {
+    let fewer = "SELECT count(*) < ?1 FROM jobs WHERE state = 'PENDING'";
+    db.prepare_cached(fewer)?.query_row([max_pending], |row| row.get(0))
+}
+
 pub(crate) fn find(db: &Connection, id: JobId) -> rusqlite::Result<Option<JobRecord>> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
     db.prepare_cached(&sql)?.query_row([id], read_row).optional()
@@ -129,7 +135,14 @@ pub(crate) fn is_unfinished(db: &Connection, id: JobId) -> rusqlite::Result<bool
 pub(crate) fn clear(id: JobId) -> impl FnMut(&Transaction<'_>) -> Step<()> + Send + 'static {
     // Batches first, so that no batch is leased whose items are partly removed.
     delete_rows(
-        &[("batches", "id"), ("items", "id"), ("metadata", "uri"), ("vanished", "uri"), ("ranges", "after")],
+        &[
+            ("batches", "id"),
+            ("items", "id"),
+            ("metadata", "uri"),
+            ("vanished", "uri"),
+            ("touched", "uri"),
+            ("ranges", "after"),
+        ],
         id,
     )
 }

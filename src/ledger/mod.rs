@@ -5,10 +5,12 @@
 //! the jobs and their states (`prune` removes old ones), `planning` what a listing adds to their work, `leases` the work
 //! that is left and who does it, `objects` what the stores hold of each object, `metadata` the rows of metadata files,
 //! `placements` the workers on a cluster and the tokens of workers, `logs` the lines of a job's log, `failures` its
-//! failed images, and `recall` what the self-tests of stores have measured.
+//! failed images, `recall` what the self-tests of stores have measured, `mirrors` the mirrors, and `events` the keys that
+//! events have named and that are still to be compared with the bucket.
 
 mod columns;
 mod error;
+pub(crate) mod events;
 pub(crate) mod failures;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -16,6 +18,7 @@ pub(crate) mod jobs;
 pub(crate) mod leases;
 pub(crate) mod logs;
 pub(crate) mod metadata;
+pub(crate) mod mirrors;
 pub mod objects;
 pub(crate) mod placements;
 pub(crate) mod planning;

@@ -46,6 +46,7 @@ pub(crate) fn clear_finished() -> impl FnMut(&Transaction<'_>) -> Step<()> + Sen
                 "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING') AND
                  (EXISTS (SELECT 1 FROM batches WHERE job = jobs.id) OR EXISTS (SELECT 1 FROM items WHERE job = jobs.id) OR
                   EXISTS (SELECT 1 FROM metadata WHERE job = jobs.id) OR EXISTS (SELECT 1 FROM vanished WHERE job = jobs.id) OR
+                  EXISTS (SELECT 1 FROM touched WHERE job = jobs.id) OR
                   EXISTS (SELECT 1 FROM ranges WHERE job = jobs.id))
                  LIMIT 1",
             )?

@@ -23,7 +23,7 @@ pub use embedded::{EmbeddedS3, EmbeddedS3Error, EmbeddedS3Settings};
 pub use encoding::{Encoded, EncodingError};
 pub use error::SourceError;
 pub use guarded::GuardedSource;
-pub use s3::{InvalidS3Settings, S3Settings, S3Source};
+pub use s3::{EventRule, InvalidS3Settings, S3Settings, S3Source};
 pub use settings::{S3Endpoint, SourceSettings};
 
 /// The part of a bucket to list.

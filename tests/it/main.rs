@@ -13,6 +13,7 @@ mod imaging;
 mod jobs;
 mod language;
 mod layers;
+mod mirrors;
 mod page;
 mod pipeline;
 mod ray;

@@ -18,7 +18,7 @@ use subtle::{Choice, ConstantTimeEq};
 use super::origin::is_same_host;
 use super::sessions::{SESSION_PATH, Sessions};
 use crate::api::http::ApiError;
-use crate::api::{ApiSettings, internal};
+use crate::api::{ApiSettings, internal, mirrors};
 use crate::web;
 
 /// The authenticator of the service.
@@ -36,8 +36,9 @@ pub(in crate::api) struct Authenticator {
     pub(in crate::api) sessions: Sessions,
 }
 
-/// Paths that need no key: the health checks, the page, and the path where it sends the key.
-const OPEN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/", SESSION_PATH];
+/// Paths that need no key: the health checks, the page, the path where it sends the key, and the path of events, which are
+/// authenticated with the token of a mirror instead.
+const OPEN_PATHS: [&str; 5] = ["/healthz", "/readyz", "/", SESSION_PATH, mirrors::EVENTS_PATH];
 
 /// Prefixes of paths that need no key. Workers authenticate with a token instead.
 const OPEN_PREFIXES: [&str; 2] = [internal::PREFIX, web::PREFIX];
@@ -139,7 +140,7 @@ fn presented_key(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Returns the token of `Authorization: Bearer TOKEN`.
-pub(super) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+pub(in crate::api) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }

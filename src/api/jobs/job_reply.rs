@@ -30,6 +30,9 @@ pub struct JobReply {
     /// The collection.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
+    /// The mirror that the job is a run of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror: Option<String>,
     /// The key of the metadata file, if the job has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata_key: Option<String>,
@@ -150,6 +153,7 @@ impl From<JobView> for JobReply {
             s3_bucket: job.spec.bucket,
             s3_prefix: job.spec.prefix,
             collection: job.spec.collection.to_string(),
+            mirror: job.spec.mirror.map(String::from),
             metadata_key: job.spec.metadata_key,
             submitted_at: job.submitted_at.to_string(),
             started_at: job.started_at.map(|time| time.to_string()),

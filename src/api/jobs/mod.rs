@@ -30,6 +30,7 @@ pub use logs::LogsReply;
 pub use move_job::{MoveReply, MoveRequest};
 pub use prune::{PruneReply, PruneRequest};
 pub use ray::{RayJobReply, RaySubmitRequest};
+pub(super) use submit::parse_executor;
 pub use submit::{MaxFailures, SubmitReply, SubmitRequest};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {

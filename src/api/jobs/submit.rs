@@ -172,6 +172,7 @@ async fn submit_images_job(
             dry_run: request.dry_run,
             max_delete_percent: request.max_delete_percent,
             exclude: request.exclude,
+            mirror: None,
         })
         .await?;
     accepted_reply(&jobs, job, &defaults).await
@@ -215,7 +216,7 @@ async fn retry_job(
     accepted_reply(&jobs, job, &defaults).await
 }
 
-pub(super) fn parse_executor(name: Option<&str>) -> Result<Executor, ApiError> {
+pub(in crate::api) fn parse_executor(name: Option<&str>) -> Result<Executor, ApiError> {
     match name {
         None => Ok(Executor::default()),
         Some(name) => Executor::from_name(name)

@@ -23,6 +23,7 @@ use super::auth::COOKIE_NAME;
     security(("bearer" = []), ("api_key" = []), ("session" = [])),
     tags(
         (name = "jobs", description = "Index a bucket and follow the progress"),
+        (name = "mirrors", description = "Keep a collection in agreement with a bucket"),
         (name = "search", description = "Find images"),
         (name = "images", description = "Indexed images and collections"),
         (name = "health", description = "Status, metrics and sessions, for operators")
@@ -37,6 +38,11 @@ impl Modify for Keys {
         let components = document.components.get_or_insert_default();
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let token = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("the `event_token` of a mirror"))
+            .build();
+        components.add_security_scheme("event_token", SecurityScheme::Http(token));
         let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
         let cookie = ApiKey::Cookie(ApiKeyValue::with_description(COOKIE_NAME, "set by `POST /session`"));
@@ -48,6 +54,7 @@ impl Modify for Keys {
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Header::openapi())
         .merge(super::jobs::routes())
+        .merge(super::mirrors::routes())
         .merge(super::search::routes())
         .merge(super::images::routes())
         .merge(super::collections::routes())

@@ -12,6 +12,7 @@ use crate::jobs::run::listing::keys;
 use crate::jobs::run::progress::{Rates, RunningJob};
 use crate::jobs::service::finish::finish_job;
 use crate::ledger::jobs::{self, Finish};
+use crate::ledger::mirrors;
 
 /// How long a job waits at its end for a store that indexes vectors asynchronously.
 const INDEXING_TIMEOUT: Duration = Duration::from_mins(1);
@@ -65,6 +66,17 @@ impl JobService {
                 }
             }
         }
+    }
+
+    /// Stops the mirror of a run that would have removed too much, because the next run would fail too. Before the end of
+    /// the run is recorded, so that a crash in between repeats it.
+    async fn stop_mirror(&self, job: &JobRecord, failure: &JobFailure) -> Result<(), JobFailure> {
+        if let (Some(name), JobFailure::TooMuchVanished { .. }) = (&job.spec.mirror, failure) {
+            let (name, reason) = (name.clone(), format!("the run {} failed: {}", job.id, failure.client_message()));
+            tracing::error!(mirror = %name, job.id = %job.id, "the mirror is stopped: its run would remove too much");
+            self.ledger.write(move |tx| mirrors::stop(tx, &name, &reason)).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn end(
@@ -126,6 +138,7 @@ impl JobService {
             }
             Err(failure) => {
                 tracing::error!(job.id = %job.id, error = %failure, detail = failure.detail(), "job failed");
+                self.stop_mirror(job, &failure).await?;
                 if failure.leaves_work() {
                     self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
                 }

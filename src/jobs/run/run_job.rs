@@ -164,7 +164,7 @@ impl JobService {
         // A dry run has recorded nothing to remove. If some keys could not be read, an object that seems to have
         // vanished may have such a key.
         if self.ledger.read(move |db| listing::unreadable(db, id)).await? == 0 {
-            self.within_grace(running, sync::remove(&self.ledger, stores, job, &running.stop))
+            self.within_grace(running, sync::remove(&self.ledger, stores, job, &self.lane, &running.stop))
                 .await
                 .unwrap_or(Ok(()))?;
         }

@@ -13,6 +13,7 @@ use crate::domain::{FailureLimit, ImageId, ImageUri, JobRecord, JobSpec};
 use crate::index::Stores;
 use crate::jobs::error::JobsError;
 use crate::jobs::job_failure::JobFailure;
+use crate::jobs::lane_gate::LaneGate;
 use crate::jobs::service::Submission;
 use crate::jobs::service::tally;
 use crate::ledger::Ledger;
@@ -55,10 +56,12 @@ pub(crate) async fn remove(
     ledger: &Ledger,
     stores: &Stores,
     job: &JobRecord,
+    lane: &LaneGate,
     stop: &CancellationToken,
 ) -> Result<(), JobFailure> {
     let (id, collection) = (job.id, &job.spec.collection);
     while !stop.is_cancelled() {
+        let Some(_alone) = stop.run_until_cancelled(lane.removals.write()).await else { return Ok(()) };
         let uris = ledger.read(move |db| vanished::list(db, id, BATCH)).await?;
         if uris.is_empty() {
             return Ok(());

@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 
 use crate::domain::{JobId, JobRecord};
 use crate::jobs::error::JobsError;
+use crate::jobs::lane_gate::LaneGate;
 use crate::jobs::remote::clock::Clock;
 use crate::jobs::{JobParts, JobService};
 use crate::ledger::LedgerError;
@@ -57,6 +58,7 @@ impl Jobs {
             clock: Clock::start(),
             running_jobs: Mutex::new(HashMap::new()),
             reserved: Mutex::new(HashSet::new()),
+            lane: LaneGate::default(),
             wake: Notify::new(),
         }));
         jobs.0.resume_drops().await?;

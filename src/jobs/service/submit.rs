@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::domain::{CollectionName, Executor, JobId, JobRecord, JobSpec, JobState, Refresh, Timestamp};
+use rusqlite::Transaction;
+
+use crate::domain::{CollectionName, Executor, JobId, JobRecord, JobSpec, JobState, MirrorName, Refresh, Timestamp};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::run::metadata::FileKind;
@@ -39,6 +41,8 @@ pub struct Submission {
     pub refresh: Option<Refresh>,
     /// Globs of keys that are not indexed; `None` means those of the service.
     pub exclude: Option<Vec<String>>,
+    /// The mirror that the job is a run of.
+    pub mirror: Option<MirrorName>,
 }
 
 /// How long a client should wait after its submission was refused because the queue is full.
@@ -53,14 +57,24 @@ impl Jobs {
     /// # Errors
     /// [`JobsError`] if the submission is refused or the queue is full.
     pub async fn submit(&self, submission: Submission) -> Result<JobRecord, JobsError> {
+        self.accept(self.check(submission)?).await
+    }
+
+    /// Checks the fields of a submission. Reads nothing from the bucket, from stores or from the ledger.
+    ///
+    /// # Errors
+    /// [`JobsError`] if the submission is refused.
+    pub(crate) fn check(&self, submission: Submission) -> Result<JobSpec, JobsError> {
         let max_failures = sync::check_submission(&submission)?;
         let collection = CollectionName::parse(&submission.collection)?;
         if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::from_key(key).is_none()) {
             return Err(JobsError::MetadataKey(key.clone()));
         }
         let exclude = self.0.parse_exclude(submission.exclude)?;
-        self.accept(JobSpec {
-            bucket: submission.bucket.unwrap_or_else(|| self.0.default_bucket.clone()),
+        let bucket = submission.bucket.unwrap_or_else(|| self.0.default_bucket.clone());
+        self.check_bucket(&bucket)?;
+        Ok(JobSpec {
+            bucket,
             prefix: submission.prefix,
             collection,
             max_items: submission.max_items,
@@ -76,19 +90,36 @@ impl Jobs {
             continues: None,
             taken: 0,
             refresh: submission.refresh,
+            mirror: submission.mirror,
             executor: submission.executor,
         })
-        .await
+    }
+
+    fn check_bucket(&self, bucket: &str) -> Result<(), JobsError> {
+        if self.0.allowed_buckets.iter().any(|allowed| allowed == bucket) {
+            return Ok(());
+        }
+        Err(JobsError::BucketNotAllowed(bucket.to_owned()))
     }
 
     /// Accepts a job whose fields have been checked one by one.
     pub(crate) async fn accept(&self, spec: JobSpec) -> Result<JobRecord, JobsError> {
+        self.accept_if(spec, |_| Ok(true)).await?.ok_or(JobsError::QueueFull)
+    }
+
+    /// Accepts a job unless `condition` returns `false`, in the same transaction: then nothing is changed.
+    ///
+    /// # Errors
+    /// [`JobsError`] if the job is refused.
+    pub(crate) async fn accept_if(
+        &self,
+        spec: JobSpec,
+        condition: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<bool> + Send + 'static,
+    ) -> Result<Option<JobRecord>, JobsError> {
         if self.0.drain.is_cancelled() {
             return Err(JobsError::Draining);
         }
-        if !self.0.allowed_buckets.contains(&spec.bucket) {
-            return Err(JobsError::BucketNotAllowed(spec.bucket));
-        }
+        self.check_bucket(&spec.bucket)?;
         self.0.check_executor(spec.executor).await?;
         self.0.check_space(&spec.collection).await?;
         let job = JobRecord {
@@ -103,11 +134,20 @@ impl Jobs {
             plan: None,
         };
         let (new, max_pending) = (job.clone(), self.0.settings.glimpse_job_queue);
-        if !self.0.ledger.write(move |tx| jobs::enqueue(tx, &new, max_pending)).await? {
-            return Err(JobsError::QueueFull);
-        }
+        let enqueue = move |tx: &Transaction<'_>| {
+            // The queue first: the condition may write, and is then not rolled back.
+            if !jobs::has_space(tx, max_pending)? {
+                return Ok(None);
+            }
+            let accepted = condition(tx)?;
+            if accepted {
+                jobs::enqueue(tx, &new, max_pending)?;
+            }
+            Ok(Some(accepted))
+        };
+        let Some(accepted) = self.0.ledger.write(enqueue).await? else { return Err(JobsError::QueueFull) };
         self.0.wake.notify_one();
-        Ok(job)
+        Ok(accepted.then_some(job))
     }
 }
 

@@ -132,7 +132,8 @@ fn bucket_of(uri: &str) -> &str {
 /// Returns, in steps, how many of the objects that a job owns have vanished and are still to be removed. Records of
 /// excluded keys are not counted.
 pub(crate) fn losses(job: JobId) -> impl FnMut(&Connection) -> Step<Losses> + Send + 'static {
-    let mut count = count_uris("vanished", "excluded = 0", job);
+    let condition = "excluded = 0 AND uri NOT IN (SELECT uri FROM touched WHERE job = ?1)";
+    let mut count = count_uris("vanished", condition, job);
     move |db| {
         let ControlFlow::Break(vanished) = count(db)? else { return Ok(ControlFlow::Continue(())) };
         let owned = db.query_row("SELECT owned FROM jobs WHERE id = ?1", [job], |row| row.get(0))?;
@@ -150,11 +151,15 @@ pub(crate) fn excluded_removed(db: &Connection, job: JobId) -> rusqlite::Result<
     db.query_row("SELECT excluded_deleted FROM jobs WHERE id = ?1", [job], |row| row.get(0))
 }
 
-/// Returns at most `limit` vanished objects, in the order of their URIs.
+/// Returns at most `limit` vanished objects, in the order of their URIs; without those that were written after the job had
+/// listed them.
 pub(crate) fn list(db: &Connection, job: JobId, limit: u32) -> rusqlite::Result<Vec<ImageUri>> {
-    db.prepare_cached("SELECT uri FROM vanished WHERE job = ?1 ORDER BY uri LIMIT ?2")?
-        .query_map(params![job, limit], |row| row.get(0))?
-        .collect()
+    db.prepare_cached(
+        "SELECT uri FROM vanished WHERE job = ?1 AND uri NOT IN (SELECT uri FROM touched WHERE job = ?1)
+         ORDER BY uri LIMIT ?2",
+    )?
+    .query_map(params![job, limit], |row| row.get(0))?
+    .collect()
 }
 
 /// Records that every store has removed these objects: the collection no longer has them, and they count as deleted by

@@ -5,6 +5,7 @@ mod body;
 mod codes;
 mod cycle;
 mod errors;
+mod event_rule;
 mod headers;
 mod listing;
 mod metadata;
@@ -38,6 +39,7 @@ use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, So
 use crate::domain::{ImageRef, ImageUri, Timestamp, object_version};
 use crate::telemetry::metrics::{Counter, counter, families};
 
+pub use event_rule::EventRule;
 pub use settings::{InvalidS3Settings, S3Settings};
 
 /// The region in which a bucket is created if the request does not name a region.

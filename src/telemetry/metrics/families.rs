@@ -90,6 +90,17 @@ families! {
     WORKER_DEATHS: Counter "glimpse_worker_deaths_total" ["detected_by"] Count
         "Remote workers that died while they held a lease."
 
+    EVENTS: Counter "glimpse_events_total" ["mirror", "outcome"] Count
+        "Events of buckets that arrived, by what was done with them."
+    EVENT_KEYS: Counter "glimpse_event_keys_total" ["mirror", "outcome"] Count
+        "Keys that were compared with the bucket because of an event, by the result."
+    EVENT_KEYS_WAITING: Gauge "glimpse_event_keys_waiting" ["mirror"] Count
+        "Keys that events have named and that are still to be compared with the bucket."
+    MIRROR_LAG: Histogram "glimpse_mirror_lag_seconds" ["mirror"] Seconds
+        "Time from the last change of an object until searches find it, for objects that were indexed because of an event."
+    MIRRORS: Gauge "glimpse_mirrors" ["state"] Count
+        "Mirrors, by state."
+
     BREAKER_STATE: Gauge "glimpse_breaker_state" ["dependency"] Count
         "State of the breaker: 0 closed (calls are made), 1 half-open (one call probes), 2 open (no call is made)."
     BREAKER_OPENS: Counter "glimpse_breaker_opens_total" ["dependency"] Count

@@ -6,7 +6,7 @@ mod exif;
 pub(crate) mod full_disk;
 mod lifecycle;
 mod metadata;
-mod mirror;
+pub(crate) mod mirror;
 mod provider_failure;
 mod providers;
 mod recall;

@@ -8,7 +8,7 @@ export function isFinal(job) {
   return ["SUCCEEDED", "FAILED", "STOPPED"].includes(job.status);
 }
 
-/** @param {JobState} state */
+/** @param {JobState | MirrorState} state */
 export function stateBadge(state) {
   const name = state.toLowerCase();
   return el("span", { class: `state ${name}` }, name);

@@ -1,10 +1,11 @@
-// The jobs view: a form that starts a job, the list of all jobs, or one job.
+// The jobs view: a form that starts a job, the mirrors, the list of all jobs, or one job.
 
 import { ApiError, fetchJson } from "../api.js";
 import { el, notice, showRefreshError } from "../dom.js";
 import { formatDateTime, formatNumber } from "../format.js";
 import { createJobForm } from "./form.js";
 import { showJob } from "./job.js";
+import { createMirrors } from "./mirrors.js";
 import { stateBadge } from "./summary.js";
 
 const REFRESH_INTERVAL_MS = 2000;
@@ -34,13 +35,15 @@ export function mount(root, navigate) {
  */
 function showList(root, navigate) {
   const list = el("div", { class: "job-list" });
-  root.append(createJobForm(navigate), el("h1", {}, "Jobs"), list);
+  const mirrors = createMirrors();
+  root.append(createJobForm(navigate), mirrors.element, el("h1", {}, "Jobs"), list);
 
   async function refresh() {
     try {
       /** @type {JobsReply} */
       const { jobs } = await fetchJson("/jobs?limit=50");
       list.replaceChildren(jobs.length ? jobsTable(jobs) : notice("No job has run yet. Start one to index a bucket."));
+      await mirrors.refresh();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       showRefreshError(list, error.message);

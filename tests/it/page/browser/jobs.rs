@@ -69,3 +69,25 @@ async fn a_running_job_is_stopped_after_a_confirmation() {
     browser.wait_until("document.querySelector('.job .state.stopped')").await;
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_is_shown_paused_resumed_and_run() {
+    let app = TestApp::start().await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    browser.goto("/?view=jobs").await;
+    browser
+        .wait_until("document.querySelector('.job-list .notice') && document.querySelector('.mirrors').hidden")
+        .await;
+    let body = json!({"s3_prefix": "images/", "collection": "documents", "schedule": "0 3 * * *"});
+    app.send(reqwest::Method::PUT, "/mirrors/photos", Some(body)).await;
+    browser.wait_until("document.querySelector('.mirrors tbody')?.innerText.includes('succeeded')").await;
+    browser.screenshot("mirrors").await;
+    browser.press("Pause").await;
+    browser.wait_until("document.querySelector('.mirrors .state.paused')").await;
+    browser.press("Resume").await;
+    browser.wait_until("document.querySelector('.mirrors .state.active')").await;
+    browser.press("Run now").await;
+    browser.wait_until("document.querySelectorAll('.job-list tbody tr').length === 2").await;
+    browser.close().await;
+}

@@ -1,0 +1,76 @@
+//! `POST /events/s3`: deliveries of events. They are protected by the tokens of mirrors, not by the API keys.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::AppState;
+use crate::api::auth::bearer_token;
+use crate::api::http::extract::{BodyLimit, read_body};
+use crate::api::http::{ApiError, ErrorReply};
+use crate::domain::Mirror;
+use crate::mirrors::Mirrors;
+
+/// The path that is protected by the tokens of mirrors.
+pub(in crate::api) const EVENTS_PATH: &str = "/events/s3";
+
+/// Maximum size of a delivery in bytes: AWS sends at most 256 KB.
+const MAX_BODY: usize = 512 * 1024;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(receive_events))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(Extension(BodyLimit(MAX_BODY)))
+}
+
+/// The reply to a delivery.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EventsReply {
+    /// Events whose keys are compared with the bucket.
+    pub accepted: u64,
+    /// Events that are not about images of the mirror.
+    pub ignored: u64,
+    /// Events that were not recorded one by one: a run lists the prefix instead.
+    pub dropped: u64,
+}
+
+/// The mirror whose token a request has. The token is checked before the body is read.
+pub(super) struct AuthorizedMirror(Mirror);
+
+impl FromRequestParts<AppState> for AuthorizedMirror {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
+        Ok(Self(state.mirrors.authenticate(bearer_token(&parts.headers)).await?))
+    }
+}
+
+/// Accept events of a bucket: a webhook of MinIO, RustFS or Ceph, an API destination of EventBridge, or the same records as
+/// AWS sends them.
+///
+/// The token is the `event_token` of a mirror. Events only name keys: each key is compared with the bucket after the reply, so
+/// events may be repeated, be late or be in another order. Every JSON object is acknowledged, also if no event in it is about
+/// the mirror.
+#[utoipa::path(post, path = "/events/s3", tag = "mirrors", security(("event_token" = [])),
+    request_body(content = BTreeMap<String, serde_json::Value>, content_type = "application/json"),
+    responses((status = 200, body = EventsReply), (status = 400, body = ErrorReply), (status = 503, body = ErrorReply)))]
+async fn receive_events(
+    State(mirrors): State<Mirrors>,
+    AuthorizedMirror(mirror): AuthorizedMirror,
+    request: Request,
+) -> Result<Json<EventsReply>, ApiError> {
+    let (_, body) = read_body(request).await?;
+    let acknowledged = mirrors.acknowledge(&mirror, &body).await?;
+    Ok(Json(EventsReply {
+        accepted: acknowledged.accepted,
+        ignored: acknowledged.ignored,
+        dropped: acknowledged.dropped,
+    }))
+}

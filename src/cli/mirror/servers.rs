@@ -1,0 +1,82 @@
+//! What to configure on a server, so that its bucket sends events to the service.
+
+use std::fmt::Write;
+
+use crate::api::replies::MirrorReply;
+
+/// The servers whose configuration is printed.
+pub(super) const NAMES: [&str; 4] = ["minio", "rustfs", "ceph", "aws"];
+
+/// In place of the token, which the service does not keep.
+const TOKEN: &str = "EVENT_TOKEN";
+
+/// Returns the instructions for one server, or for all. `service` is the URL of the service.
+pub(super) fn instructions(mirror: &MirrorReply, service: &str, server: Option<&str>) -> String {
+    let mut text = format!(
+        "Events of s3://{}/{} for the mirror {}.\n\
+         {TOKEN} is the event token of the mirror; `glimpse mirror token {}` makes a new one.\n\
+         The server must reach the service at this URL: {service}\n",
+        mirror.s3_bucket, mirror.s3_prefix, mirror.name, mirror.name
+    );
+    for name in NAMES.into_iter().filter(|name| server.is_none_or(|wanted| wanted == *name)) {
+        let part = match name {
+            "minio" => webhook("MinIO", "MINIO", "minio", mirror, service),
+            "rustfs" => webhook("RustFS", "RUSTFS", "rustfs", mirror, service),
+            "ceph" => ceph(mirror, service),
+            _ => aws(mirror, service),
+        };
+        // Writing to a string does not fail.
+        write!(text, "\n{part}").ok();
+    }
+    text.trim_end().to_owned()
+}
+
+fn endpoint(service: &str) -> String {
+    format!("{}/events/s3", service.trim_end_matches('/'))
+}
+
+/// MinIO, and RustFS with other names. The webhook is read at the start of the server.
+fn webhook(title: &str, variable: &str, arn: &str, mirror: &MirrorReply, service: &str) -> String {
+    let prefix = if mirror.s3_prefix.is_empty() { String::new() } else { format!(" --prefix '{}'", mirror.s3_prefix) };
+    format!(
+        "{title}: in its environment, then restart it\n  \
+         {variable}_NOTIFY_WEBHOOK_ENABLE_GLIMPSE=on\n  \
+         {variable}_NOTIFY_WEBHOOK_ENDPOINT_GLIMPSE={endpoint}\n  \
+         {variable}_NOTIFY_WEBHOOK_AUTH_TOKEN_GLIMPSE={TOKEN}\n  \
+         {variable}_NOTIFY_WEBHOOK_QUEUE_DIR_GLIMPSE=/var/lib/glimpse-events   # keeps events while the service does not answer\n\
+         and once:\n  \
+         mc event add ALIAS/{bucket} arn:{arn}:sqs::GLIMPSE:webhook --event put,delete{prefix}\n",
+        endpoint = endpoint(service),
+        bucket = mirror.s3_bucket,
+    )
+}
+
+fn ceph(mirror: &MirrorReply, service: &str) -> String {
+    format!(
+        "Ceph: a topic that repeats events until they are acknowledged, and a rule of the bucket\n  \
+         aws --endpoint-url RGW sns create-topic --name glimpse --attributes '{{\"push-endpoint\":\"{endpoint}\",\"persistent\":\"true\"}}'\n  \
+         aws --endpoint-url RGW s3api put-bucket-notification-configuration --bucket {bucket} --notification-configuration \
+         '{{\"TopicConfigurations\":[{{\"Id\":\"glimpse\",\"TopicArn\":\"ARN\",\"Events\":[\"s3:ObjectCreated:*\",\"s3:ObjectRemoved:*\"]}}]}}'\n  \
+         # This replaces all rules of the bucket. If the gateway cannot send `Authorization: Bearer {TOKEN}`, let a proxy add it.\n",
+        endpoint = endpoint(service),
+        bucket = mirror.s3_bucket,
+    )
+}
+
+fn aws(mirror: &MirrorReply, service: &str) -> String {
+    let prefix = if mirror.s3_prefix.is_empty() {
+        String::new()
+    } else {
+        format!(",\"object\":{{\"key\":[{{\"prefix\":\"{}\"}}]}}", mirror.s3_prefix)
+    };
+    format!(
+        "AWS: EventBridge with an API destination; the service needs HTTPS\n  \
+         1. Turn on EventBridge for the bucket {bucket} (Properties, Amazon EventBridge).\n  \
+         2. Connection: API key, name `Authorization`, value `Bearer {TOKEN}`.\n  \
+         3. API destination: POST {endpoint}, with this connection.\n  \
+         4. Rule with the destination as its target, and this pattern:\n     \
+         {{\"source\":[\"aws.s3\"],\"detail-type\":[\"Object Created\",\"Object Deleted\"],\"detail\":{{\"bucket\":{{\"name\":[\"{bucket}\"]}}{prefix}}}}}\n",
+        endpoint = endpoint(service),
+        bucket = mirror.s3_bucket,
+    )
+}

@@ -1,0 +1,169 @@
+//! Some keys of one mirror: they are sorted by what has to be done with them, and given back to the ledger if it cannot be
+//! done now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::compare::Compared;
+use super::error::LaneError;
+use crate::domain::{JobId, Mirror, MirrorName, MirrorState, Space};
+use crate::jobs::GRACE;
+use crate::ledger::events::PendingKey;
+use crate::ledger::objects::forget;
+use crate::ledger::{LedgerError, events, mirrors};
+use crate::mirrors::tally::{self, KeyOutcome};
+use crate::mirrors::{MirrorService, now_millis};
+use crate::resilience::until_stopped;
+
+/// When a key is tried again that another work holds now, and the shortest time between two comparisons of one key.
+pub(super) const SHORT_DELAY: Duration = Duration::from_secs(1);
+/// The longest pause between two attempts.
+const MAX_DELAY: Duration = Duration::from_mins(5);
+
+/// The work on some keys of one mirror.
+pub(super) struct Batch<'a> {
+    pub(super) service: &'a MirrorService,
+    pub(super) name: MirrorName,
+}
+
+/// What a batch works with.
+pub(super) struct Target {
+    pub(super) mirror: Mirror,
+    pub(super) space: Arc<Space>,
+    pub(super) stop: CancellationToken,
+}
+
+impl<'a> Batch<'a> {
+    pub(super) fn new(service: &'a MirrorService, name: MirrorName) -> Self {
+        Self { service, name }
+    }
+
+    /// Compares keys with the bucket. Each key is done or given back at the end.
+    pub(super) async fn work(&self, keys: Vec<PendingKey>) {
+        if let Err(error) = self.try_work(keys).await {
+            // The keys that are still taken are given back at the next start, as after a crash.
+            tracing::error!(mirror = %self.name, %error, "the ledger failed while keys of events were compared");
+        }
+    }
+
+    async fn try_work(&self, keys: Vec<PendingKey>) -> Result<(), LedgerError> {
+        let jobs = &self.service.jobs.0;
+        let name = self.name.clone();
+        let found = self.service.ledger.read(move |db| mirrors::find(db, &name)).await?;
+        let Some(mirror) = found.filter(|mirror| mirror.state == MirrorState::Active) else {
+            return self.postpone(keys).await;
+        };
+        let collection = &mirror.spec.collection;
+        let Some(lane_use) = jobs.enter_lane(collection) else { return self.postpone(keys).await };
+        if self.service.ledger.read(forget::dropping).await?.contains(collection) {
+            return self.postpone(keys).await;
+        }
+        let stop = lane_use.stop.child_token();
+        let cancel_at_drain = jobs.drain.clone().cancelled_owned();
+        let limit = async {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = cancel_at_drain => stop.cancel(),
+            }
+            tokio::time::sleep(GRACE).await;
+        };
+        let work = until_stopped(stop.clone(), self.compare_all(mirror, keys.clone(), stop.clone()));
+        tokio::select! {
+            worked = work => worked,
+            () = limit => self.fail(keys, true, &LaneError::Stopped).await,
+        }
+    }
+
+    async fn compare_all(
+        &self,
+        mirror: Mirror,
+        keys: Vec<PendingKey>,
+        stop: CancellationToken,
+    ) -> Result<(), LedgerError> {
+        let Some(_shared) = stop.run_until_cancelled(self.service.jobs.0.lane.removals.read()).await else {
+            return self.postpone(keys).await;
+        };
+        let space = match stop.run_until_cancelled(self.service.jobs.0.pipeline.provider().space()).await {
+            Some(Ok(space)) => space,
+            Some(Err(error)) => return self.fail(keys, false, &error.into()).await,
+            None => return self.postpone(keys).await,
+        };
+        let target = Target { mirror, space, stop };
+        let Compared { unchanged, busy, failed, removed, changed } = self.compare(&target, keys).await?;
+        for key in unchanged {
+            self.done(&key, KeyOutcome::Unchanged).await?;
+        }
+        self.postpone(busy).await?;
+        for (key, error) in failed {
+            self.fail(vec![key], false, &error.into()).await?;
+        }
+        self.remove(&target, removed).await?;
+        self.index(&target, changed).await
+    }
+
+    /// The jobs that run in this process now, also those that are stopping.
+    pub(super) fn running(&self) -> Vec<JobId> {
+        self.service.jobs.0.running_jobs().keys().copied().collect()
+    }
+
+    /// Ends the work on a key.
+    pub(super) async fn done(&self, key: &PendingKey, outcome: KeyOutcome) -> Result<(), LedgerError> {
+        let key = key.clone();
+        self.service.ledger.write(move |tx| events::done(tx, &key, after(SHORT_DELAY))).await?;
+        tally::key(&self.name, outcome);
+        Ok(())
+    }
+
+    /// Gives back keys on which nothing was done.
+    pub(super) async fn postpone(&self, keys: Vec<PendingKey>) -> Result<(), LedgerError> {
+        let give_back = move |tx: &rusqlite::Transaction<'_>| {
+            keys.iter().try_for_each(|key| events::give_back(tx, key, after(SHORT_DELAY), false, false))
+        };
+        self.service.ledger.write(give_back).await
+    }
+
+    /// Gives back keys after a failure. `started` says whether records may have been written.
+    pub(super) async fn fail(
+        &self,
+        keys: Vec<PendingKey>,
+        started: bool,
+        error: &LaneError,
+    ) -> Result<(), LedgerError> {
+        if !keys.is_empty() && !matches!(error, LaneError::Stopped) {
+            tracing::warn!(mirror = %self.name, keys = keys.len(), %error, "keys of events are tried again later");
+            self.service.activity.set_problem(&self.name, Some(error.client_message()));
+        }
+        for _ in &keys {
+            tally::key(&self.name, KeyOutcome::Retried);
+        }
+        let give_back = move |tx: &rusqlite::Transaction<'_>| {
+            keys.iter().try_for_each(|key| {
+                // A key that is done already has no row any more, so this changes nothing.
+                events::give_back(tx, key, after(retry_delay(key.attempts)), started, true)
+            })
+        };
+        self.service.ledger.write(give_back).await
+    }
+}
+
+/// Gives keys back after a panic. Records may have been written.
+pub(super) async fn give_back_after_panic(service: &MirrorService, keys: Vec<PendingKey>) {
+    let give_back = move |tx: &rusqlite::Transaction<'_>| {
+        keys.iter().try_for_each(|key| events::give_back(tx, key, after(retry_delay(key.attempts)), true, true))
+    };
+    if let Err(error) = service.ledger.write(give_back).await {
+        tracing::error!(%error, "the keys of events could not be given back; the next start does it");
+    }
+}
+
+/// Returns the time after this pause, in Unix milliseconds.
+pub(super) fn after(pause: Duration) -> i64 {
+    now_millis().saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Returns the pause after a number of attempts, which doubles with each.
+pub(super) fn retry_delay(attempts: u32) -> Duration {
+    SHORT_DELAY.saturating_mul(2_u32.saturating_pow(attempts.min(16))).min(MAX_DELAY)
+}
