@@ -86,7 +86,11 @@ impl Originals {
         if is_page(&record.uri, &head, version.as_deref(), content_type.as_deref()) {
             return Err(ImagesError::Refused);
         }
-        let format = imaging::sniff(&head).map_err(ImagesError::Image)?;
+        let format = match imaging::sniff(&head).map_err(ImagesError::Image)? {
+            // The directories by which both differ can be behind the head.
+            ImageFormat::Tiff if record.payload.format == ImageFormat::Raw => ImageFormat::Raw,
+            format => format,
+        };
         Ok(Original { format, etag, size_bytes, content: Content::Streamed(Box::new(reader)), permit })
     }
 

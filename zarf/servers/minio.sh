@@ -14,6 +14,8 @@ start_minio() {
     export S3_TEST_ACCESS_KEY_ID=glimpse-test S3_TEST_SECRET_ACCESS_KEY=nothing-is-secret-here
     run_server minio env MINIO_ROOT_USER="$S3_TEST_ACCESS_KEY_ID" MINIO_ROOT_PASSWORD="$S3_TEST_SECRET_ACCESS_KEY" \
         "$cache/minio" server --address "127.0.0.1:$port" --console-address "127.0.0.1:$((port + 1))" "$folder/minio/data"
+    # For the test that starts one with events.
+    export MINIO_BIN=$cache/minio
     await minio "$port" /minio/health/ready
     ask_for_denied_credentials
 }

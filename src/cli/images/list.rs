@@ -53,13 +53,14 @@ fn page(reply: &ImagesReply) -> String {
     if reply.images.is_empty() {
         return "no images found".to_owned();
     }
-    let mut table = out::table(&["image", "format", "pixels", "bytes", "indexed"]);
+    let mut table = out::table(&["image", "format", "pixels", "bytes", "taken", "indexed"]);
     for image in &reply.images {
         table.add_row([
             image.s3_uri.clone().into(),
             image.format.clone().into(),
             format!("{}x{}", image.width, image.height).into(),
             out::number(image.size_bytes),
+            image.taken_at.clone().unwrap_or_default().into(),
             image.indexed_at.clone().into(),
         ]);
     }

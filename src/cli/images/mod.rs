@@ -145,8 +145,27 @@ fn record(image: &ImageReply) -> String {
     ] {
         table.add_row([name.to_owned(), value]);
     }
+    for (name, value) in facts(image) {
+        table.add_row([name.to_owned(), value]);
+    }
     for (key, value) in &image.meta {
         table.add_row([format!("meta.{key}"), value.clone()]);
     }
     table.to_string()
+}
+
+/// Returns what the camera and people wrote into the file, as far as the record has it.
+fn facts(image: &ImageReply) -> impl Iterator<Item = (&'static str, String)> {
+    let exif = &image.exif;
+    let facts = [
+        ("taken", image.taken_at.clone()),
+        ("camera", image.camera.clone()),
+        ("lens", exif.lens.clone()),
+        ("location", exif.location.map(|location| format!("{}, {}", location.lat, location.lon))),
+        ("rating", exif.rating.map(|stars| stars.to_string())),
+        ("title", exif.title.clone()),
+        ("caption", exif.caption.clone()),
+        ("keywords", Some(exif.keywords.join(", ")).filter(|keywords| !keywords.is_empty())),
+    ];
+    facts.into_iter().filter_map(|(name, value)| Some((name, value?)))
 }

@@ -20,7 +20,7 @@ pub(super) struct Clock(PrimitiveDateTime);
 impl Clock {
     /// Parses `2024:06:30 12:00:00`, and the digits of a fraction of a second.
     pub(super) fn parse(text: &[u8], fraction: Option<&[u8]>) -> Option<Self> {
-        let text = str::from_utf8(text).ok()?;
+        let text = str::from_utf8(text).ok()?.trim_start();
         let (date, time) = (text.get(..DATE_BYTES)?, text.get(DATE_BYTES + 1..)?);
         let [year, month, day] = numbers(date, [':', '-'])?;
         let [hour, minute, second] = numbers(time.get(.."12:00:00".len())?, [':', ':'])?;
@@ -49,6 +49,8 @@ impl Clock {
 /// Parses three numbers between two separators, each of which is one of the given characters.
 fn numbers(text: &str, separators: [char; 2]) -> Option<[u16; 3]> {
     let mut parts = text.split(|c| separators.contains(&c)).map(|digits| {
+        // Some software writes ` 9` for `09`.
+        let digits = digits.trim_start();
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
         is_number.then(|| digits.parse().ok())?
     });
@@ -62,21 +64,22 @@ fn micros(digits: &[u8]) -> u32 {
     digits.take(6).fold(0, |micros, digit| micros * 10 + u32::from(digit - b'0'))
 }
 
-/// Parses `+02:00` or `Z`; `None` for a blank text.
+/// Parses `+02:00`, `+0200` or `Z`; `None` for a blank text, and for an offset that is not in use.
 pub(super) fn parse_offset(text: &[u8]) -> Option<i16> {
     let text = str::from_utf8(text).ok()?.trim();
     if text == "Z" {
         return Some(0);
     }
     let (sign, rest) = (text.chars().next()?, text.get(1..)?);
-    let (hours, minutes) = rest.split_once(':')?;
-    let number = |digits: &str| (digits.len() == 2).then(|| digits.parse::<u8>().ok().map(i16::from))?;
-    let minutes = number(hours)? * 60 + number(minutes)?;
-    match sign {
-        '+' => Some(minutes),
-        '-' => Some(-minutes),
-        _ => None,
-    }
+    let (hours, minutes) = rest.split_once(':').or_else(|| rest.split_at_checked(2))?;
+    let number = |digits: &str| (digits.len() == 2).then(|| digits.parse::<u8>().ok().map(i64::from))?;
+    let minutes = number(hours)? * 60 + number(minutes).filter(|minutes| *minutes < 60)?;
+    let offset = match sign {
+        '+' => minutes,
+        '-' => -minutes,
+        _ => return None,
+    };
+    i16::try_from(offset).ok().filter(|_| OFFSETS.contains(&offset))
 }
 
 /// Parses the times of XMP: ISO 8601, with or without an offset, seconds or the time. A date alone is not a time.
@@ -88,8 +91,7 @@ pub(super) fn parse_iso(text: &str) -> Option<TakenAt> {
     let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
     let seconds = if time.len() == "12:00".len() { ":00" } else { "" };
     let clock = Clock::parse(format!("{date} {time}{seconds}").as_bytes(), Some(fraction.as_bytes()))?;
-    let offset = if zone.is_empty() { None } else { Some(parse_offset(zone.as_bytes())?) };
-    clock.at_offset(offset)
+    clock.at_offset(parse_offset(zone.as_bytes()))
 }
 
 #[cfg(test)]
@@ -123,7 +125,13 @@ mod tests {
         assert_eq!(iso("2024-06-30T12:00").as_deref(), Some("2024-06-30T12:00:00Z"));
         assert_eq!(iso("2024-06-30T12:00:01.5+02:00").as_deref(), Some("2024-06-30T12:00:01.500000+02:00"));
         assert_eq!(iso("2024-06-30T12:00:01Z").as_deref(), Some("2024-06-30T12:00:01+00:00"));
-        assert_eq!([iso("2024-06-30"), iso("2024"), iso("ü"), iso("2024-06-30T12:00:01+2")], [const { None }; 4]);
+        assert_eq!(iso("2024-06-30T12:00:01-0330").as_deref(), Some("2024-06-30T12:00:01-03:30"));
+        assert_eq!(iso("2024-06-30T12:00:01+24:00").as_deref(), Some("2024-06-30T12:00:01Z"));
+        assert_eq!([iso("2024-06-30"), iso("2024"), iso("ü")], [const { None }; 3]);
+        assert_eq!(at(" 2024:06:30  9:05:03", "", "+02:60").as_deref(), Some("2024-06-30T09:05:03Z"));
+        for offset in ["+24:00", "+99:00", "-12:15", "+14:01", "+2", "0200"] {
+            assert_eq!(at("2024:06:30 12:00:01", "", offset).as_deref(), Some("2024-06-30T12:00:01Z"), "{offset}");
+        }
     }
 
     #[test]

@@ -13,14 +13,19 @@ pub(super) struct Iptc {
 
 /// The number of the resource with IPTC.
 const IPTC: u16 = 0x0404;
+/// The first byte of a dataset.
+const START: u8 = 0x1C;
 /// The record with the data about the content, and its datasets.
 const APPLICATION: u8 = 2;
 const TITLE: u8 = 5;
 const KEYWORD: u8 = 25;
 const CAPTION: u8 = 120;
 
-/// Parses the resources after `Photoshop 3.0`.
+/// Parses the resources after `Photoshop 3.0`, or records alone, as TIFF has them.
 pub(super) fn parse(mut resources: &[u8]) -> Iptc {
+    if resources.first() == Some(&START) {
+        return datasets(resources);
+    }
     while let Some((id, data, rest)) = resource(resources) {
         if id == IPTC {
             return datasets(data);
@@ -43,7 +48,7 @@ fn resource(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 
 fn datasets(mut bytes: &[u8]) -> Iptc {
     let mut iptc = Iptc::default();
-    while let [0x1C, record, number, high, low, rest @ ..] = bytes {
+    while let [START, record, number, high, low, rest @ ..] = bytes {
         // A length above 32,767 is the number of bytes of the length: only other data is so long.
         let Some((value, rest)) = rest.split_at_checked(usize::from(u16::from_be_bytes([*high, *low]))) else { break };
         bytes = rest;

@@ -14,7 +14,7 @@ use super::facts::exif::Metadata;
 use super::facts::header::read_metadata;
 use crate::domain::{ExifFacts, ExifLevel, Position, TakenAt};
 use clock::Clock;
-use text::{clean, clean_list};
+use text::{clean, clean_list, clean_name};
 use tiff::{Block, Ifd};
 use xmp::Xmp;
 
@@ -38,7 +38,9 @@ fn read(metadata: &Metadata<'_>, orientation: u8, level: ExifLevel) -> ExifFacts
     let blocks = metadata.exif_blocks();
     let block = blocks.iter().find_map(|block| Block::parse(block));
     let block = block.as_ref();
-    let [main, exif] = [block.map(Block::main), block.and_then(|block| block.child(tiff::EXIF_IFD))];
+    let parts = metadata.part_blocks().map(|part| part.and_then(Block::parse).map(|part| part.main()));
+    let child = |tag, part| block.and_then(|block| block.child(tag)).or(part);
+    let [main, exif] = [block.map(Block::main), child(tiff::EXIF_IFD, parts[0])];
     let xmp = metadata.xmp_packets().map(Xmp::parse).reduce(Xmp::or).unwrap_or_default();
     let text = |ifd: Option<&Ifd<'_>>, tag| ifd.and_then(|ifd| ifd.text(tag));
     let (main, exif) = (main.as_ref(), exif.as_ref());
@@ -48,14 +50,14 @@ fn read(metadata: &Metadata<'_>, orientation: u8, level: ExifLevel) -> ExifFacts
     let facts = ExifFacts {
         level,
         taken_at: None,
-        camera: clean(&camera(&maker.unwrap_or_default(), &model.unwrap_or_default()), names),
-        lens: text(exif, tiff::LENS_MODEL).or(xmp.lens).and_then(|lens| clean(&lens, names)),
+        camera: clean_name(&camera(&maker.unwrap_or_default(), &model.unwrap_or_default()), names),
+        lens: text(exif, tiff::LENS_MODEL).or(xmp.lens).and_then(|lens| clean_name(&lens, names)),
         orientation: Some(orientation),
         rating: xmp.rating.or_else(|| main?.integer(tiff::RATING).and_then(|stars| i8::try_from(stars).ok())),
         ..ExifFacts::default()
     };
     let facts = ExifFacts { rating: facts.rating.filter(|stars| (-1..=5).contains(stars)), ..facts };
-    let gps = block.filter(|_| level == ExifLevel::All).and_then(|block| block.child(tiff::GPS_IFD));
+    let gps = child(tiff::GPS_IFD, parts[1]).filter(|_| level == ExifLevel::All);
     let taken_at = taken_at(main, exif, gps.as_ref()).or_else(|| xmp.taken_at.as_deref().and_then(clock::parse_iso));
     let taken_at =
         taken_at.or_else(|| exif.and_then(digitized_at)).or_else(|| clock::parse_iso(xmp.created_at.as_deref()?));
@@ -76,15 +78,13 @@ fn read(metadata: &Metadata<'_>, orientation: u8, level: ExifLevel) -> ExifFacts
     }
 }
 
-/// Returns maker and model as one name: many models begin with the name of the maker.
+/// Returns maker and model as one name: many models begin with the name of the maker, or with a word of it.
 fn camera(maker: &str, model: &str) -> String {
     let (maker, model) = (maker.trim(), model.trim());
-    let first_word = |name: &str| name.split_whitespace().next().map(str::to_lowercase);
-    if maker.is_empty() || first_word(maker) == first_word(model) {
-        model.to_owned()
-    } else {
-        format!("{maker} {model}")
-    }
+    let first = model.split_whitespace().next().unwrap_or_default().to_lowercase();
+    let mut words = maker.split_whitespace().map(str::to_lowercase);
+    let begins_with_maker = words.next().is_none_or(|word| first.starts_with(&word)) || words.any(|word| word == first);
+    if begins_with_maker { model.to_owned() } else { format!("{maker} {model}") }
 }
 
 /// Returns when the image was taken. The offset is the one that was written for this time; or that of another time of the

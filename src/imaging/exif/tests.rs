@@ -1,3 +1,6 @@
+mod files;
+mod packets;
+
 use super::*;
 use crate::imaging::facts::exif::PREFIX;
 
@@ -117,6 +120,8 @@ fn a_camera_has_one_name() {
         ("SONY", "ILCE-7M4", "SONY ILCE-7M4"),
         ("", "X100V", "X100V"),
         ("Leica", "", "Leica"),
+        ("EASTMAN KODAK COMPANY", "KODAK DC240", "KODAK DC240"),
+        ("LG Electronics", "LG-H870", "LG-H870"),
         (" ", "", ""),
     ] {
         assert_eq!(camera(maker, model).trim(), name);
@@ -151,43 +156,10 @@ fn the_offset_is_that_of_the_same_time() {
 }
 
 #[test]
-fn xmp_and_iptc_are_read_and_xmp_has_priority() {
-    let packet = r#"<?xpacket?><x:xmpmeta><rdf:RDF><rdf:Description xmp:Rating="4" tiff:Make="Fuji &amp; Co"
-        photoshop:DateCreated="2024-06-30T12:00:01+02:00"><tiff:Model>X100V</tiff:Model>
-        <dc:title><rdf:Alt><rdf:li xml:lang="x-default">A &lt;title&#33;</rdf:li><rdf:li xml:lang="de">Titel</rdf:li></rdf:Alt></dc:title>
-        <dc:subject><rdf:Bag><rdf:li>b</rdf:li><rdf:li> a </rdf:li><rdf:li>b</rdf:li></rdf:Bag></dc:subject>
-        </rdf:Description></rdf:RDF></x:xmpmeta>"#;
-    let dataset = |number: u8, value: &[u8]| {
-        [&[0x1C, 2, number][..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat()
-    };
-    let records =
-        [dataset(5, b"IPTC title"), dataset(25, b"c"), dataset(25, b"d"), dataset(120, "Ünïcode".as_bytes())].concat();
-    let resource = |id: u16, name: &[u8], data: &[u8]| {
-        let name = [&[u8::try_from(name.len()).unwrap()], name, &[0][..(name.len() + 1) % 2]].concat();
-        let length = u32::try_from(data.len()).unwrap().to_be_bytes();
-        [b"8BIM", &id.to_be_bytes()[..], &name, &length, data, &[0][..data.len() % 2]].concat()
-    };
-    let resources =
-        [&b"Photoshop 3.0\0"[..], &resource(0x0425, b"abc", &[7; 5]), &resource(0x0404, b"", &records)].concat();
-    let xmp = xmp_segment(packet);
-    let facts = exif_facts(&jpeg(&[(0xED, &resources), (0xE1, &xmp)]), ExifLevel::All);
-    let text = |text: &str| Some(text.to_owned());
-    let expected = ExifFacts {
-        level: ExifLevel::All,
-        taken_at: Some(TakenAt::parse("2024-06-30T12:00:01+02:00").unwrap()),
-        camera: text("Fuji & Co X100V"),
-        orientation: Some(1),
-        rating: Some(4),
-        title: text("A <title!"),
-        caption: text("Ünïcode"),
-        keywords: vec!["b".to_owned(), "a".to_owned()],
-        ..ExifFacts::default()
-    };
-    assert_eq!(facts, expected);
-    let facts = exif_facts(&jpeg(&[(0xED, &resources)]), ExifLevel::All);
-    assert_eq!((facts.title, facts.keywords), (text("IPTC title"), vec!["c".to_owned(), "d".to_owned()]));
-    let facts = exif_facts(&jpeg(&[(0xED, &resources), (0xE1, &xmp)]), ExifLevel::Basic);
-    assert_eq!((facts.rating, facts.title, facts.keywords.len()), (Some(4), None, 0));
+fn names_have_one_line_and_no_invisible_characters() {
+    let maker: Entry<'_> = (tiff::MAKE, 2, "A\nB\u{202e}\u{200b}  C \0".as_bytes());
+    let facts = exif_facts(&with_exif(&block(&[maker], &[], &[])), ExifLevel::Basic);
+    assert_eq!(facts.camera.as_deref(), Some("A B C"));
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Reads single properties of an XMP packet. The prefixes of namespaces are the usual ones.
+//! Reads single properties of the image in an XMP packet.
 
-use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
+use quick_xml::name::{Namespace, NamespaceResolver, QName, ResolveResult};
+use quick_xml::reader::NsReader;
 
 use crate::domain::ExifFacts;
 
@@ -28,24 +29,109 @@ const MAX_DEPTH: usize = 32;
 /// Maximum bytes of a value that are kept.
 const MAX_VALUE: usize = 2 * ExifFacts::MAX_CAPTION_BYTES;
 
+/// A property that is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Property {
+    TakenAt,
+    CreatedAt,
+    Make,
+    Model,
+    Lens,
+    Rating,
+    Title,
+    Caption,
+    Keywords,
+}
+
+/// What an element is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Element {
+    /// The description of a thing. The first one in a path is that of the image; others in it describe, for example, the images
+    /// of which it was composed.
+    Description,
+    /// A list of values, or an item of it.
+    List,
+    Property(Property),
+    Other,
+}
+
+impl Element {
+    fn new(prefix: &[u8], local: &[u8]) -> Self {
+        let property = match (prefix, local) {
+            (b"rdf", b"Description") => return Self::Description,
+            (b"rdf", b"Alt" | b"Bag" | b"Seq" | b"li") => return Self::List,
+            (b"exif", b"DateTimeOriginal") | (b"photoshop", b"DateCreated") => Property::TakenAt,
+            (b"xmp" | b"xap", b"CreateDate") => Property::CreatedAt,
+            (b"tiff", b"Make") => Property::Make,
+            (b"tiff", b"Model") => Property::Model,
+            (b"aux", b"Lens") | (b"exifEX", b"LensModel") => Property::Lens,
+            (b"xmp" | b"xap", b"Rating") => Property::Rating,
+            (b"dc", b"title") => Property::Title,
+            (b"dc", b"description") => Property::Caption,
+            (b"dc", b"subject") => Property::Keywords,
+            _ => return Self::Other,
+        };
+        Self::Property(property)
+    }
+}
+
+/// Returns the usual prefix of a namespace.
+fn usual_prefix(namespace: &[u8]) -> &'static [u8] {
+    match namespace {
+        b"http://www.w3.org/1999/02/22-rdf-syntax-ns#" => b"rdf",
+        b"http://ns.adobe.com/exif/1.0/" => b"exif",
+        b"http://ns.adobe.com/exif/1.0/aux/" => b"aux",
+        b"http://cipa.jp/exif/1.0/" => b"exifEX",
+        b"http://ns.adobe.com/photoshop/1.0/" => b"photoshop",
+        b"http://ns.adobe.com/tiff/1.0/" => b"tiff",
+        b"http://ns.adobe.com/xap/1.0/" => b"xmp",
+        b"http://purl.org/dc/elements/1.1/" => b"dc",
+        _ => b"",
+    }
+}
+
+/// Returns what a name means. A prefix without a namespace, as in a part of a packet, is taken for the usual one.
+fn element(resolved: &ResolveResult<'_>, name: QName<'_>) -> Element {
+    let prefix = match resolved {
+        ResolveResult::Bound(Namespace(namespace)) => usual_prefix(namespace),
+        ResolveResult::Unbound | ResolveResult::Unknown(_) => {
+            name.prefix().map_or(&b""[..], |prefix| prefix.into_inner())
+        }
+    };
+    Element::new(prefix, name.local_name().as_ref())
+}
+
+/// Returns the property of the image of which an element in this path has a value.
+fn property(path: &[Element]) -> Option<Property> {
+    let description = path.iter().position(|element| *element == Element::Description)?;
+    match &path[description + 1..] {
+        [Element::Property(property), lists @ ..] => {
+            lists.iter().all(|list| *list == Element::List).then_some(*property)
+        }
+        _ => None,
+    }
+}
+
 impl Xmp {
-    /// Reads a packet as far as it can be read.
+    /// Parses a packet as far as it can be read.
     pub(super) fn parse(packet: &[u8]) -> Self {
         let mut xmp = Self::default();
         // Some software fills the packet with zero bytes.
         let packet = packet.trim_ascii_start();
         let end = memchr::memchr(0, packet).unwrap_or(packet.len()).min(MAX_PACKET);
-        let mut reader = Reader::from_reader(&packet[..end]);
+        let mut reader = NsReader::from_reader(&packet[..end]);
         reader.config_mut().check_end_names = false;
-        let (mut path, mut text) = (Vec::<Vec<u8>>::new(), String::new());
+        let (mut path, mut text, mut is_default) = (Vec::<Element>::new(), String::new(), false);
         loop {
             match reader.read_event() {
                 Ok(Event::Start(tag)) if path.len() < MAX_DEPTH => {
-                    xmp.set_attributes(&tag);
-                    path.push(tag.name().as_ref().to_vec());
+                    is_default = xmp.start(&tag, &path, reader.resolver());
+                    path.push(element(&reader.resolver().resolve_element(tag.name()).0, tag.name()));
                     text.clear();
                 }
-                Ok(Event::Empty(tag)) => xmp.set_attributes(&tag),
+                Ok(Event::Empty(tag)) => {
+                    xmp.start(&tag, &path, reader.resolver());
+                }
                 Ok(Event::Text(part)) if text.len() < MAX_VALUE => text.push_str(&String::from_utf8_lossy(&part)),
                 Ok(Event::CData(part)) if text.len() < MAX_VALUE => text.push_str(&String::from_utf8_lossy(&part)),
                 Ok(Event::GeneralRef(entity)) if text.len() < MAX_VALUE => {
@@ -53,9 +139,9 @@ impl Xmp {
                     text.extend(decoded);
                 }
                 Ok(Event::End(_)) => {
-                    // The items of a list are in the element of the property.
-                    let property = path.iter().rev().find(|name| !name.starts_with(b"rdf:")).cloned();
-                    xmp.set(&property.unwrap_or_default(), &text);
+                    if let Some(property) = property(&path) {
+                        xmp.set(property, &text, is_default);
+                    }
                     path.pop();
                     text.clear();
                 }
@@ -65,42 +151,55 @@ impl Xmp {
         }
     }
 
-    fn set_attributes(&mut self, tag: &BytesStart<'_>) {
+    /// Reads the attributes of an element in this path. Returns whether it is the default of texts in several languages.
+    fn start(&mut self, tag: &BytesStart<'_>, path: &[Element], names: &NamespaceResolver) -> bool {
+        let own = element(&names.resolve_element(tag.name()).0, tag.name());
+        let is_main = own == Element::Description && !path.contains(&Element::Description);
+        let mut is_default = false;
         for attribute in tag.attributes().with_checks(false).flatten() {
-            if attribute.value.len() <= MAX_VALUE {
+            is_default |= attribute.key.as_ref() == b"xml:lang" && *attribute.value == *b"x-default";
+            let meaning = element(&names.resolve_attribute(attribute.key).0, attribute.key);
+            if let Element::Property(property) = meaning
+                && is_main
+                && attribute.value.len() <= MAX_VALUE
+            {
                 let value = String::from_utf8_lossy(&attribute.value);
-                let value = quick_xml::escape::unescape(&value).unwrap_or_default().into_owned();
-                self.set(attribute.key.as_ref(), &value);
+                self.set(property, &quick_xml::escape::unescape(&value).unwrap_or_default(), false);
             }
         }
+        is_default
     }
 
-    /// Stores the value of a property, unless it has one: of the texts in several languages, the first is the default.
-    fn set(&mut self, property: &[u8], value: &str) {
+    /// Stores the value of a property, unless it has one. The default of texts in several languages replaces another.
+    fn set(&mut self, property: Property, value: &str, is_default: bool) {
         let value = value.trim();
         if value.is_empty() {
             return;
         }
         let field = match property {
-            b"exif:DateTimeOriginal" | b"photoshop:DateCreated" => &mut self.taken_at,
-            b"xmp:CreateDate" => &mut self.created_at,
-            b"tiff:Make" => &mut self.make,
-            b"tiff:Model" => &mut self.model,
-            b"aux:Lens" | b"exifEX:LensModel" => &mut self.lens,
-            b"dc:title" => &mut self.title,
-            b"dc:description" => &mut self.caption,
-            b"dc:subject" if self.keywords.len() < ExifFacts::MAX_KEYWORDS => {
-                return self.keywords.push(value.to_owned());
+            Property::TakenAt => &mut self.taken_at,
+            Property::CreatedAt => &mut self.created_at,
+            Property::Make => &mut self.make,
+            Property::Model => &mut self.model,
+            Property::Lens => &mut self.lens,
+            Property::Title => &mut self.title,
+            Property::Caption => &mut self.caption,
+            Property::Keywords => {
+                if self.keywords.len() < ExifFacts::MAX_KEYWORDS {
+                    self.keywords.push(value.to_owned());
+                }
+                return;
             }
             // Some software writes `5.0`.
-            b"xmp:Rating" => {
+            Property::Rating => {
                 let stars = value.strip_suffix(".0").unwrap_or(value).parse().ok();
                 self.rating = self.rating.or(stars);
                 return;
             }
-            _ => return,
         };
-        field.get_or_insert_with(|| value.to_owned());
+        if is_default || field.is_none() {
+            *field = Some(value.to_owned());
+        }
     }
 
     /// Adds what only another packet has.

@@ -29,12 +29,13 @@ pub(super) fn bmp(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     Ok(Raw { width, height, frames: 1, metadata: Metadata::default(), turn: None, decoded_bytes })
 }
 
-/// The facts are those of the embedded JPEG, apart from its metadata: the file has more.
+/// The facts are those of the embedded JPEG. Its metadata counts only if the file has none of its own, as that of Fuji.
 pub(super) fn camera_raw(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     let preview = raw::preview(bytes)?;
     let facts = jpeg(preview.jpeg)?;
     let turn = facts.metadata.orientation().or(preview.orientation);
-    Ok(Raw { metadata: Metadata::default(), turn, ..facts })
+    let metadata = if raw::exif(bytes).is_none() { facts.metadata } else { Metadata::default() };
+    Ok(Raw { metadata, turn, ..facts })
 }
 
 /// The facts of an image whose coding is described by a container or a header of its own.

@@ -23,8 +23,10 @@ pub(crate) struct Metadata<'a> {
     profile: Option<u8>,
     packets: Vec<Cow<'a, [u8]>>,
     xmp: Option<u8>,
-    /// The resources of Photoshop.
+    /// The resources of Photoshop, or IPTC alone.
     iptc: Option<&'a [u8]>,
+    /// Blocks with the directories of EXIF and GPS, if the first block does not contain them.
+    parts: [Option<&'a [u8]>; 2],
 }
 
 impl<'a> Metadata<'a> {
@@ -50,7 +52,12 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// Adds the resources of Photoshop, which contain IPTC. Only the first ones are kept: more than 64 kB are other resources.
+    /// Adds the blocks with the directories of EXIF and GPS of a file that stores them separately.
+    pub(crate) fn parts(&mut self, parts: [Option<&'a [u8]>; 2]) {
+        self.parts = parts;
+    }
+
+    /// Adds the resources of Photoshop, which contain IPTC, or IPTC alone. Only the first ones are kept: more than 64 kB are other resources.
     pub(crate) fn iptc(&mut self, resources: &'a [u8]) {
         self.iptc.get_or_insert(resources);
     }
@@ -69,6 +76,11 @@ impl<'a> Metadata<'a> {
 
     pub(crate) fn iptc_block(&self) -> Option<&'a [u8]> {
         self.iptc
+    }
+
+    /// Returns the blocks with the directories of EXIF and GPS, if they are stored separately.
+    pub(crate) fn part_blocks(&self) -> [Option<&'a [u8]>; 2] {
+        self.parts
     }
 
     /// Returns the resulting orientation. If the first source that has a value has an invalid one, the result is `None`
@@ -171,7 +183,7 @@ impl Order {
         Some(if matches!(self, Self::Little) { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
     }
 
-    fn u64(self, bytes: &[u8]) -> Option<u64> {
+    pub(crate) fn u64(self, bytes: &[u8]) -> Option<u64> {
         let bytes = *bytes.first_chunk()?;
         Some(if matches!(self, Self::Little) { u64::from_le_bytes(bytes) } else { u64::from_be_bytes(bytes) })
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::sniff::sniff;
+use super::tiff::{Directory, Tiff, tags};
 use crate::domain::ImageFormat;
 use crate::imaging::{avif, heic, jxl, raw};
 
@@ -20,20 +21,26 @@ pub(crate) fn exif_block(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     }
 }
 
-/// Returns the XMP packet of a HEIC, AVIF or JPEG XL file.
-pub(crate) fn xmp_packet(bytes: &[u8]) -> Option<Vec<u8>> {
+/// Returns the XMP packet of a HEIC, AVIF, JPEG XL, TIFF or camera RAW file.
+pub(crate) fn xmp_packet(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
     match sniff(bytes).ok()? {
-        ImageFormat::Heic => heic::xmp(bytes),
-        ImageFormat::Avif => avif::xmp(bytes),
-        ImageFormat::Jxl => jxl::xmp(bytes),
-        ImageFormat::Jpeg
-        | ImageFormat::Png
-        | ImageFormat::Webp
-        | ImageFormat::Gif
-        | ImageFormat::Tiff
-        | ImageFormat::Bmp
-        | ImageFormat::Raw => None,
+        ImageFormat::Heic => heic::xmp(bytes).map(Cow::Owned),
+        ImageFormat::Avif => avif::xmp(bytes).map(Cow::Owned),
+        ImageFormat::Jxl => jxl::xmp(bytes).map(Cow::Owned),
+        ImageFormat::Tiff | ImageFormat::Raw => first_directory(bytes)?.bytes(tags::XMP).map(Cow::Borrowed),
+        ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Bmp => None,
     }
+}
+
+/// Returns the IPTC records of a TIFF or camera RAW file, or the resources of Photoshop with them.
+pub(crate) fn iptc_records(bytes: &[u8]) -> Option<&[u8]> {
+    let directory = first_directory(bytes)?;
+    directory.bytes(tags::IPTC).or_else(|| directory.bytes(tags::PHOTOSHOP))
+}
+
+fn first_directory(bytes: &[u8]) -> Option<Directory<'_>> {
+    let (file, first) = Tiff::open(bytes)?;
+    file.directory(first)
 }
 
 #[cfg(test)]

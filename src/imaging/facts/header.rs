@@ -6,13 +6,13 @@ use image::metadata::Orientation;
 
 use super::decoded::{self, CodedFacts};
 use super::exif::Metadata;
-use super::exif_block::{exif_block, xmp_packet};
+use super::exif_block::{exif_block, iptc_records, xmp_packet};
 use super::sniff::sniff;
 use super::walk::{gif_frames, jpeg_segment, png_chunks, riff_chunks};
 use crate::domain::{ImageFormat, ImageMeta};
 use crate::imaging::jpeg::coding::{Coding, CodingReader};
 use crate::imaging::png::text::TextReader;
-use crate::imaging::{ImageError, Limits, avif, heic, jxl};
+use crate::imaging::{ImageError, Limits, avif, heic, jxl, raw};
 
 /// The facts from the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,12 @@ pub(crate) fn read_metadata(bytes: &[u8]) -> Result<(Metadata<'_>, u8), ImageErr
     }
     if let Some(packet) = xmp_packet(bytes) {
         raw.metadata.xmp(packet);
+    }
+    if matches!(format, ImageFormat::Tiff | ImageFormat::Raw) {
+        raw.metadata.parts(raw::exif_parts(bytes));
+        if let Some(records) = iptc_records(bytes) {
+            raw.metadata.iptc(records);
+        }
     }
     Ok((raw.metadata, orientation))
 }

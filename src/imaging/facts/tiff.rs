@@ -26,6 +26,9 @@ pub(crate) mod tags {
     pub(crate) const SUB_IFDS: u16 = 330;
     pub(crate) const EXTRA_SAMPLES: u16 = 338;
     pub(crate) const JPEG_TABLES: u16 = 347;
+    pub(crate) const XMP: u16 = 700;
+    pub(crate) const IPTC: u16 = 33723;
+    pub(crate) const PHOTOSHOP: u16 = 34377;
     pub(crate) const ICC: u16 = 34675;
     pub(crate) const DNG_VERSION: u16 = 50706;
 }
