@@ -87,7 +87,9 @@ pub fn parse_times(
     before: Option<&str>,
 ) -> Result<Option<ValueRange<Timestamp>>, (usize, InvalidFilterValue)> {
     let invalid = |text: &str| {
-        InvalidFilterValue(format!("must be a date (2024-04-01) or an RFC 3339 date and time, not `{text}`"))
+        // An address decodes `+` as a space.
+        let hint = if text.contains(' ') { "; in an address, `+` must be written as `%2B`" } else { "" };
+        InvalidFilterValue(format!("must be a date (2024-04-01) or an RFC 3339 date and time, not `{text}`{hint}"))
     };
     let parse = |text: Option<&str>| text.map(|text| parse_date(text).ok_or_else(|| invalid(text))).transpose();
     let min = parse(after).map_err(|error| (0, error))?.map(|(first, _)| first);

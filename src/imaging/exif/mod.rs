@@ -64,7 +64,7 @@ fn read(metadata: &Metadata<'_>, orientation: u8, level: ExifLevel) -> ExifFacts
     if level != ExifLevel::All {
         return ExifFacts { taken_at, ..facts };
     }
-    let iptc = metadata.iptc_block().map(iptc::parse).unwrap_or_default();
+    let iptc = iptc::parse(&metadata.iptc_block());
     let keywords = if xmp.keywords.is_empty() { iptc.keywords } else { xmp.keywords };
     let title = xmp.title.or(iptc.title);
     let caption = xmp.caption.or(iptc.caption).or_else(|| text(main, tiff::IMAGE_DESCRIPTION));

@@ -23,8 +23,8 @@ pub(crate) struct Metadata<'a> {
     profile: Option<u8>,
     packets: Vec<Cow<'a, [u8]>>,
     xmp: Option<u8>,
-    /// The resources of Photoshop, or IPTC alone.
-    iptc: Option<&'a [u8]>,
+    /// The segments with the resources of Photoshop, or IPTC alone.
+    iptc: Vec<&'a [u8]>,
     /// Blocks with the directories of EXIF and GPS, if the first block does not contain them.
     parts: [Option<&'a [u8]>; 2],
 }
@@ -57,9 +57,12 @@ impl<'a> Metadata<'a> {
         self.parts = parts;
     }
 
-    /// Adds the resources of Photoshop, which contain IPTC, or IPTC alone. Only the first ones are kept: more than 64 kB are other resources.
+    /// Adds the resources of Photoshop, which contain IPTC, or IPTC alone. Large ones are split into several
+    /// segments.
     pub(crate) fn iptc(&mut self, resources: &'a [u8]) {
-        self.iptc.get_or_insert(resources);
+        if self.iptc.len() < MAX_SEGMENTS {
+            self.iptc.push(resources);
+        }
     }
 
     /// Returns the EXIF blocks in the order in which they are to be read: the segments as one block, each segment, and a raw
@@ -74,8 +77,12 @@ impl<'a> Metadata<'a> {
         self.packets.iter().map(|packet| &**packet)
     }
 
-    pub(crate) fn iptc_block(&self) -> Option<&'a [u8]> {
-        self.iptc
+    /// Returns the resources of Photoshop; empty if there are none.
+    pub(crate) fn iptc_block(&self) -> Cow<'a, [u8]> {
+        match self.iptc[..] {
+            [one] => Cow::Borrowed(one),
+            _ => Cow::Owned(self.iptc.concat()),
+        }
     }
 
     /// Returns the blocks with the directories of EXIF and GPS, if they are stored separately.

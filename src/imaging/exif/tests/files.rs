@@ -37,7 +37,6 @@ fn the_directories_of_a_file_itself_are_read() {
     }
 }
 
-
 #[test]
 fn xmp_and_iptc_in_tags_are_found() {
     let file = file_of_tags(b"II*\0", &[(700, 1, b"<a packet>"), (33723, 7, b"\x1C\x02\x05\0\x05title")]);
@@ -65,7 +64,8 @@ fn a_raw_file_has_the_facts_of_its_jpeg_or_of_its_parts() {
     assert_eq!(facts.taken_at.unwrap().to_string(), "2024-07-01T00:30:00.250000+02:00");
 
     let mut canon = file("canon.cr3");
-    let exif = block(&[(tiff::DATE_TIME_ORIGINAL, 2, b"2024:06:30 12:00:00\0"), (tiff::LENS_MODEL, 2, b"RF50mm\0")], &[], &[]);
+    let exif =
+        block(&[(tiff::DATE_TIME_ORIGINAL, 2, b"2024:06:30 12:00:00\0"), (tiff::LENS_MODEL, 2, b"RF50mm\0")], &[], &[]);
     let (lat, lon) = (rationals([(48, 1), (0, 1), (0, 1)]), rationals([(11, 1), (0, 1), (0, 1)]));
     let gps = block(
         &[

@@ -34,6 +34,10 @@ fn xmp_and_iptc_are_read_and_xmp_has_priority() {
         ..ExifFacts::default()
     };
     assert_eq!(facts, expected);
+    let (first, second) = resources.split_at(resources.len() - 30);
+    let second = [&b"Photoshop 3.0\0"[..], second].concat();
+    let facts = exif_facts(&jpeg(&[(0xED, first), (0xED, &second)]), ExifLevel::All);
+    assert_eq!(facts.caption, text("Ünïcode"), "resources in two segments");
     let facts = exif_facts(&jpeg(&[(0xED, &resources)]), ExifLevel::All);
     assert_eq!((facts.title, facts.keywords), (text("IPTC title"), vec!["c".to_owned(), "d".to_owned()]));
     let facts = exif_facts(&jpeg(&[(0xED, &resources), (0xE1, &xmp)]), ExifLevel::Basic);
