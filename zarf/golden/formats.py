@@ -395,7 +395,9 @@ def ramp(image):
 
 def avifs():
     cat = demo("cat", (200, 150))
-    quad().save(DATA / "profile.avif", quality=90, icc_profile=P3, exif=exif_with(1).tobytes())
+    exif = exif_with(1)
+    exif[0x010F] = "Glimpse"
+    quad().save(DATA / "profile.avif", quality=90, icc_profile=P3, exif=exif.tobytes())
     by_pillow("profile.avif")
     # Pillow reports the rotation as EXIF and does not mirror, so the boxes are applied to the source.
     avifenc("turned.avif", quad(), "--irot", "1", "--imir", "1")
