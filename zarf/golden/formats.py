@@ -418,7 +418,8 @@ def avifs():
     for matrix, samples in [("1", "limited"), ("6", "limited"), ("8", "full"), ("9", "limited")]:
         cicp = f"1/13/{matrix}"
         avifenc(f"matrix-{matrix}.avif", quad((96, 72)), "--yuv", "444", "--cicp", cicp, "--range", samples)
-        by_pillow(f"matrix-{matrix}.avif")
+        # The integer coefficients of Pillow's libyuv are up to 10 off for the limited range of BT.709 and BT.2020.
+        expect(f"matrix-{matrix}.avif", quad((96, 72)), "source")
     ramp(quad()).save(DATA / "alpha.avif", quality=90)
     by_pillow("alpha.avif")
     avifenc("premultiplied.avif", ramp(quad()), "--premultiply")
