@@ -132,9 +132,10 @@ impl HelperProcess {
             let _ = stderr.take(wire::MAX_TEXT as u64).read_to_end(&mut printed);
         }
         let printed = String::from_utf8_lossy(&printed);
-        let last = printed.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
-        let last: String = last.chars().take(200).collect();
-        HelperError::Ended(if last.is_empty() { status.to_string() } else { format!("{status}: {last}") })
+        // The first line says why; hints of the runtime follow.
+        let first = printed.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+        let first: String = first.chars().take(200).collect();
+        HelperError::Ended(if first.is_empty() { status.to_string() } else { format!("{status}: {first}") })
     }
 }
 

@@ -32,7 +32,7 @@ impl Condition<ImageFormat> {
         parse(values, |value| {
             ImageFormat::from_name(&value.text).ok_or_else(|| {
                 InvalidFilterValue(format!(
-                    "must be jpeg, png, webp, gif, tiff, bmp, heic or raw, not `{}`",
+                    "must be jpeg, png, webp, gif, tiff, bmp, heic, avif, jxl or raw, not `{}`",
                     value.text
                 ))
             })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ImagesError;
-use crate::domain::image::has_image_extension;
+use crate::domain::image_format::has_image_extension;
 use crate::domain::{FailureClass, ImageUri};
 use crate::imaging;
 use crate::source::{EncodingError, ImageSource, Opened, Part, SourceError};

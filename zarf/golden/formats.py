@@ -395,7 +395,9 @@ def ramp(image):
 
 def avifs():
     cat = demo("cat", (200, 150))
-    quad().save(DATA / "profile.avif", quality=90, icc_profile=P3, exif=exif_with(1).tobytes())
+    exif = exif_with(1)
+    exif[0x010F] = "Glimpse"
+    quad().save(DATA / "profile.avif", quality=90, icc_profile=P3, exif=exif.tobytes())
     by_pillow("profile.avif")
     # Pillow reports the rotation as EXIF and does not mirror, so the boxes are applied to the source.
     avifenc("turned.avif", quad(), "--irot", "1", "--imir", "1")
@@ -409,14 +411,15 @@ def avifs():
         for depth in ["8", "10", "12"]:
             file = f"yuv{chroma}-{depth}.avif"
             samples = "limited" if depth == "10" else "full"
-            avifenc(file, quad((101, 75)), "--yuv", chroma, "--depth", depth, "--range", samples)
+            avifenc(file, quad((96, 72)), "--yuv", chroma, "--depth", depth, "--range", samples)
             by_pillow(file)
     avifenc("identity.avif", cat, "--yuv", "444", "--cicp", "1/13/0")
     by_pillow("identity.avif")
     for matrix, samples in [("1", "limited"), ("6", "limited"), ("8", "full"), ("9", "limited")]:
         cicp = f"1/13/{matrix}"
-        avifenc(f"matrix-{matrix}.avif", quad((101, 75)), "--yuv", "444", "--cicp", cicp, "--range", samples)
-        by_pillow(f"matrix-{matrix}.avif")
+        avifenc(f"matrix-{matrix}.avif", quad((96, 72)), "--yuv", "444", "--cicp", cicp, "--range", samples)
+        # The integer coefficients of Pillow's libyuv are up to 10 off for the limited range of BT.709 and BT.2020.
+        expect(f"matrix-{matrix}.avif", quad((96, 72)), "source")
     ramp(quad()).save(DATA / "alpha.avif", quality=90)
     by_pillow("alpha.avif")
     avifenc("premultiplied.avif", ramp(quad()), "--premultiply")
@@ -442,8 +445,10 @@ def jxls():
     encode("lossless.jxl", cat, lossless=True)
     encode("gray.jxl", cat.convert("L"), distance=1)
     encode("alpha.jxl", ramp(quad()), lossless=True)
-    encode("deep.jxl", numpy.asarray(quad((101, 75))).astype(numpy.uint16) * 257, lossless=True)
-    encode("container.jxl", quad((101, 75)), distance=1, usecontainer=True)
+    # imagecodecs would declare linear light.
+    cjxl("deep.jxl", numpy.asarray(quad((96, 72))).astype(numpy.uint16) * 257, "RGB_D65_SRG_Rel_SRG")
+    expect("deep.jxl", quad((96, 72)), "source")
+    encode("container.jxl", quad((96, 72)), distance=1, usecontainer=True)
     # A JPEG inside: its colours are coded as they were, and its orientation becomes that of the codestream.
     (DATA / "turned.jxl").write_bytes(imagecodecs.jpegxl_encode_jpeg(jpeg(quad(), exif=exif_with(6))))
     expect("turned.jxl", quad().transpose(Image.Transpose.ROTATE_270), "source")
@@ -452,9 +457,9 @@ def jxls():
         quad(), io.BytesIO(P3), ImageCms.createProfile("sRGB"), ImageCms.Intent.RELATIVE_COLORIMETRIC
     )
     expect("profile.jxl", quad(), "source", thumbnail=srgb)
-    frames = numpy.stack([numpy.asarray(quad((101, 75))), numpy.asarray(demo("coffee", (101, 75)))])
+    frames = numpy.stack([numpy.asarray(quad((96, 72))), numpy.asarray(demo("coffee", (96, 72)))])
     (DATA / "animated.jxl").write_bytes(imagecodecs.jpegxl_encode(frames, lossless=True))
-    expect("animated.jxl", quad((101, 75)), "source")
+    expect("animated.jxl", quad((96, 72)), "source")
     hdr("jxl")
 
 
@@ -500,7 +505,7 @@ def cjxl(file, samples, space):
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source.png"
         source.write_bytes(imagecodecs.png_encode(samples))
-        command = ["cjxl", source, DATA / file, "-d", "0.3", "-x", f"color_space={space}", "--quiet"]
+        command = ["cjxl", source, DATA / file, "-d", "0", "-x", f"color_space={space}", "--quiet"]
         subprocess.run(command, check=True)
 
 

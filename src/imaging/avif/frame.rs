@@ -27,7 +27,7 @@ impl Frame {
         let mut sent = decoder.send_data(units.to_vec(), None, None, None);
         loop {
             match decoder.get_picture() {
-                Ok(picture) => return Self::new(&picture),
+                Ok(decoded) => return Self::new(&decoded),
                 Err(Error::Again) if matches!(sent, Err(Error::Again)) => sent = decoder.send_pending_data(),
                 Err(Error::Again) => {
                     sent.map_err(explain)?;
@@ -38,18 +38,18 @@ impl Frame {
         }
     }
 
-    fn new(picture: &Picture) -> Result<Self, ImageError> {
-        let layout = picture.pixel_layout();
+    fn new(decoded: &Picture) -> Result<Self, ImageError> {
+        let layout = decoded.pixel_layout();
         let components = [PlanarImageComponent::Y, PlanarImageComponent::U, PlanarImageComponent::V];
         let count = if layout == PixelLayout::I400 { 1 } else { 3 };
-        let planes = components[..count].iter().map(|&it| (picture.plane(it), picture.stride(it) as usize)).collect();
-        let bits = match picture.bits_per_component() {
+        let planes = components[..count].iter().map(|&it| (decoded.plane(it), decoded.stride(it) as usize)).collect();
+        let bits = match decoded.bits_per_component() {
             Some(bits) if bits.0 == 8 => 8,
             Some(bits) if bits.0 == 10 => 10,
             Some(bits) if bits.0 == 12 => 12,
             _ => return Err(super::corrupt("its samples have an unknown number of bits")),
         };
-        Ok(Self { planes, size: (picture.width() as usize, picture.height() as usize), layout, bits })
+        Ok(Self { planes, size: (decoded.width() as usize, decoded.height() as usize), layout, bits })
     }
 
     /// Returns the width and height in pixels.

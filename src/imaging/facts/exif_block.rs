@@ -60,5 +60,9 @@ mod tests {
         assert!(exif_block(&file("24.bmp")).is_none());
         #[cfg(feature = "heic")]
         assert!(exif_block(&file("turned.heic")).unwrap().starts_with(b"MM"));
+        #[cfg(feature = "avif")]
+        assert!(exif_block(&file("profile.avif")).unwrap().starts_with(b"MM"));
+        #[cfg(feature = "jxl")]
+        assert!(exif_block(&file("turned.jxl")).unwrap().starts_with(b"MM"));
     }
 }

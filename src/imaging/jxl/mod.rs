@@ -20,15 +20,20 @@ pub(super) use decoder::{decode_here, profile_here};
 
 /// The first bytes of a codestream, which contain all fields that are read.
 const HEAD: usize = 128;
-/// Bytes for each pixel: the working memory of the decoder for small and for deep samples, for each channel (measured).
-const BYTES_PER_SAMPLE: [u64; 2] = [2, 4];
+/// Bytes for each sample that the decoder keeps in addition to its result: of images with the default header (lossy, 8 bits;
+/// measured: less than this), of other images with 8 bits, and of deeper ones.
+const BYTES_PER_SAMPLE: [u64; 3] = [1, 2, 4];
 
 /// Reads the header. The codestream says how the image is turned, and the decoder turns it.
 pub(crate) fn read_facts(bytes: &[u8]) -> Result<CodedFacts, ImageError> {
     let header = header(bytes)?;
     let (width, height) = header.size;
     let channels = 3 + u64::from(header.extra_channels);
-    let sample_bytes = BYTES_PER_SAMPLE[usize::from(header.bits > 8)];
+    let sample_bytes = match header {
+        CodestreamHeader { is_default: true, .. } => BYTES_PER_SAMPLE[0],
+        CodestreamHeader { bits: ..=8, .. } => BYTES_PER_SAMPLE[1],
+        CodestreamHeader { .. } => BYTES_PER_SAMPLE[2],
+    };
     let pixels = u64::from(width) * u64::from(height);
     // The decoder returns the whole image with transparency, in 16 bits if it is deep. The helper has a copy of the file.
     let output = if header.bits > 8 { 8 } else { 4 };

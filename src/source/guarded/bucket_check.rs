@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::contents;
 use super::sample::{Results, Sample, after_folder, evenly_spaced, never_readable, no_longer_readable, wrong_contents};
-use crate::domain::image::has_image_extension;
+use crate::domain::image_format::has_image_extension;
 use crate::domain::{ImageRef, ImageUri, OperatorError};
 use crate::lock::lock;
 use crate::source::{ImageSource, NextPage, Scope, SourceError};

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::domain::image::has_image_extension;
+use crate::domain::image_format::has_image_extension;
 use crate::domain::{ImageRef, object_version};
 use crate::imaging::{ImageError, has_known_format, is_complete, is_html, sniff};
 use crate::source::{EncodingError, Fetched, SourceError};

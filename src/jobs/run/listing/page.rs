@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::domain::image::has_image_extension;
+use crate::domain::image_format::has_image_extension;
 use crate::domain::{ImageRef, ImageUri, JobRecord};
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::keys::{Keys, shown};

@@ -93,7 +93,6 @@ fn hostile_files() -> Vec<(&'static str, Vec<u8>)> {
         ("AVIF of 256 megapixels by its container", replaced(file("profile.avif"), b"ispe", 8, &size(16_000, 16_000))),
         ("AVIF of 32 pixels by its container", replaced(file("profile.avif"), b"ispe", 8, &size(32, 32))),
         ("AVIF grid with other tiles", replaced(file("grid.avif"), b"ispe", 8, &size(16_000, 16_000))),
-        ("JPEG XL of 64 megapixels in few bytes", super::data("large.jxl")),
     ]
 }
 

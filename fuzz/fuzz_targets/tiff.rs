@@ -1,0 +1,9 @@
+//! TIFF files: `cargo +nightly fuzz run tiff ../tests/data/formats ../tests/data/mutation`.
+#![no_main]
+
+mod shared;
+
+use glimpse::domain::ImageFormat;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| shared::run(bytes, ImageFormat::Tiff));
