@@ -31,33 +31,32 @@ pub(crate) struct Added {
     pub(crate) new: u64,
     /// Keys that were waiting already.
     pub(crate) coalesced: u64,
-    /// Keys that were not recorded, because `max` keys wait.
+    /// Keys that were not recorded, because there was no room for them.
     pub(crate) over_limit: u64,
 }
 
-/// Records keys, which are due at once. At most `max` keys of a mirror wait.
+/// Records keys, which are due at once, at most as many new ones as there is `room` for. Reduces `room`.
 pub(crate) fn add(
     tx: &Transaction<'_>,
     mirror: &MirrorName,
     uris: &[ImageUri],
     now: i64,
-    max: u64,
+    room: &mut u64,
 ) -> rusqlite::Result<Added> {
     let mut added = Added::default();
-    let mut waiting = count(tx, mirror)?;
     for uri in uris {
         let known = tx
             .prepare_cached("UPDATE events SET version = version + 1 WHERE mirror = ?1 AND uri = ?2")?
             .execute(params![mirror, uri])?;
         if known > 0 {
             added.coalesced += 1;
-        } else if waiting >= max {
+        } else if *room == 0 {
             added.over_limit += 1;
         } else {
             tx.prepare_cached("INSERT INTO events(mirror, uri, due, received) VALUES (?1, ?2, ?3, ?3)")?
                 .execute(params![mirror, uri, now])?;
             added.new += 1;
-            waiting += 1;
+            *room -= 1;
         }
     }
     Ok(added)

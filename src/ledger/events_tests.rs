@@ -37,9 +37,9 @@ async fn start() -> (tempfile::TempDir, Ledger) {
     (folder, ledger)
 }
 
-async fn add_keys(ledger: &Ledger, keys: &[&str], max: u64) -> Added {
+async fn add_keys(ledger: &Ledger, keys: &[&str], mut room: u64) -> Added {
     let uris: Vec<ImageUri> = keys.iter().map(|key| uri(key)).collect();
-    ledger.write(move |tx| add(tx, &name(), &uris, 5, max)).await.unwrap()
+    ledger.write(move |tx| add(tx, &name(), &uris, 5, &mut room)).await.unwrap()
 }
 
 async fn take_keys(ledger: &Ledger, now: i64) -> Vec<PendingKey> {

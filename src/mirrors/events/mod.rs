@@ -2,6 +2,8 @@
 
 mod parse;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use rusqlite::Transaction;
@@ -174,14 +176,27 @@ impl MirrorService {
 fn add_all(tx: &Transaction<'_>, keys: &[(MirrorName, Vec<ImageUri>, bool)]) -> rusqlite::Result<Vec<Added>> {
     let now = now_millis();
     let mut all = Vec::with_capacity(keys.len());
+    // Counted once for each mirror, not for each delivery.
+    let mut room = HashMap::new();
     for (mirror, uris, list_soon) in keys {
-        // A mirror that was removed meanwhile has no events.
-        let exists = mirrors::find(tx, mirror)?.is_some();
-        let added = if exists { events::add(tx, mirror, uris, now, MAX_WAITING_KEYS)? } else { Added::default() };
+        let room = match room.entry(mirror) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(room_for_keys(tx, mirror)?),
+        };
+        let added = match room {
+            Some(room) => events::add(tx, mirror, uris, now, room)?,
+            None => Added::default(),
+        };
         if *list_soon || added.over_limit > 0 {
             mirrors::list_soon(tx, mirror)?;
         }
         all.push(added);
     }
     Ok(all)
+}
+
+/// Returns how many more keys of a mirror can wait; `None` if it was removed meanwhile.
+fn room_for_keys(tx: &Transaction<'_>, mirror: &MirrorName) -> rusqlite::Result<Option<u64>> {
+    let Some(mirror) = mirrors::find(tx, mirror)? else { return Ok(None) };
+    Ok(Some(MAX_WAITING_KEYS.saturating_sub(events::count(tx, &mirror.name)?)))
 }

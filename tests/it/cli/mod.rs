@@ -4,6 +4,7 @@ pub(crate) mod commands;
 mod doctor;
 mod images;
 mod jobs;
+mod mirror;
 mod models;
 
 use serde_json::Value;
