@@ -4,6 +4,7 @@
 mod bmp;
 mod canvas;
 mod colour;
+mod convert;
 mod decode;
 mod error;
 mod exif;
@@ -12,6 +13,7 @@ mod flatten;
 mod gif;
 #[cfg_attr(not(feature = "heic"), path = "heic_absent.rs")]
 mod heic;
+mod inks;
 mod jpeg;
 mod png;
 mod prepare;
@@ -23,6 +25,7 @@ mod resize;
 mod settings;
 mod signature;
 mod tiff;
+mod tone;
 mod webp;
 
 use bytes::Bytes;
@@ -35,10 +38,10 @@ pub use facts::complete::is_complete;
 pub use facts::header::{Header, read_header, validate_image};
 pub use facts::sniff::{has_known_format, is_html, sniff};
 pub use prepare::region::{InvalidRegion, Region, prepare_region, region_size};
-pub use prepare::thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
+pub use prepare::thumbnail::{THUMBNAIL_SIDE, preview, preview_size, thumbnail};
 pub use prepare::upright::{UprightImage, decode_upright};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
-pub use preprocessing::{Filter, Preprocessing, Resize};
+pub use preprocessing::{Filter, InputColour, Preprocessing, Resize};
 pub use settings::{ImagingSettings, SIDES};
 pub use signature::{is_copy, signature};
 

@@ -8,7 +8,7 @@ use heifer::heifer_isobmff::boxes::{ColorInfo, Property};
 use heifer::heifer_isobmff::{HeifFile, ItemId};
 
 use super::item::Item;
-use super::tone::{Hdr, Transfer};
+use crate::imaging::tone::{Hdr, Transfer};
 
 /// The space of the pixels. The numbers are those of ITU-T H.273.
 pub(super) enum ColourSpace<'a> {

@@ -9,7 +9,6 @@ mod boxes;
 mod colours;
 mod item;
 mod tiles;
-mod tone;
 mod turn;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -9,10 +9,10 @@ use heifer::{Sample, heifer_hevc_dec};
 
 use super::colours::{ColourSpace, conversion};
 use super::item::Item;
-use super::tone::ToneMapping;
 use crate::domain::ImageFormat;
 use crate::imaging::ImageError;
 use crate::imaging::flatten::blend;
+use crate::imaging::tone::ToneMapping;
 
 /// The rows that are converted at once: an even number, because two rows share their chroma.
 const BAND: usize = 64;

@@ -5,16 +5,16 @@
 
 /// The brightness of the space of an HDR image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Hdr {
-    pub(super) transfer: Transfer,
+pub(crate) struct Hdr {
+    pub(crate) transfer: Transfer,
     /// The primaries, as numbers of ITU-T H.273.
-    pub(super) primaries: u16,
+    pub(crate) primaries: u16,
     /// The light of the brightest pixel in cd/m2.
-    pub(super) max_light: Option<u16>,
+    pub(crate) max_light: Option<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Transfer {
+pub(crate) enum Transfer {
     Pq,
     Hlg,
 }
@@ -27,7 +27,7 @@ const DEFAULT_MAX_LIGHT: f32 = 1000.0;
 const KNEE: f32 = 0.5;
 
 /// The mapping for images with one number of bits.
-pub(super) struct ToneMapping {
+pub(crate) struct ToneMapping {
     transfer: Transfer,
     /// Linear light of each sample: for PQ as a share of white, for HLG as a share of the brightest light of the scene.
     linear: Vec<f32>,
@@ -42,7 +42,7 @@ pub(super) struct ToneMapping {
 }
 
 impl ToneMapping {
-    pub(super) fn new(hdr: Hdr, bits: u8) -> Self {
+    pub(crate) fn new(hdr: Hdr, bits: u8) -> Self {
         let max = (1_u32 << bits.clamp(8, 16)) - 1;
         #[expect(clippy::cast_precision_loss, reason = "at most 16 bits")]
         let signals = (0..=max).map(|sample| sample as f32 / max as f32);
@@ -70,7 +70,7 @@ impl ToneMapping {
     }
 
     /// Converts one pixel.
-    pub(super) fn to_srgb(&self, rgb: [u16; 3]) -> [u8; 3] {
+    pub(crate) fn to_srgb(&self, rgb: [u16; 3]) -> [u8; 3] {
         let mut light = rgb.map(|sample| self.linear.get(usize::from(sample)).copied().unwrap_or(1.0));
         let luminance = dot(self.luminance, light);
         if luminance <= 0.0 {
