@@ -27,7 +27,10 @@ pub(super) fn to_srgb(bytes: &[u8], format: ImageFormat, least: (u32, u32)) -> O
         ImageFormat::Tiff => tiff::has_inks(bytes),
         _ => false,
     };
-    let profile = colour::profile(bytes, format).filter(|it| is_cmyk && it.color_space == DataColorSpace::Cmyk)?;
+    if !is_cmyk {
+        return None;
+    }
+    let profile = colour::profile(bytes, format).filter(|profile| profile.color_space == DataColorSpace::Cmyk)?;
     let Inks { bytes, size: (width, height), extent } = match format {
         ImageFormat::Jpeg => jpeg::cmyk::decode(bytes, least)?,
         _ => tiff::decode_inks(bytes, least)?,
