@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use futures::stream::StreamExt;
 use glimpse::domain::{CollectionName, Secret, StoreSet};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings, Verification, Verified};
-use glimpse::imaging::{ImagingSettings, Resize};
+use glimpse::imaging::{ImagingSettings, InputColour, Resize};
 use glimpse::index::Stores;
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Run, Stages, Task, WriteLease};
@@ -109,7 +109,14 @@ impl Bare {
         };
         let max_batch = NonZeroUsize::new(8).unwrap();
         let resize = Resize::CropFloor;
-        let settings = RemoteSettings { service: remote, model: String::new(), max_batch, size: None, resize };
+        let settings = RemoteSettings {
+            service: remote,
+            model: String::new(),
+            max_batch,
+            size: None,
+            resize,
+            colour: InputColour::Reference,
+        };
         let raw = Arc::new(ClipProvider::new(settings).unwrap());
         // As in the service: the space is read once, not with every batch.
         let provider: Arc<dyn ImageEmbeddingProvider> =

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use glimpse::domain::{Secret, StoreSet};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings};
-use glimpse::imaging::Resize;
+use glimpse::imaging::{InputColour, Resize};
 use glimpse::jobs::pool::broker::{LeaseBroker, LeaseError, Offer};
 use glimpse::jobs::remote::protocol::wire::{JoinRequest, PROTOCOL, VERSION};
 use glimpse::jobs::remote::same_bucket::ObjectRead;
@@ -165,7 +165,8 @@ fn provider(clip: &CheapClip) -> Arc<dyn ImageEmbeddingProvider> {
     let service =
         ServiceSettings { url: clip.url.parse().unwrap(), key: Secret::default(), timeout: Duration::from_secs(30) };
     let (max_batch, resize) = (std::num::NonZeroUsize::new(8).unwrap(), Resize::CropFloor);
-    let settings = RemoteSettings { service, model: String::new(), max_batch, size: None, resize };
+    let settings =
+        RemoteSettings { service, model: String::new(), max_batch, size: None, resize, colour: InputColour::Reference };
     Arc::new(ClipProvider::new(settings).unwrap())
 }
 

@@ -17,6 +17,7 @@ mod worker;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use tokio::net::TcpListener;
@@ -106,13 +107,16 @@ impl App {
         }
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
-        let pipeline = Pipeline::new(source, provider, stores.jobs, limits, &settings.pipeline)
-            .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()))
+        let (thumbnails, originals) = parts::images(&settings, client.clone()).await?;
+        let mut pipeline = Pipeline::new(source, provider, stores.jobs, limits, &settings.pipeline)
+            .with_thumbnail_prefix(&thumbnail_prefix)
             .with_exif(settings.imaging.image_exif);
+        if settings.images.keeps_thumbnails_of_jobs() {
+            pipeline = pipeline.with_thumbnail_store(Arc::new(thumbnails.clone()));
+        }
         let calibration =
             Calibration::new(searches.clone(), folder.join("calibration"), settings.embed.glimpse_calibrate);
         let recall = RecallReports::default();
-        let (thumbnails, originals) = parts::images(&settings, client.clone()).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,

@@ -30,6 +30,7 @@ pub(super) async fn raw(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingPro
             text_model: settings.embed.ollama_model.clone(),
             size: settings.imaging.image_target_size,
             resize: resize(settings),
+            colour: settings.imaging.colour(),
         })?),
     })
 }
@@ -86,7 +87,9 @@ async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, B
     // long: it runs while the service runs and reports that it is not ready.
     let needs_no_network = source.needs_no_network();
     let size = settings.imaging.image_target_size;
-    let provider = LocalProvider::new(source, size, settings.embed.threads())?.with_resize(settings.imaging.resize());
+    let provider = LocalProvider::new(source, size, settings.embed.threads())?
+        .with_resize(settings.imaging.resize())
+        .with_colour(settings.imaging.colour());
     if needs_no_network {
         provider.ready().await?;
     }
@@ -100,6 +103,7 @@ fn remote(settings: &Settings, url: &Endpoint) -> RemoteSettings {
         max_batch: settings.pipeline.lanes().batch,
         size: settings.imaging.image_target_size,
         resize: resize(settings),
+        colour: settings.imaging.colour(),
     }
 }
 

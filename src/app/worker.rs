@@ -32,9 +32,8 @@ impl WorkerApp {
         let Embedding { jobs: provider, .. } = embedding::add_layers(raw, settings, &waiting);
         let service: Arc<dyn RecordsClient> = client.clone();
         let stores = Stores::new(stores::open_for_worker(settings, &service, &waiting)?);
-        let thumbnails = Some(settings.source.thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty());
         let pipeline = Pipeline::new(source, provider, stores, settings.imaging.limits(), &settings.pipeline)
-            .with_thumbnails(thumbnails)
+            .with_thumbnail_prefix(&settings.source.thumbnail_prefix)
             .with_exif(settings.imaging.image_exif);
         Ok(Self { worker: Worker::new(client, pipeline) })
     }

@@ -51,6 +51,7 @@ fn every_invalid_setting_is_named() {
         ("CLIP_DEVICE", "gpu", "`cuda:1`"),
         ("IMAGE_RESIZE", "squash", "`crop` or `pad`"),
         ("IMAGE_EXIF", "gps", "`none`, `basic` or `all`"),
+        ("IMAGE_COLOR", "p3", "`reference` or `srgb`"),
         ("IMAGE_PAD_COLOR", "red", "RRGGBB"),
         ("IMAGE_TARGET_SIZE", "8", "between 16 and 2048"),
         ("S3_BUCKET", "a/b", "without `/`"),

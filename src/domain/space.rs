@@ -69,7 +69,7 @@ impl Space {
         }
         if self.preprocessing != offered.preprocessing {
             return Some(format!(
-                "images or texts are prepared in different ways, `{}` against `{}` (IMAGE_RESIZE, IMAGE_PAD_COLOR, \
+                "images or texts are prepared in different ways, `{}` against `{}` (IMAGE_RESIZE, IMAGE_PAD_COLOR, IMAGE_COLOR, \
                  IMAGE_TARGET_SIZE, or the size of the model)",
                 self.preprocessing, offered.preprocessing
             ));

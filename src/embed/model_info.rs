@@ -9,7 +9,7 @@ use super::remote::DEFAULT_IMAGE_SIZE;
 use super::response::SharedPreprocessing;
 use super::{EmbedError, NO_WORDS, RemoteSettings};
 use crate::domain::Language;
-use crate::imaging::{Preprocessing, Resize, SIDES};
+use crate::imaging::{InputColour, Preprocessing, Resize, SIDES};
 use crate::models::ServiceRules;
 
 /// The description of a model. Those of other servers may have none of these fields.
@@ -53,6 +53,7 @@ pub(super) struct ServedModel {
     rules: Option<ServiceRules>,
     size: Option<u32>,
     resize: Resize,
+    colour: InputColour,
     /// Only `glimpse clip` describes its model. It takes the language of a text, and prepares texts itself; another
     /// server may refuse a field that it does not know.
     describes_itself: AtomicBool,
@@ -61,9 +62,9 @@ pub(super) struct ServedModel {
 impl ServedModel {
     pub(super) fn new(settings: &RemoteSettings) -> Self {
         let (default, rules) = (settings.preprocessing(), settings.rules());
-        let RemoteSettings { size, resize, .. } = *settings;
+        let RemoteSettings { size, resize, colour, .. } = *settings;
         let preprocessing = SharedPreprocessing::new(default);
-        Self { preprocessing, default, rules, size, resize, describes_itself: AtomicBool::new(false) }
+        Self { preprocessing, default, rules, size, resize, colour, describes_itself: AtomicBool::new(false) }
     }
 
     /// Uses what the service reports, if it reports anything, and returns it.
@@ -132,6 +133,8 @@ impl ServedModel {
         if [reported.resize, self.resize].iter().any(|resize| matches!(resize, Resize::Pad(_))) {
             reported.resize = self.resize;
         }
+        // The service gets pixels: which colours they have is decided here.
+        reported.colour = self.colour;
         Ok(reported)
     }
 }
@@ -148,7 +151,14 @@ mod tests {
     fn served(model: &str, resize: Resize) -> ServedModel {
         let (url, key, timeout) = ("http://h".parse().unwrap(), Secret::default(), Duration::from_secs(1));
         let (service, model) = (ServiceSettings { url, key, timeout }, model.to_owned());
-        ServedModel::new(&RemoteSettings { service, model, max_batch: NonZeroUsize::MIN, size: None, resize })
+        ServedModel::new(&RemoteSettings {
+            service,
+            model,
+            max_batch: NonZeroUsize::MIN,
+            size: None,
+            resize,
+            colour: InputColour::Reference,
+        })
     }
 
     #[test]

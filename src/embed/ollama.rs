@@ -18,7 +18,7 @@ use super::service::{Service, ServiceSettings};
 use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, FailureKind, Space};
-use crate::imaging::{PreparedImage, Preprocessing, Resize};
+use crate::imaging::{InputColour, PreparedImage, Preprocessing, Resize};
 use crate::lock::lock;
 
 /// The prompt for each image. Another prompt gives other captions, so a change of it changes what is indexed.
@@ -50,6 +50,8 @@ pub struct OllamaSettings {
     pub size: Option<u32>,
     /// `IMAGE_RESIZE`: how an image is made square.
     pub resize: Resize,
+    /// `IMAGE_COLOR`: which colours the model gets.
+    pub colour: InputColour,
 }
 
 /// Makes captions with a vision model and vectors with a text model.
@@ -104,8 +106,8 @@ impl OllamaProvider {
         let concurrent = u32::try_from(MAX_CONCURRENT.get()).unwrap_or(u32::MAX);
         let timeout = settings.service.timeout.saturating_mul(concurrent);
         let service = Service::new("ollama", &ServiceSettings { timeout, ..settings.service })?;
-        let preprocessing =
-            SharedPreprocessing::new(Preprocessing::new(settings.size.unwrap_or(DEFAULT_SIZE), settings.resize));
+        let own = Preprocessing::new(settings.size.unwrap_or(DEFAULT_SIZE), settings.resize);
+        let preprocessing = SharedPreprocessing::new(Preprocessing { colour: settings.colour, ..own });
         Ok(Self {
             service,
             preprocessing,

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use super::service::ServiceSettings;
-use crate::imaging::{Preprocessing, Resize};
+use crate::imaging::{InputColour, Preprocessing, Resize};
 use crate::models::{ServiceRules, naflex};
 
 /// Default side of the images in pixels; most CLIP models use it.
@@ -24,6 +24,8 @@ pub struct RemoteSettings {
     pub size: Option<u32>,
     /// `IMAGE_RESIZE`: how an image is made square. For `clip`, the service may report the kind of crop.
     pub resize: Resize,
+    /// `IMAGE_COLOR`: which colours the model gets.
+    pub colour: InputColour,
 }
 
 impl RemoteSettings {
@@ -59,6 +61,7 @@ impl RemoteSettings {
         }
         let own = self.rules().map(|rules| rules.preprocessing);
         let own = own.unwrap_or_else(|| Preprocessing::new(self.size.unwrap_or(DEFAULT_IMAGE_SIZE), self.resize));
+        let own = Preprocessing { colour: self.colour, ..own };
         match self.resize {
             pad @ Resize::Pad(_) => Preprocessing { resize: pad, ..own },
             _ => own,
@@ -79,7 +82,14 @@ mod tests {
             key: Secret::default(),
             timeout: Duration::from_secs(1),
         };
-        RemoteSettings { service, model: model.to_owned(), max_batch: NonZeroUsize::MIN, size, resize }
+        RemoteSettings {
+            service,
+            model: model.to_owned(),
+            max_batch: NonZeroUsize::MIN,
+            size,
+            resize,
+            colour: InputColour::Reference,
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Access to one indexed image: its record, its thumbnail, its original, and its removal from the index. The object in
+//! Access to one indexed image: its record, its thumbnail and preview, its original, and its removal from the index. The object in
 //! the bucket is never changed.
 
 mod in_progress;
+mod job_thumbnails;
 mod objects;
 mod originals;
+mod preview_side;
 mod reader;
 mod settings;
 mod stream;
@@ -21,6 +23,7 @@ use crate::index::{IndexError, Stores};
 use crate::source::EncodingError;
 
 pub use originals::{Original, Originals};
+pub use preview_side::PreviewSide;
 pub use settings::ImagesSettings;
 pub use thumbnails::{Thumbnail, Thumbnails};
 
@@ -116,6 +119,14 @@ impl Images {
     /// Fails if the object cannot be read or decoded, or if too many thumbnails are being made.
     pub async fn thumbnail(&self, record: &ImageRecord) -> Result<Thumbnail, ImagesError> {
         self.thumbnails.get(record).await
+    }
+
+    /// Returns a JPEG of an indexed image that fits into a square of this side.
+    ///
+    /// # Errors
+    /// Fails if the object cannot be read or decoded, or if too many previews are being made or sent.
+    pub async fn preview(&self, record: &ImageRecord, side: PreviewSide) -> Result<Thumbnail, ImagesError> {
+        self.thumbnails.preview(record, side).await
     }
 
     /// Opens the current file of an indexed image.

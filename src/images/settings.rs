@@ -9,14 +9,24 @@ use crate::domain::setting::check_range;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImagesSettings {
-    /// `GLIMPSE_THUMBNAIL_CACHE_MB`: the maximum size of the thumbnails that were made on request and are kept in the
-    /// data folder; 256 by default.
+    /// `GLIMPSE_THUMBNAIL_CACHE_MB`: the maximum size of the thumbnails and previews that are kept in the data folder; 256
+    /// by default.
     #[serde(deserialize_with = "check_range::<_, _, 0, 1_048_576>")]
     pub glimpse_thumbnail_cache_mb: ByteSize,
+    /// `GLIMPSE_INDEX_THUMBNAILS`: whether jobs of this process put a thumbnail of each image that they decode into that
+    /// cache; `true` by default.
+    pub glimpse_index_thumbnails: bool,
 }
 
 impl Default for ImagesSettings {
     fn default() -> Self {
-        Self { glimpse_thumbnail_cache_mb: ByteSize::megabytes(256) }
+        Self { glimpse_thumbnail_cache_mb: ByteSize::megabytes(256), glimpse_index_thumbnails: true }
+    }
+}
+
+impl ImagesSettings {
+    /// Whether jobs keep thumbnails: without a cache, there is no place for them.
+    pub fn keeps_thumbnails_of_jobs(&self) -> bool {
+        self.glimpse_index_thumbnails && self.glimpse_thumbnail_cache_mb.bytes() > 0
     }
 }

@@ -1,7 +1,7 @@
-//! A cache of thumbnails that were made on request. They are files, so they survive a restart. The total size is
+//! A cache of thumbnails and previews. They are files, so they survive a restart. The total size is
 //! limited; the least recently used files are removed first.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,6 +30,8 @@ struct CacheState {
 struct Files {
     /// The size in bytes, and the value of `uses` at the last use.
     by_name: HashMap<String, (u64, u64)>,
+    /// The names by the value of `uses` at the last use.
+    by_use: BTreeMap<u64, String>,
     bytes: u64,
     uses: u64,
 }
@@ -86,6 +88,11 @@ impl ThumbnailCache {
         }
     }
 
+    /// Whether a file with this name is stored.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.files().by_name.contains_key(name)
+    }
+
     /// Stores bytes under a name. The write is atomic.
     ///
     /// # Errors
@@ -107,8 +114,7 @@ impl ThumbnailCache {
 
     fn shrink(&self, files: &mut Files) {
         while files.bytes > self.0.max_bytes {
-            let oldest = files.by_name.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(name, _)| name.clone());
-            let Some(oldest) = oldest else { return };
+            let Some((_, oldest)) = files.by_use.pop_first() else { return };
             files.remove(&oldest);
             std::fs::remove_file(self.0.folder.join(&oldest)).ok();
         }
@@ -127,11 +133,13 @@ impl Files {
         self.remove(&name);
         self.uses += 1;
         self.bytes += size;
+        self.by_use.insert(self.uses, name.clone());
         self.by_name.insert(name, (size, self.uses));
     }
 
     fn remove(&mut self, name: &str) {
-        if let Some((size, _)) = self.by_name.remove(name) {
+        if let Some((size, last_use)) = self.by_name.remove(name) {
+            self.by_use.remove(&last_use);
             self.bytes -= size;
         }
     }

@@ -1,8 +1,6 @@
-//! Converts the colours of a thumbnail from the profile of its file to sRGB, because viewers show an image without a
-//! profile as sRGB.
+//! Converts colours from the profile of a file to sRGB, because viewers show an image without a profile as sRGB.
 //!
-//! The input of the model is not converted, because the reference pipelines do not convert profiles either. A profile
-//! that is damaged, too large or for another kind of pixels is ignored, so that the thumbnail can still be made.
+//! A profile that is damaged, too large or for another kind of pixels is ignored, so that the image can still be shown.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -80,7 +78,9 @@ fn transform(profile: &ColorProfile, source: Layout) -> Option<Arc<Transform8Bit
     let srgb = ColorProfile::new_srgb();
     // Some profiles have the table of only one rendering intent.
     [RenderingIntent::Perceptual, RenderingIntent::RelativeColorimetric].into_iter().find_map(|rendering_intent| {
-        let options = TransformOptions { rendering_intent, ..TransformOptions::default() };
+        // In fixed point, dark colours of tables of inks are less exact.
+        let prefer_fixed_point = source != Layout::Rgba;
+        let options = TransformOptions { rendering_intent, prefer_fixed_point, ..TransformOptions::default() };
         profile.create_transform_8bit(source, &srgb, Layout::Rgb, options).ok()
     })
 }
@@ -150,6 +150,8 @@ fn png_profile(bytes: &[u8]) -> Option<ColorProfile> {
     let (mut cicp, mut icc, mut srgb, mut gamma, mut chromaticities) = (None, None, false, None, None);
     for (kind, data) in png_chunks(bytes) {
         match (kind, data) {
+            // The decoder has mapped PQ and HLG to sRGB.
+            (b"cICP", &[_, 16 | 18, 0, 1, ..]) => return None,
             (b"cICP", &[primaries, transfer, 0, 1, ..]) => cicp = cicp_profile(primaries, transfer),
             (b"iCCP", data) if icc.is_none() => icc = text::profile(data).as_deref().and_then(parse),
             (b"sRGB", _) => srgb = true,
@@ -164,8 +166,8 @@ fn png_profile(bytes: &[u8]) -> Option<ColorProfile> {
     cicp.or(icc).or_else(|| if srgb { None } else { gamma_profile(gamma?, chromaticities) })
 }
 
-/// Returns the profile for the primaries and the transfer characteristics of ITU-T H.273, as in a cICP chunk. PQ and HLG brightness cannot be converted without tone mapping, so the result
-/// for them is `None` and the image stays as it is.
+/// Returns the profile for the primaries and the transfer characteristics of ITU-T H.273, as in a cICP chunk. The result is
+/// `None` for PQ and HLG, which cannot be converted without tone mapping.
 pub(super) fn cicp_profile(primaries: u8, transfer: u8) -> Option<ColorProfile> {
     let color_primaries = CicpColorPrimaries::try_from(primaries).ok().filter(|_| !matches!(primaries, 0 | 2 | 3))?;
     let transfer_characteristics = match transfer {

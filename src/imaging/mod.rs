@@ -7,6 +7,7 @@ mod avif;
 mod bmp;
 mod canvas;
 mod colour;
+mod convert;
 mod decode;
 mod error;
 mod exif;
@@ -17,6 +18,7 @@ mod gif;
 mod heic;
 #[cfg(any(feature = "heic", feature = "avif"))]
 mod heif;
+mod inks;
 pub mod isolated;
 mod jpeg;
 #[cfg(feature = "jxl")]
@@ -31,7 +33,6 @@ mod resize;
 mod settings;
 mod signature;
 mod tiff;
-#[cfg(any(feature = "heic", feature = "avif", feature = "jxl"))]
 mod tone;
 mod webp;
 
@@ -52,10 +53,10 @@ pub use facts::complete::is_complete;
 pub use facts::header::{Header, read_header, validate_image};
 pub use facts::sniff::{has_known_format, is_html, sniff};
 pub use prepare::region::{InvalidRegion, Region, prepare_region, region_size};
-pub use prepare::thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
+pub use prepare::thumbnail::{THUMBNAIL_SIDE, preview, preview_size, thumbnail};
 pub use prepare::upright::{UprightImage, decode_upright};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
-pub use preprocessing::{Filter, Preprocessing, Resize};
+pub use preprocessing::{Filter, InputColour, Preprocessing, Resize};
 pub use settings::{ImagingSettings, SIDES};
 pub use signature::{is_copy, signature};
 

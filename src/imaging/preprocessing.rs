@@ -14,18 +14,30 @@ pub struct Preprocessing {
     pub filter: Filter,
     /// Shorter side in pixels before the centre is cropped; equal to `size` for most models. Only crops use it.
     pub edge: u32,
+    /// Which colours the model gets.
+    pub colour: InputColour,
 }
 
 impl Preprocessing {
     /// Resizes with bicubic interpolation. A crop has the length of the shorter side.
     pub const fn new(size: u32, resize: Resize) -> Self {
-        Self { size, resize, filter: Filter::Bicubic, edge: size }
+        Self { size, resize, filter: Filter::Bicubic, edge: size, colour: InputColour::Reference }
     }
 
     /// Resizes the shorter side to `size` and crops the centre.
     pub const fn crop(size: u32) -> Self {
         Self::new(size, Resize::Crop)
     }
+}
+
+/// Which colours the model gets (`IMAGE_COLOR`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InputColour {
+    /// Those of the file, as in the reference pipelines, which ignore colour profiles.
+    #[default]
+    Reference,
+    /// Those of sRGB, by the colour profile of the file.
+    Srgb,
 }
 
 /// What happens to an image that is not square (`IMAGE_RESIZE`).
@@ -105,17 +117,24 @@ impl Filter {
     }
 }
 
-/// Writes `crop-224-bicubic-floor`, `crop-224-of-256-bicubic-floor`, `squash-256-bilinear` or `pad-224-bicubic-ffffff`.
+/// The end of the name if colours are converted to sRGB.
+const SRGB_SUFFIX: &str = "-srgb";
+
+/// Writes `crop-224-bicubic-floor`, `crop-224-of-256-bicubic-floor`, `squash-256-bilinear`, `pad-224-bicubic-ffffff`, or one
+/// of them with `-srgb` at the end.
 impl fmt::Display for Preprocessing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { size, edge, .. } = *self;
         let (of, filter) = (if edge == size { String::new() } else { format!("-of-{edge}") }, self.filter.name());
+        let srgb = if self.colour == InputColour::Srgb { SRGB_SUFFIX } else { "" };
         match self.resize {
-            Resize::Crop => write!(f, "crop-{size}{of}-{filter}"),
-            Resize::CropFloor => write!(f, "crop-{size}{of}-{filter}-floor"),
-            Resize::CropEven => write!(f, "crop-{size}{of}-{filter}-even"),
-            Resize::Squash => write!(f, "squash-{size}-{filter}"),
-            Resize::Pad([red, green, blue]) => write!(f, "pad-{size}-{filter}-{red:02x}{green:02x}{blue:02x}"),
+            Resize::Crop => write!(f, "crop-{size}{of}-{filter}{srgb}"),
+            Resize::CropFloor => write!(f, "crop-{size}{of}-{filter}-floor{srgb}"),
+            Resize::CropEven => write!(f, "crop-{size}{of}-{filter}-even{srgb}"),
+            Resize::Squash => write!(f, "squash-{size}-{filter}{srgb}"),
+            Resize::Pad([red, green, blue]) => {
+                write!(f, "pad-{size}-{filter}-{red:02x}{green:02x}{blue:02x}{srgb}")
+            }
         }
     }
 }
@@ -125,6 +144,10 @@ impl FromStr for Preprocessing {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
+        let (text, colour) = match text.strip_suffix(SRGB_SUFFIX) {
+            Some(rest) => (rest, InputColour::Srgb),
+            None => (text, InputColour::Reference),
+        };
         let mut parts = text.split('-').peekable();
         let kind = parts.next();
         let number = |parts: &mut dyn Iterator<Item = &str>| parts.next().and_then(|part| part.parse().ok()).ok_or(());
@@ -143,7 +166,7 @@ impl FromStr for Preprocessing {
             }
             _ => return Err(()),
         };
-        let read = Self { size, resize, filter, edge };
+        let read = Self { size, resize, filter, edge, colour };
         if parts.next().is_none() && edge >= size { Ok(read) } else { Err(()) }
     }
 }
@@ -168,6 +191,11 @@ mod tests {
                 "squash-256-bilinear",
             ),
             (Preprocessing::new(260, Resize::Pad([255, 0, 16])), "pad-260-bicubic-ff0010"),
+            (Preprocessing { colour: InputColour::Srgb, ..Preprocessing::crop(260) }, "crop-260-bicubic-srgb"),
+            (
+                Preprocessing { colour: InputColour::Srgb, ..Preprocessing::new(260, Resize::Pad([0; 3])) },
+                "pad-260-bicubic-000000-srgb",
+            ),
         ] {
             assert_eq!(preprocessing.to_string(), name);
             assert_eq!(name.parse(), Ok(preprocessing));
@@ -180,6 +208,8 @@ mod tests {
             "squash-256-bilinear-floor",
             "pad-1-bicubic-ff",
             "crop-9-of-8-box",
+            "crop-224-bicubic-srgb-floor",
+            "-srgb",
         ] {
             assert_eq!(text.parse::<Preprocessing>(), Err(()), "{text}");
         }

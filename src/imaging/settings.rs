@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Limits, Resize};
+use super::{InputColour, Limits, Resize};
 use crate::domain::setting::check_range;
 use crate::domain::{ByteSize, ExifLevel};
 
@@ -30,6 +30,9 @@ pub struct ImagingSettings {
     /// the catalogue, or 224. Any other value must match that size.
     #[serde(deserialize_with = "target_size")]
     pub image_target_size: Option<u32>,
+    /// `IMAGE_COLOR`: `reference` (default) gives the model the colours as they are stored, as its reference pipeline does;
+    /// `srgb` converts them by the colour profile of the file. It is part of the identity of the embedding space.
+    pub image_color: ColourKind,
     /// `IMAGE_EXIF`: `basic` (default), `all` or `none`: which facts of EXIF, IPTC and XMP are stored with an image.
     pub image_exif: ExifLevel,
 }
@@ -43,6 +46,7 @@ impl Default for ImagingSettings {
             image_resize: ResizeKind::Crop,
             image_pad_color: Colour([0; 3]),
             image_target_size: None,
+            image_color: ColourKind::Reference,
             image_exif: ExifLevel::Basic,
         }
     }
@@ -66,6 +70,28 @@ impl TryFrom<String> for ResizeKind {
             "crop" => Ok(Self::Crop),
             "pad" => Ok(Self::Pad),
             _ => Err("it must be `crop` or `pad`"),
+        }
+    }
+}
+
+/// The value of `IMAGE_COLOR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "String")]
+pub enum ColourKind {
+    /// The colours as they are stored.
+    Reference,
+    /// sRGB, by the colour profile.
+    Srgb,
+}
+
+impl TryFrom<String> for ColourKind {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        match name.as_str() {
+            "reference" => Ok(Self::Reference),
+            "srgb" => Ok(Self::Srgb),
+            _ => Err("it must be `reference` or `srgb`"),
         }
     }
 }
@@ -107,6 +133,14 @@ impl ImagingSettings {
             max_bytes: self.image_max_size_mb.bytes(),
             max_pixels: self.image_max_pixels,
             max_decode_bytes: self.image_max_decode_mb.bytes(),
+        }
+    }
+
+    /// Returns which colours the model gets.
+    pub fn colour(&self) -> InputColour {
+        match self.image_color {
+            ColourKind::Reference => InputColour::Reference,
+            ColourKind::Srgb => InputColour::Srgb,
         }
     }
 

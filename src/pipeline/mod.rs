@@ -16,6 +16,7 @@ mod settings;
 mod stages;
 mod steps;
 mod store;
+mod thumbnails;
 mod timings;
 mod write_lease;
 
@@ -34,11 +35,13 @@ use crate::index::Stores;
 use crate::resilience::{Concurrently, until_stopped};
 use crate::source::{ImageSource, SourceError};
 use crate::telemetry::metrics::{Counter, counter, families};
+use thumbnails::ThumbnailTarget;
 
 pub use crate::domain::{Indexed, ItemOutcome, Task, TaskOutcome};
 pub use budget::MemoryBudget;
 pub use settings::{Lanes, PipelineSettings};
 pub use stages::Stages;
+pub use thumbnails::ThumbnailStore;
 pub use timings::{StageReport, StageTimes, StagesReport, TimingTotals, Timings};
 pub use write_lease::{Until, WriteLease};
 
@@ -94,8 +97,7 @@ pub struct Pipeline {
     budget: Arc<MemoryBudget>,
     /// One permit for each core, for decoding and resizing.
     cores: Arc<Semaphore>,
-    /// Prefix of the keys of thumbnails; `None` if no thumbnails are written.
-    thumbnail_prefix: Option<Arc<str>>,
+    thumbnails: ThumbnailTarget,
     exif: ExifLevel,
     /// Number of images that reuse the vector of a record with the same bytes.
     reused: Counter,
@@ -129,16 +131,27 @@ impl Pipeline {
             lanes,
             budget: Arc::new(MemoryBudget::new(settings.glimpse_memory_mb.bytes())),
             cores: Arc::new(Semaphore::new(lanes.prepare.get())),
-            thumbnail_prefix: None,
+            thumbnails: ThumbnailTarget::Nowhere,
             exif: ExifLevel::None,
             reused: counter!(families::VECTORS_REUSED, "reason" => "same_bytes"),
         }
     }
 
-    /// Writes a thumbnail of each image into the bucket of the image, under this prefix.
+    /// Writes a thumbnail of each image into the bucket of the image, under this prefix, if there is one.
     #[must_use]
-    pub fn with_thumbnails(self, prefix: Option<String>) -> Self {
-        Self { thumbnail_prefix: prefix.map(Into::into), ..self }
+    pub fn with_thumbnail_prefix(self, prefix: &str) -> Self {
+        if prefix.is_empty() { self } else { Self { thumbnails: ThumbnailTarget::Bucket(prefix.into()), ..self } }
+    }
+
+    /// Keeps a thumbnail of each decoded image in this store, unless thumbnails are written into the bucket.
+    #[must_use]
+    pub fn with_thumbnail_store(self, store: Arc<dyn ThumbnailStore>) -> Self {
+        match self.thumbnails {
+            ThumbnailTarget::Bucket(_) => self,
+            ThumbnailTarget::Nowhere | ThumbnailTarget::Local(_) => {
+                Self { thumbnails: ThumbnailTarget::Local(store), ..self }
+            }
+        }
     }
 
     /// Sets which facts of EXIF, IPTC and XMP the runs of this process store; none by default.

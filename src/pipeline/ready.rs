@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::Task;
 use super::store::Pending;
 use crate::domain::{Embedding, ExifFacts, ImageRecord, Indexed, PAYLOAD_VERSION, Payload, Space, StoreSet, Timestamp};
@@ -22,6 +24,9 @@ pub(super) struct Ready {
     pub(super) etag: Option<String>,
     pub(super) size_bytes: u64,
     pub(super) sha256: String,
+    /// The thumbnail, until it is stored.
+    pub(super) thumbnail: Option<Bytes>,
+    /// The key of the thumbnail in the bucket.
     pub(super) thumbnail_key: Option<String>,
     pub(super) meta: BTreeMap<String, String>,
     pub(super) exif: ExifFacts,
@@ -30,7 +35,7 @@ pub(super) struct Ready {
 impl Ready {
     /// Returns the record with this vector.
     pub(super) fn into_pending(self, embedding: Embedding, space: &Space) -> Pending {
-        let Self { task, image, etag, size_bytes, sha256, thumbnail_key, meta, exif } = self;
+        let Self { task, image, etag, size_bytes, sha256, thumbnail_key, meta, exif, .. } = self;
         let uri = task.image.uri;
         let (version, format, width, height, frames, hashes) = match image {
             Content::New(prepared) => {
@@ -39,7 +44,7 @@ impl Ready {
             }
             Content::Known(record) if task.refresh => {
                 let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: true };
-                let record = ImageRecord { payload: Payload { exif, ..record.payload }, ..*record };
+                let record = ImageRecord { payload: Payload { exif, thumbnail_key, ..record.payload }, ..*record };
                 return Pending { ticket: task.ticket, indexed, record };
             }
             Content::Known(record) => {

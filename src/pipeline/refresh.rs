@@ -27,7 +27,7 @@ impl Steps {
         let (etag, size_bytes) = (payload.etag.clone(), payload.size_bytes);
         let (sha256, thumbnail_key) = (payload.content_sha256.clone(), payload.thumbnail_key.clone());
         let (task, meta, image) = (task.clone(), payload.meta.clone(), Content::Known(Box::new(record)));
-        Ok(Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta, exif }))
+        Ok(Some(Ready { task, image, etag, size_bytes, sha256, thumbnail: None, thumbnail_key, meta, exif }))
     }
 
     /// Returns the facts from the first bytes of the object of a record. Any failure is reported when the object is read as a

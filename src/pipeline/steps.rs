@@ -12,11 +12,11 @@ use super::possible_copy;
 use super::ready::{Content, Ready};
 use super::store::Pending;
 use super::{ItemOutcome, Pipeline, Run, RunError, Task, TaskOutcome};
-use crate::domain::{ExifFacts, FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure, PAYLOAD_VERSION};
+use crate::domain::{ExifFacts, FailureAttribution, FailureClass, ImageRecord, ItemFailure, PAYLOAD_VERSION};
 use crate::imaging::{self, PreparedImage};
 use crate::lock::lock;
 use crate::resilience::measured;
-use crate::source::{Fetched, NewObject, SourceError};
+use crate::source::{Fetched, SourceError};
 
 /// Shared data of all steps; cheap to clone into a task.
 #[derive(Clone)]
@@ -131,12 +131,22 @@ impl Steps {
             } else {
                 let thumbnail_key = possible_copy::thumbnail_of(&possible_copy, task.image.uri.bucket());
                 let image = Content::Known(Box::new(possible_copy));
-                return Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta, exif });
+                return Some(Ready {
+                    task,
+                    image,
+                    etag,
+                    size_bytes,
+                    sha256,
+                    thumbnail: None,
+                    thumbnail_key,
+                    meta,
+                    exif,
+                });
             }
         }
         // Only the header is read here, so that the decoder's memory is taken from the budget before it is allocated.
         let preprocessing = pipeline.provider.preprocessing();
-        let thumbnail = pipeline.thumbnail_prefix.is_some() && outdated.is_none();
+        let thumbnail = pipeline.thumbnails.is_missing(outdated.as_ref());
         let extras = imaging::Extras { thumbnail, hashes: true, ..imaging::Extras::default() };
         let cost = match imaging::prepared_size(&bytes, &limits, &preprocessing, extras) {
             Ok(cost) => cost,
@@ -154,12 +164,14 @@ impl Steps {
         run.stages.prepare.took(worked);
         drop((core, pixels, permit));
         match decoded {
-            Ok((Ok(prepared), sha256, exif)) => {
+            Ok((Ok(mut prepared), sha256, exif)) => {
+                let thumbnail = prepared.thumbnail.take();
+                let thumbnail_key = outdated.as_ref().and_then(|record| record.payload.thumbnail_key.clone());
                 let image = match outdated {
                     Some(record) => Content::Known(Box::new(possible_copy::completed(record, prepared))),
                     None => Content::New(Box::new(prepared)),
                 };
-                Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key: None, meta, exif })
+                Some(Ready { task, image, etag, size_bytes, sha256, thumbnail, thumbnail_key, meta, exif })
             }
             Ok((Err(error), ..)) => self.failed(&task, error.class(), error.to_string()).await,
             Err(panic) => {
@@ -181,27 +193,6 @@ impl Steps {
         let same = tokio::task::spawn_blocking(compare).await.ok()?;
         drop(core);
         same
-    }
-
-    /// Writes the thumbnail, if there is one. An image does not fail if its thumbnail cannot be written: the service
-    /// then creates the thumbnail when it is requested.
-    pub(super) async fn thumbnail(self, mut ready: Ready) -> Option<Ready> {
-        let pipeline = &self.0.pipeline;
-        let bytes = match &mut ready.image {
-            Content::New(prepared) => prepared.thumbnail.take(),
-            Content::Known(_) => None,
-        };
-        let (Some(prefix), Some(bytes)) = (&pipeline.thumbnail_prefix, bytes) else { return Some(ready) };
-        let uri = &ready.task.image.uri;
-        // The key is made from the id, because not every key of the bucket is still valid with a prefix.
-        let key = format!("{prefix}{}.jpg", uri.id());
-        let object = NewObject { bytes, content_type: "image/jpeg".to_owned(), ..NewObject::default() };
-        self.0.run.write_lease.granted().await;
-        match pipeline.source.put(&ImageUri::new(uri.bucket(), &key), object).await {
-            Ok(()) => ready.thumbnail_key = Some(key),
-            Err(error) => tracing::warn!(image.uri = %uri, %error, "thumbnail not written"),
-        }
-        Some(ready)
     }
 
     pub(super) async fn embed(self, chunk: Vec<Ready>) -> Vec<Pending> {

@@ -77,6 +77,10 @@ pub struct ImageReply {
     pub thumbnail_key: Option<String>,
     /// Path of the thumbnail on this service.
     pub thumbnail: Option<String>,
+    /// Path of the preview on this service: a JPEG of at most 1440 x 1440 pixels, or smaller with `size`.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub preview: String,
     /// Path of the original on this service.
     pub original: String,
     /// ETag of the object when it was indexed.
@@ -165,6 +169,7 @@ impl ImageReply {
             frames: payload.frames,
             thumbnail_key: payload.thumbnail_key,
             thumbnail: Some(image_path(&id, "thumbnail", collection)),
+            preview: image_path(&id, "preview", collection),
             original: image_path(&id, "original", collection),
             etag: payload.etag,
             size_bytes: payload.size_bytes,

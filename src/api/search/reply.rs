@@ -69,6 +69,10 @@ pub struct ResultReply {
     pub thumbnail_key: Option<String>,
     /// Path of the thumbnail on this service.
     pub thumbnail: Option<String>,
+    /// Path of the preview on this service: a JPEG of at most 1440 x 1440 pixels, or smaller with `size`.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub preview: String,
     /// Path of the original on this service.
     pub original: String,
     /// The stores that have the image, if several were searched.
@@ -168,6 +172,7 @@ impl ResultReply {
                 .collect(),
             identical: same_as.map(|sha256| sha256 == payload.content_sha256),
             thumbnail: Some(image_path(&hit.id, "thumbnail", collection)),
+            preview: image_path(&hit.id, "preview", collection),
             original: image_path(&hit.id, "original", collection),
             image: ImageSummary::new(hit.id, &payload),
             score: hit.score,

@@ -90,7 +90,7 @@ fn same_space(collections: &[CollectionInfo], space: &Space) -> Result<(), Probl
     for info in collections {
         info.space.admits(space).map_err(|mismatch| {
             let advice = "set VECTOR_DB_COLLECTION to another collection, or IMAGE_EMBEDDING_PROVIDER, CLIP_MODEL, \
-                          IMAGE_RESIZE and IMAGE_PAD_COLOR to the values with which this collection was created";
+                          IMAGE_RESIZE, IMAGE_PAD_COLOR and IMAGE_COLOR to the values with which this collection was created";
             Problem::new(&format!("collection {}: {mismatch}", info.name), advice)
         })?;
     }

@@ -55,7 +55,7 @@ impl ModelCheck {
         let started = Instant::now();
         // With the settings of the service, so that the space is the one that the service will have.
         let provider = LocalProvider::new(source, settings.imaging.image_target_size, threads)?;
-        let provider = provider.with_resize(settings.imaging.resize());
+        let provider = provider.with_resize(settings.imaging.resize()).with_colour(settings.imaging.colour());
         provider.ready().await?;
         let load_seconds = started.elapsed().as_secs_f64();
         let space = provider.space().await?;

@@ -29,7 +29,7 @@ use workers::Workers;
 
 use super::{Busy, EmbedError, EngineInfo, ImageEmbeddingProvider, probe};
 use crate::domain::{DependencyError, Embedding, FailureKind, Language, Space};
-use crate::imaging::{PreparedImage, Preprocessing, Resize};
+use crate::imaging::{InputColour, PreparedImage, Preprocessing, Resize};
 pub use crate::models::Precision;
 
 pub use details::{ModelDetails, TowerDetails};
@@ -44,6 +44,7 @@ pub struct LocalProvider {
     workers: Workers,
     loader: ModelLoader,
     resize: Resize,
+    colour: InputColour,
 }
 
 impl LocalProvider {
@@ -55,7 +56,7 @@ impl LocalProvider {
     /// [`EmbedError::Dependency`] if a thread cannot be started.
     pub fn new(source: Source, size: Option<u32>, threads: NonZeroUsize) -> Result<Self, EmbedError> {
         let (workers, loader) = (Workers::start(threads)?, ModelLoader::new(source, size));
-        Ok(Self { workers, loader, resize: Resize::Crop })
+        Ok(Self { workers, loader, resize: Resize::Crop, colour: InputColour::Reference })
     }
 
     /// Loads the built-in model and starts `threads` workers. Blocks for about a quarter of a second of CPU.
@@ -64,7 +65,7 @@ impl LocalProvider {
     /// [`EmbedError::Dependency`] if the built-in files cannot be loaded or a thread cannot be started.
     pub fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
         let loader = ModelLoader::with_model(Source::built_in(), built_in::towers(&Engine::default())?);
-        Ok(Self { workers: Workers::start(threads)?, loader, resize: Resize::Crop })
+        Ok(Self { workers: Workers::start(threads)?, loader, resize: Resize::Crop, colour: InputColour::Reference })
     }
 
     /// Creates a provider and waits until its model is loaded.
@@ -96,6 +97,12 @@ impl LocalProvider {
         Self { resize, ..self }
     }
 
+    /// Gives the model these colours.
+    #[must_use]
+    pub fn with_colour(self, colour: InputColour) -> Self {
+        Self { colour, ..self }
+    }
+
     async fn images(
         &self,
         towers: Arc<Towers>,
@@ -109,7 +116,7 @@ impl LocalProvider {
 #[async_trait]
 impl ImageEmbeddingProvider for LocalProvider {
     fn preprocessing(&self) -> Preprocessing {
-        let own = self.loader.preprocessing();
+        let own = Preprocessing { colour: self.colour, ..self.loader.preprocessing() };
         // The model decides how images are resized, unless the settings say that they are padded.
         match self.resize {
             pad @ Resize::Pad(_) => Preprocessing { resize: pad, ..own },

@@ -1,7 +1,8 @@
 //! Decodes PNG. Only the chunks with pixels and palette are read, so a wrong checksum or a damaged or huge profile
 //! neither makes the decode fail nor takes memory. Rows are converted one by one, so 16 bits or transparency take no
-//! more memory than RGB.
+//! more memory than RGB. HDR images (PQ, HLG) are mapped to sRGB here, because their samples are not usable as colours.
 
+pub(crate) mod hdr;
 pub(crate) mod text;
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
@@ -15,6 +16,7 @@ use crate::domain::ImageFormat;
 use crate::imaging::ImageError;
 use crate::imaging::flatten::over_white;
 use crate::imaging::reduced::Reduced;
+use crate::imaging::tone::ToneMapping;
 
 /// Decodes every pixel of the still image to RGB. Transparent pixels are composited over white.
 pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
@@ -23,10 +25,11 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     if reader.info().interlaced {
         let mut pixels = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
         reader.next_frame(&mut pixels).map_err(|error| explain(&error))?;
-        return rgb(&reader, width, height, pixels);
+        let tone = hdr::tone_mapping(bytes, reader.output_color_type().1);
+        return rgb(&reader, width, height, pixels, tone.as_ref());
     }
     let mut pixels = Vec::with_capacity(rgb_bytes(width, height)?);
-    each_row(&mut reader, |row| pixels.extend_from_slice(row))?;
+    each_row(bytes, &mut reader, |row| pixels.extend_from_slice(row))?;
     RgbImage::from_raw(width, height, pixels).ok_or_else(too_large)
 }
 
@@ -55,7 +58,7 @@ pub(crate) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Option<Reduced>
             pixels.push(U16x3::new(std::mem::take(sum).map(mean)));
         }
     };
-    each_row(&mut reader, |row| {
+    each_row(bytes, &mut reader, |row| {
         for (sum, part) in sums.iter_mut().zip(row.chunks(times * 3)) {
             for pixel in part.as_chunks::<3>().0 {
                 sum.iter_mut().zip(pixel).for_each(|(sum, &value)| *sum += u32::from(value));
@@ -76,21 +79,22 @@ pub(crate) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Option<Reduced>
 }
 
 /// Calls `take` for every row of an image that is not interlaced, in RGB.
-fn each_row(reader: &mut Reader<Pixels<'_>>, mut take: impl FnMut(&[u8])) -> Result<(), ImageError> {
+fn each_row(bytes: &[u8], reader: &mut Reader<Pixels<'_>>, mut take: impl FnMut(&[u8])) -> Result<(), ImageError> {
     let (width, height) = reader.info().size();
+    let tone = hdr::tone_mapping(bytes, reader.output_color_type().1);
     let mut row = vec![0; reader.output_line_size(width).ok_or_else(too_large)?];
     for _ in 0..height {
         let has_row = reader.read_row(&mut row).map_err(|error| explain(&error))?.is_some();
         if !has_row {
             return Err(ImageError::truncated(ImageFormat::Png));
         }
-        if reader.output_color_type() == (ColorType::Rgb, BitDepth::Eight) {
+        if reader.output_color_type() == (ColorType::Rgb, BitDepth::Eight) && tone.is_none() {
             take(&row);
         } else {
             // `rgb` consumes the samples, so the next row needs a new buffer.
             let samples = std::mem::take(&mut row);
             let length = samples.len();
-            take(rgb(reader, width, 1, samples)?.as_raw());
+            take(rgb(reader, width, 1, samples, tone.as_ref())?.as_raw());
             row = vec![0; length];
         }
     }
@@ -98,7 +102,18 @@ fn each_row(reader: &mut Reader<Pixels<'_>>, mut take: impl FnMut(&[u8])) -> Res
 }
 
 /// Converts samples of the decoder's output colour type to RGB.
-fn rgb(reader: &Reader<Pixels<'_>>, width: u32, height: u32, samples: Vec<u8>) -> Result<RgbImage, ImageError> {
+fn rgb(
+    reader: &Reader<Pixels<'_>>,
+    width: u32,
+    height: u32,
+    samples: Vec<u8>,
+    tone: Option<&ToneMapping>,
+) -> Result<RgbImage, ImageError> {
+    if let Some(tone) = tone {
+        let (colour, depth) = reader.output_color_type();
+        let mapped = hdr::to_srgb(&samples, colour.samples(), depth == BitDepth::Sixteen, tone);
+        return RgbImage::from_raw(width, height, mapped).ok_or_else(too_large);
+    }
     let to_u16 = |samples: &[u8]| samples.as_chunks::<2>().0.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
     let image = match reader.output_color_type() {
         (ColorType::Rgb, BitDepth::Eight) => RgbImage::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),

@@ -3,7 +3,6 @@
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
 
-use super::thumbnail;
 use crate::domain::{ImageFormat, ImageMeta};
 use crate::imaging::canvas::Canvas;
 use crate::imaging::decode::decode;
@@ -37,7 +36,8 @@ pub(crate) enum Pixels {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct DecodeTarget {
     pub(crate) model: Option<Preprocessing>,
-    pub(crate) thumbnail: bool,
+    /// Side of the square that a thumbnail or preview fits into, in pixels.
+    pub(crate) fitted: Option<u32>,
 }
 
 impl DecodedImage {
@@ -250,8 +250,8 @@ impl DecodeTarget {
                 }
             }
         });
-        let thumbnail = if self.thumbnail { f64::from(thumbnail::THUMBNAIL_SIDE) / f64::from(longest) } else { 0.0 };
-        model.max(thumbnail)
+        let fitted = self.fitted.map_or(0.0, |side| f64::from(side) / f64::from(longest));
+        model.max(fitted)
     }
 }
 

@@ -8,7 +8,7 @@ pub(crate) mod upright;
 use bytes::Bytes;
 
 use crate::imaging::facts::header::read_facts;
-use crate::imaging::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize, signature};
+use crate::imaging::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, convert, signature};
 use decoded_image::{DecodeTarget, DecodedImage};
 
 /// The options of [`prepare_with`].
@@ -43,9 +43,13 @@ pub fn prepare_with(
 ) -> Result<Prepared, ImageError> {
     let target = DecodeTarget::for_model(*preprocessing, extras);
     let decoded = DecodedImage::decode(bytes, limits, target, extras.decode)?;
-    let square = resize::square(&decoded, *preprocessing).map_err(|reason| decoded.corrupt(reason))?;
+    let square = convert::square(&decoded, bytes, *preprocessing).map_err(|reason| decoded.corrupt(reason))?;
     let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
-    let thumbnail = if extras.thumbnail { Some(thumbnail::from_decoded(&decoded, bytes)?) } else { None };
+    let thumbnail = if extras.thumbnail {
+        Some(thumbnail::from_decoded(&decoded, bytes, thumbnail::THUMBNAIL_SIDE)?)
+    } else {
+        None
+    };
     let hashes = if extras.hashes { signature(&image) } else { None };
     Ok(Prepared { image, meta: decoded.meta, thumbnail, hashes })
 }
@@ -71,7 +75,7 @@ pub fn prepared_size(
 
 impl DecodeTarget {
     fn for_model(preprocessing: Preprocessing, extras: Extras) -> Self {
-        Self { model: Some(preprocessing), thumbnail: extras.thumbnail }
+        Self { model: Some(preprocessing), fitted: extras.thumbnail.then_some(thumbnail::THUMBNAIL_SIDE) }
     }
 }
 

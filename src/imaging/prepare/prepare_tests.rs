@@ -7,7 +7,7 @@ use image::{DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat as Foreign,
 use super::*;
 use crate::domain::{FailureClass, ImageFormat};
 use crate::imaging::facts::exif;
-use crate::imaging::{UprightImage, decoded_size, validate_image};
+use crate::imaging::{THUMBNAIL_SIDE, UprightImage, preview_size, validate_image};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_decode_bytes: 1 << 23 };
 const SMALL: Preprocessing = Preprocessing::crop(8);
@@ -46,7 +46,7 @@ fn every_format_gives_its_metadata_and_a_square() {
         assert_eq!((meta.frames, meta.orientation), (1, 1));
         assert_eq!((image.size, image.rgb.len()), (8, 8 * 8 * 3));
         assert_eq!(validate_image(&bytes, &LIMITS), Ok(meta));
-        assert!(decoded_size(&bytes, &LIMITS).unwrap() >= 31 * 20 * 3);
+        assert!(preview_size(&bytes, &LIMITS, THUMBNAIL_SIDE).unwrap() >= 31 * 20 * 3);
     }
 }
 

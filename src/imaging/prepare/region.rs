@@ -8,7 +8,7 @@ use image::{GenericImageView, RgbImage};
 
 use super::decoded_image::{DecodeTarget, DecodedImage, Pixels, upright};
 use crate::imaging::facts::header::read_facts;
-use crate::imaging::{Decode, ImageError, Limits, PreparedImage, Preprocessing, resize};
+use crate::imaging::{Decode, ImageError, Limits, PreparedImage, Preprocessing, convert};
 
 /// A part of an upright image. All numbers are shares of its width or height, 0 to 1, from the upper left corner.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,7 +85,7 @@ pub fn prepare_region(
     drop(image);
     (meta.width, meta.height) = part.dimensions();
     let decoded = DecodedImage { pixels: Pixels::All(part), meta, orientation: Orientation::NoTransforms };
-    let square = resize::square(&decoded, *preprocessing).map_err(|reason| decoded.corrupt(reason))?;
+    let square = convert::part_square(&decoded, bytes, *preprocessing).map_err(|reason| decoded.corrupt(reason))?;
     Ok(PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) })
 }
 

@@ -2,14 +2,12 @@
 //! was taken.
 
 use bytes::Bytes;
-use image::{DynamicImage, RgbImage};
+use image::DynamicImage;
 use jpeg_encoder::{ColorType, Encoder};
 
 use super::decoded_image::{DecodeTarget, DecodedImage, Pixels};
-use crate::domain::ImageFormat;
 use crate::imaging::facts::header::read_facts;
-use crate::imaging::jpeg::cmyk;
-use crate::imaging::{Decode, Filter, ImageError, Limits, colour, resize};
+use crate::imaging::{Decode, Filter, ImageError, Limits, convert, resize};
 
 /// Side in pixels of the square that a thumbnail fits into.
 pub const THUMBNAIL_SIDE: u32 = 256;
@@ -22,29 +20,43 @@ const QUALITY: u8 = 80;
 /// # Errors
 /// Returns an [`ImageError`] that says what is wrong with the image.
 pub fn thumbnail(bytes: &[u8], limits: &Limits) -> Result<Bytes, ImageError> {
-    from_decoded(&DecodedImage::decode(bytes, limits, THUMBNAIL_ONLY, Decode::Fast)?, bytes)
+    preview(bytes, limits, THUMBNAIL_SIDE)
 }
 
-/// Returns approximately how many bytes [`thumbnail`] will allocate for this file.
+/// Returns a file as a JPEG of at most `side` x `side` pixels: upright, in sRGB, without metadata. A smaller image is not
+/// enlarged.
+///
+/// # Errors
+/// Returns an [`ImageError`] that says what is wrong with the image.
+pub fn preview(bytes: &[u8], limits: &Limits, side: u32) -> Result<Bytes, ImageError> {
+    from_decoded(&DecodedImage::decode(bytes, limits, fitting(side), Decode::Fast)?, bytes, side)
+}
+
+/// Returns approximately how many bytes [`preview`] will allocate for this file.
 ///
 /// # Errors
 /// Returns an [`ImageError`] if the file is not an image, if its header is truncated or inconsistent, or if a limit is
 /// exceeded.
-pub fn decoded_size(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
-    THUMBNAIL_ONLY.required_bytes(bytes, &read_facts(bytes, limits)?, limits, Decode::Fast)
+pub fn preview_size(bytes: &[u8], limits: &Limits, side: u32) -> Result<u64, ImageError> {
+    /// Bytes per pixel of the result: RGB, upright, and encoded.
+    const BYTES_PER_PIXEL: u64 = 3 + 3 + 1;
+    let decoded = fitting(side).required_bytes(bytes, &read_facts(bytes, limits)?, limits, Decode::Fast)?;
+    Ok(decoded.saturating_add(u64::from(side) * u64::from(side) * BYTES_PER_PIXEL))
 }
 
-const THUMBNAIL_ONLY: DecodeTarget = DecodeTarget { model: None, thumbnail: true };
+fn fitting(side: u32) -> DecodeTarget {
+    DecodeTarget { model: None, fitted: Some(side) }
+}
 
-/// Makes the thumbnail of a decoded image. `bytes` is the file that it was decoded from.
-pub(crate) fn from_decoded(decoded: &DecodedImage, bytes: &[u8]) -> Result<Bytes, ImageError> {
+/// Makes the JPEG of a decoded image. `bytes` is the file that it was decoded from.
+pub(crate) fn from_decoded(decoded: &DecodedImage, bytes: &[u8], side: u32) -> Result<Bytes, ImageError> {
     let small = match &decoded.pixels {
-        Pixels::All(image) if image.width().max(image.height()) <= THUMBNAIL_SIDE => image.clone(),
+        Pixels::All(image) if image.width().max(image.height()) <= side => image.clone(),
         Pixels::All(_) | Pixels::Reduced { .. } => {
-            resize::fitted(decoded, THUMBNAIL_SIDE, Filter::Bicubic).map_err(|reason| decoded.corrupt(reason))?
+            resize::fitted(decoded, side, Filter::Bicubic).map_err(|reason| decoded.corrupt(reason))?
         }
     };
-    let small = in_srgb(small, decoded, bytes);
+    let small = convert::fitted_to_srgb(small, decoded, bytes);
     let mut small = DynamicImage::ImageRgb8(small);
     small.apply_orientation(decoded.orientation);
     let mut jpeg = Vec::new();
@@ -53,19 +65,6 @@ pub(crate) fn from_decoded(decoded: &DecodedImage, bytes: &[u8]) -> Result<Bytes
     let encoded = Encoder::new(&mut jpeg, QUALITY).encode(&small, width, height, ColorType::Rgb);
     encoded.map_err(|error| decoded.corrupt(error.to_string()))?;
     Ok(jpeg.into())
-}
-
-/// Converts the colours of the small image, which is much cheaper than converting the original.
-fn in_srgb(small: RgbImage, decoded: &DecodedImage, bytes: &[u8]) -> RgbImage {
-    let format = decoded.meta.format;
-    let from_cmyk = match format {
-        ImageFormat::Jpeg => cmyk::fitted(bytes, small.width(), small.height()),
-        _ => None,
-    };
-    from_cmyk.unwrap_or_else(|| match colour::profile(bytes, format) {
-        Some(profile) => colour::to_srgb(small, &profile),
-        None => small,
-    })
 }
 
 #[cfg(test)]
@@ -105,7 +104,7 @@ mod tests {
             image.put_pixel(x, y, Rgb([0, 0, 0]));
         }
         // The orientation moves the stored top left corner to the top right.
-        let small = from_decoded(&whole(&image, Orientation::Rotate90), b"").unwrap();
+        let small = from_decoded(&whole(&image, Orientation::Rotate90), b"", THUMBNAIL_SIDE).unwrap();
         let small = image::load_from_memory(&small).unwrap().into_luma8();
         assert_eq!(small.dimensions(), (20, 40));
         assert!(small.get_pixel(15, 4).0[0] < 60 && small.get_pixel(4, 35).0[0] > 200);

@@ -13,24 +13,36 @@ use crate::imaging::{Filter, Preprocessing, Resize};
 use axis::{Axis, Fraction, Rounding, Target};
 
 /// Returns the model's upright square.
-///
-/// The orientation is applied to the small square, which is much cheaper than to the whole image.
 pub(crate) fn square(decoded: &DecodedImage, preprocessing: Preprocessing) -> Result<RgbImage, String> {
+    converted_square(decoded, preprocessing, &|image| image)
+}
+
+/// Returns the model's upright square, with its colours converted by `convert`, which keeps the size.
+///
+/// The colours are converted and the orientation is applied in the small square, which is much cheaper than in the whole
+/// image.
+pub(crate) fn converted_square(
+    decoded: &DecodedImage,
+    preprocessing: Preprocessing,
+    convert: &dyn Fn(RgbImage) -> RgbImage,
+) -> Result<RgbImage, String> {
+    let crop = |rounding| crop(decoded, preprocessing, rounding, convert);
     match preprocessing.resize {
-        Resize::Crop => crop(decoded, preprocessing, Rounding { length: Fraction::Rounded, cut: Fraction::Dropped }),
-        Resize::CropFloor => {
-            crop(decoded, preprocessing, Rounding { length: Fraction::Dropped, cut: Fraction::Dropped })
-        }
-        Resize::CropEven => {
-            crop(decoded, preprocessing, Rounding { length: Fraction::Dropped, cut: Fraction::Rounded })
-        }
-        Resize::Squash => squash(decoded, preprocessing),
-        Resize::Pad(colour) => pad(decoded, preprocessing, colour),
+        Resize::Crop => crop(Rounding { length: Fraction::Rounded, cut: Fraction::Dropped }),
+        Resize::CropFloor => crop(Rounding { length: Fraction::Dropped, cut: Fraction::Dropped }),
+        Resize::CropEven => crop(Rounding { length: Fraction::Dropped, cut: Fraction::Rounded }),
+        Resize::Squash => squash(decoded, preprocessing, convert),
+        Resize::Pad(colour) => pad(decoded, preprocessing, colour, convert),
     }
 }
 
 /// Crops at the place where the upright image would be cropped.
-fn crop(decoded: &DecodedImage, preprocessing: Preprocessing, rounding: Rounding) -> Result<RgbImage, String> {
+fn crop(
+    decoded: &DecodedImage,
+    preprocessing: Preprocessing,
+    rounding: Rounding,
+    convert: &dyn Fn(RgbImage) -> RgbImage,
+) -> Result<RgbImage, String> {
     let Preprocessing { size, edge, filter, .. } = preprocessing;
     let (DecodedImage { pixels, orientation, .. }, (width, height)) = (decoded, decoded.size());
     let shortest = width.min(height);
@@ -43,7 +55,7 @@ fn crop(decoded: &DecodedImage, preprocessing: Preprocessing, rounding: Rounding
         Pixels::All(_) | Pixels::Reduced { .. } => None,
     };
     let resized = resize(part.as_ref().unwrap_or(pixels), (x.resized, y.resized), *orientation, filter)?;
-    let mut square = DynamicImage::ImageRgb8(cut(&resized, (x.cut, y.cut), size));
+    let mut square = DynamicImage::ImageRgb8(convert(cut(&resized, (x.cut, y.cut), size)));
     square.apply_orientation(*orientation);
     Ok(square.into_rgb8())
 }
@@ -60,16 +72,26 @@ fn cut(image: &RgbImage, (left, top): (u32, u32), size: u32) -> RgbImage {
 }
 
 /// Resizes both sides to the side of the square.
-fn squash(decoded: &DecodedImage, Preprocessing { size, filter, .. }: Preprocessing) -> Result<RgbImage, String> {
-    let mut square = DynamicImage::ImageRgb8(resize(&decoded.pixels, (size, size), decoded.orientation, filter)?);
+fn squash(
+    decoded: &DecodedImage,
+    Preprocessing { size, filter, .. }: Preprocessing,
+    convert: &dyn Fn(RgbImage) -> RgbImage,
+) -> Result<RgbImage, String> {
+    let resized = resize(&decoded.pixels, (size, size), decoded.orientation, filter)?;
+    let mut square = DynamicImage::ImageRgb8(convert(resized));
     square.apply_orientation(decoded.orientation);
     Ok(square.into_rgb8())
 }
 
 /// Puts the whole image in the middle. If the middle is between two pixels, the image is further left and further up.
-fn pad(decoded: &DecodedImage, preprocessing: Preprocessing, colour: [u8; 3]) -> Result<RgbImage, String> {
+fn pad(
+    decoded: &DecodedImage,
+    preprocessing: Preprocessing,
+    colour: [u8; 3],
+    convert: &dyn Fn(RgbImage) -> RgbImage,
+) -> Result<RgbImage, String> {
     let Preprocessing { size, filter, .. } = preprocessing;
-    let mut fitted = DynamicImage::ImageRgb8(fitted(decoded, size, filter)?);
+    let mut fitted = DynamicImage::ImageRgb8(convert(fitted(decoded, size, filter)?));
     fitted.apply_orientation(decoded.orientation);
     let (left, top) = ((size - fitted.width()) / 2, (size - fitted.height()) / 2);
     let mut square = RgbImage::from_pixel(size, size, Rgb(colour));

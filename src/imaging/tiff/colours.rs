@@ -13,6 +13,14 @@ pub(super) struct Colours {
     alpha: Alpha,
 }
 
+/// Inks that are returned in place of red, green and blue.
+#[derive(Clone, Copy)]
+pub(super) enum InkPart {
+    Coloured,
+    /// Three times the same.
+    Black,
+}
+
 enum Kind {
     /// 0 is white.
     WhiteIsZero,
@@ -21,6 +29,8 @@ enum Kind {
     /// The colours of the indexes.
     Palette(Vec<[u8; 3]>),
     Cmyk,
+    /// The inks of CMYK are not converted.
+    Inks(InkPart),
     Ycbcr,
 }
 
@@ -59,6 +69,16 @@ impl Colours {
         Ok(Self { kind, alpha })
     }
 
+    /// Whether the samples are inks, without transparency.
+    pub(super) fn are_inks(&self) -> bool {
+        matches!(self.kind, Kind::Cmyk) && self.alpha == Alpha::Missing
+    }
+
+    /// Returns colours by which these inks are returned unconverted.
+    pub(super) fn only_inks(part: InkPart) -> Self {
+        Self { kind: Kind::Inks(part), alpha: Alpha::Missing }
+    }
+
     /// Whether samples of fewer than eight bits are indexes of a palette, which are not scaled.
     pub(super) fn has_palette(&self) -> bool {
         matches!(self.kind, Kind::Palette(_))
@@ -85,6 +105,8 @@ impl Colours {
                 (Kind::Rgb, &[red, green, blue, ..]) => [red, green, blue],
                 (Kind::Ycbcr, &[luma, blue, red, ..]) => ycbcr_to_rgb(luma, blue, red),
                 (Kind::Cmyk, &[cyan, magenta, yellow, black, ..]) => cmyk_to_rgb([cyan, magenta, yellow, black]),
+                (Kind::Inks(InkPart::Coloured), &[cyan, magenta, yellow, ..]) => [cyan, magenta, yellow],
+                (Kind::Inks(InkPart::Black), &[_, _, _, black, ..]) => [black; 3],
                 _ => [0; 3],
             };
             let alpha = pixel.get(colours).copied().unwrap_or(u8::MAX);
@@ -103,7 +125,7 @@ impl Kind {
         match self {
             Self::WhiteIsZero | Self::Gray | Self::Palette(_) => 1,
             Self::Rgb | Self::Ycbcr => 3,
-            Self::Cmyk => 4,
+            Self::Cmyk | Self::Inks(_) => 4,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! colours, and its JPEG decoder has no limits.
 
 mod colours;
+mod inks;
 mod jpeg_part;
 mod layout;
 mod parts;
@@ -18,7 +19,10 @@ use super::canvas::Canvas;
 use super::facts::tiff::{Directory, Tiff, tags};
 use super::reduced::Reduced;
 use crate::domain::ImageFormat;
+use colours::{Colours, InkPart};
 use layout::Layout;
+
+pub(crate) use inks::{decode_inks, has_inks};
 
 /// What the directories say about the image.
 pub(crate) struct TiffFacts {
@@ -43,18 +47,27 @@ pub(crate) fn read_facts(bytes: &[u8]) -> Result<TiffFacts, ImageError> {
 
 /// Decodes every pixel of the first page, in its stored orientation.
 pub(crate) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
-    decode_to_canvas(bytes, 1, Canvas::finish_whole)
+    decode_to_canvas(bytes, 1, None, Canvas::finish_whole)
 }
 
 /// Decodes the first page and replaces each square of `times` x `times` pixels by its mean.
 pub(crate) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Reduced, ImageError> {
-    decode_to_canvas(bytes, times, Canvas::finish_reduced)
+    decode_to_canvas(bytes, times, None, Canvas::finish_reduced)
 }
 
-fn decode_to_canvas<T>(bytes: &[u8], times: u32, finish: fn(Canvas) -> Option<T>) -> Result<T, ImageError> {
+/// Decodes the first page: its colours, or some of its inks unconverted.
+fn decode_to_canvas<T>(
+    bytes: &[u8],
+    times: u32,
+    inks: Option<InkPart>,
+    finish: fn(Canvas) -> Option<T>,
+) -> Result<T, ImageError> {
     let decoded = catch_unwind(AssertUnwindSafe(|| {
         let (index, directory, _) = main_directory(bytes)?;
-        let layout = Layout::read(bytes, &directory)?;
+        let mut layout = Layout::read(bytes, &directory)?;
+        if let Some(part) = inks {
+            layout.colours = Colours::only_inks(part);
+        }
         let mut canvas = Canvas::new(layout.size, times);
         parts::each_row(bytes, index, &layout, |x, y, rgb| canvas.put(x, y, rgb)).map_err(|error| match error {
             ImageError::Corrupt { .. } if layout.data_end() > bytes.len() as u64 => {

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::parse::{NamedObject, parse};
 use super::tally::{self, EventOutcome};
 use super::{MirrorService, Mirrors, MirrorsError, now_millis};
-use crate::domain::image::has_image_extension;
+use crate::domain::image_format::has_image_extension;
 use crate::domain::{Excludes, ImageUri, Mirror, MirrorName, MirrorState};
 use crate::ledger::events::Added;
 use crate::ledger::{LedgerError, events, mirrors};

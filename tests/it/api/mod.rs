@@ -9,6 +9,7 @@ mod journey;
 mod metrics;
 mod openapi;
 mod originals;
+mod previews;
 mod stores;
 mod thumbnails;
 mod uploads;

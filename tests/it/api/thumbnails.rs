@@ -18,7 +18,7 @@ async fn get(app: &TestApp, path: &str) -> reqwest::Response {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_thumbnail_of_a_hit_is_small_stored_and_has_an_etag() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("GLIMPSE_INDEX_THUMBNAILS", "false")]).await;
     app.seed_demo().await;
     app.ingest().await;
     let path = first(&app, "a cup of coffee").await;

@@ -1,5 +1,6 @@
 //! Decoding and resizing, compared with other libraries.
 
+mod colours;
 mod corpus;
 mod formats;
 #[cfg(unix)]

@@ -9,7 +9,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use glimpse::domain::{ExifFacts, ExifLevel, ImageRecord, ImageRef, ImageUri, PAYLOAD_VERSION, StoreSet};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::{ImageIndex, Stores};
-use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Task};
+use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Task, ThumbnailStore};
 use glimpse::source::{Fetched, ImageSource, NewObject, Opened, Part, Scope, SourceError};
 
 use super::chain::run;
@@ -65,7 +65,20 @@ impl ImageSource for OneObject {
     }
 }
 
+/// The hashes of the files whose thumbnails were kept.
+#[derive(Default)]
+struct KeptThumbnails(Mutex<Vec<String>>);
+
+#[async_trait]
+impl ThumbnailStore for KeptThumbnails {
+    async fn keep(&self, sha256: &str, jpeg: Bytes) {
+        assert_eq!(image::load_from_memory(&jpeg).unwrap().width(), 256);
+        locked(&self.0).push(sha256.to_owned());
+    }
+}
+
 struct Refreshed {
+    thumbnails: Vec<String>,
     record: ImageRecord,
     parts: Vec<Part>,
     whole_reads: usize,
@@ -94,6 +107,8 @@ async fn refreshed(bytes: Vec<u8>, version: u32, level: ExifLevel) -> Refreshed 
     let (stores, limits) = (Stores::new(vec![index.clone()]), ImagingSettings::default().limits());
     let settings = PipelineSettings::default();
     let pipeline = Pipeline::new(source.clone(), provider.clone(), stores, limits, &settings).with_exif(level);
+    let kept = Arc::new(KeptThumbnails::default());
+    let pipeline = pipeline.with_thumbnail_store(kept.clone());
     let possible_copy = Some(old.uri.clone());
     let (stored_in, metadata) = (StoreSet::default(), BTreeMap::new());
     let task = Task { ticket: 7, image, stored_in, possible_copy, refresh: true, metadata };
@@ -109,7 +124,8 @@ async fn refreshed(bytes: Vec<u8>, version: u32, level: ExifLevel) -> Refreshed 
     }
     assert_eq!(record.embedding, expected.embedding);
     let (parts, whole_reads) = (locked(&source.parts).clone(), *locked(&source.whole_reads));
-    Refreshed { record, parts, whole_reads, embeddings: locked(&provider.calls).len() }
+    let thumbnails = locked(&kept.0).clone();
+    Refreshed { thumbnails, record, parts, whole_reads, embeddings: locked(&provider.calls).len() }
 }
 
 fn glimpse_sha256(bytes: &[u8]) -> String {
@@ -125,9 +141,9 @@ fn photo() -> Vec<u8> {
 
 #[tokio::test]
 async fn the_first_bytes_are_enough_for_a_jpeg_file() {
-    let Refreshed { record, parts, whole_reads, embeddings } =
+    let Refreshed { thumbnails, record, parts, whole_reads, embeddings } =
         refreshed(photo(), PAYLOAD_VERSION, ExifLevel::All).await;
-    assert_eq!((parts.len(), whole_reads, embeddings), (1, 0, 0));
+    assert_eq!((parts.len(), whole_reads, embeddings, thumbnails.len()), (1, 0, 0, 0));
     assert_eq!((parts[0].from, parts[0].to, parts[0].etag.as_deref()), (0, Some(131_071), Some("e")));
     let exif = record.payload.exif;
     assert_eq!(exif.taken_at.unwrap().to_string(), "2024-07-01T00:30:00+02:00");
@@ -159,4 +175,6 @@ async fn a_file_with_metadata_at_its_end_and_an_old_record_are_read_as_a_whole()
     assert_eq!((found.parts.len(), found.whole_reads, found.embeddings), (0, 1, 0));
     assert_eq!((found.record.payload.version, found.record.payload.width), (PAYLOAD_VERSION, 451));
     assert_eq!(found.record.payload.exif.camera.as_deref(), Some("X100V"));
+    // It is decoded, so its thumbnail is kept.
+    assert_eq!(found.thumbnails, [glimpse_sha256(&photo())]);
 }

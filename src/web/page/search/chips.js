@@ -46,7 +46,7 @@ export function createChips({ onRemove, onRegion }) {
    */
   function regionButton(term, collection) {
     const choose = () => {
-      const source = imageUrl(term, collection, "original");
+      const source = imageUrl(term, collection, "preview");
       const fallback = term.field === "file" ? undefined : imageUrl(term, collection, "thumbnail");
       if (source) chooseRegion({ source, fallback, name: nameOf(term), onChoose: (region) => onRegion(term, region) });
     };
@@ -129,7 +129,7 @@ function thumbnail(term, collection) {
 /**
  * @param {Term} term
  * @param {string | undefined} collection
- * @param {"original" | "thumbnail"} kind
+ * @param {"preview" | "thumbnail"} kind
  */
 function imageUrl(term, collection, kind) {
   if (isText(term)) return undefined;

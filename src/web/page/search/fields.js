@@ -28,6 +28,7 @@ export const LABELS = {
   collapse: "Copies of an image",
   exact: "Exact search",
   limit: "Maximum number of results",
+  order: "Order",
 };
 
 /**

@@ -42,6 +42,8 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
   let kept = [];
   /** The terms that are shown as chips. @type {Pick<import("./query.js").Query, "file" | "like" | "not_like" | "not">} */
   let terms = {};
+  /** The order of the list of images, which has its own control. @type {string | undefined} */
+  let order;
 
   const text = el("input", {
     id: "query-text",
@@ -151,6 +153,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
       collection: collection.value,
       // A value of a control comes first: of a condition that has one value, it replaces the one that was kept.
       ...parseQuery([...chosen, ...kept.filter(([name]) => name !== "format" || !hasFormat)]),
+      order,
     };
   }
 
@@ -159,6 +162,7 @@ export function createSearchForm({ onSubmit, onFile, focusResults }) {
     text.value = query.q ?? "";
     const { file, like, not_like, not } = query;
     terms = { file, like, not_like, not };
+    order = query.order;
     exclude.value = "";
     choose(collection, query.collection, defaultCollection);
     if (query.compare) choose(store, COMPARE_PREFIX + query.compare, undefined, `compare ${query.compare}`);

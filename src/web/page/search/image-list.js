@@ -1,14 +1,22 @@
-// The images of a collection without a search, the newest first. More load as the user scrolls.
+// The images of a collection without a search, in an order that the user chooses. More load as the user scrolls.
 
 import { fetchJson } from "../api.js";
-import { el } from "../dom.js";
+import { el, field } from "../dom.js";
 import { formatNumber } from "../format.js";
-import { withFormNames } from "./fields.js";
+import { LABELS, withFormNames } from "./fields.js";
 import { createImageGrid } from "./image-grid.js";
 import { createPaging } from "./paging.js";
-import { browseParams } from "./query.js";
+import { browseParams, queryAddress } from "./query.js";
 
 const PAGE_SIZE = 60;
+
+/** The orders of the API, the default first. @type {Record<string, string>} */
+const ORDERS = {
+  newest: "Indexed last",
+  taken: "Taken last",
+  key: "Key",
+  random: "Random",
+};
 
 /**
  * @param {object} options
@@ -18,7 +26,7 @@ const PAGE_SIZE = 60;
  */
 export async function createImageList({ query, signal, navigate }) {
   let page = await fetchPage(query, null, signal);
-  const grid = createImageGrid("Newest images", { query, navigate });
+  const grid = createImageGrid(`Images, by order: ${ORDERS[query.order ?? "newest"]}`, { query, navigate });
   const paging = createPaging({
     hasMore: page.next_cursor !== null,
     loadPage: async () => {
@@ -37,7 +45,29 @@ export async function createImageList({ query, signal, navigate }) {
     grid.append(page.images, { complete: page.next_cursor === null });
   }
 
-  return { grid, element: el("section", {}, grid.element, paging.end), warnings: page.warnings ?? [] };
+  const element = el("section", {}, orderField(query, navigate), grid.element, paging.end);
+  return { grid, element, warnings: page.warnings ?? [] };
+}
+
+/**
+ * The control by which the user chooses the order.
+ * @param {import("./query.js").Query} query
+ * @param {import("../main.js").Navigate} navigate
+ */
+function orderField(query, navigate) {
+  const choose = async () => {
+    await navigate(queryAddress({ ...query, order: select.value }));
+    // The list and its control are new.
+    const control = document.querySelector("select[name=order]");
+    if (control instanceof HTMLElement) control.focus();
+  };
+  const select = el(
+    "select",
+    { name: "order", onchange: choose },
+    Object.entries(ORDERS).map(([value, label]) => el("option", { value: value === "newest" ? "" : value }, label)),
+  );
+  select.value = query.order === "newest" ? "" : (query.order ?? "");
+  return el("div", { class: "list-order" }, field(LABELS.order, select));
 }
 
 /**
@@ -49,6 +79,7 @@ export async function createImageList({ query, signal, navigate }) {
 function fetchPage(query, cursor, signal) {
   const params = browseParams(query);
   params.set("limit", String(PAGE_SIZE));
+  if (query.order) params.set("order", query.order);
   if (query.collection) params.set("collection", query.collection);
   if (cursor) params.set("cursor", cursor);
   return withFormNames(fetchJson(`/images?${params}`, { signal }));

@@ -30,7 +30,15 @@ const SEARCH_OPTIONS = /** @type {const} */ ([
   ...SINGLE_FILTERS,
 ]);
 
-const OPTIONS = /** @type {const} */ (["collection", ...SEARCH_OPTIONS, "provider", "compare", "limit", "file"]);
+const OPTIONS = /** @type {const} */ ([
+  "collection",
+  ...SEARCH_OPTIONS,
+  "provider",
+  "compare",
+  "limit",
+  "file",
+  "order",
+]);
 
 const SINGLE = /** @type {const} */ (["q", ...OPTIONS]);
 
@@ -74,8 +82,8 @@ export function parseQuery(search = location.search) {
 }
 
 /**
- * The query without options that the API refuses for its terms: a search by several terms has no relevance, and only one whole
- * image has copies.
+ * The query without options that the API refuses for its terms: a search by several terms has no relevance, only one whole
+ * image has copies, and only a list of images has an order.
  * @param {Query} query
  * @returns {Query}
  */
@@ -86,6 +94,7 @@ function withUsableOptions(query) {
     ...query,
     min_relevance: terms.length > 1 ? "" : query.min_relevance,
     copies_only: terms.length && !isOneImage ? "" : query.copies_only,
+    order: terms.length ? "" : query.order,
   };
 }
 
@@ -177,7 +186,7 @@ export function searchParams(query, { provider, limit, offset }) {
 }
 
 /**
- * The filters of a query and its store, for lists of images without a search.
+ * The filters of a query and its store, for lists and counts of images without a search.
  * @param {Query} query
  */
 export function browseParams(query) {

@@ -18,7 +18,7 @@ function tileRatio({ width, height }) {
 
 /**
  * A result of a search, or an image of a list.
- * @typedef {Pick<ResultReply, "id" | "s3_key" | "s3_uri" | "format" | "width" | "height" | "thumbnail" | "original">
+ * @typedef {Pick<ResultReply, "id" | "s3_key" | "s3_uri" | "format" | "width" | "height" | "thumbnail" | "preview" | "original">
  *   & Partial<Pick<ResultReply, "taken_at" | "camera" | "score" | "relevance" | "identical" | "terms">>
  *   & Partial<Pick<ResultReply, "duplicates" | "duplicates_total">>}
  *   GridImage

@@ -8,6 +8,7 @@ import { duplicatesList } from "./duplicates.js";
 import { factElements, recordFacts, resultFacts, termScores } from "./facts.js";
 import { focusFirstImage, focusStatus } from "./focus.js";
 import { TERM_KEYS } from "./grid.js";
+import { showLargeImage } from "./large-image.js";
 import { isOpenedEntry, leaveOpenImage, setOpenImageId } from "./open-image.js";
 import { copiesQuery, queryAddress, withoutTermOptions } from "./query.js";
 import { chooseRegion } from "./region.js";
@@ -66,7 +67,7 @@ export function closeViewer() {
 export function openViewer(grid, firstIndex, context) {
   const { query, navigate } = context;
   let index = firstIndex;
-  const image = el("img", { class: "large", alt: "", onerror: showThumbnail });
+  const image = el("img", { class: "large", alt: "" });
   const errorText = el("p", { class: "warning", role: "alert", hidden: true });
   const details = el("div", { class: "facts" });
   const previous = button("‹", () => step(-1), { class: "step previous", "aria-label": "Previous image" });
@@ -128,7 +129,7 @@ export function openViewer(grid, firstIndex, context) {
   }
 
   function searchPart() {
-    const { id, s3_key: name, original: source, thumbnail: fallback } = grid.results[index];
+    const { id, s3_key: name, preview: source, thumbnail: fallback } = grid.results[index];
     const onChoose = (/** @type {string} */ region) => searchByImage(`${id}~${region}`);
     chooseRegion({ source, fallback: fallback ?? undefined, name, onChoose });
   }
@@ -173,17 +174,22 @@ export function openViewer(grid, firstIndex, context) {
     // A button that becomes disabled loses the focus, and then no key reaches the dialog.
     const focused = document.activeElement;
     if (!dialog.contains(focused) || (focused === previous && previous.disabled)) dialog.focus();
-    delete image.dataset.fallback;
     errorText.hidden = true;
-    image.hidden = false;
     fitImage(image, result);
-    image.src = result.original;
     image.alt = result.s3_key;
+    const loading = fetchRecord(result);
+    const isCurrent = () => dialog.isConnected && grid.results[index] === result;
+    showLargeImage(image, result, { record: loading, isCurrent, onError: showError });
     dialog.setAttribute("aria-label", result.s3_key);
     const facts = el("dl", {}, factElements(resultFacts(result)));
     details.replaceChildren(
       el("h1", { class: "key" }, result.s3_key),
-      el("div", { class: "row" }, copyButton(result.s3_key)),
+      el(
+        "div",
+        { class: "row" },
+        copyButton(result.s3_key),
+        el("a", { class: "button", href: result.original, target: "_blank", rel: "noopener" }, "Open the original"),
+      ),
       el(
         "div",
         { class: "row" },
@@ -203,7 +209,7 @@ export function openViewer(grid, firstIndex, context) {
     );
     announce(`${result.s3_key}, ${index + 1} of ${grid.shownCount}`);
     try {
-      const record = await fetchRecord(result);
+      const record = await loading;
       if (grid.results[index] === result) facts.append(...factElements(recordFacts(record)));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
@@ -212,17 +218,8 @@ export function openViewer(grid, firstIndex, context) {
     if (dialog.open && grid.results[index] === result) setOpenImageId(result.id);
   }
 
-  /** Shows the thumbnail, and why the original cannot be shown. */
-  async function showThumbnail() {
-    const result = grid.results[index];
-    if (image.dataset.fallback) {
-      image.hidden = true;
-      return;
-    }
-    image.dataset.fallback = "yes";
-    image.src = result.thumbnail ?? "";
-    const reason = await explainImageError(result);
-    if (grid.results[index] !== result) return;
+  /** @param {string} reason */
+  function showError(reason) {
     errorText.textContent = reason;
     errorText.hidden = false;
   }
@@ -255,23 +252,10 @@ function fitImage(image, { width, height, format }) {
   const ratio = width / height;
   image.width = width;
   image.height = height;
+  // The thumbnail and the image that replaces it have slightly different ratios.
+  image.style.aspectRatio = `${width} / ${height}`;
   image.style.width = `min(100cqw, ${width * scale}px, ${100 * ratio}cqh)`;
   image.classList.toggle("pixelated", scale > 1);
   image.classList.toggle("thin", Math.max(ratio, 1 / ratio) > MAX_TRUE_RATIO);
   image.classList.toggle("transparent", FORMATS_WITH_TRANSPARENCY.includes(format));
-}
-
-/**
- * Why the browser does not show an original: the service cannot send it, or the browser cannot decode it.
- * @param {GridImage} result
- * @returns {Promise<string>}
- */
-async function explainImageError(result) {
-  try {
-    await fetchJson(result.original, { headers: { range: "bytes=0-0" } });
-    return "This browser cannot show the original file. It shows the thumbnail instead.";
-  } catch (error) {
-    if (error instanceof ApiError) return error.message;
-    throw error;
-  }
 }

@@ -174,6 +174,7 @@ async fn a_scrape_has_all_counts_and_no_text_from_clients() {
     }
     for _ in 0..2 {
         assert_eq!(service.get(&thumbnail).await.status(), StatusCode::OK);
+        assert_eq!(service.get(&thumbnail.replace("thumbnail", "preview")).await.status(), StatusCode::OK);
     }
     assert_eq!(service.get("/made/up/path-of-mine").await.status(), StatusCode::NOT_FOUND);
     service.send(Method::from_bytes(b"BREW").unwrap(), "/jobs", None).await;
@@ -222,8 +223,10 @@ async fn a_scrape_has_all_counts_and_no_text_from_clients() {
     let by_jobs = 2.0 * size("cat.jpg") + size("coffee.jpg") + size("panda.jpg") + 2.0 * 3000.0;
     let fetched = scrape.value("glimpse_fetched_bytes_total", &[]).unwrap();
     let shown = ["cat.jpg", "coffee.jpg"].map(|name| (fetched - by_jobs - size(name)).abs() < 0.5);
-    assert!(shown.contains(&true), "and one original was read for its thumbnail: {fetched} - {by_jobs}");
-    for (cache, outcome) in [("text", "hit"), ("text", "miss"), ("thumbnail", "hit"), ("thumbnail", "miss")] {
+    assert!(shown.contains(&true), "and one original was read for its preview: {fetched} - {by_jobs}");
+    // Two thumbnails that the jobs kept; the preview is made by the first request.
+    scrape.assert_value("glimpse_cache_requests_total", &[("cache", "thumbnail"), ("outcome", "hit")], 3.0);
+    for (cache, outcome) in [("text", "hit"), ("text", "miss"), ("thumbnail", "miss")] {
         scrape.assert_value("glimpse_cache_requests_total", &[("cache", cache), ("outcome", outcome)], 1.0);
     }
     let requests = |route, method, status| [("route", route), ("method", method), ("status", status)];

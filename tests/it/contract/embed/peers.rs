@@ -8,7 +8,7 @@ use std::time::Duration;
 use glimpse::domain::Secret;
 use glimpse::embed::local::{LocalProvider, Precision, Source};
 use glimpse::embed::{ImageEmbeddingProvider, OpenAiProvider, RemoteSettings, ServiceSettings};
-use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing, Resize, prepare};
+use glimpse::imaging::{ImagingSettings, InputColour, PreparedImage, Preprocessing, Resize, prepare};
 use image::{ImageFormat, RgbImage};
 
 use crate::contract::embed::clip_tiny::tiny;
@@ -34,6 +34,7 @@ fn infinity_with(model: &str, size: Option<u32>) -> Option<OpenAiProvider> {
         max_batch: NonZeroUsize::new(8).unwrap(),
         size,
         resize: Resize::CropFloor,
+        colour: InputColour::Reference,
     };
     Some(OpenAiProvider::new(settings).unwrap())
 }

@@ -9,7 +9,7 @@ use glimpse::domain::{Embedding, Language, Secret, Space};
 use glimpse::embed::{
     ClipProvider, EmbedError, ImageEmbeddingProvider, OpenAiProvider, RemoteSettings, ServiceSettings,
 };
-use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing, Resize};
+use glimpse::imaging::{ImagingSettings, InputColour, PreparedImage, Preprocessing, Resize};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -53,6 +53,7 @@ fn settings(url: &str) -> RemoteSettings {
         max_batch: NonZeroUsize::new(4).unwrap(),
         size: None,
         resize: Resize::CropFloor,
+        colour: InputColour::Reference,
     }
 }
 

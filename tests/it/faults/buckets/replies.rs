@@ -175,7 +175,7 @@ async fn an_html_page_in_place_of_an_original_is_a_failure_of_the_bucket() {
     let image = format!("/images/{}", ImageUri::new(BUCKET, "a.jpg").id());
     for (what, answer) in [REFUSED[0], WAITED_FOR[0]] {
         answer_with(&bucket, 0, answer, |_| true);
-        for path in ["original", "thumbnail"] {
+        for path in ["original", "preview"] {
             let (status, reply) = app.get(&format!("{image}/{path}")).await;
             let bucket_failed = [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE].contains(&status);
             assert!(bucket_failed, "{path}, {what}: {status} {reply}");

@@ -16,7 +16,7 @@ async fn metric(app: &TestApp, name: &str) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_for_one_thumbnail_fetch_and_decode_once() {
-    let app = TestApp::start().await;
+    let app = TestApp::start_with(&[("GLIMPSE_INDEX_THUMBNAILS", "false")]).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
     let large = [demo_image("cat.jpg"), vec![0; 20 << 20]].concat();
@@ -32,7 +32,7 @@ async fn requests_for_one_thumbnail_fetch_and_decode_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thumbnail_of_an_object_that_became_too_large_is_422_with_the_setting() {
-    let app = TestApp::start_with(&[("IMAGE_MAX_SIZE_MB", "1")]).await;
+    let app = TestApp::start_with(&[("IMAGE_MAX_SIZE_MB", "1"), ("GLIMPSE_INDEX_THUMBNAILS", "false")]).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
     app.put("images/cat.jpg", [demo_image("cat.jpg"), vec![0; 2 << 20]].concat()).await;

@@ -8,9 +8,9 @@ use crate::support::exif::Exif;
 use crate::support::{TestApp, demo_image};
 
 const PHOTOS: [(&str, &str, Exif<'static>); 3] = [
-    ("images/1.jpg", "cat.jpg", photo("2024:07:01 00:30:00", "X100V", [48, 11])),
-    ("images/2.jpg", "panda.jpg", photo("2024:06:30 12:00:00", "X100V", [47, 8])),
-    ("images/3.jpg", "rocket.jpg", photo("1999:06:01 12:00:00", "D1", [47, 8])),
+    ("images/c.jpg", "cat.jpg", photo("2024:07:01 00:30:00", "X100V", [48, 11])),
+    ("images/b.jpg", "panda.jpg", photo("2024:06:30 12:00:00", "X100V", [47, 8])),
+    ("images/a.jpg", "rocket.jpg", photo("1999:06:01 12:00:00", "D1", [47, 8])),
 ];
 
 const fn photo(taken_at: &'static str, model: &'static str, position: [u32; 2]) -> Exif<'static> {
@@ -35,6 +35,27 @@ async fn images_are_filtered_by_camera_month_and_place() {
     browser.run("document.querySelector('[data-key=\"camera=X100V\"]').click()").await;
     browser.wait_until(&images(2)).await;
     assert_eq!(browser.address().await, "/?camera=X100V");
+
+    // The image that was taken last is the first; the control stays with the filters.
+    browser.goto("/").await;
+    let first = |key: &str| format!("document.querySelector('.hit')?.title === '{key}'");
+    for (order, address, key) in [
+        ("taken", "/?order=taken", "images/c.jpg"),
+        ("key", "/?order=key", "images/a.jpg"),
+        ("taken", "/?order=taken", "images/c.jpg"),
+    ] {
+        browser.wait_for("select[name=order]").await;
+        let choose = format!(
+            "const select = document.querySelector('select[name=order]'); select.value = '{order}'; select.dispatchEvent(new Event('change'))"
+        );
+        browser.run(&choose).await;
+        browser.wait_until(&format!("location.search === '{}'", &address[1..])).await;
+        browser.wait_until(&first(key)).await;
+    }
+    browser.wait_until("document.activeElement?.name === 'order' && document.activeElement.value === 'taken'").await;
+    browser.run("document.querySelector('[data-key=\"camera=D1\"]').click()").await;
+    browser.wait_until(&first("images/a.jpg")).await;
+    assert_eq!(browser.address().await, "/?camera=D1&order=taken");
 
     // June of any year, near a position.
     browser.goto("/?taken_month=06&near=47,8,5&taken_before=2024-06-30").await;

@@ -22,7 +22,7 @@ use glimpse::embed::{
     ClipProvider, EmbedError, ImageEmbeddingProvider, Multi2VecProvider, OllamaProvider, OllamaSettings,
     OpenAiProvider, ProviderKind, RemoteSettings, ServiceSettings,
 };
-use glimpse::imaging::{PreparedImage, Resize};
+use glimpse::imaging::{InputColour, PreparedImage, Resize};
 use serde_json::Value;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -119,6 +119,7 @@ pub(crate) fn provider(
         max_batch: NonZeroUsize::new(4).unwrap(),
         size,
         resize: Resize::Crop,
+        colour: InputColour::Reference,
     };
     match kind {
         ProviderKind::Clip => Box::new(ClipProvider::new(remote()).unwrap()),
@@ -131,6 +132,7 @@ pub(crate) fn provider(
                 text_model: "nomic-embed-text".to_owned(),
                 size,
                 resize: Resize::Crop,
+                colour: InputColour::Reference,
             })
             .unwrap(),
         ),
