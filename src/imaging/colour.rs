@@ -78,9 +78,7 @@ fn transform(profile: &ColorProfile, source: Layout) -> Option<Arc<Transform8Bit
     let srgb = ColorProfile::new_srgb();
     // Some profiles have the table of only one rendering intent.
     [RenderingIntent::Perceptual, RenderingIntent::RelativeColorimetric].into_iter().find_map(|rendering_intent| {
-        // In fixed point, dark colours of tables of inks are less exact.
-        let prefer_fixed_point = source != Layout::Rgba;
-        let options = TransformOptions { rendering_intent, prefer_fixed_point, ..TransformOptions::default() };
+        let options = TransformOptions { rendering_intent, ..TransformOptions::default() };
         profile.create_transform_8bit(source, &srgb, Layout::Rgb, options).ok()
     })
 }

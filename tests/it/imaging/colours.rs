@@ -84,7 +84,7 @@ fn colours_are_those_of_littlecms() {
         let mut check = |what: &str, image: &RgbImage, theirs: &[u8], limit| {
             wrong.extend(describe_difference(&format!("{file}, {what}"), image, theirs, limit));
         };
-        // Tables of inks are interpolated in different ways, which shows in the darkest colours.
+        // The two libraries interpolate tables of inks in different ways.
         let most = if file.starts_with("cmyk") { 3 } else { 2 };
         check("model in sRGB", &square(&converted.image.rgb), srgb, (1.0, most));
         if let Some(stored) = stored {
