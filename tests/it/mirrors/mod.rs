@@ -2,6 +2,7 @@
 
 mod crash;
 mod events;
+mod minio;
 mod rule;
 mod runs;
 
