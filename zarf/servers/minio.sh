@@ -10,8 +10,6 @@ install_minio() {
 start_minio() {
     local port
     port=$(free_ports 2)
-    # A test starts its own server too, with a webhook in its environment.
-    export S3_TEST_BINARY=$cache/minio
     export S3_TEST_ENDPOINT=http://127.0.0.1:$port
     export S3_TEST_ACCESS_KEY_ID=glimpse-test S3_TEST_SECRET_ACCESS_KEY=nothing-is-secret-here
     run_server minio env MINIO_ROOT_USER="$S3_TEST_ACCESS_KEY_ID" MINIO_ROOT_PASSWORD="$S3_TEST_SECRET_ACCESS_KEY" \

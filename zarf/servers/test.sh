@@ -33,7 +33,7 @@ for server in ${SERVERS-weaviate minio}; do
         ;;
     minio)
         if install_minio; then
-            filters+=(contract::source::real contract::source::denied mirrors::minio)
+            filters+=(contract::source::real contract::source::denied)
             installed+=,s3
         else
             check_required s3

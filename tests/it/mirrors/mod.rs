@@ -2,7 +2,6 @@
 
 mod crash;
 mod events;
-mod minio;
 mod rule;
 mod runs;
 
