@@ -7,6 +7,7 @@ use crate::jobs::JobsError;
 use crate::jobs::remote::protocol::token;
 use crate::ledger::mirrors::{self, Put};
 use crate::ledger::{LedgerError, events};
+use crate::lock::lock;
 use crate::mirrors::activity::Recent;
 use crate::mirrors::schedule::{Schedule, parse_zone};
 use crate::mirrors::submission::submission;
@@ -91,6 +92,7 @@ impl Mirrors {
         let removed = name.clone();
         let existed = self.0.ledger.write(move |tx| mirrors::remove(tx, &removed)).await?;
         self.0.activity.forget(&name);
+        lock(&self.0.excludes).remove(&name);
         if existed { Ok(name) } else { Err(unknown(&name)) }
     }
 

@@ -12,11 +12,13 @@ mod schedule;
 mod submission;
 mod tally;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, mpsc};
 
+use crate::domain::{Excludes, MirrorName};
 use crate::jobs::Jobs;
 use crate::ledger::{Ledger, LedgerError, events as pending};
 
@@ -38,6 +40,8 @@ struct MirrorService {
     jobs: Jobs,
     ledger: Ledger,
     activity: activity::Activity,
+    /// The patterns of excluded keys of each mirror that has had events, with the text that they were made of.
+    excludes: Mutex<HashMap<MirrorName, (Option<Vec<String>>, Arc<Excludes>)>>,
     /// Deliveries that wait to be written to the ledger.
     deliveries: mpsc::Sender<events::Delivery>,
     /// Notified when a mirror or a run may be due.
@@ -64,6 +68,7 @@ impl Mirrors {
             jobs: jobs.clone(),
             ledger,
             activity: activity::Activity::default(),
+            excludes: Mutex::default(),
             deliveries,
             wake_runs: Notify::new(),
             wake_lane: Notify::new(),

@@ -58,13 +58,18 @@ impl KeyOutcome {
     }
 }
 
-/// Counts events of a mirror. Creates the series of every outcome.
-pub(super) fn events(mirror: &MirrorName, outcome: EventOutcome, count: u64) {
-    for other in EventOutcome::ALL {
-        let mirror = mirror.to_string();
-        counter!(families::EVENTS, "mirror" => mirror, "outcome" => other.as_str()).increment(0);
+/// Creates the series of a mirror. A rate would miss the first event of a counter that appears with this event.
+pub(super) fn create_series(mirror: &MirrorName) {
+    for outcome in EventOutcome::ALL {
+        counter!(families::EVENTS, "mirror" => mirror.to_string(), "outcome" => outcome.as_str()).increment(0);
     }
-    counter!(families::EVENTS, "mirror" => mirror.to_string(), "outcome" => outcome.as_str()).increment(count);
+}
+
+/// Counts events of a mirror.
+pub(super) fn events(mirror: &MirrorName, outcome: EventOutcome, count: u64) {
+    if count > 0 {
+        counter!(families::EVENTS, "mirror" => mirror.to_string(), "outcome" => outcome.as_str()).increment(count);
+    }
 }
 
 /// Counts a key that was compared with the bucket.
@@ -89,6 +94,7 @@ impl Mirrors {
             Ok(Err(_)) | Err(_) => None,
         };
         for (waiting, mirror) in all.iter().flatten() {
+            create_series(&mirror.name);
             let waiting = u32::try_from(*waiting).unwrap_or(u32::MAX);
             gauge!(families::EVENT_KEYS_WAITING, "mirror" => mirror.name.to_string()).set(f64::from(waiting));
         }

@@ -16,6 +16,7 @@ use crate::domain::image_format::has_image_extension;
 use crate::domain::{Excludes, ImageUri, Mirror, MirrorName, MirrorState};
 use crate::ledger::events::Added;
 use crate::ledger::{LedgerError, events, mirrors};
+use crate::lock::lock;
 
 /// Maximum number of keys of one mirror that wait. With more, the prefix is listed, which costs less than comparing the
 /// keys one by one.
@@ -98,10 +99,19 @@ enum Interest {
 }
 
 impl MirrorService {
-    fn excludes(&self, mirror: &Mirror) -> Excludes {
+    /// Returns the patterns of a mirror. They are kept, because compiling them takes longer than the rest of a delivery.
+    fn excludes(&self, mirror: &Mirror) -> Arc<Excludes> {
+        let mut all = lock(&self.excludes);
+        let known = all.get(&mirror.name).filter(|(patterns, _)| *patterns == mirror.spec.exclude);
+        if let Some((_, excludes)) = known {
+            return excludes.clone();
+        }
         let patterns = mirror.spec.exclude.clone();
         // The patterns were checked when the mirror was stored.
-        patterns.and_then(|patterns| Excludes::new(patterns).ok()).unwrap_or_else(|| self.jobs.0.exclude.clone())
+        let own = patterns.clone().and_then(|patterns| Excludes::new(patterns).ok());
+        let excludes = Arc::new(own.unwrap_or_else(|| self.jobs.0.exclude.clone()));
+        all.insert(mirror.name.clone(), (patterns, excludes.clone()));
+        excludes
     }
 
     /// The same keys as in a listing of a job (`jobs::run::listing::page`).
