@@ -198,7 +198,7 @@ impl Steps {
         let object = NewObject { bytes, content_type: "image/jpeg".to_owned(), ..NewObject::default() };
         self.0.run.write_lease.granted().await;
         match pipeline.source.put(&ImageUri::new(uri.bucket(), &key), object).await {
-            Ok(()) => ready.thumbnail_key = Some(key),
+            Ok(_) => ready.thumbnail_key = Some(key),
             Err(error) => tracing::warn!(image.uri = %uri, %error, "thumbnail not written"),
         }
         Some(ready)
