@@ -1,7 +1,5 @@
 //! `POST /events/s3`: deliveries of events. They are protected by the tokens of mirrors, not by the API keys.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::{Extension, Json};
