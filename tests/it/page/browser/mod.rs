@@ -12,5 +12,6 @@ mod search;
 mod stores;
 mod terms;
 mod unusual_images;
+mod uploads;
 
 pub(crate) use driver::Browser;
