@@ -24,6 +24,7 @@ pub mod mirrors;
 pub mod pipeline;
 pub mod ray;
 pub mod search;
+pub mod uploads;
 pub mod worker;
 
 pub mod api;

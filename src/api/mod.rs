@@ -12,6 +12,7 @@ mod internal;
 mod jobs;
 mod metrics;
 mod mirrors;
+mod objects;
 mod openapi;
 pub mod replies;
 mod search;
@@ -39,6 +40,7 @@ use crate::images::Images;
 use crate::jobs::Jobs;
 use crate::mirrors::Mirrors;
 use crate::search::Search;
+use crate::uploads::Uploads;
 use crate::web;
 
 pub use openapi::document;
@@ -56,6 +58,8 @@ pub struct AppState {
     pub jobs: Jobs,
     /// The mirrors.
     pub mirrors: Mirrors,
+    /// Direct uploads.
+    pub uploads: Uploads,
     /// The search service.
     pub search: Search,
     /// The indexed images.

@@ -18,6 +18,7 @@ pub use super::mirrors::{
     EventTokenReply, EventsReply, MirrorReply, MirrorRequest, MirrorRunReply, MirrorsReply, RemovedMirrorReply,
     RunReply,
 };
+pub use super::objects::{ObjectReply, ObjectsReply, UploadResultReply};
 pub use super::search::{
     Base64Bytes, CompositeQuery, DuplicateReply, RegionRequest, ResultReply, SearchReply, TermRequest, TookReply,
 };

@@ -54,6 +54,11 @@ impl ApiSettings {
         words(self.glimpse_api_key.reveal()).into_iter().map(Secret::new).collect()
     }
 
+    /// Whether only this machine can reach the service, which listens on `addr`.
+    pub fn is_local(&self, addr: SocketAddr) -> bool {
+        addr.ip().is_loopback() && self.glimpse_public_url.is_none()
+    }
+
     /// Checks that the settings do not contradict each other.
     ///
     /// # Errors

@@ -60,7 +60,8 @@ impl Bucket {
     /// # Errors
     /// [`BuildError::Source`]
     pub async fn put_object(&self, uri: &ImageUri, object: NewObject) -> Result<(), BuildError> {
-        Ok(self.client.put(uri, object).await?)
+        self.client.put(uri, object).await?;
+        Ok(())
     }
 
     /// Adds the rule of a mirror to the rules of a bucket: its events go to the target with this ARN. An earlier rule of the

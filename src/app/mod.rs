@@ -40,6 +40,7 @@ use crate::search::Search;
 use crate::shutdown::Shutdown;
 use crate::source::{EmbeddedS3, S3Settings};
 use crate::telemetry::metrics;
+use crate::uploads::Uploads;
 
 pub use bucket::Bucket;
 pub use clip::ClipService;
@@ -136,6 +137,8 @@ impl App {
         shutdown.spawn("scheduler of jobs", jobs.scheduler());
         let (mirrors, keep_mirrors) = Mirrors::start(&jobs).await?;
         shutdown.spawn("mirrors", keep_mirrors);
+        let allowed = settings.uploads.allowed(settings.api.is_local(addr));
+        let uploads = Uploads::new(jobs.clone(), mirrors.clone(), allowed);
         let end = shutdown.drain();
         shutdown.spawn("probe of the embedding provider", async move { verification.keep(end).await });
         let end = shutdown.drain();
@@ -166,6 +169,7 @@ impl App {
             health: Health::new(searches.clone(), stores.searches.clone(), jobs.clone()),
             jobs,
             mirrors,
+            uploads,
             search: Search::new(searches, stores.searches.clone(), calibration.clone(), limits),
             browse: Browse::new(stores.searches.clone()),
             recall,

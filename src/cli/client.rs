@@ -139,6 +139,16 @@ impl Client {
         self.read(self.request(Method::PUT, path).json(body)).await
     }
 
+    /// `PUT path?query` with the bytes of a file.
+    pub(super) async fn put_file(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        bytes: Bytes,
+    ) -> Result<Reply, CliError> {
+        self.read(self.request(Method::PUT, path).query(query).body(bytes)).await
+    }
+
     /// `POST path?query` with a file.
     pub(super) async fn upload(
         &self,

@@ -43,6 +43,8 @@ pub(super) enum CliError {
     File { path: PathBuf, source: io::Error },
     #[error("{} cannot be written", path.display())]
     Write { path: PathBuf, source: io::Error },
+    #[error("{} cannot be watched", path.display())]
+    Watch { path: PathBuf, source: notify::Error },
     #[error("{}: {problem}", path.display())]
     Content { path: PathBuf, problem: String },
     /// One of many searches failed.

@@ -1,6 +1,7 @@
 //! The command line. `serve`, `demo`, `clip`, `worker`, `seed`, `models` and `doctor` do their work in this process; the
 //! other commands are clients of a running service.
 
+mod add;
 mod client;
 mod collections;
 mod doctor;
@@ -57,6 +58,7 @@ Examples:
   glimpse demo                                   try everything with 26 built-in images
   glimpse serve                                  run the service at http://127.0.0.1:8080
   glimpse seed --from ~/Pictures                 upload a folder of images to the bucket
+  glimpse add cat.jpg                            store one image in the bucket and index it
   glimpse ingest --prefix images/                index the images in the bucket under images/
   glimpse search \"a cat\"                         find images by text
   glimpse search --file cat.jpg --limit 3        find images that are similar to this one
@@ -88,6 +90,8 @@ enum Command {
     Worker(worker::Worker),
     /// Upload images to the bucket: the demo images or a folder
     Seed(seed::Seed),
+    /// Add images through the service, which stores and indexes them: files, a folder, or a folder that is watched
+    Add(add::Add),
     /// Index the images of the bucket and show the progress
     Ingest(ingest::Ingest),
     /// Find images by text, by an image, or by both
@@ -158,6 +162,7 @@ impl Command {
             Command::Demo(command) => Box::pin(command.run(settings?)).await,
             Command::Clip(command) => command.run(settings?).await,
             Command::Seed(command) => Box::pin(command.run(&settings?)).await,
+            Command::Add(command) => Box::pin(command.run(&settings?)).await,
             Command::Ingest(command) => command.run(&settings?).await,
             Command::Search(command) => command.run(&settings?).await,
             Command::Jobs(command) => command.run(&settings?).await,

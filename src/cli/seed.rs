@@ -119,7 +119,7 @@ async fn put_all<T>(
 
 /// Returns every file of a folder and its subfolders, sorted. Symbolic links are not followed, because they can form a
 /// cycle.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {
@@ -136,7 +136,8 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn key(prefix: &str, folder: &Path, file: &Path) -> String {
+/// Returns the key of a file in a folder.
+pub(super) fn key(prefix: &str, folder: &Path, file: &Path) -> String {
     let inside = file.strip_prefix(folder).unwrap_or(file);
     let parts: Vec<_> = inside.iter().map(|part| part.to_string_lossy()).collect();
     format!("{prefix}{}", parts.join("/"))

@@ -22,6 +22,7 @@ use crate::pipeline::PipelineSettings;
 use crate::ray::RaySettings;
 use crate::source::SourceSettings;
 use crate::telemetry::TelemetrySettings;
+use crate::uploads::UploadsSettings;
 
 pub use locations::LocationSettings;
 
@@ -43,6 +44,7 @@ pub struct Settings {
     pub jobs: JobSettings,
     pub ray: RaySettings,
     pub telemetry: TelemetrySettings,
+    pub uploads: UploadsSettings,
 }
 
 /// Invalid settings. The message names each variable and what is allowed.
@@ -102,6 +104,7 @@ impl Settings {
             jobs: variables::read(variables, errors)?,
             ray: variables::read(variables, errors)?,
             telemetry: variables::read(variables, errors)?,
+            uploads: variables::read(variables, errors)?,
         })
     }
 

@@ -61,7 +61,11 @@ pub(super) fn to_client_error(uri: &ImageUri, error: SourceError) -> ImagesError
         SourceError::Archived { .. } => unreadable(FailureClass::Archived, &error),
         SourceError::TooLarge { .. } => unreadable(FailureClass::TooLarge, &error),
         SourceError::BrokenOff { .. } | SourceError::Failing { .. } => unreadable(FailureClass::FetchFailed, &error),
-        SourceError::NoBucket(_) | SourceError::Denied(_) | SourceError::Operator(_) | SourceError::Refused { .. } => {
+        SourceError::NoBucket(_)
+        | SourceError::Denied(_)
+        | SourceError::Exists(_)
+        | SourceError::Operator(_)
+        | SourceError::Refused { .. } => {
             tracing::warn!(image.uri = %uri, %error, "an original could not be read");
             ImagesError::Refused
         }

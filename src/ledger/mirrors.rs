@@ -4,7 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::{JobId, JobRecord, Mirror, MirrorName, MirrorSpec, Timestamp};
 use crate::ledger::columns::Json;
-use crate::ledger::{events, jobs};
+use crate::ledger::events::{self, KeyOwner};
+use crate::ledger::jobs;
 
 const COLUMNS: &str = "name, spec, state, reason, created_at, next_run, list_soon, removed";
 
@@ -32,7 +33,7 @@ pub(crate) fn put(
     if let Some(before) = find(tx, name)? {
         let is_same_scope = before.spec.has_same_scope(spec);
         if !is_same_scope {
-            events::clear(tx, name)?;
+            events::clear(tx, &KeyOwner::Mirror(name.clone()))?;
         }
         tx.execute(
             "UPDATE mirrors SET spec = ?2, next_run = ?3, list_soon = max(list_soon, ?4) WHERE name = ?1",
@@ -71,7 +72,7 @@ pub(crate) fn set_token(tx: &Transaction<'_>, name: &MirrorName, token: &str) ->
 
 /// Removes a mirror and its events. Its jobs and the collection stay. Returns whether it existed.
 pub(crate) fn remove(tx: &Transaction<'_>, name: &MirrorName) -> rusqlite::Result<bool> {
-    events::clear(tx, name)?;
+    events::clear(tx, &KeyOwner::Mirror(name.clone()))?;
     Ok(tx.execute("DELETE FROM mirrors WHERE name = ?1", [name])? == 1)
 }
 

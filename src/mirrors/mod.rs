@@ -26,6 +26,7 @@ pub use activity::Recent;
 pub use control::{MirrorView, Stored};
 pub use error::MirrorsError;
 pub use events::Acknowledged;
+pub(crate) use lane::{ClaimError, LaneUpload, UploadEnd};
 pub use schedule::InvalidSchedule;
 
 /// Maximum number of mirrors.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{MirrorName, MirrorState};
-use crate::ledger::{events as pending, mirrors};
+use crate::ledger::events::{self as pending, KeyOwner};
+use crate::ledger::mirrors;
 use crate::mirrors::Mirrors;
 use crate::telemetry::metrics::{counter, families, gauge, histogram};
 
@@ -73,13 +74,13 @@ pub(super) fn events(mirror: &MirrorName, outcome: EventOutcome, count: u64) {
 }
 
 /// Counts a key that was compared with the bucket.
-pub(super) fn key(mirror: &MirrorName, outcome: KeyOutcome) {
-    counter!(families::EVENT_KEYS, "mirror" => mirror.to_string(), "outcome" => outcome.as_str()).increment(1);
+pub(super) fn key(owner: &KeyOwner, outcome: KeyOutcome) {
+    counter!(families::EVENT_KEYS, "mirror" => owner.label(), "outcome" => outcome.as_str()).increment(1);
 }
 
 /// Records the time between the last change of an object and the time when searches find it.
-pub(super) fn lag(mirror: &MirrorName, seconds: f64) {
-    histogram!(families::MIRROR_LAG, "mirror" => mirror.to_string()).record(seconds);
+pub(super) fn lag(owner: &KeyOwner, seconds: f64) {
+    histogram!(families::MIRROR_LAG, "mirror" => owner.label()).record(seconds);
 }
 
 impl Mirrors {
@@ -87,16 +88,23 @@ impl Mirrors {
     pub async fn observe(&self) {
         let read = self.0.ledger.read(|db| {
             let count = |mirror: crate::domain::Mirror| Ok((pending::count(db, &mirror.name)?, mirror));
-            mirrors::list(db)?.into_iter().map(count).collect::<rusqlite::Result<Vec<_>>>()
+            let mirrors: Vec<_> = mirrors::list(db)?.into_iter().map(count).collect::<rusqlite::Result<_>>()?;
+            Ok((mirrors, pending::count_uploads(db)?))
         });
-        let all = match tokio::time::timeout(LEDGER_TIMEOUT, read).await {
-            Ok(Ok(all)) => Some(all),
-            Ok(Err(_)) | Err(_) => None,
+        let (all, uploads) = match tokio::time::timeout(LEDGER_TIMEOUT, read).await {
+            Ok(Ok((all, uploads))) => (Some(all), Some(uploads)),
+            Ok(Err(_)) | Err(_) => (None, None),
+        };
+        let set = |owner: String, waiting: u64| {
+            let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+            gauge!(families::EVENT_KEYS_WAITING, "mirror" => owner).set(f64::from(waiting));
         };
         for (waiting, mirror) in all.iter().flatten() {
             create_series(&mirror.name);
-            let waiting = u32::try_from(*waiting).unwrap_or(u32::MAX);
-            gauge!(families::EVENT_KEYS_WAITING, "mirror" => mirror.name.to_string()).set(f64::from(waiting));
+            set(mirror.name.to_string(), *waiting);
+        }
+        if let Some(uploads) = uploads {
+            set(String::new(), uploads);
         }
         for state in MirrorState::ALL {
             let count = all.as_ref().map(|all| all.iter().filter(|(_, mirror)| mirror.state == state).count());

@@ -64,7 +64,7 @@ impl Steps {
         let object = NewObject { bytes, content_type: "image/jpeg".to_owned(), ..NewObject::default() };
         self.current_run().write_lease.granted().await;
         match self.pipeline().source().put(&ImageUri::new(uri.bucket(), &key), object).await {
-            Ok(()) => Some(key),
+            Ok(_) => Some(key),
             Err(error) => {
                 tracing::warn!(image.uri = %uri, %error, "thumbnail not written");
                 None

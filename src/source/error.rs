@@ -29,6 +29,9 @@ pub enum SourceError {
         /// Its storage class or access tier.
         class: String,
     },
+    /// The object exists, and the write must not replace it.
+    #[error("{0} exists in the bucket")]
+    Exists(ImageUri),
     /// Nothing can be read until the operator has changed something.
     #[error(transparent)]
     Operator(#[from] OperatorError),
@@ -82,6 +85,7 @@ impl Retryable for SourceError {
             | Self::NoBucket(_)
             | Self::Denied(_)
             | Self::Archived { .. }
+            | Self::Exists(_)
             | Self::Operator(_)
             | Self::TooLarge { .. }
             | Self::Refused { .. }
@@ -116,7 +120,7 @@ impl SourceError {
         use FailureAttribution::{Dependency, Image, Operator};
         match self {
             Self::Missing(_) => Image(FailureClass::FetchMissing),
-            Self::Denied(_) | Self::Refused { .. } => Image(FailureClass::FetchDenied),
+            Self::Denied(_) | Self::Refused { .. } | Self::Exists(_) => Image(FailureClass::FetchDenied),
             Self::Archived { .. } => Image(FailureClass::Archived),
             Self::TooLarge { .. } => Image(FailureClass::TooLarge),
             Self::BrokenOff { .. } => Image(FailureClass::Truncated),
@@ -136,6 +140,7 @@ impl SourceError {
             | Self::NoBucket(_)
             | Self::Denied(_)
             | Self::Archived { .. }
+            | Self::Exists(_)
             | Self::TooLarge { .. }
             | Self::BrokenOff { .. }
             | Self::Failing { .. } => "",
@@ -151,6 +156,7 @@ impl SourceError {
             | Self::NoBucket(_)
             | Self::Denied(_)
             | Self::Archived { .. }
+            | Self::Exists(_)
             | Self::Operator(_)
             | Self::TooLarge { .. }
             | Self::Refused { .. }

@@ -135,6 +135,8 @@ pub struct NewObject {
     pub content_type: String,
     /// `x-amz-meta-*`, without that prefix.
     pub metadata: BTreeMap<String, String>,
+    /// Whether the write fails if the object exists. A service that does not know such writes replaces the object.
+    pub only_new: bool,
 }
 
 /// A bucket. The callers do not depend on which service has it.
@@ -190,8 +192,9 @@ pub trait ImageSource: Send + Sync + 'static {
         })
     }
 
-    /// Writes one object. Replaces an existing object.
-    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError>;
+    /// Writes one object. Replaces an existing object, unless `only_new` is set. Returns the ETag of the new object, if
+    /// the service reports it.
+    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<Option<String>, SourceError>;
 }
 
 impl Fetched {

@@ -19,4 +19,5 @@ mod pipeline;
 mod ray;
 mod readme;
 mod support;
+mod uploads;
 mod workers;

@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 use crate::api::{AppState, Defaults};
 use crate::health::{Health, Status};
 use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
+use crate::uploads::Uploads;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_status))
@@ -36,6 +37,11 @@ pub struct StatusReply {
     pub bucket: String,
     /// Maximum size of an image in bytes.
     pub max_image_bytes: usize,
+    /// The key prefixes that clients may store objects under (`GLIMPSE_UPLOADS`): an empty one for every key, none if
+    /// uploads are off.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub uploads: Vec<String>,
 }
 
 /// The embedding provider.
@@ -97,7 +103,7 @@ impl From<Result<ClusterVersion, ClusterError>> for RayReply {
 }
 
 impl StatusReply {
-    fn new(status: Status, defaults: &Defaults) -> Self {
+    fn new(status: Status, defaults: &Defaults, uploads: &Uploads) -> Self {
         let (space, message) = match status.provider {
             Ok(space) => (Some(space), None),
             Err(error) => (None, Some(error)),
@@ -145,6 +151,7 @@ impl StatusReply {
             collection: defaults.collection.to_string(),
             bucket: defaults.bucket.to_string(),
             max_image_bytes: defaults.max_image_bytes,
+            uploads: uploads.allowed().prefixes().to_vec(),
         }
     }
 }
@@ -152,6 +159,10 @@ impl StatusReply {
 /// Return the provider and its space, each store with its contents, and versions. The reply is 200 even if a dependency
 /// is down.
 #[utoipa::path(get, path = "/status", tag = "health", responses((status = 200, body = StatusReply)))]
-async fn get_status(State(health): State<Health>, State(defaults): State<Defaults>) -> axum::Json<StatusReply> {
-    axum::Json(StatusReply::new(health.status().await, &defaults))
+async fn get_status(
+    State(health): State<Health>,
+    State(defaults): State<Defaults>,
+    State(uploads): State<Uploads>,
+) -> axum::Json<StatusReply> {
+    axum::Json(StatusReply::new(health.status().await, &defaults, &uploads))
 }

@@ -13,6 +13,8 @@ pub(in crate::api) fn layer(origins: &[String]) -> Option<CorsLayer> {
         .allow_headers(AllowHeaders::list([
             header::CONTENT_TYPE,
             header::AUTHORIZATION,
+            header::IF_NONE_MATCH,
+            HeaderName::from_static("prefer"),
             HeaderName::from_static("x-api-key"),
         ]))
         .expose_headers([header::LOCATION, header::RETRY_AFTER, REQUEST_ID.clone()]);

@@ -8,6 +8,7 @@ pub(in crate::api) mod disposition;
 pub(in crate::api) mod encoding;
 mod error;
 pub(in crate::api) mod extract;
+pub(in crate::api) mod form;
 mod long_text;
 pub(in crate::api) mod parameters;
 mod request_id;

@@ -55,6 +55,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Header::openapi())
         .merge(super::jobs::routes())
         .merge(super::mirrors::routes())
+        .merge(super::objects::routes())
         .merge(super::search::routes())
         .merge(super::images::routes())
         .merge(super::collections::routes())

@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 
 use super::filter::FilterParams;
 use super::http::extract::Memory;
+use super::http::form::check_content_type;
 use super::http::parameters::Pairs;
 use super::http::{ApiError, ErrorReply, Query, is_json, parse_described, read_up_to};
 use super::{AppState, Defaults};
@@ -103,7 +104,8 @@ async fn search_by_image(
         }
         return search_by_terms(&search, &images, &defaults, request).await;
     }
-    upload_form::check_content_type(request.headers())?;
+    let expected = "`Content-Type: multipart/form-data` with a field `file`, or `application/json`";
+    check_content_type(request.headers(), expected)?;
     let (region, language) = (params.region()?, params.language()?);
     // Before the body is read, so that waiting uploads use no memory.
     let mut permit = search.admit_upload().await?;

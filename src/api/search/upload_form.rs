@@ -1,16 +1,15 @@
 //! Reads the multipart form of a search by an uploaded image.
 
-use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, StatusCode, header};
-use bytes::{Bytes, BytesMut};
+use axum::http::StatusCode;
+use bytes::Bytes;
 
 use crate::api::http::ApiError;
 use crate::api::http::allowed::{invalid_body, unknown_name};
+use crate::api::http::form::{file_too_large, malformed_form, read_field};
 use crate::search::UploadPermit;
 
-/// The connection is closed if a field is larger than this many times its limit.
-const DISCARD_FACTOR: usize = 8;
 /// Maximum size of the text in bytes: [`crate::search::MAX_CHARACTERS`] of four bytes each, and room for spaces around
 /// them.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
@@ -20,16 +19,6 @@ pub(super) struct ImageForm {
     pub(super) image: Bytes,
     pub(super) file_name: Option<String>,
     pub(super) text: Option<String>,
-}
-
-/// Fails if the content type is not that of a form.
-pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/form-data")) {
-        return Ok(());
-    }
-    let message = "expected `Content-Type: multipart/form-data` with a field `file`, or `application/json`";
-    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_multipart", message))
 }
 
 /// Reads a form with an image of at most `max_image_bytes`. `has_text` says whether the query string has the text, so
@@ -81,32 +70,4 @@ async fn read_text(field: Field<'_>, permit: &mut UploadPermit) -> Result<Option
     })?;
     let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::malformed("the field `q` is not UTF-8"))?;
     Ok(Some(text).filter(|text| !text.trim().is_empty()))
-}
-
-/// Reads a field of at most `limit` bytes. Returns `None` if it is larger: then the rest is read and discarded, up to
-/// [`DISCARD_FACTOR`] times the limit, because a client that is still sending does not see the reply if the connection
-/// is closed.
-async fn read_field(mut field: Field<'_>, limit: usize, permit: &mut UploadPermit) -> Result<Option<Bytes>, ApiError> {
-    let mut bytes = BytesMut::new();
-    let mut size = 0;
-    while let Some(chunk) = field.chunk().await.map_err(|error| malformed_form(&error))? {
-        size += chunk.len();
-        if size <= limit {
-            permit.grow(size as u64).await?;
-            bytes.extend_from_slice(&chunk);
-        } else if size > limit.saturating_mul(DISCARD_FACTOR) {
-            break;
-        }
-    }
-    Ok((size <= limit).then(|| bytes.freeze()))
-}
-
-fn file_too_large(limit: usize) -> ApiError {
-    let message = format!("the file is too large; at most {limit} bytes are allowed (IMAGE_MAX_SIZE_MB)");
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-}
-
-fn malformed_form(error: &MultipartError) -> ApiError {
-    tracing::debug!(error = %error.body_text(), "a form cannot be read");
-    ApiError::malformed("the form is incomplete, or is not valid multipart/form-data")
 }

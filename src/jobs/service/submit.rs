@@ -95,7 +95,7 @@ impl Jobs {
         })
     }
 
-    fn check_bucket(&self, bucket: &str) -> Result<(), JobsError> {
+    pub(crate) fn check_bucket(&self, bucket: &str) -> Result<(), JobsError> {
         if self.0.allowed_buckets.iter().any(|allowed| allowed == bucket) {
             return Ok(());
         }
@@ -154,7 +154,7 @@ impl Jobs {
 impl JobService {
     /// Refuses a collection with another space than the provider. If the provider's space is not known in time, the job
     /// checks it later.
-    async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
+    pub(crate) async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
         let Ok(Ok(space)) = tokio::time::timeout(SPACE_WAIT, self.pipeline.provider().space()).await else {
             return Ok(());
         };

@@ -13,6 +13,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{CollectionName, ImageId, ImageUri, JobId};
+use crate::ledger::events::{self, KeyOwner};
 use crate::ledger::{Step, recall};
 
 /// Maximum number of rows in one transaction.
@@ -31,13 +32,14 @@ fn list_without(column: &str, store: &str) -> String {
     format!("trim(replace(',' || {column} || ',', ',{store},', ','), ',')")
 }
 
-/// Marks a collection as being dropped. Returns whether the ledger knew the collection.
+/// Marks a collection as being dropped, and forgets its uploads that are not indexed yet. Returns whether the ledger knew the collection.
 ///
 /// # Errors
 /// Returns an error if the ledger cannot be written.
 pub fn begin_drop(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlite::Result<bool> {
     let known = tx.prepare_cached("SELECT 1 FROM objects WHERE collection = ?1 LIMIT 1")?.exists([collection])?;
     let marked = tx.execute("INSERT OR IGNORE INTO dropping(collection) VALUES (?1)", [collection])?;
+    events::clear(tx, &KeyOwner::Uploads(collection.clone()))?;
     Ok(known || marked == 0)
 }
 

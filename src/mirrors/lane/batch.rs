@@ -1,18 +1,20 @@
-//! Some keys of one mirror: they are sorted by what has to be done with them, and given back to the ledger if it cannot be
-//! done now.
+//! Some keys of one mirror, or of uploads into one collection: they are sorted by what has to be done with them, and given
+//! back to the ledger if it cannot be done now.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::compare::Compared;
 use super::error::LaneError;
-use crate::domain::{JobId, Mirror, MirrorName, MirrorState, Space};
+use crate::domain::{CollectionName, ItemFailure, JobId, MirrorSpec, MirrorState, Space};
 use crate::jobs::GRACE;
-use crate::ledger::events::PendingKey;
+use crate::ledger::events::{KeyOwner, PendingKey};
 use crate::ledger::objects::forget;
 use crate::ledger::{LedgerError, events, mirrors};
+use crate::lock::lock;
 use crate::mirrors::tally::{self, KeyOutcome};
 use crate::mirrors::{MirrorService, now_millis};
 use crate::resilience::until_stopped;
@@ -22,46 +24,77 @@ pub(super) const SHORT_DELAY: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
 const MAX_DELAY: Duration = Duration::from_mins(5);
 
-/// The work on some keys of one mirror.
+/// The work on some keys of one owner.
 pub(super) struct Batch<'a> {
     pub(super) service: &'a MirrorService,
-    pub(super) name: MirrorName,
+    pub(super) owner: KeyOwner,
+    /// Cancelled when the work must end soon.
+    stop: CancellationToken,
+    /// How the work on each key ended, by the number of the key's row.
+    ends: Mutex<HashMap<i64, KeyEnd>>,
+}
+
+/// How the work on a key ended. A key without an end waits, because a job is writing its record.
+#[derive(Clone, Debug)]
+pub(super) enum KeyEnd {
+    /// The stores agree with the bucket.
+    Done,
+    /// The image cannot be indexed.
+    Failed(ItemFailure),
+    /// The key is tried again, for this reason.
+    Retried(String),
 }
 
 /// What a batch works with.
 pub(super) struct Target {
-    pub(super) mirror: Mirror,
+    pub(super) collection: CollectionName,
+    /// `None` for uploads, which remove no record.
+    pub(super) mirror: Option<MirrorSpec>,
     pub(super) space: Arc<Space>,
     pub(super) stop: CancellationToken,
 }
 
 impl<'a> Batch<'a> {
-    pub(super) fn new(service: &'a MirrorService, name: MirrorName) -> Self {
-        Self { service, name }
+    pub(super) fn new(service: &'a MirrorService, owner: KeyOwner, stop: CancellationToken) -> Self {
+        Self { service, owner, stop, ends: Mutex::default() }
+    }
+
+    pub(super) fn set_end(&self, key: &PendingKey, end: KeyEnd) {
+        lock(&self.ends).insert(key.id, end);
+    }
+
+    /// Returns how the work on a key ended.
+    pub(super) fn end(&self, key: &PendingKey) -> Option<KeyEnd> {
+        lock(&self.ends).get(&key.id).cloned()
     }
 
     /// Compares keys with the bucket. Each key is done or given back at the end.
     pub(super) async fn work(&self, keys: Vec<PendingKey>) {
         if let Err(error) = self.try_work(keys).await {
             // The keys that are still taken are given back at the next start, as after a crash.
-            tracing::error!(mirror = %self.name, %error, "the ledger failed while keys of events were compared");
+            tracing::error!(owner = %self.owner, %error, "the ledger failed while keys of events were compared");
         }
     }
 
     async fn try_work(&self, keys: Vec<PendingKey>) -> Result<(), LedgerError> {
         let jobs = &self.service.jobs.0;
-        let name = self.name.clone();
-        let found = self.service.ledger.read(move |db| mirrors::find(db, &name)).await?;
-        let Some(mirror) = found.filter(|mirror| mirror.state == MirrorState::Active) else {
-            return self.postpone(keys).await;
+        let (collection, mirror) = match &self.owner {
+            KeyOwner::Uploads(collection) => (collection.clone(), None),
+            KeyOwner::Mirror(name) => {
+                let name = name.clone();
+                let found = self.service.ledger.read(move |db| mirrors::find(db, &name)).await?;
+                let Some(mirror) = found.filter(|mirror| mirror.state == MirrorState::Active) else {
+                    return self.postpone(keys).await;
+                };
+                (mirror.spec.collection.clone(), Some(mirror.spec))
+            }
         };
-        let collection = &mirror.spec.collection;
-        let Some(lane_use) = jobs.enter_lane(collection) else { return self.postpone(keys).await };
-        if self.service.ledger.read(forget::dropping).await?.contains(collection) {
+        let Some(lane_use) = jobs.enter_lane(&collection) else { return self.postpone(keys).await };
+        if self.service.ledger.read(forget::dropping).await?.contains(&collection) {
             return self.postpone(keys).await;
         }
         let stop = lane_use.stop.child_token();
-        let cancel_at_drain = jobs.drain.clone().cancelled_owned();
+        let cancel_at_drain = self.stop.clone().cancelled_owned();
         let limit = async {
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -69,7 +102,7 @@ impl<'a> Batch<'a> {
             }
             tokio::time::sleep(GRACE).await;
         };
-        let work = until_stopped(stop.clone(), self.compare_all(mirror, keys.clone(), stop.clone()));
+        let work = until_stopped(stop.clone(), self.compare_all((collection, mirror), keys.clone(), stop.clone()));
         tokio::select! {
             worked = work => worked,
             () = limit => self.fail(keys, true, &LaneError::Stopped).await,
@@ -78,7 +111,7 @@ impl<'a> Batch<'a> {
 
     async fn compare_all(
         &self,
-        mirror: Mirror,
+        (collection, mirror): (CollectionName, Option<MirrorSpec>),
         keys: Vec<PendingKey>,
         stop: CancellationToken,
     ) -> Result<(), LedgerError> {
@@ -90,7 +123,7 @@ impl<'a> Batch<'a> {
             Some(Err(error)) => return self.fail(keys, false, &error.into()).await,
             None => return self.postpone(keys).await,
         };
-        let target = Target { mirror, space, stop };
+        let target = Target { collection, mirror, space, stop };
         let Compared { unchanged, busy, failed, removed, changed } = self.compare(&target, keys).await?;
         for key in unchanged {
             self.done(&key, KeyOutcome::Unchanged).await?;
@@ -110,10 +143,25 @@ impl<'a> Batch<'a> {
 
     /// Ends the work on a key.
     pub(super) async fn done(&self, key: &PendingKey, outcome: KeyOutcome) -> Result<(), LedgerError> {
-        let key = key.clone();
-        self.service.ledger.write(move |tx| events::done(tx, &key, after(SHORT_DELAY))).await?;
-        tally::key(&self.name, outcome);
+        let done = key.clone();
+        self.service.ledger.write(move |tx| events::done(tx, &done, after(SHORT_DELAY))).await?;
+        self.tally(key, outcome);
         Ok(())
+    }
+
+    /// Counts a key that is done.
+    pub(super) fn tally(&self, key: &PendingKey, outcome: KeyOutcome) {
+        tally::key(&self.owner, outcome);
+        if !matches!(outcome, KeyOutcome::Failed) {
+            self.set_end(key, KeyEnd::Done);
+        }
+    }
+
+    /// Sets or removes the problem that the status of the mirror shows.
+    pub(super) fn set_problem(&self, problem: Option<String>) {
+        if let KeyOwner::Mirror(name) = &self.owner {
+            self.service.activity.set_problem(name, problem);
+        }
     }
 
     /// Gives back keys on which nothing was done.
@@ -132,11 +180,12 @@ impl<'a> Batch<'a> {
         error: &LaneError,
     ) -> Result<(), LedgerError> {
         if !keys.is_empty() && !matches!(error, LaneError::Stopped) {
-            tracing::warn!(mirror = %self.name, keys = keys.len(), %error, "keys of events are tried again later");
-            self.service.activity.set_problem(&self.name, Some(error.client_message()));
+            tracing::warn!(owner = %self.owner, keys = keys.len(), %error, "keys of events are tried again later");
+            self.set_problem(Some(error.client_message()));
         }
-        for _ in &keys {
-            tally::key(&self.name, KeyOutcome::Retried);
+        for key in &keys {
+            tally::key(&self.owner, KeyOutcome::Retried);
+            self.set_end(key, KeyEnd::Retried(error.client_message()));
         }
         let give_back = move |tx: &rusqlite::Transaction<'_>| {
             keys.iter().try_for_each(|key| {

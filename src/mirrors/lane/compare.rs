@@ -9,7 +9,7 @@ use std::num::NonZeroUsize;
 use futures::stream::{self, StreamExt};
 
 use super::batch::{Batch, Target};
-use crate::domain::ImageRef;
+use crate::domain::{ImageRef, ImageUri, MirrorSpec};
 use crate::ledger::events::PendingKey;
 use crate::ledger::objects::{self, ObjectRow};
 use crate::ledger::{LedgerError, events};
@@ -42,22 +42,25 @@ pub(super) struct Changed {
     /// What the ledger knows of it.
     pub(super) before: Option<ObjectRow>,
     /// An object whose bytes are possibly the same.
-    pub(super) possible_copy: Option<crate::domain::ImageUri>,
+    pub(super) possible_copy: Option<ImageUri>,
 }
 
 impl Batch<'_> {
     pub(super) async fn compare(&self, target: &Target, keys: Vec<PendingKey>) -> Result<Compared, LedgerError> {
         let mut compared = Compared::default();
-        let spec = &target.mirror.spec;
         // The mirror can have got another scope since the event arrived.
-        let in_scope = |key: &PendingKey| key.uri.bucket() == spec.bucket && key.uri.key().starts_with(&spec.prefix);
+        let in_scope = |key: &PendingKey| {
+            let in_mirror =
+                |spec: &MirrorSpec| key.uri.bucket() == spec.bucket && key.uri.key().starts_with(&spec.prefix);
+            target.mirror.as_ref().is_none_or(in_mirror)
+        };
         let (keys, outside): (Vec<_>, Vec<_>) = keys.into_iter().partition(in_scope);
         compared.unchanged = outside;
         let source = self.service.jobs.0.pipeline.source().clone();
         let find = move |key: PendingKey| {
             let source = source.clone();
             async move {
-                let found = find_object(source.as_ref(), &key).await;
+                let found = find_object(source.as_ref(), &key.uri).await;
                 (key, found)
             }
         };
@@ -69,9 +72,9 @@ impl Batch<'_> {
                 Err(error) => compared.failed.push((key, error)),
             }
         }
-        let (collection, space, running) = (spec.collection.clone(), target.space.name(), self.running());
+        let (collection, space, running) = (target.collection.clone(), target.space.name(), self.running());
         let stores = self.service.jobs.0.pipeline.stores().name_set();
-        let sync = spec.sync;
+        let sync = target.mirror.as_ref().is_some_and(|spec| spec.sync);
         let sort = move |db: &rusqlite::Connection| {
             for (key, found) in listed {
                 let before = events::object(db, &collection, &key.uri)?;
@@ -104,9 +107,9 @@ impl Batch<'_> {
 }
 
 /// Returns the object of a key; `None` if it does not exist.
-async fn find_object(source: &dyn ImageSource, key: &PendingKey) -> Result<Option<ImageRef>, SourceError> {
-    let (bucket, prefix) = (key.uri.bucket().to_owned(), key.uri.key().to_owned());
+pub(super) async fn find_object(source: &dyn ImageSource, uri: &ImageUri) -> Result<Option<ImageRef>, SourceError> {
+    let (bucket, prefix) = (uri.bucket().to_owned(), uri.key().to_owned());
     // The key itself is the first of all keys that begin with it.
     let first = source.first(&Scope { bucket, prefix, start_after: None }, 1).await?;
-    Ok(first.into_iter().find(|image| image.uri == key.uri))
+    Ok(first.into_iter().find(|image| image.uri == *uri))
 }

@@ -1,10 +1,14 @@
-//! The lane: it compares the keys that events have named with the bucket, beside the jobs, so that one image does not wait
-//! for the end of a long job. It works on a few batches at the same time.
+//! The lane: it compares the keys that events have named, and those of uploads, with the bucket, beside the jobs, so that one
+//! image does not wait for the end of a long job. It works on a few batches at the same time. An upload whose client waits
+//! is a batch of its own.
 
 mod batch;
 mod compare;
 mod error;
+mod upload;
 mod write;
+
+pub(crate) use upload::{ClaimError, LaneUpload, UploadEnd};
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -60,13 +64,13 @@ impl MirrorService {
                 }
                 None => return Ok(MAX_PAUSE),
             }
-            let Some((mirror, keys)) = self.ledger.write(move |tx| events::take(tx, now, MAX_KEYS)).await? else {
+            let Some((owner, keys)) = self.ledger.write(move |tx| events::take(tx, now, MAX_KEYS)).await? else {
                 return Ok(MAX_PAUSE);
             };
             let service = self.clone();
             batches.spawn(async move {
                 let all = keys.clone();
-                let batch = Batch::new(&service, mirror);
+                let batch = Batch::new(&service, owner, service.jobs.0.drain.clone());
                 let work = AssertUnwindSafe(Box::pin(batch.work(keys)));
                 if work.catch_unwind().await.is_err() {
                     tracing::error!("the work on keys of events panicked; the keys are tried again");

@@ -8,15 +8,15 @@ use futures::future::try_join_all;
 use futures::stream;
 use tokio::sync::mpsc;
 
-use super::batch::{Batch, SHORT_DELAY, Target, after, retry_delay};
+use super::batch::{Batch, KeyEnd, SHORT_DELAY, Target, after, retry_delay};
 use super::compare::Changed;
 use super::error::LaneError;
 use crate::domain::{
-    FailureClass, ImageId, ImageRecord, Indexed, ItemFailure, ItemOutcome, JobSpec, StoreSet, Task, TaskOutcome,
-    Timestamp,
+    FailureClass, ImageId, ImageRecord, Indexed, ItemFailure, ItemOutcome, JobSpec, MirrorName, StoreSet, Task,
+    TaskOutcome, Timestamp,
 };
 use crate::index::{EnsureOutcome, IndexError};
-use crate::ledger::events::{self, PendingKey, Written};
+use crate::ledger::events::{self, KeyOwner, PendingKey, Written};
 use crate::ledger::objects::{ObjectRow, forget};
 use crate::ledger::{LedgerError, mirrors};
 use crate::mirrors::tally::{self, KeyOutcome};
@@ -36,16 +36,17 @@ impl Batch<'_> {
         target: &Target,
         removed: Vec<(PendingKey, Option<ObjectRow>)>,
     ) -> Result<(), LedgerError> {
+        let KeyOwner::Mirror(name) = &self.owner else { return Ok(()) };
         if removed.is_empty() {
             return Ok(());
         }
         let known = removed.iter().filter(|(_, before)| before.is_some()).count() as u64;
         let keys: Vec<PendingKey> = removed.iter().map(|(key, _)| key.clone()).collect();
-        if self.is_over_limit(target, known).await? {
+        if self.is_over_limit(target, name, known).await? {
             return self.postpone(keys).await;
         }
         let ids: Vec<ImageId> = keys.iter().map(|key| key.uri.id()).collect();
-        let collection = &target.mirror.spec.collection;
+        let collection = &target.collection;
         let deleted = self.service.jobs.0.pipeline.stores().iter().map(|store| {
             let ids = &ids;
             async move {
@@ -61,21 +62,22 @@ impl Batch<'_> {
         for (key, before) in removed {
             let is_known = before.is_some();
             if self.record(target, &key, before, None).await? {
-                tally::key(&self.name, if is_known { KeyOutcome::Removed } else { KeyOutcome::Unchanged });
+                self.tally(&key, if is_known { KeyOutcome::Removed } else { KeyOutcome::Unchanged });
                 if is_known {
-                    let name = self.name.clone();
+                    let name = name.clone();
                     self.service.ledger.write(move |tx| mirrors::add_removed(tx, &name, 1)).await?;
                 }
             }
         }
-        self.service.activity.set_problem(&self.name, None);
+        self.set_problem(None);
         Ok(())
     }
 
     /// Stops the mirror if events would remove more records than a run may.
-    async fn is_over_limit(&self, target: &Target, count: u64) -> Result<bool, LedgerError> {
-        let percent = target.mirror.spec.max_delete_percent.unwrap_or(JobSpec::MAX_DELETE_PERCENT);
-        let name = self.name.clone();
+    async fn is_over_limit(&self, target: &Target, name: &MirrorName, count: u64) -> Result<bool, LedgerError> {
+        let percent = target.mirror.as_ref().and_then(|spec| spec.max_delete_percent);
+        let percent = percent.unwrap_or(JobSpec::MAX_DELETE_PERCENT);
+        let name = name.clone();
         let check = move |tx: &rusqlite::Transaction<'_>| {
             let Some(mirror) = mirrors::find(tx, &name)? else { return Ok(true) };
             let share = mirrors::owned(tx, &name)? / 100 * u64::from(percent);
@@ -112,7 +114,7 @@ impl Batch<'_> {
         };
         let pipeline = &self.service.jobs.0.pipeline;
         let run = Run {
-            collection: target.mirror.spec.collection.clone(),
+            collection: target.collection.clone(),
             space: target.space.clone(),
             stages: Arc::new(Stages::new(pipeline.lanes(), pipeline.provider().busy())),
             write_lease: WriteLease::default(),
@@ -141,7 +143,7 @@ impl Batch<'_> {
         reported?;
         let undone: Vec<PendingKey> = left.into_values().map(|one| one.key).collect();
         match worked {
-            Ok(()) if undone.is_empty() => self.service.activity.set_problem(&self.name, None),
+            Ok(()) if undone.is_empty() => self.set_problem(None),
             Ok(()) => self.fail(undone, true, &LaneError::Stopped).await?,
             Err(error) => self.fail(undone, true, &error.into()).await?,
         }
@@ -151,7 +153,7 @@ impl Batch<'_> {
 
     /// Makes the collection in every store. Returns the stores that did not have it.
     async fn ensure_collection(&self, target: &Target) -> Result<StoreSet, LaneError> {
-        let collection = &target.mirror.spec.collection;
+        let collection = &target.collection;
         let mut created = StoreSet::default();
         for store in self.service.jobs.0.pipeline.stores().iter() {
             if store.ensure_image_collection(collection, &target.space).await? == EnsureOutcome::Created {
@@ -165,7 +167,7 @@ impl Batch<'_> {
 
     /// Ends the load of collections that this batch has made, if no job continues it.
     async fn finish_load(&self, target: &Target, created: &StoreSet) {
-        let collection = &target.mirror.spec.collection;
+        let collection = &target.collection;
         for store in self.service.jobs.0.pipeline.stores().iter().filter(|store| created.contains(store.name())) {
             if self.running().is_empty()
                 && let Err(error) = store.finish_load(collection).await
@@ -196,7 +198,7 @@ impl Batch<'_> {
         target: &Target,
         changed: &[Changed],
     ) -> Result<HashMap<ImageId, ImageRecord>, LaneError> {
-        if target.mirror.spec.metadata_key.is_none() {
+        if target.mirror.as_ref().is_none_or(|spec| spec.metadata_key.is_none()) {
             return Ok(HashMap::new());
         }
         let ids: Vec<ImageId> = changed.iter().filter(|one| one.before.is_some()).map(|one| one.key.uri.id()).collect();
@@ -204,7 +206,7 @@ impl Batch<'_> {
             return Ok(HashMap::new());
         }
         let stores = self.service.jobs.0.pipeline.stores();
-        let records = stores.get_from_any(&stores.name_set(), &target.mirror.spec.collection, &ids).await;
+        let records = stores.get_from_any(&stores.name_set(), &target.collection, &ids).await;
         let records = records.map_err(|(_, error)| LaneError::Index(error))?;
         Ok(records.into_iter().map(|record| (record.id, record)).collect())
     }
@@ -214,13 +216,15 @@ impl Batch<'_> {
         if !self.record(target, &key, before, Some(indexed.clone())).await? {
             return Ok(());
         }
-        tally::key(&self.name, KeyOutcome::Indexed);
+        self.tally(&key, KeyOutcome::Indexed);
         let since = image.modified.or_else(|| Timestamp::from_unix_micros(key.received.saturating_mul(1_000)));
         // Clocks of two machines can differ.
         let lag = since.map_or(0.0, |since| Timestamp::now().seconds_since(since)).max(0.0);
-        tally::lag(&self.name, lag);
-        self.service.activity.set_lag(&self.name, lag);
-        tracing::debug!(mirror = %self.name, image.uri = %key.uri, lag, "indexed because of an event");
+        tally::lag(&self.owner, lag);
+        if let KeyOwner::Mirror(name) = &self.owner {
+            self.service.activity.set_lag(name, lag);
+        }
+        tracing::debug!(owner = %self.owner, image.uri = %key.uri, lag, "indexed because of an event or an upload");
         Ok(())
     }
 
@@ -235,9 +239,10 @@ impl Batch<'_> {
             return self.service.ledger.write(give_back).await;
         }
         tracing::warn!(
-            mirror = %self.name, image.uri = %key.uri, class = failure.class.as_str(), failure.message,
+            owner = %self.owner, image.uri = %key.uri, class = failure.class.as_str(), failure.message,
             "an image of an event could not be indexed"
         );
+        self.set_end(&key, KeyEnd::Failed(failure.clone()));
         self.done(&key, KeyOutcome::Failed).await
     }
 
@@ -251,7 +256,7 @@ impl Batch<'_> {
         indexed: Option<Indexed>,
     ) -> Result<bool, LedgerError> {
         let (key, running) = (key.clone(), self.running());
-        let (collection, space) = (target.mirror.spec.collection.clone(), target.space.name());
+        let (collection, space) = (target.collection.clone(), target.space.name());
         let record = move |tx: &rusqlite::Transaction<'_>| {
             let indexed = indexed.as_ref().map(|indexed| (indexed, space.as_str()));
             let written = Written { collection: &collection, before: before.as_ref(), indexed, running: &running };

@@ -149,8 +149,9 @@ impl ImageSource for GuardedSource {
         self.guard.call(|| self.inner.open(uri, part)).await
     }
 
-    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {
-        self.write_guard.call(|| self.inner.put(uri, object.clone())).await
+    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<Option<String>, SourceError> {
+        // Not again if the object must be new: the first attempt may have written it although it failed.
+        self.write_guard.call_while(|_| !object.only_new, || self.inner.put(uri, object.clone())).await
     }
 }
 

@@ -52,8 +52,8 @@ impl ImageSource for Shaky {
     async fn fetch_file(&self, uri: &ImageUri, _: u64) -> Result<Fetched, SourceError> {
         self.fetch(&image(uri.key())).await
     }
-    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
-        self.answers.lock().unwrap().pop().map_or(Ok(()), Err)
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<Option<String>, SourceError> {
+        self.answers.lock().unwrap().pop().map_or(Ok(None), Err)
     }
 }
 
@@ -127,7 +127,7 @@ impl ImageSource for Endless {
             body: stream::pending().boxed(),
         })
     }
-    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<Option<String>, SourceError> {
         Err(down())
     }
 }
@@ -169,8 +169,8 @@ impl<F: Fn(&str) -> Result<(), SourceError> + Send + Sync + 'static> ImageSource
     async fn fetch_file(&self, uri: &ImageUri, _: u64) -> Result<Fetched, SourceError> {
         self.fetch(&image(uri.key())).await
     }
-    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
-        Ok(())
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<Option<String>, SourceError> {
+        Ok(None)
     }
 }
 
@@ -276,7 +276,7 @@ impl ImageSource for Throttled {
     async fn fetch_file(&self, _: &ImageUri, _: u64) -> Result<Fetched, SourceError> {
         Err(down())
     }
-    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<Option<String>, SourceError> {
         Err(down())
     }
 }

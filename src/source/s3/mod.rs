@@ -24,7 +24,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::create_bucket::CreateBucketError;
+use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, RequestPayer};
 use futures::stream::BoxStream;
@@ -189,18 +191,48 @@ impl ImageSource for S3Source {
         open::open(self, uri, part).await
     }
 
-    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {
+    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<Option<String>, SourceError> {
+        let size = object.bytes.len() as u64;
+        let written = match self.put_object(uri, &object, object.only_new).await {
+            // The service does not know conditional writes. The caller has checked that the object is new.
+            Err(error) if object.only_new && status(&error) == Some(501) => self.put_object(uri, &object, false).await,
+            written => written,
+        };
+        match written {
+            Ok(etag) => Ok(etag.as_deref().and_then(|etag| object_version::etag(etag, Some(size)))),
+            // 409: another write of the same object is in progress.
+            Err(error) if object.only_new && matches!(status(&error), Some(409 | 412)) => {
+                Err(SourceError::Exists(uri.clone()))
+            }
+            Err(error) => Err(source_error(&error, Target::Object(uri), &self.setup)),
+        }
+    }
+}
+
+/// Returns the status of a reply with an error.
+fn status<E>(error: &SdkError<E>) -> Option<u16> {
+    error.raw_response().map(|reply| reply.status().as_u16())
+}
+
+impl S3Source {
+    async fn put_object(
+        &self,
+        uri: &ImageUri,
+        object: &NewObject,
+        only_new: bool,
+    ) -> Result<Option<String>, SdkError<PutObjectError>> {
         let put = self
             .client
             .put_object()
             .bucket(uri.bucket())
             .key(uri.key())
-            .set_content_type(Some(object.content_type).filter(|kind| !kind.is_empty()))
+            .set_content_type(Some(object.content_type.clone()).filter(|kind| !kind.is_empty()))
+            .set_if_none_match(only_new.then(|| "*".to_owned()))
             .set_metadata(Some(metadata::to_headers(&object.metadata)))
             .set_request_payer(self.payer.clone())
-            .body(ByteStream::from(object.bytes))
+            .body(ByteStream::from(object.bytes.clone()))
             .send()
             .await;
-        put.map(drop).map_err(|error| source_error(&error, Target::Object(uri), &self.setup))
+        put.map(|written| written.e_tag)
     }
 }

@@ -28,7 +28,11 @@ impl Operation {
 
     /// A request for something that does not exist, without a body. It changes nothing.
     fn request(&self, app: &TestApp) -> RequestBuilder {
-        let path = self.path.replace("{id}", "00000000-0000-7000-8000-000000000000").replace("{name}", "none");
+        let path = self
+            .path
+            .replace("{id}", "00000000-0000-7000-8000-000000000000")
+            .replace("{name}", "none")
+            .replace("{key}", "none");
         assert!(!path.contains('{'), "the matrix has no value for a parameter of {path}");
         app.client.request(self.method.clone(), format!("{}{path}", app.url))
     }

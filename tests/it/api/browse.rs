@@ -33,6 +33,7 @@ async fn images_are_listed_counted_and_summed_up() {
             bytes: demo_image("cat.jpg").into(),
             content_type: "image/jpeg".into(),
             metadata: [("taxon".to_owned(), format!("t{}", number / 2))].into(),
+            ..Default::default()
         };
         app.put_object(key, object).await;
     }

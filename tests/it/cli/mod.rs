@@ -1,5 +1,6 @@
 //! The command line.
 
+mod add;
 pub(crate) mod commands;
 mod doctor;
 mod images;

@@ -67,6 +67,7 @@ async fn the_columns_of_a_csv_are_found_by_both_searches() {
         bytes: demo_image("cat.jpg").into(),
         content_type: "image/jpeg".into(),
         metadata: pairs(&[("photographer", "von Wright"), ("taxon", "unknown")]),
+        ..NewObject::default()
     };
     app.put_object("images/cat.jpg", photographer).await;
     let file = "\u{feff}s3_key,taxon,place,month\r\n\

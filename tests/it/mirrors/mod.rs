@@ -60,7 +60,7 @@ async fn finished_run(app: &TestApp) -> JobReply {
 }
 
 /// Polls the keys in the index until they are these.
-async fn keys_until(app: &TestApp, expected: &[&str]) {
+pub(crate) async fn keys_until(app: &TestApp, expected: &[&str]) {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let now = keys(app).await;
@@ -73,7 +73,7 @@ async fn keys_until(app: &TestApp, expected: &[&str]) {
 }
 
 /// The keys in the index, sorted.
-async fn keys(app: &TestApp) -> Vec<String> {
+pub(crate) async fn keys(app: &TestApp) -> Vec<String> {
     let (status, reply) = app.get("/images?limit=100&collection=documents").await;
     if status == StatusCode::NOT_FOUND {
         return Vec::new();
@@ -85,7 +85,7 @@ async fn keys(app: &TestApp) -> Vec<String> {
 }
 
 /// A delivery of MinIO: `key` is encoded as forms are.
-fn minio(bucket: &str, name: &str, key: &str) -> Value {
+pub(crate) fn minio(bucket: &str, name: &str, key: &str) -> Value {
     json!({"EventName": name, "Key": format!("{bucket}/{key}"), "Records": [{
         "eventVersion": "2.0", "eventSource": "minio:s3", "awsRegion": "", "eventTime": "2026-01-01T00:00:00.000Z",
         "eventName": name, "s3": {"s3SchemaVersion": "1.0", "configurationId": "Config",
@@ -99,7 +99,7 @@ fn encode_form(key: &str) -> String {
 }
 
 /// Sends a delivery. Returns the numbers of accepted, ignored and dropped events.
-async fn deliver(app: &TestApp, token: &str, body: &Value) -> [u64; 3] {
+pub(crate) async fn deliver(app: &TestApp, token: &str, body: &Value) -> [u64; 3] {
     let reply = app.client.post(format!("{}/events/s3", app.url)).bearer_auth(token).json(body).send().await.unwrap();
     assert_eq!(reply.status(), StatusCode::OK);
     let reply: Value = reply.json().await.unwrap();

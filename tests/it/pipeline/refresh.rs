@@ -60,7 +60,7 @@ impl ImageSource for OneObject {
         })
     }
 
-    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<Option<String>, SourceError> {
         Err(SourceError::Dependency(down("memory")))
     }
 }

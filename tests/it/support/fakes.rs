@@ -76,7 +76,7 @@ impl ImageSource for MemorySource {
         Err(SourceError::Dependency(down("memory")))
     }
 
-    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<Option<String>, SourceError> {
         Err(SourceError::Dependency(down("memory")))
     }
 }

@@ -54,6 +54,16 @@ impl ApiError {
         Self { retry_after: Some(wait), ..self }
     }
 
+    /// Names the setting to change, if the error has this status.
+    pub(in crate::api) fn with_setting(self, status: StatusCode, setting: &str) -> Self {
+        if self.status == status { Self { message: format!("{} ({setting})", self.message), ..self } } else { self }
+    }
+
+    /// Returns the status of the reply.
+    pub(in crate::api) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Changes the status and the code. The message stays the same.
     pub(in crate::api) fn with_status(self, status: StatusCode, code: impl Into<String>) -> Self {
         Self { status, code: code.into(), ..self }

@@ -1,12 +1,12 @@
 // Image files that the user drops or pastes.
 
 /**
- * Calls `onFile` with a file that is dropped or pasted anywhere on the page.
+ * Calls `onFiles` with the files that are dropped or pasted anywhere on the page.
  * @param {HTMLElement} root Marked with the class `dropping` while a file is dragged over the page.
- * @param {(file: File) => void} onFile
+ * @param {(files: File[]) => void} onFiles
  * @returns {() => void} Removes the listeners.
  */
-export function acceptFiles(root, onFile) {
+export function acceptFiles(root, onFiles) {
   const listeners = new AbortController();
   const { signal } = listeners;
   addEventListener(
@@ -30,21 +30,21 @@ export function acceptFiles(root, onFile) {
     "drop",
     (event) => {
       root.classList.remove("dropping");
-      acceptFirst(event, event.dataTransfer);
+      accept(event, event.dataTransfer);
     },
     { signal },
   );
-  addEventListener("paste", (event) => acceptFirst(event, event.clipboardData), { signal });
+  addEventListener("paste", (event) => accept(event, event.clipboardData), { signal });
   return () => listeners.abort();
 
   /**
    * @param {Event} event
    * @param {DataTransfer | null} transfer
    */
-  function acceptFirst(event, transfer) {
-    const file = transfer?.files[0];
-    if (!file) return;
+  function accept(event, transfer) {
+    const files = [...(transfer?.files ?? [])];
+    if (!files.length) return;
     event.preventDefault();
-    onFile(file);
+    onFiles(files);
   }
 }

@@ -13,10 +13,11 @@ import { readPosition, restorePosition } from "./position.js";
 import { hasFilter, parseQuery, queryAddress, rememberFile, withoutTermOptions } from "./query.js";
 import { Results } from "./results.js";
 import { hasSearchTerm, queryTerms } from "./terms.js";
+import { createUploads } from "./uploads.js";
 import { closeViewer } from "./viewer.js";
 
 /**
- * @typedef {import("./form.js").Choices & { maxImageBytes?: number, error?: ApiError }} LoadedChoices
+ * @typedef {import("./form.js").Choices & { maxImageBytes?: number, uploads?: string[], error?: ApiError }} LoadedChoices
  * `error` is set if the service did not answer.
  */
 
@@ -28,6 +29,9 @@ export function mount(root, navigate) {
   let choices = { collections: [], stores: [], defaultCollection: "" };
   const results = new Results({ navigate, retry: () => update(false) });
   const notes = el("div", { class: "notes" });
+  const uploads = createUploads({ onAdded: loadAndUpdate });
+  /** The file that is offered and that the search uses. @type {string | null} */
+  let offeredFile = null;
   /** Counts the addresses that are shown. */
   let turn = 0;
   /** The address whose results are all shown, without its open image. @type {string | null} */
@@ -50,12 +54,13 @@ export function mount(root, navigate) {
   root.append(
     el("h1", { class: "visually-hidden" }, "Search"),
     form.element,
+    uploads.element,
     notes,
     results.summary,
     facets.element,
     results.columns,
   );
-  const removeDropTarget = acceptFiles(root, searchByFile);
+  const removeDropTarget = acceptFiles(root, takeFiles);
 
   async function loadAndUpdate() {
     choices = await loadChoices();
@@ -103,6 +108,11 @@ export function mount(root, navigate) {
   async function showResults(query) {
     const own = turn;
     form.fill(query);
+    if (offeredFile && query.file !== offeredFile) {
+      // The offer was about the file of another search.
+      offeredFile = null;
+      uploads.clear();
+    }
     // An open image belongs to the results before.
     closeViewer();
     document.querySelector("dialog.region")?.remove();
@@ -163,6 +173,21 @@ export function mount(root, navigate) {
   }
 
   /**
+   * Searches by one file; it and several files can be added to the bucket, if the service allows it.
+   * @param {File[]} files
+   */
+  async function takeFiles(files) {
+    const prefixes = choices.uploads ?? [];
+    const target = { prefixes, collection: form.read().collection ?? choices.defaultCollection };
+    uploads.clear();
+    offeredFile = null;
+    if (files.length === 1 || !prefixes.length) await searchByFile(files[0]);
+    if (!prefixes.length) return;
+    offeredFile = files.length === 1 ? (parseQuery().file ?? null) : null;
+    uploads.offer(files, target, files.length === 1 ? null : () => searchByFile(files[0]));
+  }
+
+  /**
    * Searches by a file, together with the text, what it excludes, and the filters of the form.
    * @param {File} file
    */
@@ -207,6 +232,7 @@ async function loadChoices() {
       stores: status.stores,
       defaultCollection: status.collection,
       maxImageBytes: status.max_image_bytes,
+      uploads: status.uploads,
     };
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

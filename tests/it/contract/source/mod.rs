@@ -80,7 +80,7 @@ impl Fixture {
         ImageRef { uri: self.uri(key), etag: None, size_bytes, modified: None }
     }
 
-    async fn put(&self, key: &str, bytes: &'static [u8]) -> Result<(), SourceError> {
+    async fn put(&self, key: &str, bytes: &'static [u8]) -> Result<Option<String>, SourceError> {
         self.source.put(&self.uri(key), NewObject { bytes: bytes.into(), ..NewObject::default() }).await
     }
 
@@ -182,13 +182,23 @@ async fn an_object_has_its_bytes_etag_type_and_metadata(fixture: &Fixture) {
         ("plain".to_owned(), "a=b; c".to_owned()),
         ("long".to_owned(), "größer ".repeat(60).trim().to_owned()),
     ]);
-    let object = NewObject { bytes: "hello".into(), content_type: "image/png".to_owned(), metadata: metadata.clone() };
-    fixture.source.put(&fixture.uri("o.png"), object).await.unwrap();
+    let object = NewObject {
+        bytes: "hello".into(),
+        content_type: "image/png".to_owned(),
+        metadata: metadata.clone(),
+        ..NewObject::default()
+    };
+    let written = fixture.source.put(&fixture.uri("o.png"), object.clone()).await.unwrap();
+    let only_new = NewObject { only_new: true, ..object };
+    let exists = fixture.source.put(&fixture.uri("o.png"), only_new.clone()).await.unwrap_err();
+    assert_eq!(exists, SourceError::Exists(fixture.uri("o.png")));
+    fixture.source.put(&fixture.uri("new.png"), only_new).await.unwrap();
     let listed = fixture.list("o.png", None).await.remove(0);
     let fetched = fixture.source.fetch(&listed).await.unwrap();
     assert_eq!((&fetched.bytes[..], listed.size_bytes), (&b"hello"[..], 5));
     assert_eq!(fetched.etag.as_deref(), Some("5d41402abc4b2a76b9719d911017c592"), "the MD5, without quotes");
     assert_eq!(listed.etag, fetched.etag);
+    assert_eq!(listed.etag, written);
     assert_eq!(fetched.content_type.as_deref(), Some("image/png"));
     assert_eq!(fetched.metadata, metadata);
     assert!(listed.modified.unwrap().unix_seconds() > 1_700_000_000);

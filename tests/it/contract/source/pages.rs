@@ -24,7 +24,7 @@ pub(super) async fn a_listing_has_every_key_once_in_order_over_many_pages(fixtur
             let (source, uri) = (source.clone(), ImageUri::new(&bucket, &key));
             async move { source.put(&uri, NewObject { bytes: "x".into(), ..NewObject::default() }).await.unwrap() }
         })
-        .collect::<Vec<()>>()
+        .collect::<Vec<Option<String>>>()
         .await;
     fixture.put("before", b"x").await.unwrap();
     fixture.put("manz", b"x").await.unwrap();

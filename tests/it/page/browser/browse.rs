@@ -25,8 +25,12 @@ async fn the_start_page_shows_the_newest_images_and_chips_filter_them() {
     for (key, image, taxon, month) in IMAGES {
         let pairs = [("taxon", taxon), ("month", month)].into_iter().filter(|(_, value)| !value.is_empty());
         let metadata = pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let object =
-            glimpse::source::NewObject { bytes: demo_image(image).into(), content_type: "image/jpeg".into(), metadata };
+        let object = glimpse::source::NewObject {
+            bytes: demo_image(image).into(),
+            content_type: "image/jpeg".into(),
+            metadata,
+            ..Default::default()
+        };
         app.put_object(key, object).await;
     }
     app.ingest().await;

@@ -12,6 +12,7 @@ mod search;
 mod stores;
 mod terms;
 mod unusual_images;
+mod uploads;
 mod viewer;
 
 pub(crate) use driver::Browser;

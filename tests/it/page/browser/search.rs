@@ -124,6 +124,7 @@ async fn a_key_and_metadata_that_look_like_html_are_text() {
         bytes: demo_image("cat.jpg").into(),
         content_type: "image/jpeg".into(),
         metadata: [("note".to_owned(), "<script>window.pwned=2</script>".to_owned())].into(),
+        ..Default::default()
     };
     app.put_object(key, object).await;
     assert_eq!(app.ingest_with(json!({})).await.counts.done, 1);

@@ -176,7 +176,7 @@ impl ImageSource for FakeBucket {
         Err(SourceError::Missing(uri.clone()))
     }
 
-    async fn put(&self, uri: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+    async fn put(&self, uri: &ImageUri, _: NewObject) -> Result<Option<String>, SourceError> {
         Err(SourceError::Missing(uri.clone()))
     }
 }

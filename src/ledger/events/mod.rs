@@ -1,11 +1,17 @@
-//! The keys that events have named. Each key is compared with the bucket later, so that its row says only that something
-//! may have changed. A row is deleted when the stores agree with the bucket.
+//! The keys that events have named, and those of direct uploads. Each key is compared with the bucket later, so that its row
+//! says only that something may have changed. A row is deleted when the stores agree with the bucket.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+mod key_owner;
+mod uploads;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::{CollectionName, ImageRef, ImageUri, Indexed, JobId, MirrorName, StoreSet};
 use crate::ledger::columns::Json;
 use crate::ledger::objects::{self, ObjectRow};
+
+pub(crate) use key_owner::KeyOwner;
+pub(crate) use uploads::{Claim, claim, count_uploads, find, reclaim};
 
 /// A key that is to be compared with the bucket.
 #[derive(Clone, Debug)]
@@ -64,12 +70,16 @@ pub(crate) fn add(
 
 /// Returns how many keys of a mirror wait.
 pub(crate) fn count(db: &Connection, mirror: &MirrorName) -> rusqlite::Result<u64> {
-    db.prepare_cached("SELECT count(*) FROM events WHERE mirror = ?1")?.query_row([mirror], |row| row.get(0))
+    count_of_owner(db, &KeyOwner::Mirror(mirror.clone()))
 }
 
-/// Forgets the keys of a mirror.
-pub(crate) fn clear(tx: &Transaction<'_>, mirror: &MirrorName) -> rusqlite::Result<()> {
-    tx.execute("DELETE FROM events WHERE mirror = ?1", [mirror]).map(drop)
+fn count_of_owner(db: &Connection, owner: &KeyOwner) -> rusqlite::Result<u64> {
+    db.prepare_cached("SELECT count(*) FROM events WHERE mirror = ?1")?.query_row([owner], |row| row.get(0))
+}
+
+/// Forgets the keys of an owner.
+pub(crate) fn clear(tx: &Transaction<'_>, owner: &KeyOwner) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM events WHERE mirror = ?1", [owner]).map(drop)
 }
 
 /// Gives back the keys that an earlier process had taken. All keys are due, in case the clock was changed.
@@ -77,49 +87,54 @@ pub(crate) fn give_back_all(tx: &Transaction<'_>) -> rusqlite::Result<()> {
     tx.execute("UPDATE events SET taken = 0, due = 0", ()).map(drop)
 }
 
-/// Takes at most `limit` keys that are due, all of one active mirror.
+/// Takes at most `limit` keys that are due, all of one owner: uploads, or an active mirror.
 pub(crate) fn take(
     tx: &Transaction<'_>,
     now: i64,
     limit: u32,
-) -> rusqlite::Result<Option<(MirrorName, Vec<PendingKey>)>> {
-    let mirror: Option<MirrorName> = tx
-        .prepare_cached(
-            "SELECT mirror FROM events WHERE taken = 0 AND due <= ?1
-             AND mirror IN (SELECT name FROM mirrors WHERE state = 'active') ORDER BY due, id LIMIT 1",
-        )?
+) -> rusqlite::Result<Option<(KeyOwner, Vec<PendingKey>)>> {
+    let owner: Option<KeyOwner> = tx
+        .prepare_cached(&format!(
+            "SELECT mirror FROM events WHERE taken = 0 AND due <= ?1 AND {IS_ACTIVE} ORDER BY due, id LIMIT 1"
+        ))?
         .query_row([now], |row| row.get(0))
         .optional()?;
-    let Some(mirror) = mirror else { return Ok(None) };
+    let Some(owner) = owner else { return Ok(None) };
     let keys: Vec<PendingKey> = tx
         .prepare_cached(
             "SELECT id, uri, version, attempts, started, received FROM events
              WHERE taken = 0 AND due <= ?1 AND mirror = ?2 ORDER BY due, id LIMIT ?3",
         )?
-        .query_map(params![now, mirror, limit], |row| {
-            Ok(PendingKey {
-                id: row.get(0)?,
-                uri: row.get(1)?,
-                version: row.get(2)?,
-                attempts: row.get(3)?,
-                is_started: row.get(4)?,
-                received: row.get(5)?,
-            })
-        })?
+        .query_map(params![now, owner, limit], PendingKey::from_row)?
         .collect::<rusqlite::Result<_>>()?;
     for key in &keys {
         tx.prepare_cached("UPDATE events SET taken = 1, started = 1 WHERE id = ?1")?.execute([key.id])?;
     }
-    Ok(Some((mirror, keys)))
+    Ok(Some((owner, keys)))
 }
 
-/// Returns when the next key of an active mirror is due, in Unix milliseconds.
+impl PendingKey {
+    /// Reads the columns `id, uri, version, attempts, started, received`.
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            id: row.get(0)?,
+            uri: row.get(1)?,
+            version: row.get(2)?,
+            attempts: row.get(3)?,
+            is_started: row.get(4)?,
+            received: row.get(5)?,
+        })
+    }
+}
+
+/// Whether the keys of the owner of a row are worked on.
+const IS_ACTIVE: &str =
+    "(mirror >= '/' AND mirror < '0' OR mirror IN (SELECT name FROM mirrors WHERE state = 'active'))";
+
+/// Returns when the next key of an active owner is due, in Unix milliseconds.
 pub(crate) fn next_due(db: &Connection) -> rusqlite::Result<Option<i64>> {
-    db.prepare_cached(
-        "SELECT min(due) FROM events WHERE taken = 0
-         AND mirror IN (SELECT name FROM mirrors WHERE state = 'active')",
-    )?
-    .query_row((), |row| row.get(0))
+    db.prepare_cached(&format!("SELECT min(due) FROM events WHERE taken = 0 AND {IS_ACTIVE}"))?
+        .query_row((), |row| row.get(0))
 }
 
 /// Ends the work on a key: the stores agree with what the bucket had. If another event of the key has arrived meanwhile,
@@ -235,5 +250,4 @@ fn keep_from_sync(tx: &Transaction<'_>, collection: &CollectionName, uri: &Image
 }
 
 #[cfg(test)]
-#[path = "events_tests.rs"]
 mod tests;

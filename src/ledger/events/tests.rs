@@ -198,3 +198,39 @@ async fn what_is_current_must_be_in_every_store() {
     let found = ledger.read(|db| objects::page(db, &fixture::collection(), None, 10)).await.unwrap();
     assert_eq!(known(&ledger, "a").await.as_ref(), found.first());
 }
+
+async fn claim_key(ledger: &Ledger, key: &'static str, max: u64) -> Claim {
+    ledger.write(move |tx| claim(tx, &fixture::collection(), &uri(key), 5, max)).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_upload_has_its_key_alone_until_it_gives_it_back() {
+    let (_folder, ledger) = start().await;
+    let Claim::Claimed(key) = claim_key(&ledger, "a", 1).await else { panic!("not claimed") };
+    assert!(matches!(claim_key(&ledger, "a", 1).await, Claim::Busy));
+    assert!(matches!(claim_key(&ledger, "b", 1).await, Claim::Full));
+    assert!(take_keys(&ledger, 9).await.is_empty(), "the lane does not take it");
+    // An event of a mirror about the same object is another row.
+    add_keys(&ledger, &["a"], 10).await;
+    assert_eq!(take_keys(&ledger, 9).await.len(), 1);
+    ledger.write(move |tx| give_back(tx, &key, 9, false, false)).await.unwrap();
+    let find_key = || ledger.read(|db| Ok((find(db, &fixture::collection(), &uri("a"))?, count_uploads(db)?)));
+    assert_eq!(find_key().await.unwrap(), (Some(false), 1));
+    let taken = ledger.write(|tx| take(tx, 9, 10)).await.unwrap();
+    let (owner, keys) = taken.unwrap();
+    assert_eq!((owner, keys.len()), (KeyOwner::Uploads(fixture::collection()), 1));
+    assert_eq!(find_key().await.unwrap(), (Some(true), 1));
+    let key = keys[0].clone();
+    ledger.write(move |tx| done(tx, &key, 9)).await.unwrap();
+    assert_eq!(find_key().await.unwrap(), (None, 0));
+}
+
+#[tokio::test]
+async fn uploads_of_a_killed_process_and_of_a_dropped_collection() {
+    let (_folder, ledger) = start().await;
+    claim_key(&ledger, "a", 10).await;
+    ledger.write(give_back_all).await.unwrap();
+    assert_eq!(ledger.read(next_due).await.unwrap(), Some(0), "the lane finds the key");
+    ledger.write(|tx| objects::forget::begin_drop(tx, &fixture::collection())).await.unwrap();
+    assert_eq!(ledger.read(count_uploads).await.unwrap(), 0);
+}
