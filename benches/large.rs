@@ -50,8 +50,8 @@ impl ImageSource for Memory {
         Err(SourceError::Missing(uri.clone()))
     }
 
-    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
-        Ok(())
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<Option<String>, SourceError> {
+        Ok(None)
     }
 }
 

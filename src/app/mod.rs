@@ -98,14 +98,7 @@ impl App {
         let Embedding { jobs: provider, searches, verification } = embedding::add_layers(raw, &settings, &waiting);
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
-        for (collection, ids) in stores.lost {
-            tracing::warn!(
-                %collection,
-                records = ids.len(),
-                "records were lost in a power failure; the next job indexes them again"
-            );
-            ledger.in_steps(objects::forget::forget_ids(collection, StoreKind::Embedded.name(), ids)).await?;
-        }
+        forget_lost(&ledger, stores.lost).await?;
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
         let (thumbnails, originals) = parts::images(&settings, client.clone()).await?;
@@ -158,11 +151,7 @@ impl App {
         }
         shutdown.spawn("upkeep of metrics", metrics::upkeep(shutdown.drain()));
         if let Some(server) = &bucket_server {
-            // The server keeps running during the drain, because jobs that end still read from it.
-            let (ended, drain) = (server.ended(), shutdown.drain());
-            shutdown.spawn("embedded S3 server", async move {
-                drain.run_until_cancelled(ended).await;
-            });
+            watch_bucket(server, shutdown);
         }
         let lines = start_lines::start_lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
@@ -219,6 +208,23 @@ impl App {
         };
         serve::serve_until_drained(listener, router, &shutdown, last).await
     }
+}
+
+/// Removes records that the embedded index has lost from the ledger, so that the next job indexes their images again.
+async fn forget_lost(ledger: &Ledger, lost: stores::Lost) -> Result<(), BuildError> {
+    for (collection, ids) in lost {
+        tracing::warn!(%collection, records = ids.len(), "records were lost; the next job indexes their images again");
+        ledger.in_steps(objects::forget::forget_ids(collection, StoreKind::Embedded.name(), ids)).await?;
+    }
+    Ok(())
+}
+
+/// Stops the service if the embedded bucket ends. It keeps running during the drain, because jobs that end still read from it.
+fn watch_bucket(server: &EmbeddedS3, shutdown: &Shutdown) {
+    let (ended, drain) = (server.ended(), shutdown.drain());
+    shutdown.spawn("embedded S3 server", async move {
+        drain.run_until_cancelled(ended).await;
+    });
 }
 
 /// Returns what happens when a collection is dropped.

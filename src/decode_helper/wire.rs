@@ -192,8 +192,9 @@ mod tests {
     fn a_reply_that_cannot_be_right_is_garbage() {
         let output = Output::Pixels { size: (2, 2), times: 2 };
         let parse = |status: u8, length: u64| {
-            let [a, b, c, d, e, f, g, h] = length.to_le_bytes();
-            ReplyHead::parse([status, a, b, c, d, e, f, g, h], output)
+            let mut head = [status; REPLY_HEAD];
+            head[1..].copy_from_slice(&length.to_le_bytes());
+            ReplyHead::parse(head, output)
         };
         assert!(parse(DONE, 6).is_ok() && parse(CORRUPT, 4096).is_ok());
         for (status, length) in [(DONE, 5), (DONE, 7), (DONE, u64::MAX), (CORRUPT, 4097), (9, 0)] {

@@ -19,7 +19,7 @@ const MAX_WRITES: usize = 8;
 /// How long an image waits for its thumbnail to be written. A write continues after that.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long no thumbnails are kept after a write took too long: otherwise a disk that hangs would slow down a job.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 
 /// The writes of thumbnails of jobs. Clones share one limit.
 #[derive(Clone)]
@@ -98,7 +98,11 @@ mod tests {
         release.send(()).unwrap();
         tokio::time::advance(PAUSE).await;
         let (done, is_done) = mpsc::channel();
-        writes.run(move || Ok(done.send(()).unwrap())).await;
+        let write = move || {
+            done.send(()).unwrap();
+            Ok(())
+        };
+        writes.run(write).await;
         is_done.try_recv().unwrap();
     }
 }

@@ -156,22 +156,22 @@ fn largest(candidates: Vec<&[u8]>) -> Option<&[u8]> {
 
 /// Returns the EXIF block: the file, if it consists of directories, or else a part of it.
 pub(crate) fn exif(bytes: &[u8]) -> Option<&[u8]> {
-    if Tiff::open(bytes).is_some() { Some(bytes) } else { canon_part(bytes, b"CMT1") }
+    if Tiff::open(bytes).is_some() { Some(bytes) } else { canon_part(bytes, *b"CMT1") }
 }
 
 /// Returns the blocks with the directories of EXIF and GPS, which a CR3 file stores separately.
 pub(crate) fn exif_parts(bytes: &[u8]) -> [Option<&[u8]>; 2] {
-    [b"CMT2", b"CMT4"].map(|name| canon_part(bytes, name))
+    [*b"CMT2", *b"CMT4"].map(|name| canon_part(bytes, name))
 }
 
 /// Returns the content of a box of a CR3 file which is a TIFF directory.
-fn canon_part<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
+fn canon_part(bytes: &[u8], name: [u8; 4]) -> Option<&[u8]> {
     let head = bytes.get(..bytes.len().min(1 << 16)).filter(|head| head.get(8..12) == Some(b"crx "))?;
-    Some(&head[memchr::memmem::find(head, name)? + 4..])
+    Some(&head[memchr::memmem::find(head, &name)? + 4..])
 }
 
 fn canon_orientation(bytes: &[u8]) -> Option<Orientation> {
-    let (file, first) = Tiff::open(canon_part(bytes, b"CMT1")?)?;
+    let (file, first) = Tiff::open(canon_part(bytes, *b"CMT1")?)?;
     orientation(&file.directory(first)?)
 }
 

@@ -36,13 +36,16 @@ pub const MAX_MIRRORS: usize = 100;
 #[derive(Clone, Debug)]
 pub struct Mirrors(Arc<MirrorService>);
 
+/// The patterns of a mirror, and what they were compiled to.
+type CompiledExcludes = (Option<Vec<String>>, Arc<Excludes>);
+
 #[derive(Debug)]
 struct MirrorService {
     jobs: Jobs,
     ledger: Ledger,
     activity: activity::Activity,
     /// The patterns of excluded keys of each mirror that has had events, with the text that they were made of.
-    excludes: Mutex<HashMap<MirrorName, (Option<Vec<String>>, Arc<Excludes>)>>,
+    excludes: Mutex<HashMap<MirrorName, CompiledExcludes>>,
     /// Deliveries that wait to be written to the ledger.
     deliveries: mpsc::Sender<events::Delivery>,
     /// Notified when a mirror or a run may be due.

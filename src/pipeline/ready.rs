@@ -44,7 +44,7 @@ impl Ready {
             }
             Content::Known(record) if task.refresh => {
                 let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: true };
-                let record = ImageRecord { payload: Payload { exif, thumbnail_key, ..record.payload }, ..*record };
+                let record = ImageRecord { payload: Payload { thumbnail_key, exif, ..record.payload }, ..*record };
                 return Pending { ticket: task.ticket, indexed, record };
             }
             Content::Known(record) => {

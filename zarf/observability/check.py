@@ -21,7 +21,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 EMPTY = {
     "glimpse_recall_at_10": "the self-test needs a larger collection",
     "glimpse_events_total": "there is no mirror",
-    "glimpse_event_keys_waiting": "there is no mirror",
     "glimpse_mirror_lag_seconds": "there is no mirror",
 }
 SCRAPES = 20

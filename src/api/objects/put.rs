@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use utoipa::ToSchema;
 
 use super::options::{UploadParams, read_options};
 use super::reply::{ObjectReply, reply};
@@ -10,6 +11,12 @@ use crate::api::Defaults;
 use crate::api::http::{ApiError, ErrorReply, Path, Query, read_up_to};
 use crate::search::Search;
 use crate::uploads::Uploads;
+
+/// The bytes of the file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes the body to readers of the API")]
+pub(super) struct ImageFile(Vec<u8>);
 
 /// Store an image in the bucket and index it. The body is the file; its content decides the format.
 ///
@@ -20,7 +27,7 @@ use crate::uploads::Uploads;
     params(("key" = String, Path, description = "The key; `/` need not be encoded"), UploadParams,
         ("If-None-Match" = Option<String>, Header, description = "`*`: 412 if the object exists"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: the image is indexed after the reply")),
-    request_body(content_type = "application/octet-stream", content = Vec<u8>),
+    request_body(content_type = "application/octet-stream", content = inline(ImageFile)),
     responses((status = 200, body = ObjectReply), (status = 201, body = ObjectReply), (status = 202, body = ObjectReply),
         (status = 403, body = ErrorReply), (status = 409, body = ErrorReply), (status = 412, body = ErrorReply),
         (status = 413, body = ErrorReply), (status = 415, body = ErrorReply), (status = 422, body = ErrorReply),

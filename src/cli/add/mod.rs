@@ -80,7 +80,7 @@ impl Add {
                 let uploader = &uploader;
                 async move { uploader.add(&file).await }
             })
-            .buffer_unordered(CONCURRENCY);
+            .buffered(CONCURRENCY);
         while let Some(result) = results.next().await {
             let result = result?;
             bar.suspend(|| uploader.print(&result))?;

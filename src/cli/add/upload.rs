@@ -138,14 +138,12 @@ impl Added {
 
     pub(super) fn summary(&self, prefix: &str) -> String {
         let Self { indexed, later, failed } = self;
-        let mut text = format!("added {} {} to {prefix}", indexed + later, plural(indexed + later));
-        if *later > 0 {
-            text += &format!("; the service has still to index {later} of them");
-        }
-        if *failed > 0 {
-            text += &format!("; {failed} {} not added", if *failed == 1 { "file was" } else { "files were" });
-        }
-        text
+        let place = if prefix.is_empty() { "the bucket" } else { prefix };
+        let added = Some(format!("added {} {} to {place}", indexed + later, plural(indexed + later)));
+        let later = (*later > 0).then(|| format!("the service has still to index {later} of them"));
+        let files = if *failed == 1 { "file was" } else { "files were" };
+        let failed = (*failed > 0).then(|| format!("{failed} {files} not added"));
+        [added, later, failed].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 
     pub(super) fn ending(&self) -> Ending {

@@ -24,7 +24,7 @@ pub(super) struct Watcher {
     prefix: String,
     changed: Arc<Mutex<Changed>>,
     /// Watches until it is dropped.
-    _watcher: RecommendedWatcher,
+    _notify: RecommendedWatcher,
 }
 
 /// The files that have changed. There are at most as many as files in the folder.
@@ -39,7 +39,7 @@ struct Changed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct FileState {
     /// The size and the time of the last change; `None` before the first check.
-    seen: Option<(u64, Option<SystemTime>)>,
+    last: Option<(u64, Option<SystemTime>)>,
     unchanged: u32,
 }
 
@@ -52,7 +52,7 @@ impl Watcher {
         let on_event = move |event: notify::Result<Event>| lock(&record).record(&root, event);
         let mut watcher = notify::recommended_watcher(on_event).map_err(unwatchable)?;
         watcher.watch(&folder, RecursiveMode::Recursive).map_err(unwatchable)?;
-        Ok(Self { folder, prefix: prefix.to_owned(), changed, _watcher: watcher })
+        Ok(Self { folder, prefix: prefix.to_owned(), changed, _notify: watcher })
     }
 
     /// Uploads files that change, until Ctrl-C.
@@ -134,10 +134,10 @@ impl Changed {
                 return false;
             }
             let now = Some((facts.len(), facts.modified().ok()));
-            if state.seen == now {
+            if state.last == now {
                 state.unchanged += 1;
             } else {
-                *state = FileState { seen: now, unchanged: 0 };
+                *state = FileState { last: now, unchanged: 0 };
             }
             let is_ready = state.unchanged >= STABLE_CHECKS;
             if is_ready {
@@ -157,8 +157,8 @@ mod tests {
 
     use super::*;
 
-    fn created(path: &Path) -> notify::Result<Event> {
-        Ok(Event::new(EventKind::Create(CreateKind::Any)).add_path(path.to_owned()))
+    fn created(path: &Path) -> Event {
+        Event::new(EventKind::Create(CreateKind::Any)).add_path(path.to_owned())
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
         let path = folder.path().join("a.jpg");
         std::fs::write(&path, "1").unwrap();
         let mut changed = Changed::default();
-        changed.record(folder.path(), created(&path));
+        changed.record(folder.path(), Ok(created(&path)));
         assert!(changed.take_ready().is_empty());
         assert!(changed.take_ready().is_empty());
         std::fs::write(&path, "12").unwrap();
@@ -176,7 +176,7 @@ mod tests {
         }
         assert_eq!(changed.take_ready(), std::slice::from_ref(&path));
         assert!(changed.take_ready().is_empty(), "only once");
-        changed.record(folder.path(), created(&path));
+        changed.record(folder.path(), Ok(created(&path)));
         std::fs::remove_file(&path).unwrap();
         assert!((0..5).all(|_| changed.take_ready().is_empty()) && changed.files.is_empty());
     }
@@ -190,7 +190,7 @@ mod tests {
             std::fs::write(sub.join(name), "1").unwrap();
         }
         let mut changed = Changed::default();
-        changed.record(folder.path(), created(&sub));
+        changed.record(folder.path(), Ok(created(&sub)));
         let ready: Vec<PathBuf> = (0..5).flat_map(|_| changed.take_ready()).collect();
         assert_eq!(ready, [sub.join("a.jpg")]);
     }

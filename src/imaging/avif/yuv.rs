@@ -95,7 +95,7 @@ impl Converter {
         }
         rgb.clear();
         let (max, half) = (self.max, 1 << (POINT - 1));
-        let sample = |value: i32| u16::try_from((value + half >> POINT).clamp(0, max)).unwrap_or(u16::MAX);
+        let sample = |value: i32| u16::try_from(((value + half) >> POINT).clamp(0, max)).unwrap_or(u16::MAX);
         let luma = |value: u16| (i32::from(value) - self.black) * self.luma_scale;
         let planes = self.luma.iter().zip(&self.chroma[0]).zip(&self.chroma[1]);
         let middle = self.middle;
@@ -139,7 +139,7 @@ fn upsample(frame: &Frame, plane: usize, y: usize, blended: &mut Vec<u16>, row: 
     blended.clear();
     if half_height {
         let near = y / 2;
-        let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(frame.rows(plane) - 1) };
+        let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(frame.rows(plane) - 1) };
         frame.samples(plane, near, blended);
         row.clear();
         frame.samples(plane, far, row);

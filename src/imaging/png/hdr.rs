@@ -49,7 +49,7 @@ pub(crate) fn to_srgb(samples: &[u8], channels: usize, is_deep: bool, tone: &Ton
     let mut rgb = Vec::with_capacity(samples.len() / (channels * size) * 3);
     for pixel in samples.chunks_exact(channels * size) {
         let colour = if channels < 3 { [sample(pixel, 0); 3] } else { [0, 1, 2].map(|at| sample(pixel, at)) };
-        let alpha = if channels % 2 == 0 { pixel[(channels - 1) * size] } else { u8::MAX };
+        let alpha = if channels.is_multiple_of(2) { pixel[(channels - 1) * size] } else { u8::MAX };
         rgb.extend(tone.to_srgb(colour).map(|value| blend(value, alpha)));
     }
     rgb

@@ -29,8 +29,11 @@ impl LaneError {
     pub(super) fn client_message(&self) -> String {
         match self {
             Self::Source(SourceError::Dependency(down))
-            | Self::Run(RunError::Dependency(down) | RunError::Bucket(SourceError::Dependency(down)))
-            | Self::Run(RunError::Provider(EmbedError::Dependency(down)))
+            | Self::Run(
+                RunError::Dependency(down)
+                | RunError::Bucket(SourceError::Dependency(down))
+                | RunError::Provider(EmbedError::Dependency(down)),
+            )
             | Self::Index(IndexError::Dependency(down))
             | Self::Provider(EmbedError::Dependency(down)) => DependencyError::for_client(down),
             Self::Ledger(_) => "the ledger could not be read or written; the log has the details".to_owned(),

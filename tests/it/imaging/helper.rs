@@ -52,7 +52,7 @@ const SMALL: Request<'_> = Request {
     bytes: b"not an image",
 };
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 #[test]
 fn a_helper_that_fails_costs_one_image_and_the_error_says_why() {

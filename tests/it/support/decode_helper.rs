@@ -13,5 +13,5 @@ pub(crate) fn install() {
 /// Helpers of the binary that belongs to these tests.
 pub(crate) fn pool(max_processes: usize) -> HelperPool {
     let program = env!("CARGO_BIN_EXE_glimpse").into();
-    HelperPool::new(HelperSettings { program, max_processes, time: Duration::from_secs(120) })
+    HelperPool::new(HelperSettings { program, max_processes, time: Duration::from_mins(2) })
 }

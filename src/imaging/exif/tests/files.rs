@@ -2,7 +2,7 @@ use super::*;
 use crate::imaging::facts::exif_block::{iptc_records, xmp_packet};
 
 /// A file like TIFF with tags of 12 or, in `BigTIFF`, 20 bytes, all values behind them.
-fn file_of_tags(magic: &[u8; 4], tags: &[(u16, u16, &[u8])]) -> Vec<u8> {
+fn file_of_tags(magic: [u8; 4], tags: &[(u16, u16, &[u8])]) -> Vec<u8> {
     let is_big = magic[2] == b'+';
     let number = |value: usize| {
         let bytes = (value as u64).to_le_bytes();
@@ -26,7 +26,7 @@ fn file_of_tags(magic: &[u8; 4], tags: &[(u16, u16, &[u8])]) -> Vec<u8> {
 
 #[test]
 fn the_directories_of_a_file_itself_are_read() {
-    for magic in [b"II*\0", b"II+\0", b"IIRO", b"IIU\0"] {
+    for magic in [*b"II*\0", *b"II+\0", *b"IIRO", *b"IIU\0"] {
         let file = file_of_tags(magic, &[(tiff::MAKE, 2, b"Maker of it\0"), (tiff::MODEL, 2, b"Model of it\0")]);
         let main = Block::parse(&file).unwrap().main();
         assert_eq!(
@@ -39,10 +39,10 @@ fn the_directories_of_a_file_itself_are_read() {
 
 #[test]
 fn xmp_and_iptc_in_tags_are_found() {
-    let file = file_of_tags(b"II*\0", &[(700, 1, b"<a packet>"), (33723, 7, b"\x1C\x02\x05\0\x05title")]);
+    let file = file_of_tags(*b"II*\0", &[(700, 1, b"<a packet>"), (33723, 7, b"\x1C\x02\x05\0\x05title")]);
     assert_eq!(xmp_packet(&file).as_deref(), Some(&b"<a packet>"[..]));
     assert_eq!(iptc::parse(iptc_records(&file).unwrap()).title.as_deref(), Some("title"));
-    let with_resources = file_of_tags(b"II*\0", &[(34377, 7, b"8BIM\x04\x04\0\0\0\0\0\x0A\x1C\x02\x05\0\x05title")]);
+    let with_resources = file_of_tags(*b"II*\0", &[(34377, 7, b"8BIM\x04\x04\0\0\0\0\0\x0A\x1C\x02\x05\0\x05title")]);
     assert_eq!(iptc::parse(iptc_records(&with_resources).unwrap()).title.as_deref(), Some("title"));
     assert!(xmp_packet(&with_resources).is_none());
 }

@@ -25,6 +25,31 @@ async fn drop_files(browser: &Browser, files: &[&str], with_text: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn dropped_files_are_added_to_the_bucket() {
+    let app = TestApp::start().await;
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    browser.goto("/").await;
+    browser.wait_until("document.querySelector('.summary').innerText.includes('has no images yet')").await;
+    drop_files(&browser, &["cat.jpg", "panda.jpg"], true).await;
+    browser.wait_until("document.querySelector('.uploads p').innerText.includes('3 files')").await;
+    browser.click(".uploads [type=submit]").await;
+    browser.wait_until("document.querySelector('.uploads [role=status]')?.innerText.includes('Added 2 images')").await;
+    browser.wait_until("document.querySelector('.uploads li').innerText.startsWith('notes.txt: ')").await;
+    // The new images are shown without a reload.
+    browser.wait_until("document.querySelectorAll('.hit').length === 2").await;
+
+    // One image is searched with, as before; then it can be added too.
+    drop_files(&browser, &["coffee.jpg"], false).await;
+    browser.wait_until("document.querySelector('.chip')?.innerText.includes('coffee.jpg')").await;
+    browser.wait_for(".uploads [type=submit]").await;
+    browser.run("document.querySelector('.uploads [name=folder]').value = 'drinks'").await;
+    browser.click(".uploads [type=submit]").await;
+    browser.wait_until("document.querySelector('.uploads [role=status]')?.innerText.includes('Added 1 image')").await;
+    browser.wait_until("document.querySelector('.hit')?.title.endsWith('drinks/coffee.jpg')").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_uploads_a_drop_only_searches() {
     let app = TestApp::start_with(&[("GLIMPSE_UPLOADS", "off")]).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
