@@ -94,7 +94,7 @@ export function createUploads({ onAdded }) {
    * @param {string} collection
    */
   function showResult(added, later, refused, collection) {
-    const text = `Added ${formatCount(added, "image")} to “${collection}”.`;
+    const text = added ? `Added ${formatCount(added, "image")} to “${collection}”.` : "No file was added.";
     const more = later ? ` The service has still to index ${later} of them.` : "";
     const hidden = refused.length - MAX_LISTED;
     const list = el(

@@ -178,7 +178,7 @@ export function mount(root, navigate) {
    */
   async function takeFiles(files) {
     const prefixes = choices.uploads ?? [];
-    const target = { prefixes, collection: form.read().collection ?? choices.defaultCollection };
+    const target = { prefixes, collection: form.read().collection || choices.defaultCollection };
     uploads.clear();
     offeredFile = null;
     if (files.length === 1 || !prefixes.length) await searchByFile(files[0]);
