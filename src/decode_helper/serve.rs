@@ -50,7 +50,7 @@ fn read_file(input: &mut impl Read, head: &RequestHead) -> io::Result<Result<Vec
     if bytes.try_reserve_exact(length).is_err() {
         let format: ImageFormat = head.format.image_format();
         io::copy(&mut input.take(head.length), &mut io::sink())?;
-        return Ok(Err(ImageError::corrupt(format, format!("there is no memory for its {length} bytes"))));
+        return Ok(Err(ImageError::corrupt(format, format!("its {length} bytes do not fit into the memory"))));
     }
     if input.take(head.length).read_to_end(&mut bytes)? < length {
         return Err(io::ErrorKind::UnexpectedEof.into());

@@ -25,7 +25,7 @@ impl Default for ImagesSettings {
 }
 
 impl ImagesSettings {
-    /// Whether jobs keep thumbnails: without a cache, there is no place for them.
+    /// Whether jobs keep thumbnails: this needs a cache.
     pub fn keeps_thumbnails_of_jobs(&self) -> bool {
         self.glimpse_index_thumbnails && self.glimpse_thumbnail_cache_mb.bytes() > 0
     }

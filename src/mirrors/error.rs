@@ -12,7 +12,7 @@ pub enum MirrorsError {
     #[error(transparent)]
     Name(#[from] InvalidMirrorName),
     /// The mirror does not exist.
-    #[error("there is no mirror `{0}`")]
+    #[error("the mirror `{0}` does not exist")]
     Unknown(String),
     /// There are too many mirrors.
     #[error("there are {0} mirrors, which is the maximum; remove one, or give one a shorter prefix")]

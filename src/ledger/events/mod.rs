@@ -37,7 +37,7 @@ pub(crate) struct Added {
     pub(crate) new: u64,
     /// Keys that were waiting already.
     pub(crate) coalesced: u64,
-    /// Keys that were not recorded, because there was no room for them.
+    /// Keys that were not recorded, because the limit of waiting keys was reached.
     pub(crate) over_limit: u64,
 }
 

@@ -184,7 +184,7 @@ async fn a_scrape_has_all_counts_and_no_text_from_clients() {
 
     let scrape = service.scrape().await;
     let documented = documented();
-    // The collection is too small for a self-test, and there is no mirror.
+    // The collection is too small for a self-test, and no mirror exists.
     let absent = ["glimpse_recall_", "glimpse_events_", "glimpse_event_keys_total", "glimpse_mirror_"];
     let is_exposed = |name: &str| !absent.iter().any(|prefix| name.starts_with(prefix));
     let expected = documented.iter().filter(|(name, _)| is_exposed(name));
