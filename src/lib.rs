@@ -13,6 +13,7 @@ pub mod embed;
 pub mod index;
 pub mod source;
 
+pub mod aws;
 pub mod browse;
 pub mod calibration;
 pub mod collections;

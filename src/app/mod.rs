@@ -9,6 +9,7 @@ mod error;
 pub(crate) mod models;
 mod parts;
 mod providers;
+mod queue;
 mod serve;
 mod start_lines;
 mod stores;
@@ -130,6 +131,9 @@ impl App {
         shutdown.spawn("scheduler of jobs", jobs.scheduler());
         let (mirrors, keep_mirrors) = Mirrors::start(&jobs).await?;
         shutdown.spawn("mirrors", keep_mirrors);
+        if let Some(queue) = queue::open(&settings).await {
+            shutdown.spawn("queue of events", mirrors.poll(Arc::new(queue)));
+        }
         let allowed = settings.uploads.allowed(settings.api.is_local(addr));
         let uploads = Uploads::new(jobs.clone(), mirrors.clone(), allowed);
         let end = shutdown.drain();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{cluster, providers, stores};
+use super::{cluster, providers, queue, stores};
 use crate::config::Settings;
 use crate::source::EmbeddedS3;
 
@@ -28,6 +28,7 @@ pub(super) fn start_lines(settings: &Settings, addr: SocketAddr, server: Option<
         stores::start_line(&settings.index),
         format!("data     {folder}  (GLIMPSE_DATA_DIR)"),
     ];
+    lines.extend(queue::start_line(settings));
     lines.extend(cluster::start_line(settings));
     lines
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::api::ApiSettings;
+use crate::aws::AwsSettings;
 use crate::domain::Endpoint;
 use crate::embed::EmbedSettings;
 use crate::embed::hub::HubSettings;
@@ -45,6 +46,7 @@ pub struct Settings {
     pub ray: RaySettings,
     pub telemetry: TelemetrySettings,
     pub uploads: UploadsSettings,
+    pub aws: AwsSettings,
 }
 
 /// Invalid settings. The message names each variable and what is allowed.
@@ -105,6 +107,7 @@ impl Settings {
             ray: variables::read(variables, errors)?,
             telemetry: variables::read(variables, errors)?,
             uploads: variables::read(variables, errors)?,
+            aws: variables::read(variables, errors)?,
         })
     }
 

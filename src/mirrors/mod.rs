@@ -25,7 +25,7 @@ use crate::ledger::{Ledger, LedgerError, events as pending};
 pub use activity::Recent;
 pub use control::{MirrorView, Stored};
 pub use error::MirrorsError;
-pub use events::Acknowledged;
+pub use events::{Acknowledged, EventQueue, MAX_QUEUE_MESSAGES, QueueError, QueueMessage};
 pub(crate) use lane::{ClaimError, LaneUpload, UploadEnd};
 pub use schedule::InvalidSchedule;
 

@@ -1,15 +1,17 @@
 //! Deliveries of events: which of their keys belong to a mirror, and how they get into the ledger before the reply.
 
 mod parse;
+mod queue;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use rusqlite::Transaction;
 use tokio::sync::{mpsc, oneshot};
 
-use self::parse::{NamedObject, parse};
+use self::parse::{Named, NamedObject, parse};
 use super::tally::{self, EventOutcome};
 use super::{MirrorService, Mirrors, MirrorsError, now_millis};
 use crate::domain::image_format::has_image_extension;
@@ -17,6 +19,8 @@ use crate::domain::{Excludes, ImageUri, Mirror, MirrorName, MirrorState};
 use crate::ledger::events::Added;
 use crate::ledger::{LedgerError, events, mirrors};
 use crate::lock::lock;
+
+pub use self::queue::{EventQueue, MAX_MESSAGES as MAX_QUEUE_MESSAGES, QueueError, QueueMessage};
 
 /// Maximum number of keys of one mirror that wait. With more, the prefix is listed, which costs less than comparing the
 /// keys one by one.
@@ -47,6 +51,20 @@ pub(super) struct Delivery {
     answer: oneshot::Sender<Result<Added, String>>,
 }
 
+/// The events of a delivery that are about one mirror.
+#[derive(Debug, Default)]
+struct Wanted {
+    uris: Vec<ImageUri>,
+    /// Whether the metadata file of the runs has changed.
+    metadata_file: bool,
+}
+
+impl Wanted {
+    fn is_empty(&self) -> bool {
+        self.uris.is_empty() && !self.metadata_file
+    }
+}
+
 impl Mirrors {
     /// Acknowledges a delivery of events of a mirror: its keys are in the ledger when this returns. Every JSON object is
     /// acknowledged, also if no event is about the mirror: some servers repeat a refused event for ever.
@@ -56,36 +74,74 @@ impl Mirrors {
     /// [`MirrorsError::Ledger`] if the keys could not be written: then the delivery must be repeated.
     pub async fn acknowledge(&self, mirror: &Mirror, body: &[u8]) -> Result<Acknowledged, MirrorsError> {
         let named = parse(body).map_err(MirrorsError::Malformed)?;
-        let count = named.objects.len() as u64 + named.ignored;
-        self.0.activity.count_events(&mirror.name, count);
-        let mut list_soon = named.is_cut;
-        let mut uris = Vec::new();
+        let mut wanted = Wanted::default();
+        let (mut ignored, is_cut) = (named.ignored, named.is_cut);
         let excludes = self.0.excludes(mirror);
         for object in named.objects {
-            match self.0.interest(mirror, &excludes, &object) {
-                Interest::None => {}
-                Interest::Key => uris.push(ImageUri::new(&object.bucket, &object.key)),
-                Interest::MetadataFile => list_soon = true,
-            }
+            ignored += u64::from(!self.0.choose(mirror, &excludes, &object, &mut wanted));
         }
-        let wanted = uris.len() as u64;
-        let ignored = count - wanted;
         tally::events(&mirror.name, EventOutcome::Ignored, ignored);
+        self.0.activity.count_events(&mirror.name, ignored);
+        let recorded = self.0.record(mirror, wanted, is_cut).await?;
+        Ok(Acknowledged { ignored, ..recorded })
+    }
+}
+
+impl MirrorService {
+    /// Records events that belong to no mirror in particular, for each of these mirrors that they are about.
+    async fn record_for_all(&self, mirrors: &[Mirror], named: Named) -> Result<Acknowledged, MirrorsError> {
+        let excludes: Vec<_> = mirrors.iter().map(|mirror| self.excludes(mirror)).collect();
+        let mut wanted: Vec<Wanted> = mirrors.iter().map(|_| Wanted::default()).collect();
+        let mut ignored = named.ignored;
+        for object in named.objects {
+            let mut is_wanted = false;
+            for ((mirror, excludes), wanted) in mirrors.iter().zip(&excludes).zip(&mut wanted) {
+                is_wanted |= self.choose(mirror, excludes, &object, wanted);
+            }
+            ignored += u64::from(!is_wanted);
+        }
+        let records = mirrors.iter().zip(wanted).filter(|(_, wanted)| !wanted.is_empty());
+        let records = records.map(|(mirror, wanted)| self.record(mirror, wanted, named.is_cut));
+        let mut total = Acknowledged { ignored, ..Acknowledged::default() };
+        for recorded in try_join_all(records).await? {
+            total.accepted += recorded.accepted;
+            total.dropped += recorded.dropped;
+        }
+        Ok(total)
+    }
+
+    /// Adds an object to what a mirror wants. Returns whether it is a possible image of the mirror.
+    fn choose(&self, mirror: &Mirror, excludes: &Excludes, object: &NamedObject, wanted: &mut Wanted) -> bool {
+        let interest = self.interest(mirror, excludes, object);
+        match interest {
+            Interest::None => {}
+            Interest::Key => wanted.uris.push(ImageUri::new(&object.bucket, &object.key)),
+            Interest::MetadataFile => wanted.metadata_file = true,
+        }
+        matches!(interest, Interest::Key)
+    }
+
+    /// Writes what a mirror wants to the ledger.
+    async fn record(&self, mirror: &Mirror, wanted: Wanted, is_cut: bool) -> Result<Acknowledged, MirrorsError> {
+        let Wanted { mut uris, metadata_file } = wanted;
+        let wanted = uris.len() as u64;
+        self.activity.count_events(&mirror.name, wanted);
+        let mut list_soon = is_cut || metadata_file;
         if mirror.state != MirrorState::Active {
             // What has changed is found by the run after the mirror is resumed.
             list_soon |= wanted > 0;
             uris.clear();
         }
         if uris.is_empty() && !list_soon {
-            return Ok(Acknowledged { ignored, ..Acknowledged::default() });
+            return Ok(Acknowledged::default());
         }
         let recorded = uris.len() as u64;
-        let added = self.0.deliver(mirror.name.clone(), uris, list_soon).await?;
+        let added = self.deliver(mirror.name.clone(), uris, list_soon).await?;
         let dropped = wanted - recorded + added.over_limit;
         tally::events(&mirror.name, EventOutcome::Accepted, added.new);
         tally::events(&mirror.name, EventOutcome::Coalesced, added.coalesced);
         tally::events(&mirror.name, EventOutcome::Dropped, dropped);
-        Ok(Acknowledged { accepted: added.new + added.coalesced, ignored, dropped })
+        Ok(Acknowledged { accepted: added.new + added.coalesced, ignored: 0, dropped })
     }
 }
 

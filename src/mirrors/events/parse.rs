@@ -1,4 +1,5 @@
-//! Reads deliveries of events: the `Records` of MinIO, RustFS, AWS and Ceph, and the events of EventBridge.
+//! Reads deliveries of events: the `Records` of MinIO, RustFS, AWS and Ceph, the events of EventBridge, and both in an
+//! envelope of SNS.
 //!
 //! An event only names a key that may have changed. Its kind, its ETag and its place in the order are not used, because
 //! events arrive twice, late, and in another order.
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 /// Maximum number of events that are read of one delivery. MinIO and EventBridge send one, AWS sends at most a few.
-pub(super) const MAX_RECORDS: usize = 1_000;
+pub(in crate::mirrors::events) const MAX_RECORDS: usize = 1_000;
 
 /// Maximum length of a key, in bytes, as S3 defines it.
 const MAX_KEY: usize = 1_024;
@@ -29,6 +30,40 @@ pub(super) struct Named {
     pub(super) ignored: u64,
     /// Whether the delivery has more events than are read.
     pub(super) is_cut: bool,
+    /// The form of the delivery.
+    pub(super) form: Form,
+}
+
+/// The form of a delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `Records`, as S3 and its kin write them.
+    Records,
+    /// An event of EventBridge.
+    EventBridge,
+    /// An envelope of SNS.
+    Sns,
+    /// The event that AWS sends when a configuration is saved.
+    Test,
+    /// Another JSON object.
+    #[default]
+    Other,
+}
+
+impl Form {
+    /// Every form.
+    pub(super) const ALL: [Self; 5] = [Self::Records, Self::EventBridge, Self::Sns, Self::Test, Self::Other];
+
+    /// Returns the name for a label of a metric.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Records => "s3",
+            Self::EventBridge => "eventbridge",
+            Self::Sns => "sns",
+            Self::Test => "test",
+            Self::Other => "other",
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -39,6 +74,12 @@ struct Delivery {
     #[serde(rename = "detail-type")]
     detail_type: Option<serde_json::Value>,
     detail: Option<serde_json::Value>,
+    #[serde(rename = "Event")]
+    event: Option<serde_json::Value>,
+    #[serde(rename = "Type")]
+    envelope: Option<serde_json::Value>,
+    #[serde(rename = "Message")]
+    message: Option<serde_json::Value>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +114,10 @@ struct ObjectKey {
 /// Returns what is wrong if the body is not a JSON object. An object of another form has no events.
 pub(super) fn parse(body: &[u8]) -> Result<Named, String> {
     if let Ok(delivery) = serde_json::from_slice::<Delivery>(body) {
-        return Ok(read(delivery));
+        return Ok(match delivery.message_of_sns() {
+            Some(message) => parse_message(message),
+            None => read(delivery),
+        });
     }
     // An object whose fields have other types than expected is not an error: it is not about a bucket.
     match serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body) {
@@ -83,15 +127,34 @@ pub(super) fn parse(body: &[u8]) -> Result<Named, String> {
     }
 }
 
+/// Reads the message of an envelope of SNS. Others than the bucket may publish to the topic, so any text is allowed.
+pub(super) fn parse_message(message: &str) -> Named {
+    let named = match serde_json::from_str::<Delivery>(message) {
+        Ok(delivery) => read(delivery),
+        Err(_) => Named { ignored: 1, ..Named::default() },
+    };
+    Named { form: Form::Sns, ..named }
+}
+
+impl Delivery {
+    /// Returns the message if this is an envelope of SNS.
+    fn message_of_sns(&self) -> Option<&str> {
+        let is_envelope = self.records.is_none() && self.envelope.as_ref().is_some_and(|kind| kind == "Notification");
+        self.message.as_ref().filter(|_| is_envelope)?.as_str()
+    }
+}
+
 fn read(delivery: Delivery) -> Named {
     let mut named = Named::default();
     if let Some(records) = delivery.records {
+        named.form = Form::Records;
         named.is_cut = records.len() > MAX_RECORDS;
         for record in records.into_iter().take(MAX_RECORDS) {
             let object = serde_json::from_value::<Record>(record).ok().and_then(|record| from_record(&record));
             named.add(object);
         }
     } else if delivery.source.is_some_and(|source| source == "aws.s3") {
+        named.form = Form::EventBridge;
         let kind = delivery.detail_type.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default();
         let matters = matches!(kind, "Object Created" | "Object Deleted" | "Object Restore Completed");
         let detail = delivery.detail.filter(|_| matters);
@@ -99,13 +162,22 @@ fn read(delivery: Delivery) -> Named {
         // The keys of EventBridge are not encoded.
         named.add(detail.map(|Detail { bucket, object }| NamedObject { bucket: bucket.name, key: object.key }));
     } else {
-        // For example the test event that AWS sends when a configuration is saved.
+        if delivery.event.is_some_and(|event| event == "s3:TestEvent") {
+            named.form = Form::Test;
+        }
         named.ignored = 1;
     }
     named
 }
 
 impl Named {
+    /// Adds the events of another delivery.
+    pub(super) fn append(&mut self, other: Self) {
+        self.objects.extend(other.objects);
+        self.ignored += other.ignored;
+        self.is_cut |= other.is_cut;
+    }
+
     fn add(&mut self, object: Option<NamedObject>) {
         match object.filter(|object| (1..=MAX_KEY).contains(&object.key.len())) {
             Some(object) => self.objects.push(object),

@@ -101,3 +101,27 @@ fn a_long_delivery_is_cut_and_the_cut_is_reported() {
     let named = parsed(&json!({"Records": many}));
     assert_eq!((named.objects.len(), named.is_cut), (MAX_RECORDS, true));
 }
+
+#[test]
+fn an_envelope_of_sns_has_the_events_of_its_message() {
+    let inner = json!({"Records": [record("aws:s3", "ObjectCreated:Put", "a+b.jpg")]});
+    let envelope = |message: &str| json!({"Type": "Notification", "TopicArn": "t", "Message": message});
+    let named = parsed(&envelope(&inner.to_string()));
+    assert_eq!((named.objects[0].key.as_str(), named.form), ("a b.jpg", Form::Sns));
+    assert_eq!(keys(&envelope(&event("Object Created", "a+b.jpg").to_string())), ["a+b.jpg"]);
+    // Only one envelope is opened, and a message can be any text.
+    for message in [&envelope(&inner.to_string()).to_string(), "hello", "", "[]"] {
+        let named = parsed(&envelope(message));
+        assert_eq!((named.objects.len(), named.ignored, named.form), (0, 1, Form::Sns), "{message}");
+    }
+    let forms = [
+        (inner, Form::Records),
+        (event("Object Created", "a"), Form::EventBridge),
+        (json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}), Form::Test),
+        (json!({"Type": "Notification"}), Form::Other),
+        (json!({"Type": 7, "Message": []}), Form::Other),
+    ];
+    for (body, form) in forms {
+        assert_eq!(parsed(&body).form, form, "{body}");
+    }
+}

@@ -101,6 +101,15 @@ families! {
     MIRRORS: Gauge "glimpse_mirrors" ["state"] Count
         "Mirrors, by state."
 
+    QUEUE_RECEIVED: Counter "glimpse_queue_messages_received_total" ["content"] Count
+        "Messages that were received from the queue of events, by their content."
+    QUEUE_DELETED: Counter "glimpse_queue_messages_deleted_total" [] Count
+        "Messages that were deleted from the queue of events, because the ledger has their events or they have none."
+    QUEUE_FAILURES: Counter "glimpse_queue_failures_total" ["operation"] Count
+        "Failures to receive, record or delete messages of the queue of events."
+    QUEUE_CONNECTED: Gauge "glimpse_queue_connected" [] Count
+        "1 if the last call that receives messages of the queue of events succeeded, otherwise 0."
+
     BREAKER_STATE: Gauge "glimpse_breaker_state" ["dependency"] Count
         "State of the breaker: 0 closed (calls are made), 1 half-open (one call probes), 2 open (no call is made)."
     BREAKER_OPENS: Counter "glimpse_breaker_opens_total" ["dependency"] Count
