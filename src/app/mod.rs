@@ -24,11 +24,13 @@ use axum::Router;
 use tokio::net::TcpListener;
 
 use crate::api::{AppState, Defaults, router};
+use crate::aws::SnsClient;
 use crate::browse::Browse;
 use crate::calibration::Calibration;
 use crate::collections::{RecallParts, RecallReports, RecallTest};
 use crate::config::Settings;
 use crate::demo;
+use crate::domain::InvalidSetting;
 use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
@@ -43,6 +45,7 @@ use crate::source::{EmbeddedS3, S3Settings};
 use crate::telemetry::metrics;
 use crate::uploads::Uploads;
 
+pub use crate::aws::SnsConnection;
 pub use bucket::Bucket;
 pub use clip::ClipService;
 pub use doctor::{CheckResult, Doctor, Problem, finding};
@@ -73,11 +76,23 @@ impl App {
     /// # Errors
     /// [`BuildError`]
     pub async fn build(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
-        // Boxed to keep the futures of the callers small.
-        Box::pin(Self::assemble(settings, shutdown)).await
+        Self::build_with_sns(settings, shutdown, &SnsConnection::default()).await
     }
 
-    async fn assemble(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
+    /// The same with another service than SNS of AWS. It is not a setting, because it decides which events are trusted.
+    ///
+    /// # Errors
+    /// [`BuildError`]
+    pub async fn build_with_sns(
+        settings: Settings,
+        shutdown: &Shutdown,
+        sns: &SnsConnection,
+    ) -> Result<Self, BuildError> {
+        // Boxed to keep the futures of the callers small.
+        Box::pin(Self::assemble(settings, shutdown, sns)).await
+    }
+
+    async fn assemble(settings: Settings, shutdown: &Shutdown, sns: &SnsConnection) -> Result<Self, BuildError> {
         settings.validate()?;
         for warning in settings.without_effect() {
             tracing::warn!("{warning}");
@@ -129,7 +144,8 @@ impl App {
         })
         .await?;
         shutdown.spawn("scheduler of jobs", jobs.scheduler());
-        let (mirrors, keep_mirrors) = Mirrors::start(&jobs).await?;
+        let sns = SnsClient::new(sns).map_err(|error| BuildError::Setting(InvalidSetting(error)))?;
+        let (mirrors, keep_mirrors) = Mirrors::start(&jobs, Arc::new(sns)).await?;
         shutdown.spawn("mirrors", keep_mirrors);
         if let Some(queue) = queue::open(&settings).await {
             shutdown.spawn("queue of events", mirrors.poll(Arc::new(queue)));

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{CollectionName, Executor, Timestamp};
+use super::{CollectionName, Executor, Timestamp, TopicArn};
 
 /// The name of a mirror: 1 to 64 of the characters `A-Z a-z 0-9 _ -`, the first of them a letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,6 +87,8 @@ pub struct MirrorSpec {
     pub executor: Executor,
     /// Whether events of the bucket are accepted.
     pub events: bool,
+    /// The topic of SNS whose messages are accepted.
+    pub sns_topic_arn: Option<TopicArn>,
 }
 
 impl MirrorSpec {

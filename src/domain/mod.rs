@@ -36,6 +36,7 @@ pub mod space;
 pub mod store_set;
 pub mod task;
 pub mod timestamp;
+pub mod topic_arn;
 mod typed_value;
 pub mod wire;
 
@@ -71,6 +72,7 @@ pub use space::{Probe, Space, SpaceMismatch};
 pub use store_set::StoreSet;
 pub use task::{Indexed, ItemOutcome, Task, TaskOutcome};
 pub use timestamp::Timestamp;
+pub use topic_arn::{InvalidTopicArn, TopicArn};
 pub(crate) use typed_value::{parse_date, parse_number};
 
 /// Splits a comma-separated list, as settings contain it, into its items. The items are trimmed, and empty ones are

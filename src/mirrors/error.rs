@@ -3,6 +3,7 @@
 use crate::domain::{InvalidMirrorName, JobId, MirrorName};
 use crate::jobs::JobsError;
 use crate::ledger::LedgerError;
+use crate::mirrors::events::SnsError;
 use crate::mirrors::schedule::InvalidSchedule;
 
 /// Why a request about mirrors is refused.
@@ -29,6 +30,12 @@ pub enum MirrorsError {
          or get a new one with `POST /mirrors/NAME/token`"
     )]
     Token,
+    /// The topic is not that of a mirror.
+    #[error("the topic is not the `sns_topic_arn` of a mirror; set it before the topic has its subscription")]
+    Topic,
+    /// A message of SNS is not accepted.
+    #[error(transparent)]
+    Sns(#[from] SnsError),
     /// The body of a delivery is not a JSON object.
     #[error("the body is not a JSON object with events of a bucket: {0}")]
     Malformed(String),

@@ -25,7 +25,9 @@ use crate::ledger::{Ledger, LedgerError, events as pending};
 pub use activity::Recent;
 pub use control::{MirrorView, Stored};
 pub use error::MirrorsError;
-pub use events::{Acknowledged, EventQueue, MAX_QUEUE_MESSAGES, QueueError, QueueMessage};
+pub use events::{
+    Acknowledged, EventQueue, MAX_QUEUE_MESSAGES, QueueError, QueueMessage, Sns, SnsError, SnsMessage, SnsTopic,
+};
 pub(crate) use lane::{ClaimError, LaneUpload, UploadEnd};
 pub use schedule::InvalidSchedule;
 
@@ -43,6 +45,7 @@ type CompiledExcludes = (Option<Vec<String>>, Arc<Excludes>);
 struct MirrorService {
     jobs: Jobs,
     ledger: Ledger,
+    sns: Arc<dyn Sns>,
     activity: activity::Activity,
     /// The patterns of excluded keys of each mirror that has had events, with the text that they were made of.
     excludes: Mutex<HashMap<MirrorName, CompiledExcludes>>,
@@ -60,7 +63,10 @@ impl Mirrors {
     ///
     /// # Errors
     /// [`LedgerError`] if the ledger cannot be used.
-    pub async fn start(jobs: &Jobs) -> Result<(Self, impl Future<Output = ()> + Send + use<>), LedgerError> {
+    pub async fn start(
+        jobs: &Jobs,
+        sns: Arc<dyn Sns>,
+    ) -> Result<(Self, impl Future<Output = ()> + Send + use<>), LedgerError> {
         let ledger = jobs.0.ledger.clone();
         match ledger.write(pending::give_back_all).await {
             // The service must be able to start on a full disk: the keys are given back at the next start.
@@ -71,6 +77,7 @@ impl Mirrors {
         let mirrors = Self(Arc::new(MirrorService {
             jobs: jobs.clone(),
             ledger,
+            sns,
             activity: activity::Activity::default(),
             excludes: Mutex::default(),
             deliveries,

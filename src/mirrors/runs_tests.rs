@@ -26,6 +26,7 @@ fn mirror(schedule: Option<&str>, now: Timestamp) -> Mirror {
             metadata_key: None,
             executor: Executor::Local,
             events: true,
+            sns_topic_arn: None,
         },
         state: MirrorState::Active,
         reason: None,

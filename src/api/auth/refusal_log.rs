@@ -45,7 +45,7 @@ impl RefusalLog {
     fn log(&self, peer: Option<SocketAddr>, method: &str, path: &str, reason: &str) {
         let Line::Log { left_out } = self.next() else { return };
         let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-        tracing::warn!(%peer, method, path, reason, left_out, "a request was refused with 401");
+        tracing::warn!(%peer, method, path, reason, left_out, "a request was refused, because it has no valid key, token or signature");
     }
 
     fn next(&self) -> Line {
@@ -62,7 +62,7 @@ impl RefusalLog {
     }
 }
 
-/// Middleware that logs each reply 401.
+/// Middleware that logs each reply 401, and 403 to forged messages.
 pub(in crate::api) async fn log_refusals(State(log): State<Arc<RefusalLog>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
     let (method, path) = (request.method().clone(), shortened_path(request.uri().path()).to_owned());

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use crate::api::http::ApiError;
 use crate::jobs::JobsError;
-use crate::mirrors::{InvalidSchedule, MirrorsError};
+use crate::mirrors::{InvalidSchedule, MirrorsError, SnsError};
 
 /// How long a sender of events should wait after a failure of the ledger.
 const RETRY_EVENTS_AFTER: Duration = Duration::from_secs(3);
@@ -23,7 +23,12 @@ impl From<MirrorsError> for ApiError {
                 Self::invalid("schedule", message)
             }
             MirrorsError::Running(..) => Self::new(StatusCode::CONFLICT, "mirror_running", message),
-            MirrorsError::Token => Self::unauthorized(message),
+            MirrorsError::Token | MirrorsError::Topic => Self::unauthorized(message),
+            MirrorsError::Sns(SnsError::Refused(_)) => Self::not_from_sns(message),
+            MirrorsError::Sns(SnsError::Unavailable(_)) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "sns_unavailable", message)
+                    .with_retry_after(RETRY_EVENTS_AFTER)
+            }
             MirrorsError::Malformed(_) => Self::malformed(message),
             MirrorsError::NotRecorded(_) => {
                 let message = "the events could not be recorded; the log has the details. Send them again";

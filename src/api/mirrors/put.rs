@@ -13,7 +13,7 @@ use crate::api::http::whole_number::optional_whole_number;
 use crate::api::http::{ApiError, ErrorReply, Json, Path};
 use crate::api::jobs::parse_executor;
 use crate::api::{AppState, Defaults};
-use crate::domain::{CollectionName, Executor, MirrorSpec};
+use crate::domain::{CollectionName, Executor, MirrorSpec, TopicArn};
 use crate::jobs::JobsError;
 use crate::mirrors::Mirrors;
 
@@ -70,6 +70,11 @@ pub struct MirrorRequest {
     /// Whether events of the bucket are processed (`POST /events/s3`); `true` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<bool>,
+    /// The ARN of a topic of SNS, such as `arn:aws:sns:eu-central-1:123456789012:images`: its messages are accepted without the
+    /// event token if their signature is valid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 350)]
+    pub sns_topic_arn: Option<String>,
 }
 
 /// Create a mirror, or replace the fields of an existing one.
@@ -91,6 +96,8 @@ async fn put_mirror(
         Some(name) => CollectionName::parse(&name).map_err(JobsError::from)?,
         None => defaults.collection,
     };
+    let sns_topic_arn = request.sns_topic_arn.as_deref().map(TopicArn::parse).transpose();
+    let sns_topic_arn = sns_topic_arn.map_err(|error| ApiError::invalid("sns_topic_arn", error.to_string()))?;
     let spec = MirrorSpec {
         bucket: request.s3_bucket.unwrap_or_else(|| defaults.bucket.to_string()),
         prefix: request.s3_prefix,
@@ -103,6 +110,7 @@ async fn put_mirror(
         metadata_key: request.metadata_key,
         executor: parse_executor(request.executor.as_deref())?,
         events: request.events.unwrap_or(true),
+        sns_topic_arn,
     };
     let stored = mirrors.put(&name, spec).await?;
     let status = if stored.event_token.is_some() { StatusCode::CREATED } else { StatusCode::OK };

@@ -41,6 +41,8 @@ pub struct MirrorReply {
     pub executor: String,
     /// Whether events are processed.
     pub events: bool,
+    /// The ARN of the topic of SNS whose messages are accepted.
+    pub sns_topic_arn: Option<String>,
     /// When the mirror was created, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub created_at: String,
@@ -139,6 +141,7 @@ impl From<MirrorView> for MirrorReply {
             metadata_key: spec.metadata_key,
             executor: spec.executor.as_str().to_owned(),
             events: spec.events,
+            sns_topic_arn: spec.sns_topic_arn.map(String::from),
             created_at: mirror.created_at.to_string(),
             next_run: mirror.next_run.map(|time| time.to_string()),
             run_soon: mirror.list_soon,

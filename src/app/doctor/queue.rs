@@ -23,8 +23,8 @@ fn advice(error: &QueueError) -> &'static str {
     match error {
         QueueError::Missing(_) => "set GLIMPSE_SQS_URL to the URL of a queue that exists",
         QueueError::NoCredentials(_) => {
-            "give the service credentials of AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role; with \
-             S3_ENDPOINT=aws also S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
+            "give the service credentials of AWS: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role; if the \
+             bucket is on AWS, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
         }
         QueueError::Denied(_) => {
             "allow the credentials sqs:ReceiveMessage, sqs:DeleteMessage and, for this check, sqs:GetQueueAttributes on the queue"

@@ -117,6 +117,9 @@ struct Add {
     /// Ignore events of the bucket
     #[arg(long)]
     no_events: bool,
+    /// The ARN of a topic of SNS whose messages are accepted
+    #[arg(long, value_name = "ARN")]
+    sns_topic_arn: Option<String>,
     #[command(flatten)]
     output: Output,
 }
@@ -189,6 +192,7 @@ impl Add {
             metadata_key: self.metadata_key,
             executor: self.executor,
             events: Some(!self.no_events),
+            sns_topic_arn: self.sns_topic_arn,
         };
         let reply = client.put(&["mirrors", &self.name], &request).await?;
         self.output.reply::<MirrorReply>(&reply, text::added)?;

@@ -55,6 +55,7 @@ pub(super) fn details(mirror: &MirrorReply) -> String {
         ("reason", mirror.reason.clone()),
         ("problem", mirror.problem.clone()),
         ("metadata", mirror.metadata_key.clone()),
+        ("topic", mirror.sns_topic_arn.clone()),
         ("excludes", mirror.exclude.as_ref().map(|globs| globs.join(","))),
         ("message", mirror.last_run.as_ref().and_then(|run| run.message.clone())),
     ];

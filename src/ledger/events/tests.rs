@@ -22,6 +22,7 @@ fn spec() -> MirrorSpec {
         metadata_key: None,
         executor: Executor::Local,
         events: true,
+        sns_topic_arn: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod parse;
 mod queue;
+mod sns;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -21,6 +22,7 @@ use crate::ledger::{LedgerError, events, mirrors};
 use crate::lock::lock;
 
 pub use self::queue::{EventQueue, MAX_MESSAGES as MAX_QUEUE_MESSAGES, QueueError, QueueMessage};
+pub use self::sns::{Sns, SnsError, SnsMessage, SnsTopic};
 
 /// Maximum number of keys of one mirror that wait. With more, the prefix is listed, which costs less than comparing the
 /// keys one by one.

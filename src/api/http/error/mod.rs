@@ -40,11 +40,19 @@ pub(in crate::api) struct ApiError {
     retry_after: Option<Duration>,
 }
 
-/// The message of a reply 401, in the extensions of the reply, for the log.
+/// The message of a reply to a sender without a valid key, token or signature, in the extensions of the reply, for the log.
 #[derive(Clone, Debug)]
 pub(in crate::api) struct UnauthorizedReason(pub(in crate::api) String);
 
+/// The code of the reply 403 to a message that SNS has not signed.
+const NOT_FROM_SNS: &str = "not_from_sns";
+
 impl ApiError {
+    /// 403 for a message that SNS has not signed.
+    pub(in crate::api) fn not_from_sns(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, NOT_FROM_SNS, message)
+    }
+
     pub(in crate::api) fn new(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { status, code: code.into(), message: message.into(), retry_after: None }
     }
@@ -124,6 +132,7 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, retry_after) = (self.status, self.retry_after);
         let body = self.into_body();
+        let is_forged = body.code == NOT_FROM_SNS;
         let reason = UnauthorizedReason(body.message.clone());
         let mut response = (status, axum::Json(body)).into_response();
         if let Some(wait) = retry_after {
@@ -134,6 +143,8 @@ impl IntoResponse for ApiError {
         }
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if status == StatusCode::UNAUTHORIZED || is_forged {
             response.extensions_mut().insert(reason);
         }
         response

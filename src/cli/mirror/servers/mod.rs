@@ -1,5 +1,7 @@
 //! What to configure on a server, so that its bucket sends events to the service.
 
+mod aws;
+
 use std::fmt::Write;
 
 use crate::api::replies::MirrorReply;
@@ -15,7 +17,7 @@ pub(super) fn instructions(mirror: &MirrorReply, service: &str, server: Option<&
     let mut text = format!(
         "Events of s3://{}/{} for the mirror {}.\n\
          {TOKEN} is the event token of the mirror; `glimpse mirror token {}` makes a new one.\n\
-         The server must reach the service at this URL: {service}\n",
+         The server must reach the service at this URL, except with SQS: {service}\n",
         mirror.s3_bucket, mirror.s3_prefix, mirror.name, mirror.name
     );
     for name in NAMES.into_iter().filter(|name| server.is_none_or(|wanted| wanted == *name)) {
@@ -23,7 +25,7 @@ pub(super) fn instructions(mirror: &MirrorReply, service: &str, server: Option<&
             "minio" => webhook("MinIO", "MINIO", "minio", mirror, service),
             "rustfs" => webhook("RustFS", "RUSTFS", "rustfs", mirror, service),
             "ceph" => ceph(mirror, service),
-            _ => aws(mirror, service),
+            _ => aws::instructions(mirror, service),
         };
         // Writing to a string does not fail.
         write!(text, "\n{part}").ok();
@@ -58,24 +60,6 @@ fn ceph(mirror: &MirrorReply, service: &str) -> String {
          aws --endpoint-url RGW s3api put-bucket-notification-configuration --bucket {bucket} --notification-configuration \
          '{{\"TopicConfigurations\":[{{\"Id\":\"glimpse\",\"TopicArn\":\"ARN\",\"Events\":[\"s3:ObjectCreated:*\",\"s3:ObjectRemoved:*\"]}}]}}'\n  \
          # This replaces all rules of the bucket. If the gateway cannot send `Authorization: Bearer {TOKEN}`, let a proxy add it.\n",
-        endpoint = endpoint(service),
-        bucket = mirror.s3_bucket,
-    )
-}
-
-fn aws(mirror: &MirrorReply, service: &str) -> String {
-    let prefix = if mirror.s3_prefix.is_empty() {
-        String::new()
-    } else {
-        format!(",\"object\":{{\"key\":[{{\"prefix\":\"{}\"}}]}}", mirror.s3_prefix)
-    };
-    format!(
-        "AWS: EventBridge with an API destination; the service needs HTTPS\n  \
-         1. Turn on EventBridge for the bucket {bucket} (Properties, Amazon EventBridge).\n  \
-         2. Connection: API key, name `Authorization`, value `Bearer {TOKEN}`.\n  \
-         3. API destination: POST {endpoint}, with this connection.\n  \
-         4. Rule with the destination as its target, and this pattern:\n     \
-         {{\"source\":[\"aws.s3\"],\"detail-type\":[\"Object Created\",\"Object Deleted\"],\"detail\":{{\"bucket\":{{\"name\":[\"{bucket}\"]}}{prefix}}}}}\n",
         endpoint = endpoint(service),
         bucket = mirror.s3_bucket,
     )
