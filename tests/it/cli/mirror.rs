@@ -58,6 +58,14 @@ async fn the_configuration_of_each_server_is_printed_without_the_token() {
         "arn:rustfs:sqs::GLIMPSE:webhook",
         "\"persistent\":\"true\"",
         "Bearer EVENT_TOKEN",
+        "\"Action\":\"sqs:SendMessage\"",
+        "\"aws:SourceArn\":\"arn:aws:s3:::pipeline\"",
+        "GLIMPSE_SQS_URL=https://sqs.REGION.amazonaws.com/ACCOUNT/QUEUE",
+        &format!(
+            "aws sns subscribe --topic-arn TOPIC_ARN --protocol https --notification-endpoint {}/events/s3",
+            app.url
+        ),
+        "glimpse mirror events photos --apply --target QUEUE_ARN",
         "\"detail\":{\"bucket\":{\"name\":[\"pipeline\"]},\"object\":{\"key\":[{\"prefix\":\"images/\"}]}}",
     ] {
         assert!(all.contains(expected), "{expected} in {all}");
@@ -66,4 +74,10 @@ async fn the_configuration_of_each_server_is_printed_without_the_token() {
     let one = cli.run(0, &["mirror", "events", "photos", "--server", "ceph"]).await;
     assert!(one.contains("Ceph") && !one.contains("MinIO") && !one.contains("AWS"), "{one}");
     assert!(cli.run(2, &["mirror", "events", "photos", "--apply"]).await.contains("--target"));
+    let topic = "arn:aws:sns:eu-west-1:123456789012:images";
+    cli.run(0, &["mirror", "add", "photos", "--prefix", "images/", "--sns-topic-arn", topic]).await;
+    assert!(cli.run(0, &["mirror", "show", "photos"]).await.contains(topic));
+    let one = cli.run(0, &["mirror", "events", "photos", "--server", "aws"]).await;
+    assert!(one.contains(&format!("--apply --target {topic}")) && !one.contains("TOPIC_ARN"), "{one}");
+    assert!(cli.run(1, &["mirror", "add", "photos", "--sns-topic-arn", "images"]).await.contains("sns_topic_arn"));
 }

@@ -3,8 +3,11 @@
 mod crash;
 mod events;
 mod minio;
+mod moto;
+mod queue;
 mod rule;
 mod runs;
+mod sns;
 
 use std::time::{Duration, Instant};
 

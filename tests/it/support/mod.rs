@@ -22,7 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use glimpse::api::replies::{FailuresReply, JobReply, SearchReply, SubmitReply};
-use glimpse::app::{App, Bucket, BuildError};
+use glimpse::app::{App, Bucket, BuildError, SnsConnection};
 use glimpse::config::Settings;
 use glimpse::domain::ImageUri;
 use glimpse::shutdown::Shutdown;
@@ -76,7 +76,17 @@ impl TestApp {
         Self::start_over(folder, variables).await
     }
 
+    /// Starts it with these variables set, and this service in place of SNS.
+    pub(crate) async fn start_with_sns(sns: SnsConnection, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::start_connected(tempfile::tempdir().unwrap(), variables, sns).await
+    }
+
     async fn start_over(folder: TempDir, variables: Vec<(String, String)>) -> Self {
+        Self::start_connected(folder, variables, SnsConnection::default()).await
+    }
+
+    async fn start_connected(folder: TempDir, variables: Vec<(String, String)>, sns: SnsConnection) -> Self {
         let path = folder.path().display().to_string();
         let defaults = [
             ("GLIMPSE_DATA_DIR", &*path),
@@ -89,7 +99,7 @@ impl TestApp {
         all.extend(variables.clone());
         let settings = Settings::from_variables(all).unwrap();
         let shutdown = Shutdown::new();
-        let app = Self::build(settings, &shutdown).await;
+        let app = Self::build(settings, &shutdown, &sns).await;
         let url = format!("http://{}", app.addr());
         let bucket = app.bucket().await.unwrap();
         let bucket_line = app.lines().iter().find(|line| line.starts_with("bucket")).unwrap();
@@ -100,10 +110,10 @@ impl TestApp {
     }
 
     /// Tasks of a service that was stopped in this process can hold its index for a moment longer.
-    async fn build(settings: Settings, shutdown: &Shutdown) -> App {
+    async fn build(settings: Settings, shutdown: &Shutdown, sns: &SnsConnection) -> App {
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         loop {
-            match App::build(settings.clone(), shutdown).await {
+            match App::build_with_sns(settings.clone(), shutdown, sns).await {
                 Err(BuildError::Index(error)) if std::time::Instant::now() < deadline => {
                     print(&format!("waits for the index: {error}"));
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
