@@ -37,7 +37,7 @@ pub(super) struct Named {
 /// The form of a delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Form {
-    /// `Records`, as S3 and its kin write them.
+    /// `Records`, as S3 and compatible servers write them.
     Records,
     /// An event of EventBridge.
     EventBridge,
