@@ -40,7 +40,7 @@ async fn a_mirror_is_added_listed_changed_and_removed() {
     assert_ne!(cli.run(0, &["mirror", "token", "photos"]).await.trim_end(), token);
 
     assert!(cli.run(0, &["mirror", "remove", "photos"]).await.contains("removed"));
-    assert!(cli.run(1, &["mirror", "show", "photos"]).await.contains("no mirror `photos`"));
+    assert!(cli.run(1, &["mirror", "show", "photos"]).await.contains("the mirror `photos` does not exist"));
     assert!(cli.run(1, &["mirror", "add", "a.b"]).await.contains("not a name of a mirror"));
 }
 
