@@ -27,9 +27,8 @@ fn assert_red_blue(name: &str, jpeg: &[u8]) {
 fn a_gif_of_41_megapixels_takes_little_memory() {
     if runs_alone(module_path!(), "a_gif_of_41_megapixels_takes_little_memory") {
         let limits = ImagingSettings::default().limits();
-        // Ten megapixels would take 70 MB as a whole.
-        for (width, height, interlaced) in [(7_600, 5_460, false), (4_000, 2_500, true)] {
-            let file = large_gif(width, height, interlaced);
+        for interlaced in [false, true] {
+            let file = large_gif(7_600, 5_460, interlaced);
             let before = reset_peak();
             let extras = Extras { thumbnail: true, ..Extras::default() };
             let prepared = prepare_with(&file, &limits, &Preprocessing::crop(224), extras).unwrap();
