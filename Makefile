@@ -82,7 +82,7 @@ check: $(DENY) ## check format, lints, documentation, dependencies, layers, lang
 
 # The file's name does not contain the version, so a changed Makefile installs it again.
 $(DENY): Makefile
-	$(CARGO) install cargo-deny --version $(CARGO_DENY_VERSION) --locked --debug --root target/tools
+	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install cargo-deny --version $(CARGO_DENY_VERSION) --locked --debug --root target/tools
 	@touch $@
 
 crash: ## kill the service ROUNDS=100 times while it works, and compare the index at the end

@@ -12,7 +12,7 @@ pub use super::images::{DeletedReply, ImageReply, ImageSummary, ImagesReply};
 pub use super::jobs::{
     CountsReply, ExamplesReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, MoveReply,
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,
-    StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
+    StopReply, SubmitReply, SubmitRequest, ThroughputReply, WaitingReply, WorkerReply,
 };
 pub use super::mirrors::{
     EventTokenReply, EventsReply, MirrorReply, MirrorRequest, MirrorRunReply, MirrorsReply, RemovedMirrorReply,

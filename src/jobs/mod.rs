@@ -41,6 +41,7 @@ pub use pool::{Ended, Pool, PoolError};
 pub use remote::protocol::bounds::Bounded;
 pub use remote::protocol::worker_name::{InvalidWorkerName, WorkerName};
 pub use remote::worker_job::WorkerJob;
+pub use run::throughput::Throughput;
 pub use service::{JobView, Jobs, Moved, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
 

@@ -10,6 +10,7 @@ mod move_job;
 mod prune;
 mod ray;
 mod submit;
+mod throughput;
 
 use axum::extract::State;
 use axum::http::HeaderMap;
@@ -32,6 +33,7 @@ pub use prune::{PruneReply, PruneRequest};
 pub use ray::{RayJobReply, RaySubmitRequest};
 pub(super) use submit::parse_executor;
 pub use submit::{MaxFailures, SubmitReply, SubmitRequest};
+pub use throughput::ThroughputReply;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -42,6 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(prune::routes())
         .merge(logs::routes())
         .merge(failures::routes())
+        .merge(throughput::routes())
         .merge(ray::routes())
 }
 

@@ -82,8 +82,8 @@ impl FromRequestParts<AppState> for Sender {
 /// the mirror.
 #[utoipa::path(post, path = "/events/s3", tag = "mirrors", security(("event_token" = []), ()),
     request_body(content = BTreeMap<String, serde_json::Value>, content_type = "application/json"),
-    responses((status = 200, body = EventsReply), (status = 400, body = ErrorReply), (status = 403, body = ErrorReply),
-        (status = 503, body = ErrorReply)))]
+    responses((status = 200, body = EventsReply), (status = 400, body = ErrorReply), (status = 401, body = ErrorReply),
+        (status = 403, body = ErrorReply), (status = 503, body = ErrorReply)))]
 async fn receive_events(
     State(mirrors): State<Mirrors>,
     sender: Sender,

@@ -39,7 +39,7 @@ pub(super) struct UploadForm {
 /// Store several images and index them. Each file has a result of its own, with the status of `PUT /objects/{key}`.
 #[utoipa::path(post, path = "/objects", tag = "images",
     params(UploadParams,
-        ("If-None-Match" = Option<String>, Header, description = "`*`: 412 for a file whose object exists"),
+        ("If-None-Match" = Option<String>, Header, pattern = r"^\*$", description = "`*`: 412 for a file whose object exists"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: the images are indexed after the reply")),
     request_body(content((UploadForm = "multipart/form-data"))),
     responses((status = 200, body = ObjectsReply), (status = 400, body = ErrorReply), (status = 413, body = ErrorReply),

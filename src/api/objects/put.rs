@@ -25,7 +25,7 @@ pub(super) struct ImageFile(Vec<u8>);
 /// `If-None-Match: *`, an object is not replaced. `GLIMPSE_UPLOADS` says which keys are allowed.
 #[utoipa::path(put, path = "/objects/{key}", tag = "images",
     params(("key" = String, Path, description = "The key; `/` need not be encoded"), UploadParams,
-        ("If-None-Match" = Option<String>, Header, description = "`*`: 412 if the object exists"),
+        ("If-None-Match" = Option<String>, Header, pattern = r"^\*$", description = "`*`: 412 if the object exists"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: the image is indexed after the reply")),
     request_body(content_type = "application/octet-stream", content = inline(ImageFile)),
     responses((status = 200, body = ObjectReply), (status = 201, body = ObjectReply), (status = 202, body = ObjectReply),

@@ -4,9 +4,10 @@ mod axis;
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
-use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOptions};
 use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage};
+use resample::Resample;
 
 use crate::imaging::prepare::decoded_image::{DecodedImage, Pixels};
 use crate::imaging::{Filter, Preprocessing, Resize};
@@ -123,7 +124,7 @@ pub(crate) fn resize(
             let extent = (f64::from(image.width()), f64::from(image.height()));
             samples(&resize_in_order(&source, extent, to)?).to_vec()
         }
-        Pixels::Reduced { image, extent } => to_bytes(samples(&resize_in_order(image, *extent, to)?)),
+        Pixels::Reduced { image, extent } => to_bytes(samples(&resize_in_order(&reference(image)?, *extent, to)?)),
     };
     RgbImage::from_raw(width, height, resized)
         .ok_or_else(|| "the resizer returned another size than requested".to_owned())
@@ -131,6 +132,10 @@ pub(crate) fn resize(
 
 fn samples<'a, P: PixelTrait>(image: &'a TypedImage<'_, P>) -> &'a [P::Component] {
     P::components(image.pixels())
+}
+
+fn reference<'a, P: PixelTrait>(image: &'a TypedImage<'_, P>) -> Result<TypedImageRef<'a, P>, String> {
+    TypedImageRef::new(image.width(), image.height(), image.pixels()).map_err(|error| error.to_string())
 }
 
 /// Rounds samples of 16 bits to 8.
@@ -152,19 +157,19 @@ struct Upright {
 
 /// Resizes first across and then down, in upright orientation, as Pillow does. The order matters: between the two
 /// steps, values are rounded and clamped to bytes, so at hard edges the other order gives a different image.
-fn resize_in_order<P: PixelTrait>(
-    source: &impl ImageView<Pixel = P>,
+fn resize_in_order<P: Resample>(
+    source: &TypedImageRef<'_, P>,
     (wide, high): (f64, f64),
     Upright { size: (width, height), orientation, filter }: Upright,
 ) -> Result<TypedImage<'static, P>, String> {
     if orientation.to_exif() < 5 {
         let intermediate =
             resize_one_side(source, (wide, f64::from(source.height())), (width, source.height()), filter)?;
-        resize_one_side(&intermediate, (f64::from(width), high), (width, height), filter)
+        resize_one_side(&reference(&intermediate)?, (f64::from(width), high), (width, height), filter)
     } else {
         let intermediate =
             resize_one_side(source, (f64::from(source.width()), high), (source.width(), height), filter)?;
-        resize_one_side(&intermediate, (wide, f64::from(height)), (width, height), filter)
+        resize_one_side(&reference(&intermediate)?, (wide, f64::from(height)), (width, height), filter)
     }
 }
 
@@ -172,16 +177,14 @@ fn resize_in_order<P: PixelTrait>(
 ///
 /// The extent `(wide, high)` is the whole source except for a fraction of its last pixels. It is never another part of
 /// the source: see [`Axis`].
-fn resize_one_side<P: PixelTrait>(
-    source: &impl ImageView<Pixel = P>,
+fn resize_one_side<P: Resample>(
+    source: &TypedImageRef<'_, P>,
     (wide, high): (f64, f64),
     (width, height): (u32, u32),
     filter: Filter,
 ) -> Result<TypedImage<'static, P>, String> {
-    let mut resized = TypedImage::new(width, height);
     let options = ResizeOptions::new().resize_alg(algorithm(filter)).crop(0.0, 0.0, wide, high);
-    Resizer::new().resize_typed(source, &mut resized, &options).map_err(|error| error.to_string())?;
-    Ok(resized)
+    P::resample(source, (width, height), &options).map_err(|error| error.to_string())
 }
 
 /// Returns the algorithm that gives the result of Pillow. A convolution widens its filter when the image gets smaller.

@@ -93,7 +93,8 @@ impl JobService {
         }
         let stages = running.stages(job.spec.executor, self.pipeline.provider().busy());
         let overall = running.overall(&now.counts);
-        let rates = Rates { images_per_second: overall, overall: Some(overall), stages };
+        let throughput = Some(running.throughput());
+        let rates = Rates { images_per_second: overall, overall: Some(overall), stages, throughput };
         let summary = serde_json::to_string(&rates).ok();
         let counts = now.counts;
         let finish = match worked {

@@ -12,3 +12,4 @@ mod reconcile;
 mod run_job;
 pub(crate) mod schedule;
 pub(crate) mod sync;
+pub(crate) mod throughput;

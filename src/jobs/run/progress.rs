@@ -13,6 +13,7 @@ use crate::domain::{Executor, JobCounts, Space};
 use crate::embed::Busy;
 use crate::jobs::placing::view::PlacingView;
 use crate::jobs::remote::remote_workers::RemoteWorkers;
+use crate::jobs::run::throughput::Throughput;
 use crate::lock::lock;
 pub(crate) use crate::pipeline::{StageReport, StagesReport};
 use crate::pipeline::{Stages, TimingTotals};
@@ -27,6 +28,9 @@ pub struct Rates {
     pub overall: Option<f64>,
     /// The time per stage.
     pub stages: StagesReport,
+    /// Images over time. Summaries of earlier versions do not have it.
+    #[serde(default)]
+    pub throughput: Option<Throughput>,
 }
 
 /// A job that runs in this process.
@@ -56,6 +60,8 @@ pub(crate) struct RunningJob {
     /// Images that were done or had failed when this run began.
     processed_before: u64,
     samples: Mutex<Samples>,
+    /// The number of images that were processed at the last count, and the images over time.
+    throughput: Mutex<(u64, Throughput)>,
 }
 
 impl RunningJob {
@@ -74,6 +80,7 @@ impl RunningJob {
             begun: Instant::now(),
             processed_before: processed(counts),
             samples: Mutex::new(Samples::new(processed(counts))),
+            throughput: Mutex::new((processed(counts), Throughput::default())),
         }
     }
 
@@ -95,7 +102,16 @@ impl RunningJob {
 
     /// Records the current counts.
     pub(crate) fn count(&self, counts: &JobCounts) {
-        lock(&self.samples).count(processed(counts));
+        let processed = processed(counts);
+        lock(&self.samples).count(processed);
+        let (counted, throughput) = &mut *lock(&self.throughput);
+        throughput.add(processed.saturating_sub(*counted), self.begun.elapsed());
+        *counted = processed.max(*counted);
+    }
+
+    /// Returns images over the time of this run.
+    pub(crate) fn throughput(&self) -> Throughput {
+        lock(&self.throughput).1.until(self.begun.elapsed())
     }
 
     /// Returns images per second over the last 30 seconds.

@@ -79,7 +79,8 @@ impl JobService {
         };
         let stages = running.stages(job.spec.executor, self.pipeline.provider().busy());
         let overall = Some(running.overall(&job.counts));
-        let rates = Rates { images_per_second: running.rate(), overall, stages };
+        let throughput = Some(running.throughput());
+        let rates = Rates { images_per_second: running.rate(), overall, stages, throughput };
         // The number of images left is known only after the listing is complete.
         let (_, complete) = self.ledger.read(move |db| planning::listing::progress(db, id)).await?;
         #[expect(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use glimpse::api::replies::ThroughputReply;
 use glimpse::domain::{CollectionName, ImageUri};
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
@@ -46,9 +47,13 @@ async fn every_demo_query_finds_its_image() {
 async fn indexed_images_survive_a_restart_and_are_not_read_again() {
     let app = TestApp::start().await;
     app.seed_demo().await;
-    app.ingest().await;
+    let job = app.ingest().await;
     let app = app.restart().await;
     assert_eq!(app.find("a cat", 1).await, ["cat.jpg"]);
+    let (_, throughput) = app.get(&format!("/jobs/{}/throughput", job.job_id)).await;
+    let throughput: ThroughputReply = serde_json::from_value(throughput).unwrap();
+    assert_eq!(throughput.images.iter().sum::<u64>(), 26, "{throughput:?}");
+    assert!(throughput.duration_seconds > 0.0 && throughput.interval_seconds >= 1, "{throughput:?}");
     app.put("images/new.jpg", demo_image("panda.jpg")).await;
     app.put("images/cat.jpg", demo_image("moose.jpg")).await;
     let again = app.ingest().await;

@@ -14,11 +14,15 @@ use image::{DynamicImage, Frame, ImageFormat, Rgba, RgbaImage};
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 22, max_decode_bytes: 1 << 26 };
 /// A debug build needs some seconds for 40 megapixels.
 const MAX_TIME: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 2 });
-const MUTANTS: u64 = 1000;
+const MUTANTS: u64 = 400;
 /// The same for the files of `tests/data/formats`, which are larger.
-const MUTANTS_OF_FORMATS: u64 = 300;
+const MUTANTS_OF_FORMATS: u64 = 100;
 /// The same for the files of decoders that are built with few optimisations in debug builds.
-const MUTANTS_OF_SLOW_FORMATS: u64 = 60;
+const MUTANTS_OF_SLOW_FORMATS: u64 = 40;
+/// Number of lengths to which a file is cut, apart from the last 100.
+const CUTS: usize = 150;
+/// The same for the files of slow decoders, of which the last 100 are not all tried.
+const CUTS_OF_SLOW_FORMATS: usize = 40;
 
 /// xorshift64*, seeded by a name, so that every run changes the same bytes.
 struct Rng(u64);
@@ -219,6 +223,11 @@ fn check(name: &str, bytes: &[u8], wrong: &mut Vec<String>) -> Option<UprightIma
     image
 }
 
+/// Returns whether the decoder of the file is built with few optimisations in debug builds.
+fn is_slow(name: &str) -> bool {
+    matches!(name.rsplit('.').next(), Some("avif" | "jxl"))
+}
+
 #[test]
 fn no_broken_file_panics_or_takes_long() {
     let (subjects, mut wrong, mut survivors) = (subjects(), Vec::new(), 0);
@@ -227,7 +236,7 @@ fn no_broken_file_panics_or_takes_long() {
         assert!(check(name, subject, &mut own).is_some(), "{name}: {own:?}");
         let mutants = match name.rsplit('.').next() {
             Some("jpg" | "png" | "webp" | "gif") => MUTANTS,
-            Some("avif" | "jxl") => MUTANTS_OF_SLOW_FORMATS,
+            _ if is_slow(name) => MUTANTS_OF_SLOW_FORMATS,
             _ => MUTANTS_OF_FORMATS,
         };
         for seed in 1..=mutants {
@@ -248,7 +257,9 @@ fn a_truncated_file_is_refused_or_complete() {
         let whole = check(name, &subject, &mut wrong).unwrap();
         // A small missing part matters most.
         let end = subject.len() - 100;
-        for cut in (0..end).step_by(5).chain(end..subject.len()) {
+        let (cuts, step) = if is_slow(name) { (CUTS_OF_SLOW_FORMATS, 10) } else { (CUTS, 1) };
+        let spread = (0..end).step_by((end / cuts).max(5));
+        for cut in spread.chain((end..subject.len()).step_by(step)) {
             let name = format!("{name}, the first {cut} of {} bytes", subject.len());
             let image = check(&name, &subject[..cut], &mut wrong);
             if image.is_some_and(|image| image.rgb != whole.rgb) {

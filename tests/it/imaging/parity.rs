@@ -77,7 +77,7 @@ async fn an_image_decoded_at_reduced_size_has_the_same_embedding() {
     let images = demo();
     let mut cosines = Vec::new();
     // A half from 1,430 pixels on, a quarter from 2,860.
-    for (number, shortest) in [1430, 1437, 2001, 2860, 2863, 3000].into_iter().enumerate() {
+    for (number, shortest) in [1430, 1437, 2001, 2860].into_iter().enumerate() {
         let enlarged = images[number * 3].resize_to_fill(
             shortest * 4 / 3 + u32::try_from(number).unwrap(),
             shortest,

@@ -1,10 +1,11 @@
-// One job with live updates: its progress, its failures and its log.
+// One job with live updates: its progress, its throughput, its failures and its log.
 
 import { ApiError, fetchJson, sendJson } from "../api.js";
 import { announce, button, confirm, el, notice } from "../dom.js";
 import { subscribe } from "../event-stream.js";
 import { createFailureList } from "./failures.js";
 import { isFinal, renderSummary } from "./summary.js";
+import { createThroughput } from "./throughput.js";
 
 const MAX_LOG_LINES = 2000;
 /** If the log is scrolled to within this number of pixels of its end, it follows new lines. */
@@ -24,11 +25,13 @@ export function showJob(root, id, navigate) {
   const errorText = el("p", { class: "error", role: "alert", hidden: true });
   const actions = el("div", { class: "row" });
   const header = el("div", { class: "job" }, summary, errorText, actions);
+  const throughput = createThroughput(path);
   const failures = createFailureList(path);
   const log = el("pre", { class: "log", tabIndex: 0, role: "log", "aria-label": "Log of the job" });
   root.append(
     el("p", {}, el("a", { href: "/?view=jobs" }, "← All jobs")),
     header,
+    throughput.element,
     failures.element,
     el("h2", {}, "Log"),
     log,
@@ -49,6 +52,7 @@ export function showJob(root, id, navigate) {
       shownActions = available;
       actions.replaceChildren(...available.map((action) => actionElement(action, job)));
     }
+    throughput.update(job);
     failures.update(job);
   }
 
@@ -145,6 +149,7 @@ export function showJob(root, id, navigate) {
   start();
   return () => {
     left = true;
+    throughput.disconnect();
     failures.disconnect();
     for (const end of subscriptions) end();
   };

@@ -23,6 +23,10 @@ async fn a_job_is_started_followed_to_its_end_and_its_failed_images_are_retried(
     browser.wait_until("document.querySelector('.job .state.succeeded')").await;
     browser.wait_until("document.querySelector('.failures')?.innerText.includes('truncated: 1')").await;
     browser.wait_until("document.querySelector('.log').innerText.includes('SUCCEEDED: 26 done')").await;
+    browser
+        .wait_until("document.querySelector('.throughput svg[role=img]')?.ariaLabel.includes('images/s on average')")
+        .await;
+    browser.wait_until("document.querySelectorAll('.stages meter').length === 4").await;
     browser.click(".failures summary").await;
     browser.screenshot("job").await;
     assert!(browser.text(".failures").await.contains("images/cut.jpg"));
