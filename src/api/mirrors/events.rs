@@ -77,9 +77,9 @@ impl FromRequestParts<AppState> for Sender {
 /// AWS sends them, or messages of SNS.
 ///
 /// The token is the `event_token` of a mirror. A message of SNS has no token: its topic is the `sns_topic_arn` of a mirror, and
-/// its signature is verified; the subscription of the topic is confirmed. Events only name keys: each key is compared with the bucket after the reply, so
-/// events may be repeated, be late or be in another order. Every JSON object is acknowledged, also if no event in it is about
-/// the mirror.
+/// its signature is verified; the subscription of the topic is confirmed. Events only name keys: each key is compared with the
+/// bucket after the reply, so events may be repeated, be late or be in another order. Every JSON object is acknowledged, also if
+/// no event in it is about the mirror.
 #[utoipa::path(post, path = "/events/s3", tag = "mirrors", security(("event_token" = []), ()),
     request_body(content = BTreeMap<String, serde_json::Value>, content_type = "application/json"),
     responses((status = 200, body = EventsReply), (status = 400, body = ErrorReply), (status = 401, body = ErrorReply),
