@@ -3,7 +3,7 @@
 pub use super::collections::{
     CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply,
     DuplicateImageReply, DuplicatesReply, FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, RecallReply,
-    RecallSampleReply, VerifyReply, VerifyRequest,
+    RecallSampleReply, RemovedImageReply, RemovedImagesReply, RestoredReply, VerifyReply, VerifyRequest,
 };
 pub use super::filter::{FilterRequest, Values};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};

@@ -189,7 +189,8 @@ impl JobState {
 pub struct JobCounts {
     /// Keys in the listing.
     pub listed: u64,
-    /// Listed keys whose name does not look like an image.
+    /// Listed keys that are not indexed: their name does not look like an image, they are excluded, or the image was removed
+    /// permanently.
     pub skipped: u64,
     /// Listed images that the collection already has in the same version.
     pub unchanged: u64,

@@ -104,6 +104,9 @@ pub(crate) struct JobService {
     pub(crate) reserved: Mutex<HashSet<CollectionName>>,
     /// Collections that work on single keys uses beside the jobs.
     pub(crate) lane: lane_gate::LaneGate,
+    /// Held while records of permanently removed images are removed from the stores, so that none of them is restored
+    /// meanwhile.
+    pub(crate) sweep: tokio::sync::Mutex<()>,
     /// Notified when a job was submitted or has ended.
     pub(crate) wake: Notify,
 }

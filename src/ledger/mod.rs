@@ -5,8 +5,9 @@
 //! the jobs and their states (`prune` removes old ones), `planning` what a listing adds to their work, `leases` the work
 //! that is left and who does it, `objects` what the stores hold of each object, `metadata` the rows of metadata files,
 //! `placements` the workers on a cluster and the tokens of workers, `logs` the lines of a job's log, `failures` its
-//! failed images, `recall` what the self-tests of stores have measured, `mirrors` the mirrors, and `events` the keys that
-//! events have named and that are still to be compared with the bucket.
+//! failed images, `recall` what the self-tests of stores have measured, `mirrors` the mirrors, `events` the keys that
+//! events have named and that are still to be compared with the bucket, and `tombstones` the images that were removed
+//! permanently.
 
 mod columns;
 mod error;
@@ -25,6 +26,7 @@ pub(crate) mod planning;
 pub(crate) mod prune;
 pub(crate) mod recall;
 mod schema;
+pub(crate) mod tombstones;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -40,6 +42,7 @@ pub use leases::report::Report;
 pub use leases::{Batch, Held};
 pub use logs::LogPage;
 pub use objects::ObjectRow;
+pub use tombstones::{Tombstone, TombstonePage};
 
 /// The result of one step of [`Ledger::in_steps`].
 pub type Step<T> = rusqlite::Result<ControlFlow<T>>;

@@ -1,10 +1,10 @@
 //! Why an upload is refused.
 
-use crate::domain::{DependencyError, ImageUri, ItemFailure};
+use crate::domain::{CollectionName, DependencyError, ImageUri, ItemFailure};
 use crate::imaging::ImageError;
 use crate::jobs::JobsError;
 
-/// Why an upload is refused. Nothing is stored, except for [`UploadsError::NotIndexable`].
+/// Why an upload is refused. Nothing is stored, except for [`UploadsError::NotIndexable`] and [`UploadsError::KeptAway`].
 #[derive(Debug, thiserror::Error)]
 pub enum UploadsError {
     /// Uploads are off.
@@ -60,6 +60,28 @@ pub enum UploadsError {
     /// Too many uploads run, or wait to be indexed.
     #[error("too many uploads at once, or too many that wait to be indexed; try again in a moment")]
     Busy,
+    /// The image was removed permanently from the collection.
+    #[error(
+        "{uri} was removed permanently from the collection `{collection}`; restore it first: \
+         DELETE /collections/{collection}/removed-images/{}, or `glimpse images restore {uri} --collection {collection}`",
+        .uri.id()
+    )]
+    Removed {
+        /// The object.
+        uri: ImageUri,
+        /// The collection.
+        collection: CollectionName,
+    },
+    /// The image was removed permanently while its object was stored.
+    #[error(
+        "{uri} is stored, but was removed permanently from the collection `{collection}` at the same time, and is not indexed"
+    )]
+    KeptAway {
+        /// The object.
+        uri: ImageUri,
+        /// The collection.
+        collection: CollectionName,
+    },
     /// The object is stored, but cannot be indexed.
     #[error("{uri} is stored, but cannot be indexed: {}", .failure.message)]
     NotIndexable {

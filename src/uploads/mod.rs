@@ -177,7 +177,11 @@ impl UploadService {
         if replaced && options.only_new {
             return Err(UploadsError::Exists(uri));
         }
-        let claimed: LaneUpload = self.mirrors.claim_upload(&collection, &uri).await?;
+        let claimed: LaneUpload = self
+            .mirrors
+            .claim_upload(&collection, &uri)
+            .await
+            .map_err(|error| claim_error(&collection, &uri, error))?;
         let put = jobs.pipeline.source().put(&uri, object).await;
         drop(memory);
         // If this failed, the object can be stored all the same: the lane compares the key with the bucket.
@@ -193,19 +197,21 @@ impl UploadService {
                 uploaded.indexed = true;
             }
             UploadEnd::Failed(failure) => return Err(UploadsError::NotIndexable { uri: uploaded.uri, failure }),
+            UploadEnd::KeptAway => {
+                return Err(UploadsError::KeptAway { uri: uploaded.uri, collection: uploaded.collection });
+            }
             UploadEnd::Later(problem) => uploaded.problem = problem,
         }
         Ok(uploaded)
     }
 }
 
-impl From<ClaimError> for UploadsError {
-    fn from(error: ClaimError) -> Self {
-        match error {
-            ClaimError::Busy => Self::KeyBusy,
-            ClaimError::Full => Self::Busy,
-            ClaimError::Ledger(error) => JobsError::from(error).into(),
-        }
+fn claim_error(collection: &CollectionName, uri: &ImageUri, error: ClaimError) -> UploadsError {
+    match error {
+        ClaimError::Busy => UploadsError::KeyBusy,
+        ClaimError::Full => UploadsError::Busy,
+        ClaimError::Removed => UploadsError::Removed { uri: uri.clone(), collection: collection.clone() },
+        ClaimError::Ledger(error) => JobsError::from(error).into(),
     }
 }
 

@@ -18,6 +18,7 @@ mod page;
 mod pipeline;
 mod ray;
 mod readme;
+mod removed;
 mod support;
 mod uploads;
 mod workers;

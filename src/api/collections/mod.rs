@@ -5,6 +5,7 @@ mod details;
 mod duplicates;
 mod facets;
 mod recall;
+mod removed;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub use details::CollectionDetailsReply;
 pub use duplicates::{DuplicateImageReply, DuplicatesReply};
 pub use facets::{FacetValueReply, FacetsReply};
 pub use recall::{RecallReply, RecallSampleReply};
+pub use removed::{RemovedImageReply, RemovedImagesReply, RestoredReply};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -35,6 +37,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(details::routes())
         .merge(facets::routes())
         .merge(calibration::routes())
+        .merge(removed::routes())
 }
 
 /// Routes without a timeout: the time depends on the size of the collection.

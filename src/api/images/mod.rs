@@ -57,16 +57,37 @@ async fn get_image(
     Ok(axum::Json(ImageReply::new(&collection, record.id, record.payload)))
 }
 
-/// Remove the record of one image. The object stays in the bucket, and the next job indexes it again.
-#[utoipa::path(delete, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), CollectionParam),
-    responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply)))]
+/// The query parameters of the removal of an image.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct DeleteParams {
+    /// Whether the image stays away: it is not indexed again until it is restored, also if its object changes.
+    #[serde(default)]
+    #[param(default = false)]
+    permanently: bool,
+}
+
+/// Remove the record of one image. The object stays in the bucket, and the next job indexes it again, unless it is removed
+/// `permanently`.
+///
+/// An image that is removed permanently is in `/collections/{name}/removed-images`, where it can be restored. If the reply is
+/// 503 because a store does not answer, the record is removed when it does.
+#[utoipa::path(delete, path = "/images/{id}", tag = "images",
+    params(("id" = String, Path, format = Uuid), CollectionParam, DeleteParams),
+    responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
+        (status = 503, body = ErrorReply)))]
 async fn delete_image(
     State(images): State<Images>,
     State(jobs): State<Jobs>,
     State(defaults): State<Defaults>,
     Path(id): Path<String>,
     Query(params): Query<CollectionParam>,
+    Query(DeleteParams { permanently }): Query<DeleteParams>,
 ) -> Result<axum::Json<DeletedReply>, ApiError> {
+    if permanently {
+        let id = jobs.remove_permanently(&id, &params.or_default(&defaults)).await?.to_string();
+        return Ok(axum::Json(DeletedReply { id, status: "deleted".to_owned() }));
+    }
     let (collection, record) = images.get(&id, &params.or_default(&defaults)).await?;
     // The ledger first: after a crash in between, the image is read again. The other order would leave a wrong ledger
     // entry.

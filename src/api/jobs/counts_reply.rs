@@ -35,7 +35,7 @@ pub struct ExamplesReply {
 pub struct CountsReply {
     /// Keys that were listed.
     pub listed: u64,
-    /// Listed keys that do not have the name of an image.
+    /// Listed keys that do not have the name of an image, that are excluded, or whose images were removed permanently.
     pub skipped: u64,
     /// Listed images that the collection already has, unchanged.
     pub unchanged: u64,

@@ -34,6 +34,9 @@ impl From<UploadsError> for ApiError {
             UploadsError::KeyBusy => {
                 Self::new(StatusCode::CONFLICT, "key_busy", message).with_retry_after(RETRY_WHEN_BUSY)
             }
+            UploadsError::Removed { .. } | UploadsError::KeptAway { .. } => {
+                Self::new(StatusCode::CONFLICT, "removed_permanently", message)
+            }
             UploadsError::Busy => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message).with_retry_after(RETRY_WHEN_BUSY)
             }

@@ -1,16 +1,18 @@
-//! `glimpse images`: lists indexed images, and shows, saves or removes one of them.
+//! `glimpse images`: lists indexed images, shows, saves or removes one of them, and restores it.
 
 mod list;
+mod removed;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use super::client::Client;
+use super::collections::name_or_default;
 use super::out::{self, Output};
 use super::values::ImageName;
 use super::{CliError, Ending, client_help, subcommand_help};
-use crate::api::replies::{DeletedReply, ImageReply};
+use crate::api::replies::{DeletedReply, ImageReply, RestoredReply};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -22,6 +24,9 @@ Examples:
   glimpse images original ID --output cat.jpg                   the file as it is in the bucket
   glimpse images original ID --output - | file -
   glimpse images delete ID                                      remove its record; the object stays in the bucket
+  glimpse images delete ID --permanently                        also keep it away from later jobs
+  glimpse images removed                                        what was removed permanently
+  glimpse images restore s3://photos/cat.jpg                    let the next job index it again
 
 `glimpse search` prints the URI of each image, and with --json its id too.";
 
@@ -61,6 +66,18 @@ enum Command {
     Delete {
         #[command(flatten)]
         image: Image,
+        /// Keep the image away: no job, event or upload indexes it again, until `glimpse images restore`
+        #[arg(long)]
+        permanently: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List the images that were removed permanently from a collection, the last one first
+    Removed(removed::Removed),
+    /// Let an image be indexed again that was removed permanently: by the next job, or by an event
+    Restore {
+        #[command(flatten)]
+        image: Image,
         #[command(flatten)]
         output: Output,
     },
@@ -95,11 +112,23 @@ impl Images {
             }
             Command::Thumbnail { image, target } => image.save(&client, "thumbnail", &target.output).await?,
             Command::Original { image, target } => image.save(&client, "original", &target.output).await?,
-            Command::Delete { image, output } => {
-                let reply = client.delete(&["images", &image.id()], &image.query()).await;
+            Command::Delete { image, permanently, output } => {
+                let [collection] = image.query();
+                let query = [collection, ("permanently", permanently.then_some("true"))];
+                let reply = client.delete(&["images", &image.id()], &query).await;
                 let reply = reply.map_err(|error| image.name.in_error(error))?;
                 output.reply(&reply, |_: &DeletedReply| {
-                    format!("removed the record of {}; the object stays in the bucket", image.name.given)
+                    let stays_away = if permanently { ", and it is not indexed again" } else { "" };
+                    format!("removed the record of {}; the object stays in the bucket{stays_away}", image.name.given)
+                })?;
+            }
+            Command::Removed(command) => command.run(&client).await?,
+            Command::Restore { image, output } => {
+                let name = name_or_default(&client, image.collection.clone()).await?;
+                let reply = client.delete(&["collections", &name, "removed-images", &image.id()], &()).await;
+                let reply = reply.map_err(|error| image.name.in_error(error))?;
+                output.reply(&reply, |_: &RestoredReply| {
+                    format!("restored {}; the next job that lists it indexes it again", image.name.given)
                 })?;
             }
         }

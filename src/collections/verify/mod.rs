@@ -69,7 +69,8 @@ pub enum DifferenceKind {
     Missing,
     /// These stores have another vector or payload than the newest record of the image. Repaired by a copy.
     Unequal,
-    /// These stores have the image, but the ledger does not list it for them. Repaired in the ledger.
+    /// These stores have the image, but the ledger does not list it for them. Repaired in the ledger; the record of an image
+    /// that was removed permanently is removed.
     Unknown,
     /// The ledger lists the image for these stores, but no store has it. Repaired in the ledger; the next job indexes
     /// it again.

@@ -124,8 +124,10 @@ impl JobService {
                 Finish { state: JobState::Failed, message: Some(failure.client_message()), summary }
             }
             Ok(()) => {
-                let nothing = (counts.listed == counts.skipped)
-                    .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
+                let is_empty =
+                    counts.listed == counts.skipped && (counts.listed == 0 || self.count_removed(job).await? == 0);
+                let nothing =
+                    is_empty.then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
                 let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
                 let unreadable = keys::unreadable(&self.ledger, job).await?;
                 let warnings: Vec<String> = nothing

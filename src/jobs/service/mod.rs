@@ -59,15 +59,20 @@ impl Jobs {
             running_jobs: Mutex::new(HashMap::new()),
             reserved: Mutex::new(HashSet::new()),
             lane: LaneGate::default(),
+            sweep: tokio::sync::Mutex::default(),
             wake: Notify::new(),
         }));
         jobs.0.resume_drops().await?;
         Ok(jobs)
     }
 
-    /// Starts jobs while there are free slots, until the service is asked to stop. No job starts before this is polled.
+    /// Starts jobs while there are free slots, and removes records of permanently removed images, until the service is asked
+    /// to stop. No job starts before this is polled.
     pub fn scheduler(&self) -> impl Future<Output = ()> + Send + use<> {
-        self.0.clone().schedule()
+        let jobs = self.0.clone();
+        async move {
+            tokio::join!(jobs.clone().schedule(), jobs.keep_removed());
+        }
     }
 
     /// Returns whether the service is stopping.

@@ -80,6 +80,7 @@ pub(crate) fn deleted(count: u64) {
 
 /// Counts the items that a report completed.
 pub(crate) fn reported(report: &Reported) {
+    items(CountedOutcome::Skipped, report.skipped);
     items(CountedOutcome::Done, report.done);
     copied(report.copied);
     failed(&report.failed);

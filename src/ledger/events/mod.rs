@@ -220,7 +220,8 @@ pub(crate) struct Written<'a> {
 }
 
 /// Records what was written for a key. Returns `false` if a job may have written its record at the same time: then the
-/// order of the two writes in the stores is not known. The ledger forgets the object, and the key must be written again.
+/// order of the two writes in the stores is not known. The ledger forgets the object, and the key must be compared again.
+/// The same applies if the image was removed permanently in the meantime.
 pub(crate) fn record(tx: &Transaction<'_>, key: &PendingKey, written: &Written<'_>) -> rusqlite::Result<bool> {
     let Written { collection, before, indexed, running } = *written;
     let now = object(tx, collection, &key.uri)?;
@@ -231,7 +232,9 @@ pub(crate) fn record(tx: &Transaction<'_>, key: &PendingKey, written: &Written<'
     match indexed {
         // Without a row of a metadata file: the next run of the mirror adds it.
         Some((indexed, space)) => {
-            objects::put(tx, collection, &key.uri, space, indexed, Some(""))?;
+            if !objects::put(tx, collection, &key.uri, space, indexed, Some(""))? {
+                return Ok(false);
+            }
             keep_from_sync(tx, collection, &key.uri)?;
         }
         None => objects::forget(tx, collection, &key.uri)?,

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{KeyOwner, PendingKey, count_of_owner};
 use crate::domain::{CollectionName, ImageUri};
+use crate::ledger::tombstones;
 
 /// What [`claim`] did.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub(crate) enum Claim {
     Busy,
     /// `max` keys wait.
     Full,
+    /// The image was removed permanently.
+    Removed,
 }
 
 /// Claims a key for an upload into a collection. At most `max` keys of uploads into a collection wait.
@@ -24,6 +27,9 @@ pub(crate) fn claim(
     now: i64,
     max: u64,
 ) -> rusqlite::Result<Claim> {
+    if tombstones::exists(tx, collection, uri)? {
+        return Ok(Claim::Removed);
+    }
     let owner = KeyOwner::Uploads(collection.clone());
     if count_of_owner(tx, &owner)? >= max && find(tx, collection, uri)?.is_none() {
         return Ok(Claim::Full);

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ImageRef, ImageUri, JobId, Task};
-use crate::ledger::metadata;
+use crate::ledger::{metadata, tombstones};
 
 /// A leased batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,14 +74,21 @@ pub(crate) fn lease(tx: &Transaction<'_>, job: JobId, worker: &str, until: Optio
     if suspect {
         return Ok(Leased::NothingYet);
     }
-    let next: Option<(i64, u32)> = tx
-        .prepare_cached("SELECT id, deaths FROM batches WHERE job = ?1 AND state = 'todo' ORDER BY deaths, id LIMIT 1")?
-        .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((batch, deaths)) = next else { return without_batch(tx, job, worker) };
-    if deaths > 0 && held > 0 {
-        return Ok(Leased::NothingYet);
-    }
+    let (batch, deaths): (i64, u32) = loop {
+        let next = tx
+            .prepare_cached(
+                "SELECT id, deaths FROM batches WHERE job = ?1 AND state = 'todo' ORDER BY deaths, id LIMIT 1",
+            )?
+            .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((batch, deaths)) = next else { return without_batch(tx, job, worker) };
+        if deaths > 0 && held > 0 {
+            return Ok(Leased::NothingYet);
+        }
+        if tombstones::leave_out(tx, job, batch)? {
+            break (batch, deaths);
+        }
+    };
     let tasks = tasks(tx, job, batch)?;
     let attempt = tx
         .prepare_cached(

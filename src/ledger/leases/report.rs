@@ -31,6 +31,8 @@ pub(crate) struct Reported {
     pub(crate) copied: u64,
     /// The classes of the items that the report completed as failed.
     pub(crate) failed: Vec<FailureClass>,
+    /// Number of items whose images were removed permanently while they were processed.
+    pub(crate) skipped: u64,
     /// Batches in the report that the worker does not hold any more.
     pub(crate) lost: Vec<i64>,
     /// The leases that the worker named and does not hold any more.
@@ -42,6 +44,8 @@ pub(crate) struct Reported {
 ///
 /// If the worker does not hold the lease any more, only indexed items count: the stores have their records, no matter
 /// which worker reports it. Failed items are tried again by the worker that holds them now.
+///
+/// An image that was removed permanently in the meantime counts as skipped, and the stores remove its record again.
 pub(crate) fn report(
     tx: &Transaction<'_>,
     job: JobId,
@@ -51,7 +55,7 @@ pub(crate) fn report(
     reports: Vec<Report>,
     renewal: Option<&LeaseRenewal>,
 ) -> rusqlite::Result<Reported> {
-    let (mut done, mut copied, mut failed, mut lost) = (0_u64, 0_u64, Vec::new(), Vec::new());
+    let (mut done, mut copied, mut skipped, mut failed, mut lost) = (0_u64, 0_u64, 0_u64, Vec::new(), Vec::new());
     // Before the reports, so that a batch which they finish is not returned as finished by others.
     let renewed = match renewal {
         Some(renewal) => leases::renew(tx, job, worker, renewal)?,
@@ -68,15 +72,20 @@ pub(crate) fn report(
             match outcome.result {
                 ItemOutcome::Indexed(indexed) => {
                     let row = joined_row(tx, job, &uri, &indexed)?;
-                    objects::put(tx, collection, &uri, space, &indexed, row.as_deref())?;
-                    done += 1;
-                    copied += u64::from(indexed.copied);
+                    if objects::put(tx, collection, &uri, space, &indexed, row.as_deref())? {
+                        done += 1;
+                        copied += u64::from(indexed.copied);
+                    } else {
+                        skipped += 1;
+                    }
                 }
                 ItemOutcome::PartlyStored(indexed) if held => {
                     set_stores(tx, outcome.ticket, &indexed.stores)?;
                     let row = joined_row(tx, job, &uri, &indexed)?;
-                    objects::put(tx, collection, &uri, space, &indexed, row.as_deref())?;
-                    continue;
+                    if objects::put(tx, collection, &uri, space, &indexed, row.as_deref())? {
+                        continue;
+                    }
+                    skipped += 1;
                 }
                 ItemOutcome::Failed(failure) if held => {
                     // Earlier leases of the item were attempts, too.
@@ -90,12 +99,9 @@ pub(crate) fn report(
             remove_item(tx, outcome.ticket, current_batch)?;
         }
     }
-    tx.prepare_cached("UPDATE jobs SET done = done + ?2, failed = failed + ?3 WHERE id = ?1")?.execute(params![
-        job,
-        done,
-        failed.len()
-    ])?;
-    Ok(Reported { counts: jobs::counts(tx, job)?, done, copied, failed, lost, renewed })
+    tx.prepare_cached("UPDATE jobs SET done = done + ?2, failed = failed + ?3, skipped = skipped + ?4 WHERE id = ?1")?
+        .execute(params![job, done, failed.len(), skipped])?;
+    Ok(Reported { counts: jobs::counts(tx, job)?, done, copied, failed, skipped, lost, renewed })
 }
 
 /// Records the stores that have an item which is not done.

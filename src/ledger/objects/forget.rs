@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{CollectionName, ImageId, ImageUri, JobId};
 use crate::ledger::events::{self, KeyOwner};
-use crate::ledger::{Step, recall};
+use crate::ledger::{Step, recall, tombstones};
 
 /// Maximum number of rows in one transaction.
 const ROWS_PER_STEP: u32 = 2_000;
@@ -37,13 +37,19 @@ fn list_without(column: &str, store: &str) -> String {
 /// # Errors
 /// Returns an error if the ledger cannot be written.
 pub fn begin_drop(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlite::Result<bool> {
-    let known = tx.prepare_cached("SELECT 1 FROM objects WHERE collection = ?1 LIMIT 1")?.exists([collection])?;
+    let known = tx
+        .prepare_cached(
+            "SELECT 1 FROM objects WHERE collection = ?1
+             UNION ALL SELECT 1 FROM tombstones WHERE collection = ?1 LIMIT 1",
+        )?
+        .exists([collection])?;
     let marked = tx.execute("INSERT OR IGNORE INTO dropping(collection) VALUES (?1)", [collection])?;
     events::clear(tx, &KeyOwner::Uploads(collection.clone()))?;
     Ok(known || marked == 0)
 }
 
-/// Forgets some objects of a collection. Returns `false` if there were none left.
+/// Forgets some objects of a collection, or some images that were removed permanently from it. Returns `false` if there were
+/// none left.
 ///
 /// # Errors
 /// Returns an error if the ledger cannot be written.
@@ -54,7 +60,7 @@ pub fn forget_some(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlit
              (SELECT uri FROM objects WHERE collection = ?1 ORDER BY uri LIMIT ?2)",
         )?
         .execute(params![collection, ROWS_PER_STEP])?;
-    Ok(forgotten > 0)
+    Ok(forgotten > 0 || tombstones::forget_some(tx, collection)?)
 }
 
 /// Removes the mark of [`begin_drop`], and what was measured: every store has dropped the collection.

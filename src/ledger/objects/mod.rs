@@ -6,6 +6,7 @@ pub mod forget;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::{CollectionName, ImageRef, ImageUri, Indexed, StoreSet, object_version};
+use crate::ledger::tombstones;
 
 /// One object of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +60,8 @@ pub fn page(
     .collect()
 }
 
-/// Records which stores have these objects of a collection. An object that no store has is forgotten.
+/// Records which stores have these objects of a collection. An object that no store has is forgotten, and one that was
+/// removed permanently is not recorded.
 ///
 /// # Errors
 /// Returns an error if the ledger cannot be written.
@@ -96,6 +98,8 @@ pub(crate) fn possible_copy(
 
 /// Records which stores have the object, and the digest of the metadata row that it was joined with (`None`:
 /// unchanged). An object without an ETag is not recorded, so the next job reads it again.
+///
+/// Returns `false` if the object was removed permanently: it is not recorded, and the stores must remove its record again.
 pub(crate) fn put(
     tx: &Transaction<'_>,
     collection: &CollectionName,
@@ -103,14 +107,17 @@ pub(crate) fn put(
     space: &str,
     indexed: &Indexed,
     metadata: Option<&str>,
-) -> rusqlite::Result<()> {
-    let Some(etag) = &indexed.etag else { return Ok(()) };
+) -> rusqlite::Result<bool> {
+    if tombstones::repeat_removal(tx, collection, uri)? {
+        return Ok(false);
+    }
+    let Some(etag) = &indexed.etag else { return Ok(true) };
     tx.prepare_cached(
         "INSERT INTO objects(collection, uri, etag, size, space, stores, metadata)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ''))
          ON CONFLICT(collection, uri) DO UPDATE SET etag = ?3, size = ?4, space = ?5, stores = ?6,
          metadata = coalesce(?7, metadata)",
     )?
-    .execute(params![collection, uri, etag, indexed.size_bytes, space, indexed.stores, metadata])
-    .map(drop)
+    .execute(params![collection, uri, etag, indexed.size_bytes, space, indexed.stores, metadata])?;
+    Ok(true)
 }

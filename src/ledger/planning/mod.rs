@@ -16,7 +16,7 @@ use crate::domain::{
     CollectionName, Excludes, FailureClass, ImageRef, ImageUri, ItemFailure, JobId, JobPlan, StoreSet,
 };
 use crate::ledger::columns::Json;
-use crate::ledger::{Step, failures, metadata, objects};
+use crate::ledger::{Step, failures, metadata, objects, tombstones};
 
 pub(crate) use page::Page;
 
@@ -48,7 +48,7 @@ pub(crate) struct Planning {
 pub(crate) struct Planned {
     /// Number of images beyond `max_items`. They are not planned, and the listing ends.
     pub(crate) over_limit: u64,
-    /// Number of skipped keys.
+    /// Number of skipped keys, also of images that were removed permanently.
     pub(crate) skipped: u64,
     /// Number of images that every store has unchanged.
     pub(crate) unchanged: u64,
@@ -56,8 +56,8 @@ pub(crate) struct Planned {
     pub(crate) archived: u64,
 }
 
-/// Records, in steps, a page of the listing: images that every store has unchanged are counted; the others become
-/// batches, in which each item lists the stores that have it already.
+/// Records, in steps, a page of the listing: images that every store has unchanged, and images that were removed
+/// permanently, are counted; the others become batches, in which each item lists the stores that have it already.
 pub(crate) fn plan(
     job: JobId,
     mut page: Page,
@@ -93,13 +93,19 @@ fn plan_some(
     let taken: u64 = tx.query_row(sql, [job], |row| row.get(0))?;
     let mut room = planning.max_items.map(|limit| limit.saturating_sub(taken));
     let (mut unchanged, mut over_limit, mut archived, mut changed) = (0_u64, 0_u64, 0_u64, Vec::new());
+    let mut skipped = page.skipped;
     let rows = planning.metadata.then(|| metadata::rows_of_images(tx, job, &page.images)).transpose()?;
     let digests: Option<Vec<&str>> = rows.as_ref().map(|rows| rows.iter().map(|row| row.digest.as_str()).collect());
     let (collection, space) = (&planning.collection, &planning.space);
     let held = diff::stores_of_images(tx, collection, space, &page.images, digests.as_deref())?;
+    let removed = tombstones::among(tx, collection, &page.images)?;
     for (index, (image, mut stored_in)) in page.images.into_iter().zip(held).enumerate() {
         if let Some(stores_with_collection) = &planning.dry_run {
             stored_in = stored_in.common(stores_with_collection);
+        }
+        if removed.contains(&image.uri) {
+            skipped += 1;
+            continue;
         }
         let in_archive = page.archived.remove(&image.uri);
         let outdated = page.outdated.as_ref().map(|uris| uris.contains(&image.uri) && !stored_in.is_empty());
@@ -156,7 +162,7 @@ fn plan_some(
     .execute(params![
         job,
         page.listed - over_limit,
-        page.skipped,
+        skipped,
         unchanged,
         failed,
         archived,
@@ -167,7 +173,7 @@ fn plan_some(
         listing::set_position(tx, job, page.range.as_deref(), key)?;
     }
     planned.over_limit += over_limit;
-    planned.skipped += page.skipped;
+    planned.skipped += skipped;
     planned.unchanged += unchanged;
     planned.archived += failed;
     Ok(rest)

@@ -13,7 +13,7 @@ use crate::domain::{CollectionName, ItemFailure, JobId, MirrorSpec, MirrorState,
 use crate::jobs::GRACE;
 use crate::ledger::events::{KeyOwner, PendingKey};
 use crate::ledger::objects::forget;
-use crate::ledger::{LedgerError, events, mirrors};
+use crate::ledger::{LedgerError, events, mirrors, tombstones};
 use crate::lock::lock;
 use crate::mirrors::tally::{self, KeyOutcome};
 use crate::mirrors::{MirrorService, now_millis};
@@ -41,6 +41,8 @@ pub(super) enum KeyEnd {
     Done,
     /// The image cannot be indexed.
     Failed(ItemFailure),
+    /// The image was removed permanently, and is not indexed.
+    KeptAway,
     /// The key is tried again, for this reason.
     Retried(String),
 }
@@ -124,9 +126,12 @@ impl<'a> Batch<'a> {
             None => return self.postpone(keys).await,
         };
         let target = Target { collection, mirror, space, stop };
-        let Compared { unchanged, busy, failed, removed, changed } = self.compare(&target, keys).await?;
+        let Compared { unchanged, kept_away, busy, failed, removed, changed } = self.compare(&target, keys).await?;
         for key in unchanged {
             self.done(&key, KeyOutcome::Unchanged).await?;
+        }
+        for key in kept_away {
+            self.keep_away(&target, key).await?;
         }
         self.postpone(busy).await?;
         for (key, error) in failed {
@@ -147,6 +152,20 @@ impl<'a> Batch<'a> {
         self.service.ledger.write(move |tx| events::done(tx, &done, after(SHORT_DELAY))).await?;
         self.tally(key, outcome);
         Ok(())
+    }
+
+    /// Ends the work on the key of an image that was removed permanently. An earlier attempt may have written its record.
+    async fn keep_away(&self, target: &Target, key: PendingKey) -> Result<(), LedgerError> {
+        self.set_end(&key, KeyEnd::KeptAway);
+        tally::key(&self.owner, KeyOutcome::Unchanged);
+        let collection = target.collection.clone();
+        let end = move |tx: &rusqlite::Transaction<'_>| {
+            if key.is_started {
+                tombstones::repeat_removal(tx, &collection, &key.uri)?;
+            }
+            events::done(tx, &key, after(SHORT_DELAY))
+        };
+        self.service.ledger.write(end).await
     }
 
     /// Counts a key that is done.

@@ -12,7 +12,7 @@ use super::batch::{Batch, Target};
 use crate::domain::{ImageRef, ImageUri, MirrorSpec};
 use crate::ledger::events::PendingKey;
 use crate::ledger::objects::{self, ObjectRow};
-use crate::ledger::{LedgerError, events};
+use crate::ledger::{LedgerError, events, tombstones};
 use crate::resilience::Concurrently;
 use crate::source::{ImageSource, Scope, SourceError};
 
@@ -24,6 +24,8 @@ const CONCURRENT_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 pub(super) struct Compared {
     /// The stores agree with the bucket.
     pub(super) unchanged: Vec<PendingKey>,
+    /// The image was removed permanently.
+    pub(super) kept_away: Vec<PendingKey>,
     /// A job may be writing the record now.
     pub(super) busy: Vec<PendingKey>,
     /// The bucket could not be read.
@@ -77,6 +79,10 @@ impl Batch<'_> {
         let sync = target.mirror.as_ref().is_some_and(|spec| spec.sync);
         let sort = move |db: &rusqlite::Connection| {
             for (key, found) in listed {
+                if tombstones::exists(db, &collection, &key.uri)? {
+                    compared.kept_away.push(key);
+                    continue;
+                }
                 let before = events::object(db, &collection, &key.uri)?;
                 if events::is_leased(db, &running, &collection, &key.uri)? {
                     compared.busy.push(key);

@@ -40,6 +40,8 @@ pub(crate) enum ClaimError {
     Busy,
     #[error("{} uploads wait to be indexed", MAX_WAITING_UPLOADS)]
     Full,
+    #[error("the image was removed permanently")]
+    Removed,
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -51,6 +53,8 @@ pub(crate) enum UploadEnd {
     Indexed(Option<String>),
     /// The image cannot be indexed.
     Failed(ItemFailure),
+    /// The image was removed permanently after the key was claimed, and is not indexed.
+    KeptAway,
     /// The lane continues; with the problem, if it is known.
     Later(Option<String>),
 }
@@ -86,6 +90,7 @@ impl Mirrors {
                 Claim::Busy if Instant::now() < deadline => tokio::time::sleep(POLL_INTERVAL).await,
                 Claim::Busy => return Err(ClaimError::Busy),
                 Claim::Full => return Err(ClaimError::Full),
+                Claim::Removed => return Err(ClaimError::Removed),
             }
         }
     }
@@ -109,6 +114,7 @@ impl LaneUpload {
             match end {
                 Some(KeyEnd::Done) => return Ok(UploadEnd::Indexed(self.indexed_version().await?)),
                 Some(KeyEnd::Failed(failure)) => return Ok(UploadEnd::Failed(failure)),
+                Some(KeyEnd::KeptAway) => return Ok(UploadEnd::KeptAway),
                 Some(KeyEnd::Retried(problem)) => return Ok(UploadEnd::Later(Some(problem))),
                 // A job is writing the record now.
                 None => self.key = self.reclaim(stop, deadline).await?,

@@ -67,6 +67,18 @@ async fn images_and_collections_are_found_saved_and_removed() {
             .contains("format, folder, camera, taken_month or meta.KEY")
     );
 
+    let copy = "s3://pipeline/images/a copy+1.jpg";
+    assert!(cli.run(0, &["images", "removed"]).await.contains("no image was removed permanently"));
+    assert!(cli.run(0, &["images", "delete", copy, "--permanently"]).await.contains("not indexed again"));
+    assert!(cli.run(0, &["images", "removed", "--limit", "1"]).await.contains(copy));
+    assert_eq!(cli.json(&["images", "removed"]).await["total"], 1);
+    assert_eq!(app.ingest().await.counts.skipped, 1);
+    assert!(cli.run(0, &["images", "restore", copy]).await.contains(copy));
+    let refused = cli.run(1, &["images", "restore", copy]).await;
+    assert!(refused.contains(&format!("no image `{copy}` was removed permanently")), "{refused}");
+    app.ingest().await;
+    cli.run(0, &["images", "delete", uri]).await;
+
     let listed = cli.run(0, &["collections", "list"]).await;
     assert!(listed.contains("documents") && listed.contains("glimpse-mini-1"), "{listed}");
     let shown = cli.json(&["collections", "show"]).await;

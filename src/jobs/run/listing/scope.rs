@@ -8,6 +8,7 @@ use crate::jobs::run::listing::{keys, prefix};
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::run::{metadata, sync};
 use crate::ledger::planning::{self, vanished};
+use crate::ledger::{LedgerError, tombstones};
 
 impl JobService {
     /// Returns the exclude patterns of a submission: its own list, or else the list of the service.
@@ -49,6 +50,13 @@ impl JobService {
         Ok(Some(job))
     }
 
+    /// Returns how many images under the job's prefix were removed permanently.
+    pub(crate) async fn count_removed(&self, job: &JobRecord) -> Result<u64, LedgerError> {
+        let (collection, below) =
+            (job.spec.collection.clone(), format!("s3://{}/{}", job.spec.bucket, job.spec.prefix));
+        self.ledger.read(move |db| tombstones::count_below(db, &collection, &below)).await
+    }
+
     /// Writes the result of the complete listing of a job into its log.
     ///
     /// # Errors
@@ -60,6 +68,11 @@ impl JobService {
             counts.listed, counts.skipped, counts.unchanged
         );
         self.ledger.log(job.id, line).await?;
+        let removed = self.count_removed(job).await?;
+        if removed > 0 {
+            let line = format!("{removed} images under the prefix were removed permanently and are not indexed");
+            self.ledger.log(job.id, line).await?;
+        }
         metadata::log_joined(&self.ledger, job, counts.listed.saturating_sub(counts.skipped)).await?;
         if let Some(line) = keys::unreadable(&self.ledger, job).await? {
             self.ledger.log(job.id, line).await?;

@@ -12,6 +12,7 @@ import { showLargeImage } from "./large-image.js";
 import { isOpenedEntry, leaveOpenImage, setOpenImageId } from "./open-image.js";
 import { copiesQuery, queryAddress, withoutTermOptions } from "./query.js";
 import { chooseRegion } from "./region.js";
+import { removeControl } from "./remove-image.js";
 import { enlargement } from "./small-image.js";
 import { LESS_EXPLANATION, MORE_EXPLANATION } from "./tile.js";
 
@@ -206,6 +207,7 @@ export function openViewer(grid, firstIndex, context) {
       ...duplicatesList(result),
       ...termScores(result, query),
       facts,
+      removeControl(result),
     );
     announce(`${result.s3_key}, ${index + 1} of ${grid.shownCount}`);
     try {

@@ -64,3 +64,35 @@ async fn an_image_that_becomes_better_keeps_its_size() {
     assert_eq!(browser.run(size).await, before);
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_image_is_removed_permanently_and_restored() {
+    let app = TestApp::start().await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    assert_eq!(app.ingest().await.counts.done, 1);
+    let Some(browser) = Browser::open(&app, 1280, 800).await else { return };
+    let shown = |text: &str| format!("document.querySelector('.viewer aside').textContent.includes('{text}')");
+    let removed = async || app.get("/collections/documents/removed-images").await.1["total"].clone();
+    browser.goto(&format!("/?image={}", crate::support::image_id("images/cat.jpg"))).await;
+    browser.wait_until(&shown("Remove…")).await;
+    browser.press("Remove…").await;
+    browser.press("Cancel").await;
+    browser.press("Remove…").await;
+    browser.screenshot("viewer-remove").await;
+    browser.press("Permanently").await;
+    browser.wait_until(&shown("Removed permanently")).await;
+    assert_eq!(removed().await, json!(1));
+    assert_eq!(app.ingest().await.counts.skipped, 1);
+    browser.press("Restore").await;
+    browser.wait_until(&shown("Restored")).await;
+    assert_eq!(removed().await, json!(0));
+    assert_eq!(app.ingest().await.counts.done, 1);
+
+    browser.goto(&format!("/?image={}", crate::support::image_id("images/cat.jpg"))).await;
+    browser.wait_until(&shown("Remove…")).await;
+    browser.press("Remove…").await;
+    browser.press("Until the next job").await;
+    browser.wait_until(&shown("The next job indexes it again")).await;
+    assert_eq!((removed().await, app.ingest().await.counts.done), (json!(0), 1));
+    browser.close().await;
+}
