@@ -53,6 +53,8 @@ pub(super) enum CliError {
     /// The service began its reply, and then failed. The message is that of the service.
     #[error("the search ended early: {0}")]
     SearchFailed(String),
+    #[error("the mirror `{0}` exists; --replace replaces all its fields, and `glimpse mirror show {0}` prints them")]
+    MirrorExists(String),
     #[error("there is no collection `{0}`; `glimpse collections list` shows all")]
     NoCollection(String),
     #[error("the catalogue has no model `{name}`{similar}; `glimpse models list` shows all")]

@@ -14,9 +14,9 @@ pub(super) fn check_key(key: &str) -> Result<(), String> {
     if key.len() > MAX_KEY_BYTES {
         return Err(format!("it has {} bytes; at most {MAX_KEY_BYTES} are allowed", key.len()));
     }
-    // Clients and proxies resolve these, so that the object could not be read again.
-    if key.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err("it must not contain `.` or `..` as the name of a folder".to_owned());
+    // Clients, proxies and some servers resolve these, so that the object would have another key.
+    if key.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err("it must not contain an empty name, `.` or `..` between two `/`, or begin with `/`".to_owned());
     }
     if key.chars().any(char::is_control) {
         return Err("it must not contain control characters".to_owned());
@@ -30,15 +30,27 @@ mod tests {
 
     #[test]
     fn unusual_keys_are_allowed() {
-        for key in ["a.jpg", "/lead.jpg", "a//b.jpg", "a b+c%2F.jpg", "⛄/日本.png", "..a/b...jpg", &"x".repeat(1024)]
-        {
+        for key in ["a.jpg", "a b+c%2F.jpg", "⛄/日本.png", "..a/b...jpg", &"x".repeat(1024)] {
             assert_eq!(check_key(key), Ok(()), "{key}");
         }
     }
 
     #[test]
     fn keys_that_name_no_object_or_another_folder_are_refused() {
-        for key in ["", "/", "a/", "..", "../a.jpg", "a/../b.jpg", "a/./b.jpg", "a\n.jpg", "\0", &"x".repeat(1025)] {
+        for key in [
+            "",
+            "/",
+            "a/",
+            "..",
+            "../a.jpg",
+            "a/../b.jpg",
+            "a/./b.jpg",
+            "/lead.jpg",
+            "a//b.jpg",
+            "a\n.jpg",
+            "\0",
+            &"x".repeat(1025),
+        ] {
             assert!(check_key(key).is_err(), "{key:?}");
         }
     }

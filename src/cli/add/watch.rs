@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::upload::Uploader;
 use super::{NewFile, files, in_folder};
@@ -50,7 +50,9 @@ impl Watcher {
         let changed = Arc::new(Mutex::new(Changed::default()));
         let (record, root) = (changed.clone(), folder.clone());
         let on_event = move |event: notify::Result<Event>| lock(&record).record(&root, event);
-        let mut watcher = notify::recommended_watcher(on_event).map_err(unwatchable)?;
+        // Links can lead to files outside the folder, and back into it.
+        let config = Config::default().with_follow_symlinks(false);
+        let mut watcher = RecommendedWatcher::new(on_event, config).map_err(unwatchable)?;
         watcher.watch(&folder, RecursiveMode::Recursive).map_err(unwatchable)?;
         Ok(Self { folder, prefix: prefix.to_owned(), changed, _notify: watcher })
     }
@@ -61,6 +63,10 @@ impl Watcher {
         let watch = async {
             loop {
                 tokio::time::sleep(CHECK_INTERVAL).await;
+                // A new folder of the same name would not be watched.
+                tokio::fs::metadata(&self.folder)
+                    .await
+                    .map_err(|source| CliError::File { path: self.folder.clone(), source })?;
                 let changed = self.changed.clone();
                 let ready = tokio::task::spawn_blocking(move || lock(&changed).take_ready()).await;
                 for path in ready.map_err(|error| CliError::TaskPanicked(error.to_string()))? {

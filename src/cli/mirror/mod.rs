@@ -10,7 +10,7 @@ use super::jobs::executors;
 use super::out::{self, Output};
 use super::values::whole_number;
 use super::{CliError, Ending, client_help, subcommand_help};
-use crate::api::replies::{EventTokenReply, MirrorReply, MirrorRequest, MirrorsReply, RemovedMirrorReply, RunReply};
+use crate::api::replies::{EventTokenReply, MirrorReply, MirrorRequest, MirrorsReply, RunReply};
 use crate::app::Bucket;
 use crate::config::Settings;
 use crate::domain::Excludes;
@@ -24,7 +24,7 @@ Examples:
   glimpse mirror pause photos             start no runs and process no events, until it is resumed
   glimpse mirror resume photos            resume a mirror that is paused, or that the service has stopped
   glimpse mirror events photos            print what to configure, so that the bucket sends its events
-  glimpse mirror events photos --apply --target arn:minio:sqs::GLIMPSE:webhook   add the rule to the bucket
+  glimpse mirror events photos --apply --target arn:minio:sqs::GLIMPSE_PHOTOS:webhook   add the rule to the bucket
   glimpse mirror token photos             get a new token for the events; the previous one is refused
   glimpse mirror remove photos            remove the mirror; its collection stays";
 
@@ -37,7 +37,7 @@ pub(super) struct Mirror {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Create a mirror, or replace the fields of an existing one
+    /// Create a mirror; with --replace, replace all fields of an existing one
     Add(Box<Add>),
     /// List the mirrors
     List {
@@ -66,7 +66,7 @@ enum Command {
         /// Add the rule to the bucket with the S3 settings of this command, instead of printing what to configure; other rules stay
         #[arg(long, requires = "target")]
         apply: bool,
-        /// With --apply: the ARN of the target, such as arn:minio:sqs::GLIMPSE:webhook
+        /// With --apply: the ARN of the target, such as arn:minio:sqs::GLIMPSE_PHOTOS:webhook
         #[arg(long, value_name = "ARN", requires = "apply")]
         target: Option<String>,
     },
@@ -117,6 +117,9 @@ struct Add {
     /// Ignore events of the bucket
     #[arg(long)]
     no_events: bool,
+    /// If the mirror exists, replace all its fields; those that are not given get their defaults
+    #[arg(long)]
+    replace: bool,
     /// The ARN of a topic of SNS whose messages are accepted
     #[arg(long, value_name = "ARN")]
     sns_topic_arn: Option<String>,
@@ -147,9 +150,7 @@ impl Mirror {
             }
             Command::Remove(Named { name, output }) => {
                 let reply = client.delete(&["mirrors", &name], &()).await?;
-                output.reply(&reply, |removed: &RemovedMirrorReply| {
-                    format!("mirror {}: {}", removed.name, removed.status)
-                })?;
+                output.reply(&reply, text::removed)?;
             }
             Command::Token(Named { name, output }) => {
                 let reply = client.post(&["mirrors", &name, "token"], &()).await?;
@@ -180,6 +181,10 @@ impl Named {
 
 impl Add {
     async fn run(self, client: &Client) -> Result<(), CliError> {
+        let MirrorsReply { mirrors } = client.get(&["mirrors"], &()).await?.read()?;
+        if !self.replace && mirrors.iter().any(|mirror| mirror.name == self.name) {
+            return Err(CliError::MirrorExists(self.name));
+        }
         let request = MirrorRequest {
             s3_bucket: self.bucket,
             s3_prefix: self.prefix,

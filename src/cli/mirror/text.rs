@@ -1,6 +1,6 @@
 //! Mirrors as text.
 
-use crate::api::replies::{MirrorReply, MirrorsReply};
+use crate::api::replies::{MirrorReply, MirrorsReply, RemovedMirrorReply};
 use crate::cli::out;
 
 /// Returns the table of all mirrors.
@@ -73,6 +73,15 @@ pub(super) fn added(mirror: &MirrorReply) -> String {
         ),
         None => format!("mirror {name}: replaced"),
     }
+}
+
+/// Returns the result of `remove`.
+pub(super) fn removed(removed: &RemovedMirrorReply) -> String {
+    format!(
+        "mirror {}: {}\nIf its bucket sends events, remove the rule from the bucket: they are refused from now on, and the server \
+         repeats them.",
+        removed.name, removed.status
+    )
 }
 
 fn last_run(mirror: &MirrorReply) -> String {

@@ -18,6 +18,7 @@ use crate::lock::lock;
 use crate::mirrors::tally::{self, KeyOutcome};
 use crate::mirrors::{MirrorService, now_millis};
 use crate::resilience::until_stopped;
+use crate::source::SourceError;
 
 /// When a key is tried again that another work holds now, and the shortest time between two comparisons of one key.
 pub(super) const SHORT_DELAY: Duration = Duration::from_secs(1);
@@ -135,6 +136,13 @@ impl<'a> Batch<'a> {
         }
         self.postpone(busy).await?;
         for (key, error) in failed {
+            if let SourceError::Refused { .. } = error {
+                // A later attempt would be refused too.
+                tracing::warn!(owner = %self.owner, image.uri = %key.uri, %error, "the key of an event is refused");
+                self.set_end(&key, KeyEnd::Retried(error.to_string()));
+                self.done(&key, KeyOutcome::Failed).await?;
+                continue;
+            }
             self.fail(vec![key], false, &error.into()).await?;
         }
         self.remove(&target, removed).await?;

@@ -88,7 +88,7 @@ impl Batch<'_> {
             }
             let reason = format!(
                 "events would remove {removed} records since the last run, more than the {limit} that max_delete_percent = \
-                 {percent} allows; nothing more was removed. If this is intended, resume the mirror"
+                 {percent} allows; nothing more was removed. If this is intended, set a larger max_delete_percent and resume the mirror"
             );
             tracing::error!(mirror = %name, "the mirror is stopped: {reason}");
             mirrors::stop(tx, &name, &reason)?;

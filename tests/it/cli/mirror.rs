@@ -15,7 +15,9 @@ async fn a_mirror_is_added_listed_changed_and_removed() {
     let added = cli.run(0, &[&add[..], &["--timezone", "Europe/Berlin"]].concat()).await;
     let token = added.lines().find_map(|line| line.strip_prefix("event token ")).unwrap().to_owned();
     assert!(token.len() == 64 && added.contains("created"), "{added}");
-    assert!(cli.run(0, &[&add[..], &["--max-delete-percent", "5"]].concat()).await.contains("replaced"));
+    let larger = [&add[..], &["--max-delete-percent", "5"]].concat();
+    assert!(cli.run(1, &larger).await.contains("the mirror `photos` exists; --replace"));
+    assert!(cli.run(0, &[&larger[..], &["--replace"]].concat()).await.contains("replaced"));
 
     let listed = cli.run(0, &["mirror", "list"]).await;
     assert!(listed.contains("photos") && listed.contains("s3://pipeline/images/"), "{listed}");
@@ -52,10 +54,10 @@ async fn the_configuration_of_each_server_is_printed_without_the_token() {
     let token = added["event_token"].as_str().unwrap().to_owned();
     let all = cli.run(0, &["mirror", "events", "photos"]).await;
     for expected in [
-        &format!("MINIO_NOTIFY_WEBHOOK_ENDPOINT_GLIMPSE={}/events/s3", app.url),
-        "mc event add ALIAS/pipeline arn:minio:sqs::GLIMPSE:webhook --event put,delete --prefix 'images/'",
-        "RUSTFS_NOTIFY_WEBHOOK_AUTH_TOKEN_GLIMPSE=EVENT_TOKEN",
-        "arn:rustfs:sqs::GLIMPSE:webhook",
+        &format!("MINIO_NOTIFY_WEBHOOK_ENDPOINT_GLIMPSE_PHOTOS={}/events/s3", app.url),
+        "mc event add ALIAS/pipeline arn:minio:sqs::GLIMPSE_PHOTOS:webhook --event put,delete --prefix 'images/'",
+        "RUSTFS_NOTIFY_WEBHOOK_AUTH_TOKEN_GLIMPSE_PHOTOS=EVENT_TOKEN",
+        "arn:rustfs:sqs::GLIMPSE_PHOTOS:webhook",
         "\"persistent\":\"true\"",
         "Bearer EVENT_TOKEN",
         "\"Action\":\"sqs:SendMessage\"",

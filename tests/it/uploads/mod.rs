@@ -85,8 +85,6 @@ async fn the_key_is_the_decoded_path() {
         ("images/%2F.jpg", "images/%252F.jpg"),
         ("images/⛄.jpg", "images/%E2%9B%84.jpg"),
         ("images/a&b=c?.jpg", "images/a&b=c%3F.jpg"),
-        ("/lead.jpg", "/lead.jpg"),
-        ("a//b.jpg", "a//b.jpg"),
     ];
     for (key, path) in cases {
         let (status, reply) = send(put(&app, path, demo_image("cat.jpg"))).await;

@@ -40,17 +40,24 @@ fn endpoint(service: &str) -> String {
 /// MinIO, and RustFS with other names. The webhook is read at the start of the server.
 fn webhook(title: &str, variable: &str, arn: &str, mirror: &MirrorReply, service: &str) -> String {
     let prefix = if mirror.s3_prefix.is_empty() { String::new() } else { format!(" --prefix '{}'", mirror.s3_prefix) };
+    let id = webhook_id(&mirror.name);
     format!(
         "{title}: in its environment, then restart it\n  \
-         {variable}_NOTIFY_WEBHOOK_ENABLE_GLIMPSE=on\n  \
-         {variable}_NOTIFY_WEBHOOK_ENDPOINT_GLIMPSE={endpoint}\n  \
-         {variable}_NOTIFY_WEBHOOK_AUTH_TOKEN_GLIMPSE={TOKEN}\n  \
-         {variable}_NOTIFY_WEBHOOK_QUEUE_DIR_GLIMPSE=/var/lib/glimpse-events   # keeps events while the service does not answer\n\
+         {variable}_NOTIFY_WEBHOOK_ENABLE_{id}=on\n  \
+         {variable}_NOTIFY_WEBHOOK_ENDPOINT_{id}={endpoint}\n  \
+         {variable}_NOTIFY_WEBHOOK_AUTH_TOKEN_{id}={TOKEN}\n  \
+         {variable}_NOTIFY_WEBHOOK_QUEUE_DIR_{id}=/var/lib/glimpse-events/{name}   # keeps events while the service does not answer\n\
          and once:\n  \
-         mc event add ALIAS/{bucket} arn:{arn}:sqs::GLIMPSE:webhook --event put,delete{prefix}\n",
+         mc event add ALIAS/{bucket} arn:{arn}:sqs::{id}:webhook --event put,delete{prefix}\n",
         endpoint = endpoint(service),
         bucket = mirror.s3_bucket,
+        name = mirror.name,
     )
+}
+
+/// Returns the id of the webhook of a mirror. Each mirror has its own, because the token belongs to the webhook.
+fn webhook_id(mirror: &str) -> String {
+    format!("GLIMPSE_{}", mirror.to_ascii_uppercase().replace('-', "_"))
 }
 
 fn ceph(mirror: &MirrorReply, service: &str) -> String {

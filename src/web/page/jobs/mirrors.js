@@ -52,7 +52,7 @@ export function createMirrors() {
     const focused = document.activeElement?.getAttribute("data-focus");
     shown = text;
     section.hidden = mirrors.length === 0;
-    body.replaceChildren(...mirrors.map((mirror) => mirrorRow(mirror, change)));
+    body.replaceChildren(...mirrors.flatMap((mirror) => mirrorRows(mirror, change)));
     const same = Array.from(body.querySelectorAll("button")).find((one) => one.dataset.focus === focused);
     same?.focus();
   }
@@ -80,21 +80,17 @@ export function createMirrors() {
  * @param {MirrorReply} mirror
  * @param {(mirror: MirrorReply, action: Action) => Promise<void>} change
  */
-function mirrorRow(mirror, change) {
+function mirrorRows(mirror, change) {
   /** @type {Action[]} */
   const actions = [mirror.state === "active" ? "pause" : "resume", "run"];
-  return el(
+  const texts = [mirror.reason, mirror.problem].filter(Boolean);
+  const row = el(
     "tr",
-    {},
+    { class: texts.length ? "explained" : "" },
     el("td", {}, mirror.name),
     el("td", { class: "prefix" }, `${mirror.s3_bucket}/${mirror.s3_prefix}`),
     el("td", {}, mirror.collection),
-    el(
-      "td",
-      {},
-      stateBadge(mirror.state),
-      [mirror.reason, mirror.problem].map((text) => text && el("p", { class: "muted" }, text)),
-    ),
+    el("td", {}, stateBadge(mirror.state)),
     el("td", {}, lastRun(mirror)),
     el("td", {}, nextRun(mirror)),
     el("td", { class: "right" }, typeof mirror.lag_seconds === "number" ? `${mirror.lag_seconds.toFixed(1)} s` : ""),
@@ -110,6 +106,8 @@ function mirrorRow(mirror, change) {
       ),
     ),
   );
+  const explanation = texts.map((text) => el("p", { class: "muted" }, text));
+  return texts.length ? [row, el("tr", {}, el("td", { colSpan: row.cells.length }, explanation))] : [row];
 }
 
 /** @param {MirrorReply} mirror */

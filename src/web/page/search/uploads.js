@@ -61,30 +61,50 @@ export function createUploads({ onAdded }) {
    * @param {File[]} files
    * @param {string} folder
    * @param {string} collection
+   * @param {boolean} [replace] Whether objects with the same keys are replaced.
    */
-  async function add(files, folder, collection) {
+  async function add(files, folder, collection, replace = false) {
     const prefix = folder && !folder.endsWith("/") ? `${folder}/` : folder;
     const progress = el("progress", { max: files.length, value: 0, "aria-label": "Files that were sent" });
     element.replaceChildren(el("p", {}, `Adding ${formatCount(files.length, "file")}…`), progress);
     /** @type {string[]} */
     const refused = [];
+    /** @type {File[]} */
+    const existing = [];
     let later = 0;
     const waiting = [...files];
     const send = async () => {
       for (let file = waiting.shift(); file; file = waiting.shift()) {
         try {
-          const { indexed } = await putFile(file, prefix + file.name, collection);
+          const { indexed } = await putFile(file, prefix + file.name, collection, replace);
           if (!indexed) later += 1;
         } catch (error) {
           if (!(error instanceof ApiError)) throw error;
-          refused.push(`${file.name}: ${error.message}`);
+          if (error.status === 412) existing.push(file);
+          else refused.push(`${file.name}: ${error.message}`);
         }
         progress.value += 1;
       }
     };
     await Promise.all(Array.from({ length: CONCURRENCY }, send));
-    showResult(files.length - refused.length, later, refused, collection);
-    if (refused.length < files.length) onAdded();
+    const added = files.length - refused.length - existing.length;
+    showResult(added, later, refused, collection);
+    if (existing.length) element.append(replaceQuestion(existing, prefix, collection));
+    if (added) onAdded();
+  }
+
+  /**
+   * Asks whether objects with the same keys are replaced.
+   * @param {File[]} existing
+   * @param {string} folder
+   * @param {string} collection
+   */
+  function replaceQuestion(existing, folder, collection) {
+    const name = existing.length === 1 ? `“${existing[0].name}”` : formatCount(existing.length, "file");
+    const text = `The bucket has ${name} in this folder already.`;
+    announce(text);
+    const replace = button("Replace", () => add(existing, folder, collection, true), { class: "danger" });
+    return el("div", { class: "row" }, el("p", {}, text), replace);
   }
 
   /**
@@ -113,10 +133,13 @@ export function createUploads({ onAdded }) {
  * @param {File} file
  * @param {string} key
  * @param {string} collection
+ * @param {boolean} replace
  * @returns {Promise<ObjectReply>}
  */
-function putFile(file, key, collection) {
+function putFile(file, key, collection, replace) {
   const path = key.split("/").map(encodeURIComponent).join("/");
   const query = new URLSearchParams({ collection });
-  return fetchJson(`/objects/${path}?${query}`, { method: "PUT", body: file });
+  /** @type {Record<string, string>} */
+  const headers = replace ? {} : { "If-None-Match": "*" };
+  return fetchJson(`/objects/${path}?${query}`, { method: "PUT", body: file, headers });
 }

@@ -46,6 +46,18 @@ async fn dropped_files_are_added_to_the_bucket() {
     browser.click(".uploads [type=submit]").await;
     browser.wait_until("document.querySelector('.uploads [role=status]')?.innerText.includes('Added 1 image')").await;
     browser.wait_until("document.querySelector('.hit')?.title.endsWith('drinks/coffee.jpg')").await;
+
+    // An object is not replaced without a question.
+    browser.goto("/").await;
+    browser.wait_for(".hit").await;
+    drop_files(&browser, &["cat.jpg", "rocket.jpg"], false).await;
+    browser.click(".uploads [type=submit]").await;
+    browser
+        .wait_until("document.querySelector('.uploads').innerText.includes('The bucket has “cat.jpg” in this folder')")
+        .await;
+    assert!(browser.text(".uploads [role=status]").await.contains("Added 1 image"));
+    browser.press("Replace").await;
+    browser.wait_until("document.querySelector('.uploads [role=status]')?.innerText.includes('Added 1 image') && !document.querySelector('.uploads .danger')").await;
     browser.close().await;
 }
 
