@@ -77,9 +77,13 @@ async fn the_configuration_of_each_server_is_printed_without_the_token() {
     assert!(one.contains("Ceph") && !one.contains("MinIO") && !one.contains("AWS"), "{one}");
     assert!(cli.run(2, &["mirror", "events", "photos", "--apply"]).await.contains("--target"));
     let topic = "arn:aws:sns:eu-west-1:123456789012:images";
-    cli.run(0, &["mirror", "add", "photos", "--prefix", "images/", "--sns-topic-arn", topic]).await;
+    cli.run(0, &["mirror", "add", "photos", "--prefix", "images/", "--replace", "--sns-topic-arn", topic]).await;
     assert!(cli.run(0, &["mirror", "show", "photos"]).await.contains(topic));
     let one = cli.run(0, &["mirror", "events", "photos", "--server", "aws"]).await;
     assert!(one.contains(&format!("--apply --target {topic}")) && !one.contains("TOPIC_ARN"), "{one}");
-    assert!(cli.run(1, &["mirror", "add", "photos", "--sns-topic-arn", "images"]).await.contains("sns_topic_arn"));
+    assert!(
+        cli.run(1, &["mirror", "add", "photos", "--replace", "--sns-topic-arn", "images"])
+            .await
+            .contains("sns_topic_arn")
+    );
 }
