@@ -56,6 +56,9 @@ async fn files_of_a_watched_folder_are_added_when_they_are_complete() {
     let app = TestApp::start().await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("first.jpg"), demo_image("cat.jpg")).unwrap();
+    // A link leads out of the folder: its files are not part of the folder.
+    let outside = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(outside.path(), folder.path().join("link")).unwrap();
     let watch = std::process::Command::new(env!("CARGO_BIN_EXE_glimpse"))
         .args(["add", "--watch", folder.path().to_str().unwrap(), "--prefix", ""])
         .env("GLIMPSE_URL", &app.url)
@@ -63,6 +66,7 @@ async fn files_of_a_watched_folder_are_added_when_they_are_complete() {
         .unwrap();
     let mut watch = KillOnDrop(watch);
     keys_until(&app, &["first.jpg"]).await;
+    std::fs::write(outside.path().join("secret.jpg"), demo_image("rocket.jpg")).unwrap();
     let bytes = demo_image("panda.jpg");
     std::fs::create_dir(folder.path().join("sub")).unwrap();
     let path = folder.path().join("sub/slow.jpg");
@@ -78,5 +82,14 @@ async fn files_of_a_watched_folder_are_added_when_they_are_complete() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+    assert_eq!(keys(&app).await, ["first.jpg", "sub/slow.jpg"]);
     assert!(watch.0.try_wait().unwrap().is_none(), "it still watches");
+
+    // A new folder of this name would not be watched, so the command ends.
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    while watch.0.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(watch.0.wait().unwrap().code(), Some(1));
 }
