@@ -147,9 +147,7 @@ impl App {
         let sns = SnsClient::new(sns).map_err(|error| BuildError::Setting(InvalidSetting(error)))?;
         let (mirrors, keep_mirrors) = Mirrors::start(&jobs, Arc::new(sns)).await?;
         shutdown.spawn("mirrors", keep_mirrors);
-        if let Some(queue) = queue::open(&settings).await {
-            shutdown.spawn("queue of events", mirrors.poll(Arc::new(queue)));
-        }
+        queue::start(&settings, &mirrors, shutdown).await;
         let allowed = settings.uploads.allowed(settings.api.is_local(addr));
         let uploads = Uploads::new(jobs.clone(), mirrors.clone(), allowed);
         let end = shutdown.drain();

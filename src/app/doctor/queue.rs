@@ -15,7 +15,8 @@ impl Doctor {
             let count = count.map_err(|error| Problem::new(&error, advice(&error)))?;
             Ok(format!("{count} messages wait in {url} (GLIMPSE_SQS_URL)"))
         };
-        Some(finding("queue", check).await)
+        // Boxed to keep the futures of the callers small.
+        Some(Box::pin(finding("queue", check)).await)
     }
 }
 

@@ -54,15 +54,15 @@ async fn messages_of_every_form_reach_the_mirror_and_are_deleted() {
     for (seed, key) in (0..).zip(all) {
         app.put(key, quarters_png(seed)).await;
     }
-    queue.send(record("pipeline", CREATED, all[0]));
-    queue.send(in_envelope(&record("pipeline", CREATED, all[1])));
-    queue.send(bridge("Object Created", all[2]));
-    queue.send(in_envelope(&bridge("Object Created", all[3])));
-    queue.send(minio("pipeline", "s3:ObjectCreated:Put", all[4]));
+    queue.send(&record("pipeline", CREATED, all[0]));
+    queue.send(&in_envelope(&record("pipeline", CREATED, all[1])));
+    queue.send(&bridge("Object Created", all[2]));
+    queue.send(&in_envelope(&bridge("Object Created", all[3])));
+    queue.send(&minio("pipeline", "s3:ObjectCreated:Put", all[4]));
     // Repeated, and in the wrong order.
-    queue.send(record("pipeline", "ObjectRemoved:Delete", all[5]));
-    queue.send(record("pipeline", CREATED, all[5]));
-    queue.send(record("pipeline", CREATED, all[5]));
+    queue.send(&record("pipeline", "ObjectRemoved:Delete", all[5]));
+    queue.send(&record("pipeline", CREATED, all[5]));
+    queue.send(&record("pipeline", CREATED, all[5]));
     let mut expected = all;
     expected.sort_unstable();
     keys_until(&app, &expected).await;
@@ -100,7 +100,7 @@ async fn what_no_mirror_wants_is_deleted_and_what_cannot_be_read_is_left() {
     // They come back, and do not keep the others from being processed.
     queue.until_left(3, 2).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
-    queue.send(record("pipeline", CREATED, "images/cat.jpg"));
+    queue.send(&record("pipeline", CREATED, "images/cat.jpg"));
     keys_until(&app, &["images/cat.jpg"]).await;
     queue.until_left(3, 2).await;
     assert_eq!(queue.deleted().len(), unwanted.len() + 1);
@@ -121,7 +121,7 @@ async fn a_message_reaches_each_mirror_that_it_is_about() {
     assert_eq!(put.status(), StatusCode::CREATED);
     app.post("/mirrors/others/pause", json!(null)).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
-    queue.send(record("pipeline", CREATED, "images/cat.jpg"));
+    queue.send(&record("pipeline", CREATED, "images/cat.jpg"));
     keys_until(&app, &["images/cat.jpg"]).await;
     queue.until_empty().await;
     let paused = app.get("/mirrors/others").await.1;
@@ -136,7 +136,7 @@ async fn a_message_that_is_not_deleted_is_taken_again() {
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     queue.fail_deletes(3);
     for _ in 0..25 {
-        queue.send(record("pipeline", CREATED, "images/cat.jpg"));
+        queue.send(&record("pipeline", CREATED, "images/cat.jpg"));
     }
     queue.until_empty().await;
     keys_until(&app, &["images/cat.jpg"]).await;
@@ -157,7 +157,7 @@ async fn messages_and_webhooks_wait_while_the_ledger_refuses() {
         .execute_batch("CREATE TRIGGER refuse BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'on purpose'); END")
         .unwrap();
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
-    queue.send(record("pipeline", CREATED, "images/cat.jpg"));
+    queue.send(&record("pipeline", CREATED, "images/cat.jpg"));
     queue.until_left(1, 2).await;
     let event = minio("pipeline", "s3:ObjectCreated:Put", "images/cat.jpg");
     let refused =
@@ -180,7 +180,7 @@ async fn the_queue_is_read_again_after_errors_and_after_a_restart() {
     let app = start(&queue).await;
     start_mirror(&app, json!({})).await;
     app.put("images/a.png", quarters_png(1)).await;
-    queue.send(record("pipeline", CREATED, "images/a.png"));
+    queue.send(&record("pipeline", CREATED, "images/a.png"));
     keys_until(&app, &["images/a.png"]).await;
     queue.until_empty().await;
     let (status, _) = app.get("/readyz").await;
@@ -189,10 +189,10 @@ async fn the_queue_is_read_again_after_errors_and_after_a_restart() {
     let begun = Instant::now();
     let stopped = app.stop_for_restart().await;
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
-    queue.send(record("pipeline", CREATED, "images/b.png"));
+    queue.send(&record("pipeline", CREATED, "images/b.png"));
     let app = stopped.start().await;
     app.put("images/b.png", quarters_png(2)).await;
-    queue.send(record("pipeline", CREATED, "images/b.png"));
+    queue.send(&record("pipeline", CREATED, "images/b.png"));
     keys_until(&app, &["images/a.png", "images/b.png"]).await;
     queue.until_empty().await;
 }
@@ -204,7 +204,7 @@ async fn a_burst_is_received_by_several_calls_at_the_same_time() {
     start_mirror(&app, json!({})).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     for _ in 0..500 {
-        queue.send(record("pipeline", CREATED, "images/cat.jpg"));
+        queue.send(&record("pipeline", CREATED, "images/cat.jpg"));
     }
     queue.until_empty().await;
     assert_eq!(queue.deleted().len(), 500);

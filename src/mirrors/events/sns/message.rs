@@ -61,7 +61,7 @@ impl SnsMessage {
             _ => return None,
         }
         lines.extend(rest);
-        Some(lines.into_iter().map(|(name, value)| format!("{name}\n{value}\n")).collect())
+        Some(lines.into_iter().flat_map(|(name, value)| [name, "\n", value, "\n"]).collect())
     }
 }
 

@@ -167,7 +167,7 @@ impl Signer {
             &["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"]
         };
         let fields = names.iter().filter_map(|name| Some((name, message[name].as_str()?)));
-        let text: String = fields.map(|(name, value)| format!("{name}\n{value}\n")).collect();
+        let text: String = fields.flat_map(|(name, value)| [name, "\n", value, "\n"]).collect();
         let mut signature = vec![0; self.key.public_modulus_len()];
         self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
         let mut signed = message.clone();

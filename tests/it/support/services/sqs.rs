@@ -49,9 +49,9 @@ impl SqsServer {
     pub(crate) async fn start() -> Self {
         let script = Arc::new(Mutex::new(Script::default()));
         let router = Router::new().route("/", post(answer)).with_state(script.clone());
-        let (address, _task) = serve(router).await;
+        let (address, task) = serve(router).await;
         locked(&script).url = format!("{address}{QUEUE}");
-        Self { address, script, _task }
+        Self { address, script, _task: task }
     }
 
     /// The URL of the queue.
@@ -59,7 +59,7 @@ impl SqsServer {
         locked(&self.script).url.clone()
     }
 
-    pub(crate) fn send(&self, body: impl ToString) {
+    pub(crate) fn send(&self, body: &(impl ToString + ?Sized)) {
         let message = Message { body: body.to_string(), visible: Instant::now(), receives: 0, receipt: String::new() };
         locked(&self.script).waiting.push(message);
     }
