@@ -83,8 +83,8 @@ function intervalRates({ interval_seconds: interval, duration_seconds: duration,
 function throughputChart(throughput) {
   const rates = intervalRates(throughput);
   const total = throughput.images.reduce((sum, count) => sum + count, 0);
-  if (!total || !rates.length) return [];
-  const highest = Math.max(...rates);
+  const highest = Math.max(0, ...rates);
+  if (!highest) return [];
   const time = formatDuration(Math.round(throughput.duration_seconds));
   const average = total / Math.max(throughput.duration_seconds, 0.001);
   const label = `${formatRate(average)} images/s on average over ${time}, at most ${formatRate(highest)}`;
