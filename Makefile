@@ -85,8 +85,8 @@ $(DENY): Makefile
 	CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install cargo-deny --version $(CARGO_DENY_VERSION) --locked --debug --root target/tools
 	@touch $@
 
-crash: ## kill the service ROUNDS=100 times while it works, and compare the index at the end
-	ROUNDS="$${ROUNDS:-100}" $(CARGO) test --locked --test it -- --nocapture jobs::crash::
+crash: ## kill the service ROUNDS=100 times while jobs and events change the index, and compare it at the end
+	ROUNDS="$${ROUNDS:-100}" $(CARGO) test --locked --test it -- --nocapture jobs::crash:: mirrors::crash::
 
 test-api: ## test the running service against its OpenAPI document with schemathesis (python3; PyPI, under target/api)
 	CARGO="$(CARGO)" zarf/api/test.sh
