@@ -45,7 +45,7 @@ pub enum QueueError {
     /// The queue does not exist.
     #[error("the queue does not exist ({0})")]
     Missing(String),
-    /// There are no credentials.
+    /// No credentials were found.
     #[error("no credentials were found for the queue: {0}")]
     NoCredentials(String),
     /// The credentials may not use the queue.
