@@ -1,6 +1,10 @@
 # `make` or `make help` lists the targets.
 
 CARGO ?= cargo
+# Features that are tested beside the default ones.
+FEATURES ?=
+export FEATURES
+TEST_FLAGS = --locked $(if $(FEATURES),--features $(FEATURES))
 GLIMPSE = $(CARGO) run --quiet --locked --
 CARGO_DENY_VERSION = 0.20.2
 DENY = target/tools/bin/cargo-deny
@@ -70,14 +74,15 @@ install: ## build the optimised binary and copy it to ~/.cargo/bin
 
 test: ## run all tests; says what it installs before it does so, INSTALL=no installs nothing; REQUIRE=browser,nginx skips neither
 	zarf/proxy/install.sh
-	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked --workspace
+	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test $(TEST_FLAGS) --workspace
 
+# With `--examples`, although this workspace does not have any, `doc` uses the dependencies that clippy has checked: those with the features of tests.
 check: $(DENY) ## check format, lints, documentation, dependencies, layers, language and the page's JavaScript (node)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --workspace --no-deps --lib --examples
 	$(DENY) --locked --config zarf/deny.toml check bans licenses sources
-	$(CARGO) test --locked --test it -- layers:: language::
+	$(CARGO) test $(TEST_FLAGS) --test it -- layers:: language::
 	zarf/page/check.sh
 
 # The file's name does not contain the version, so a changed Makefile installs it again.

@@ -109,7 +109,7 @@ impl App {
         let lock = parts::lock(&folder)?;
         let waiting = WaitList::default();
         let (client, bucket_server) = parts::bucket(&settings).await?;
-        let source = parts::source(&settings, client.clone(), &waiting).await?;
+        let source = parts::sources(&settings, client.clone(), &waiting).await?;
         let raw = providers::raw(&settings).await?;
         let Embedding { jobs: provider, searches, verification } = embedding::add_layers(raw, &settings, &waiting);
         let stores = stores::open(&settings, &waiting).await?;
@@ -118,7 +118,7 @@ impl App {
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
         let (thumbnails, originals) = parts::images(&settings, client.clone()).await?;
-        let mut pipeline = Pipeline::new(source, provider, stores.jobs, limits, &settings.pipeline)
+        let mut pipeline = Pipeline::new(source.jobs, provider, stores.jobs, limits, &settings.pipeline)
             .with_thumbnail_prefix(&thumbnail_prefix)
             .with_exif(settings.imaging.image_exif);
         if settings.images.keeps_thumbnails_of_jobs() {
@@ -149,7 +149,7 @@ impl App {
         shutdown.spawn("mirrors", keep_mirrors);
         queue::start(&settings, &mirrors, shutdown).await;
         let allowed = settings.uploads.allowed(settings.api.is_local(addr));
-        let uploads = Uploads::new(jobs.clone(), mirrors.clone(), allowed);
+        let uploads = Uploads::new(jobs.clone(), mirrors.clone(), source.requests, allowed);
         let end = shutdown.drain();
         shutdown.spawn("probe of the embedding provider", async move { verification.keep(end).await });
         let end = shutdown.drain();

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::BuildError;
 use crate::config::Settings;
@@ -51,18 +52,37 @@ pub(super) async fn bucket(settings: &Settings) -> Result<(S3Settings, Option<Em
     }
 }
 
-/// Returns the bucket for jobs. They wait while it is down.
-pub(super) async fn source(
+/// How long a request of a client waits for one reply of the bucket, in all its tries.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// How many times a request of a client to the bucket is repeated.
+const REQUEST_RETRIES: usize = 1;
+
+/// The bucket, in the variant for each of its users. They share a breaker.
+pub(super) struct Sources {
+    /// Waits while the bucket is down.
+    pub(super) jobs: Arc<dyn ImageSource>,
+    /// Fails if the bucket is down.
+    pub(super) requests: Arc<dyn ImageSource>,
+}
+
+/// Returns the bucket.
+pub(super) async fn sources(
     settings: &Settings,
     client: S3Settings,
     waiting: &WaitList,
-) -> Result<Arc<dyn ImageSource>, BuildError> {
+) -> Result<Sources, BuildError> {
     let breaker = Breaker::new(BreakerSettings {
         threshold: settings.source.s3_circuit_breaker_threshold,
         cool_down: settings.source.s3_circuit_breaker_timeout.duration(),
     });
-    let guard = Guard::background("s3", waiting.clone()).with_breaker(Arc::new(breaker.with_metrics("s3")));
-    Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), guard)))
+    let breaker = Arc::new(breaker.with_metrics("s3"));
+    let source = Arc::new(S3Source::new(client).await?);
+    let background = Guard::background("s3", waiting.clone()).with_breaker(breaker.clone());
+    let interactive = Guard::interactive("s3", REQUEST_RETRIES).with_breaker(breaker).with_timeout(REQUEST_TIMEOUT);
+    Ok(Sources {
+        jobs: Arc::new(GuardedSource::new(source.clone(), background)),
+        requests: Arc::new(GuardedSource::new(source, interactive)),
+    })
 }
 
 /// Returns thumbnails and originals for requests. They do not wait for a bucket that is down.

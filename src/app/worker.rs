@@ -27,12 +27,12 @@ impl WorkerApp {
     pub async fn build(settings: &Settings, worker: WorkerSettings) -> Result<Self, BuildError> {
         let waiting = WaitList::default();
         let client = Arc::new(ServiceClient::new(worker, &waiting)?);
-        let source = parts::source(settings, bucket::client_settings(settings)?, &waiting).await?;
+        let source = parts::sources(settings, bucket::client_settings(settings)?, &waiting).await?;
         let raw = providers::raw(settings).await?;
         let Embedding { jobs: provider, .. } = embedding::add_layers(raw, settings, &waiting);
         let service: Arc<dyn RecordsClient> = client.clone();
         let stores = Stores::new(stores::open_for_worker(settings, &service, &waiting)?);
-        let pipeline = Pipeline::new(source, provider, stores, settings.imaging.limits(), &settings.pipeline)
+        let pipeline = Pipeline::new(source.jobs, provider, stores, settings.imaging.limits(), &settings.pipeline)
             .with_thumbnail_prefix(&settings.source.thumbnail_prefix)
             .with_exif(settings.imaging.image_exif);
         Ok(Self { worker: Worker::new(client, pipeline) })

@@ -89,6 +89,11 @@ pub(super) fn table(headers: &[&str]) -> Table {
     table
 }
 
+/// Removes the fraction of a second from a timestamp.
+pub(super) fn to_the_second(moment: &str) -> String {
+    moment.split_once('.').map_or_else(|| moment.to_owned(), |(seconds, _)| format!("{seconds}Z"))
+}
+
 /// Returns a cell with a number.
 pub(super) fn number(value: impl ToString) -> Cell {
     Cell::new(value).set_alignment(CellAlignment::Right)

@@ -96,6 +96,12 @@ impl MirrorSpec {
     pub fn has_same_scope(&self, other: &Self) -> bool {
         (&self.bucket, &self.prefix, &self.collection) == (&other.bucket, &other.prefix, &other.collection)
     }
+
+    /// Whether both can have the same object in the same collection.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        (&self.bucket, &self.collection) == (&other.bucket, &other.collection)
+            && (self.prefix.starts_with(&other.prefix) || other.prefix.starts_with(&self.prefix))
+    }
 }
 
 /// The state of a mirror.

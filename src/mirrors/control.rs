@@ -24,6 +24,8 @@ pub struct MirrorView {
     pub waiting_keys: u64,
     /// What happened since the service started.
     pub recent: Recent,
+    /// The other mirrors that [overlap](MirrorSpec::overlaps) with it.
+    pub overlapping: Vec<MirrorName>,
 }
 
 /// A mirror that was stored.
@@ -44,6 +46,7 @@ impl Mirrors {
     pub async fn put(&self, name: &str, spec: MirrorSpec) -> Result<Stored, MirrorsError> {
         let name = MirrorName::parse(name)?;
         self.0.jobs.check(submission(&name, &spec))?;
+        self.0.jobs.0.check_cluster_is_set(spec.executor)?;
         parse_zone(&spec.timezone)?;
         let next_run = match &spec.schedule {
             Some(expression) => Schedule::parse(expression, &spec.timezone)?.next_run(&name, Timestamp::now()),
@@ -77,8 +80,9 @@ impl Mirrors {
     /// [`MirrorsError::Ledger`]
     pub async fn list(&self) -> Result<Vec<MirrorView>, MirrorsError> {
         let mut views = Vec::new();
-        for mirror in self.0.ledger.read(mirrors::list).await? {
-            views.push(self.view_of(mirror).await?);
+        let all = self.0.ledger.read(mirrors::list).await?;
+        for mirror in &all {
+            views.push(self.view_of(mirror.clone(), &all).await?);
         }
         Ok(views)
     }
@@ -166,15 +170,19 @@ impl Mirrors {
     }
 
     async fn view(&self, name: MirrorName) -> Result<MirrorView, MirrorsError> {
-        Ok(self.view_of(self.find(name).await?).await?)
+        let mirror = self.find(name).await?;
+        let all = self.0.ledger.read(mirrors::list).await?;
+        Ok(self.view_of(mirror, &all).await?)
     }
 
-    async fn view_of(&self, mirror: Mirror) -> Result<MirrorView, LedgerError> {
+    async fn view_of(&self, mirror: Mirror, all: &[Mirror]) -> Result<MirrorView, LedgerError> {
         let name = mirror.name.clone();
         let read = move |db: &rusqlite::Connection| Ok((mirrors::last_run(db, &name)?, events::count(db, &name)?));
         let (last_run, waiting_keys) = self.0.ledger.read(read).await?;
         let recent = self.0.activity.recent(&mirror.name);
-        Ok(MirrorView { mirror, last_run, waiting_keys, recent })
+        let others = all.iter().filter(|other| other.name != mirror.name && other.spec.overlaps(&mirror.spec));
+        let overlapping = others.map(|other| other.name.clone()).collect();
+        Ok(MirrorView { mirror, last_run, waiting_keys, recent, overlapping })
     }
 
     async fn find(&self, name: MirrorName) -> Result<Mirror, MirrorsError> {

@@ -42,6 +42,19 @@ pub enum UploadsError {
     /// The object exists, and the client wants a new one.
     #[error("{0} exists; without `If-None-Match: *`, it is replaced")]
     Exists(ImageUri),
+    /// The object has another version than the client expects, or does not exist.
+    #[error(
+        "If-Match: {uri} {}, and not the ETag `{wanted}`; read the object again before it is replaced",
+        .found.as_ref().map_or_else(|| "does not exist".to_owned(), |etag| format!("has the ETag `{etag}`"))
+    )]
+    OtherVersion {
+        /// The object.
+        uri: ImageUri,
+        /// The ETag of the object, if it exists.
+        found: Option<String>,
+        /// The ETag that the client expects.
+        wanted: String,
+    },
     /// The bucket does not let the service write.
     #[error(
         "the credentials of the service do not allow writing {0}: allow s3:PutObject for S3_ACCESS_KEY_ID, or set \
@@ -51,6 +64,12 @@ pub enum UploadsError {
     /// The bucket failed.
     #[error(transparent)]
     Dependency(DependencyError),
+    /// The bucket cannot be used until the operator has changed something.
+    #[error("{0}")]
+    Bucket(String),
+    /// The bucket does not accept an object with this key.
+    #[error("{0}")]
+    KeyRefused(String),
     /// The bucket refused the request.
     #[error("the bucket refused the request; the log has the details")]
     BucketRefused,

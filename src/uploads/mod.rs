@@ -17,8 +17,8 @@ use self::key::check_key;
 use crate::domain::image_format::has_image_extension;
 use crate::domain::{CollectionName, ImageUri};
 use crate::jobs::{Jobs, JobsError};
-use crate::mirrors::{ClaimError, LaneUpload, Mirrors, UploadEnd};
-use crate::source::{NewObject, SourceError};
+use crate::mirrors::{ClaimError, LaneUpload, Mirrors, UploadEnd, find_object};
+use crate::source::{ImageSource, NewObject, SourceError};
 
 pub use error::UploadsError;
 pub use key::MAX_KEY_BYTES;
@@ -33,13 +33,20 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Uploads(Arc<UploadService>);
 
-#[derive(Debug)]
 struct UploadService {
     jobs: Jobs,
     mirrors: Mirrors,
+    /// Does not wait for a bucket that is down.
+    source: Arc<dyn ImageSource>,
     allowed: AllowedKeys,
     check: ImageCheck,
     permits: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for UploadService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UploadService").field("allowed", &self.allowed).finish_non_exhaustive()
+    }
 }
 
 /// Where an upload is stored and indexed. Checked against the settings.
@@ -50,10 +57,13 @@ pub struct UploadTarget {
 }
 
 /// What a client wants of an upload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UploadOptions {
     /// The upload fails if the object exists.
     pub only_new: bool,
+    /// The upload fails if the object does not have this ETag (without quotes), or does not exist. Compared before the object is
+    /// stored, while no other upload of the key runs.
+    pub if_match: Option<String>,
     /// The image is indexed after the reply.
     pub respond_async: bool,
 }
@@ -76,11 +86,12 @@ pub struct Uploaded {
 }
 
 impl Uploads {
-    /// Creates the service. `allowed` are the keys that clients may store objects under.
-    pub fn new(jobs: Jobs, mirrors: Mirrors, allowed: AllowedKeys) -> Self {
+    /// Creates the service. `source` must not wait for a bucket that is down. `allowed` are the keys that clients may store
+    /// objects under.
+    pub fn new(jobs: Jobs, mirrors: Mirrors, source: Arc<dyn ImageSource>, allowed: AllowedKeys) -> Self {
         let check = ImageCheck::new(jobs.0.pipeline.limits());
         let permits = Arc::new(Semaphore::new(MAX_CONCURRENT_UPLOADS));
-        Self(Arc::new(UploadService { jobs, mirrors, allowed, check, permits }))
+        Self(Arc::new(UploadService { jobs, mirrors, source, allowed, check, permits }))
     }
 
     /// Returns the keys that clients may store objects under.
@@ -173,16 +184,24 @@ impl UploadService {
             return Err(busy().into());
         }
         jobs.check_space(&collection).await?;
-        let replaced = self.mirrors.find_object(&uri).await.map_err(|error| bucket_error(&uri, error))?.is_some();
-        if replaced && options.only_new {
-            return Err(UploadsError::Exists(uri));
-        }
         let claimed: LaneUpload = self
             .mirrors
             .claim_upload(&collection, &uri)
             .await
             .map_err(|error| claim_error(&collection, &uri, error))?;
-        let put = jobs.pipeline.source().put(&uri, object).await;
+        // Compared after the claim, so that of several uploads of one new key only the first creates it.
+        let found = find_object(self.source.as_ref(), &uri).await.map_err(|error| bucket_error(&uri, error))?;
+        let replaced = found.is_some();
+        if replaced && options.only_new {
+            return Err(UploadsError::Exists(uri));
+        }
+        if let Some(wanted) = options.if_match {
+            let found = found.and_then(|image| image.etag);
+            if found.as_ref() != Some(&wanted) {
+                return Err(UploadsError::OtherVersion { uri, found, wanted });
+            }
+        }
+        let put = self.source.put(&uri, object).await;
         drop(memory);
         // If this failed, the object can be stored all the same: the lane compares the key with the bucket.
         let etag = put.map_err(|error| bucket_error(&uri, error))?;
@@ -220,6 +239,8 @@ fn bucket_error(uri: &ImageUri, error: SourceError) -> UploadsError {
         SourceError::Exists(uri) => UploadsError::Exists(uri),
         SourceError::Denied(_) => UploadsError::ReadOnly(uri.clone()),
         SourceError::Dependency(down) => UploadsError::Dependency(down),
+        error @ (SourceError::NoBucket(_) | SourceError::Operator(_)) => UploadsError::Bucket(error.to_string()),
+        error @ SourceError::Refused { .. } => UploadsError::KeyRefused(error.to_string()),
         error => {
             tracing::error!(image.uri = %uri, %error, "the bucket refused an upload");
             UploadsError::BucketRefused

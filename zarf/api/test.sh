@@ -18,7 +18,8 @@ if ! "$venv/bin/schemathesis" --version 2>/dev/null | grep -qF "$version"; then
         exit 0
     fi
 fi
-"${CARGO:-cargo}" build --locked
+# The tests build the same binary. `cargo build` would compile most dependencies again, without the features of tests.
+"${CARGO:-cargo}" test --locked ${FEATURES:+--features "$FEATURES"} --test it --no-run
 
 folder=$(mktemp -d)
 service=

@@ -22,6 +22,7 @@ EMPTY = {
     "glimpse_recall_at_10": "the self-test needs a larger collection",
     "glimpse_events_total": "there is no mirror",
     "glimpse_mirror_lag_seconds": "there is no mirror",
+    "glimpse_queue_": "no queue is set",
 }
 SCRAPES = 20
 

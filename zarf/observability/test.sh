@@ -30,5 +30,6 @@ fi
 folder=zarf/observability
 promtool check config "$folder/prometheus.yaml"
 promtool test rules "$folder/alerts_test.yaml"
-"${CARGO:-cargo}" build --locked --bin glimpse
+# The tests build the same binary. `cargo build` would compile most dependencies again, without the features of tests.
+"${CARGO:-cargo}" test --locked ${FEATURES:+--features "$FEATURES"} --test it --no-run
 python3 "$folder/check.py" "${CARGO_TARGET_DIR:-target}/debug/glimpse"

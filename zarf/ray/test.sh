@@ -30,11 +30,11 @@ if [ ! -e "$venv/whole" ]; then
     touch "$venv/whole"
 fi
 
-"${CARGO:-cargo}" test --locked --test it --no-run
+"${CARGO:-cargo}" test --locked ${FEATURES:+--features "$FEATURES"} --test it --no-run
 export PATH=$venv/bin:$PATH GLIMPSE_WORKER_BIN=${CARGO_TARGET_DIR:-$PWD/target}/debug/glimpse
 export S3_ENDPOINT=http://127.0.0.1:9100 S3_ACCESS_KEY_ID=ray-test S3_SECRET_ACCESS_KEY=ray-test-secret
 # A test that does not find the cluster must fail.
 export REQUIRE=ray
 export IMAGE_EMBEDDING_PROVIDER=clip CLIP_URL=http://127.0.0.1:9200 GLIMPSE_EMBED_LANES=1
 exec unshare -n -p -f --mount-proc --kill-child zarf/ray/cluster.sh \
-    env -u S3_ENDPOINT "${CARGO:-cargo}" test --locked --offline --test it -- --nocapture ray::cluster::
+    env -u S3_ENDPOINT "${CARGO:-cargo}" test --locked --offline ${FEATURES:+--features "$FEATURES"} --test it -- --nocapture ray::cluster::

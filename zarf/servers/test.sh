@@ -56,7 +56,7 @@ if [ ${#filters[@]} -eq 0 ]; then
 fi
 
 # Compiles before the servers start.
-"${CARGO:-cargo}" test --locked --test it --no-run
+"${CARGO:-cargo}" test --locked ${FEATURES:+--features "$FEATURES"} --test it --no-run
 folder=$(mktemp -d)
 trap stop_all EXIT
 trap 'exit 130' INT
@@ -65,4 +65,4 @@ if [[ $installed == *,weaviate* ]]; then start_weaviate; fi
 if [[ $installed == *,s3* ]]; then start_minio; fi
 if [[ $installed == *,moto* ]]; then start_moto; fi
 # A test that does not find a server that was started must fail.
-REQUIRE=${installed#,} "${CARGO:-cargo}" test --locked --test it -- "${filters[@]}"
+REQUIRE=${installed#,} "${CARGO:-cargo}" test --locked ${FEATURES:+--features "$FEATURES"} --test it -- "${filters[@]}"

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{Executor, JobRecord, JobSpec, JobState, MirrorState};
+use crate::domain::{Executor, JobRecord, JobSpec, JobState, MirrorName, MirrorState};
 use crate::mirrors::{MirrorView, Recent};
 
 /// A mirror.
@@ -46,7 +46,7 @@ pub struct MirrorReply {
     /// When the mirror was created, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub created_at: String,
-    /// When the next scheduled run starts, in RFC 3339 format; `null` without a schedule.
+    /// When the next scheduled run starts, in RFC 3339 format; `null` without a schedule, or if the mirror is not active.
     #[schema(format = DateTime)]
     pub next_run: Option<String>,
     /// Whether a run starts as soon as possible, for example because events were dropped.
@@ -62,6 +62,9 @@ pub struct MirrorReply {
     pub lag_seconds: Option<f64>,
     /// Why the keys of events are tried again, if they are.
     pub problem: Option<String>,
+    /// What in its fields has effects that may not be wanted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Only in the reply that created the mirror: the token of its events, for `Authorization: Bearer TOKEN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event_token: Option<String>,
@@ -123,7 +126,8 @@ pub struct EventTokenReply {
 
 impl From<MirrorView> for MirrorReply {
     fn from(view: MirrorView) -> Self {
-        let MirrorView { mirror, last_run, waiting_keys, recent } = view;
+        let MirrorView { mirror, last_run, waiting_keys, recent, overlapping } = view;
+        let is_active = mirror.state == MirrorState::Active;
         let Recent { events_per_minute, lag_seconds, problem } = recent;
         let spec = mirror.spec;
         Self {
@@ -143,16 +147,24 @@ impl From<MirrorView> for MirrorReply {
             events: spec.events,
             sns_topic_arn: spec.sns_topic_arn.map(String::from),
             created_at: mirror.created_at.to_string(),
-            next_run: mirror.next_run.map(|time| time.to_string()),
-            run_soon: mirror.list_soon,
+            next_run: mirror.next_run.filter(|_| is_active).map(|time| time.to_string()),
+            run_soon: mirror.list_soon && is_active,
             last_run: last_run.map(MirrorRunReply::from),
             waiting_keys,
             events_per_minute,
             lag_seconds,
             problem,
+            warnings: overlapping.iter().map(overlap_warning).collect(),
             event_token: None,
         }
     }
+}
+
+fn overlap_warning(other: &MirrorName) -> String {
+    format!(
+        "the mirror `{other}` has some of the same keys in the same collection: both read them, and with `sync` each removes \
+         the images of the other that it excludes; give them prefixes that do not overlap"
+    )
 }
 
 impl From<JobRecord> for MirrorRunReply {

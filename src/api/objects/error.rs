@@ -29,6 +29,9 @@ impl From<UploadsError> for ApiError {
             }
             UploadsError::Panicked => Self::internal(),
             UploadsError::Exists(_) => Self::new(StatusCode::PRECONDITION_FAILED, "object_exists", message),
+            UploadsError::OtherVersion { .. } => Self::new(StatusCode::PRECONDITION_FAILED, "other_version", message),
+            UploadsError::Bucket(_) => Self::new(StatusCode::BAD_GATEWAY, "bucket_unusable", message),
+            UploadsError::KeyRefused(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bucket_refused", message),
             UploadsError::Dependency(down) => Self::dependency(&down),
             UploadsError::BucketRefused => Self::new(StatusCode::BAD_GATEWAY, "bucket_refused", message),
             UploadsError::KeyBusy => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request, State};
+use axum::http::StatusCode;
 use serde::Deserialize;
 use tokio::task::JoinSet;
 use utoipa::ToSchema;
@@ -19,6 +20,8 @@ use crate::uploads::{MAX_KEY_BYTES, UploadOptions, Uploads};
 
 /// Maximum number of files in a form.
 const MAX_FILES: usize = 100;
+/// Maximum number of files of a form that have a result. The form is not read any further.
+const MAX_NAMED_FILES: usize = 1000;
 /// Maximum number of files of one form that are stored at the same time.
 const MAX_PARALLEL: usize = 8;
 /// Maximum number of characters of a file's name in a reply.
@@ -53,6 +56,10 @@ pub(super) async fn post_objects(
 ) -> Result<axum::Json<ObjectsReply>, ApiError> {
     check_content_type(request.headers(), "`Content-Type: multipart/form-data` with fields `prefix` and `file`")?;
     let options = read_options(request.headers())?;
+    if options.if_match.is_some() {
+        let message = "If-Match: a form has several files; use PUT /objects/{key} to replace one version of one object";
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_if_match", message));
+    }
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|_| ApiError::malformed("the content type has no `boundary`; send a form as multipart/form-data"))?;
@@ -67,11 +74,14 @@ pub(super) async fn post_objects(
                 return Err(ApiError::invalid("prefix", "must be given once, before the files"));
             }
             Some("prefix") => prefix = Some(upload.read_prefix(field).await?),
-            Some("file") if count == MAX_FILES => {
-                let message = format!(
-                    "at most {MAX_FILES} files are allowed in one form; these were processed, send the others again"
+            Some("file") if count == MAX_NAMED_FILES => break,
+            Some("file") if count >= MAX_FILES => {
+                let message = format!("at most {MAX_FILES} files are stored from one form; send this file again");
+                results.insert(
+                    count,
+                    UploadResultReply::new(shown_name(&field), Err(ApiError::invalid("file", message))),
                 );
-                return Err(ApiError::invalid("file", message));
+                count += 1;
             }
             Some("file") => {
                 if tasks.len() == MAX_PARALLEL {
@@ -123,16 +133,13 @@ impl FormUpload {
         number: usize,
         tasks: &mut JoinSet<(usize, UploadResultReply)>,
     ) -> Result<(), ApiError> {
-        let path = field.file_name().unwrap_or_default().to_owned();
-        // Some browsers send the path of the file.
-        let name = path.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
-        let key = format!("{}{name}", prefix.unwrap_or_default());
-        let shown: String = name.chars().take(MAX_NAME_CHARACTERS).collect();
+        let key = format!("{}{}", prefix.unwrap_or_default(), file_name(&field));
+        let shown = shown_name(&field);
         let target = self.uploads.target(self.params.bucket.as_deref(), &self.params.collection(&self.defaults), &key);
         let mut permit = self.search.admit_upload().await?;
         let limit = self.defaults.max_image_bytes;
         let bytes = read_field(field, limit, &mut permit).await?;
-        let (uploads, options) = (self.uploads.clone(), self.options);
+        let (uploads, options) = (self.uploads.clone(), self.options.clone());
         tasks.spawn(async move {
             let result = match (target, bytes) {
                 (Ok(target), Some(bytes)) => {
@@ -145,4 +152,14 @@ impl FormUpload {
         });
         Ok(())
     }
+}
+
+/// Returns the name of the file of a field. Some browsers send the path of the file.
+fn file_name<'a>(field: &'a Field<'_>) -> &'a str {
+    field.file_name().unwrap_or_default().rsplit(['/', '\\']).next().unwrap_or_default()
+}
+
+/// Returns the part of a file's name that its result shows.
+fn shown_name(field: &Field<'_>) -> String {
+    file_name(field).chars().take(MAX_NAME_CHARACTERS).collect()
 }

@@ -28,7 +28,7 @@ impl UploadParams {
     }
 }
 
-/// Reads the headers `If-None-Match` and `Prefer`.
+/// Reads the headers `If-None-Match`, `If-Match` and `Prefer`.
 pub(super) fn read_options(headers: &HeaderMap) -> Result<UploadOptions, ApiError> {
     let only_new = match headers.get(header::IF_NONE_MATCH).map(|value| value.as_bytes().trim_ascii()) {
         None => false,
@@ -38,11 +38,22 @@ pub(super) fn read_options(headers: &HeaderMap) -> Result<UploadOptions, ApiErro
             return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_if_none_match", message));
         }
     };
+    let if_match = headers.get(header::IF_MATCH).map(|value| read_etag(value.as_bytes())).transpose()?;
     let preferences = headers.get_all(&PREFER).iter().filter_map(|value| value.to_str().ok());
     let respond_async = preferences
         .flat_map(|value| value.split([',', ';']))
         .any(|one| one.trim().eq_ignore_ascii_case("respond-async"));
-    Ok(UploadOptions { only_new, respond_async })
+    Ok(UploadOptions { only_new, if_match, respond_async })
+}
+
+/// Reads the one ETag of `If-Match`. Without its quotes, as the replies of this API have it.
+fn read_etag(value: &[u8]) -> Result<String, ApiError> {
+    let etag = std::str::from_utf8(value).unwrap_or_default().trim().trim_matches('"');
+    if etag.is_empty() || etag == "*" || etag.contains(['"', ',']) || etag.starts_with("W/") {
+        let message = "If-Match: must be one ETag, as the reply to the last upload of the object has it, or not be sent";
+        return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_if_match", message));
+    }
+    Ok(etag.to_owned())
 }
 
 #[cfg(test)]
@@ -58,6 +69,11 @@ mod tests {
         assert_eq!(read(&[]), Some((false, false)));
         assert_eq!(read(&[("if-none-match", " * ")]), Some((true, false)));
         assert_eq!(read(&[("if-none-match", "\"etag\"")]), None);
+        assert_eq!(read(&[("if-match", "*")]), None);
+        assert_eq!(read(&[("if-match", "\"a\", \"b\"")]), None);
+        assert_eq!(read(&[("if-match", "W/\"a\"")]), None);
+        assert_eq!(read_etag(b" \"a-2\"").unwrap(), "a-2");
+        assert_eq!(read_etag(b"a").unwrap(), "a");
         assert_eq!(read(&[("prefer", "wait=10, Respond-Async")]), Some((false, true)));
         assert_eq!(read(&[("prefer", "return=minimal")]), Some((false, false)));
     }

@@ -22,10 +22,11 @@ pub(super) struct ImageFile(Vec<u8>);
 ///
 /// The reply is 201 for a new object and 200 for one that was replaced, when searches find the image; 202 with `Prefer:
 /// respond-async`, or if the object is stored and cannot be indexed yet: then the service indexes it as soon as it can. With
-/// `If-None-Match: *`, an object is not replaced. `GLIMPSE_UPLOADS` says which keys are allowed.
+/// `If-None-Match: *`, an object is not replaced, and with `If-Match`, only this version of it. `GLIMPSE_UPLOADS` says which keys are allowed.
 #[utoipa::path(put, path = "/objects/{key}", tag = "images",
     params(("key" = String, Path, description = "The key; `/` need not be encoded"), UploadParams,
         ("If-None-Match" = Option<String>, Header, pattern = r"^\*$", description = "`*`: 412 if the object exists"),
+        ("If-Match" = Option<String>, Header, description = "412 if the object does not have this ETag"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: the image is indexed after the reply")),
     request_body(content_type = "application/octet-stream", content = inline(ImageFile)),
     responses((status = 200, body = ObjectReply), (status = 201, body = ObjectReply), (status = 202, body = ObjectReply),
@@ -47,6 +48,7 @@ pub(super) async fn put_object(
     let (_, bytes) = read_up_to(request, defaults.max_image_bytes, &mut permit)
         .await
         .map_err(|error| error.with_setting(StatusCode::PAYLOAD_TOO_LARGE, "IMAGE_MAX_SIZE_MB"))?;
+    let respond_async = options.respond_async;
     let uploaded = uploads.store(target, bytes, options, permit).await?;
-    Ok(reply(uploaded, options.respond_async))
+    Ok(reply(uploaded, respond_async))
 }

@@ -18,7 +18,7 @@ pub(super) fn list(reply: &JobsReply) -> String {
             job.collection.clone().into(),
             out::number(job.counts.done),
             out::number(job.counts.failed),
-            to_the_second(&job.submitted_at).into(),
+            out::to_the_second(&job.submitted_at).into(),
         ]);
     }
     match &reply.next {
@@ -52,11 +52,12 @@ pub(super) fn details(job: &JobReply) -> String {
         job.s3_prefix,
         job.collection,
         job.executor,
-        to_the_second(&job.submitted_at),
-        job.started_at.as_deref().map_or_else(dash, to_the_second),
-        job.finished_at.as_deref().map_or_else(dash, to_the_second),
+        out::to_the_second(&job.submitted_at),
+        job.started_at.as_deref().map_or_else(dash, out::to_the_second),
+        job.finished_at.as_deref().map_or_else(dash, out::to_the_second),
         job.counts.left
     );
+    text.extend(job.mirror.as_ref().map(|mirror| format!("\nrun of the mirror {mirror}")));
     text.extend(job.retry_of.as_ref().map(|id| format!("\nretries the job {id}")));
     text.extend(job.eta_seconds.map(|seconds| format!("\n{} left", duration(seconds))));
     text.extend(job.waiting_on.as_ref().map(|waiting| format!("\nwaiting: {}", waiting.message)));
@@ -69,7 +70,7 @@ pub(super) fn details(job: &JobReply) -> String {
                 out::number(worker.leased),
                 out::number(worker.done),
                 out::number(format!("{:.1}", worker.images_per_second)),
-                to_the_second(&worker.last_seen).into(),
+                out::to_the_second(&worker.last_seen).into(),
             ]);
         }
         text.extend([format!("\n{table}")]);
@@ -155,11 +156,6 @@ fn duration(seconds: u64) -> String {
         (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
         (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
     }
-}
-
-/// Removes the fraction of a second from a timestamp.
-fn to_the_second(moment: &str) -> String {
-    moment.split_once('.').map_or_else(|| moment.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ pub(super) fn details(mirror: &MirrorReply) -> String {
     let optional = [
         ("reason", mirror.reason.clone()),
         ("problem", mirror.problem.clone()),
+        ("warning", Some(mirror.warnings.join("; ")).filter(|warnings| !warnings.is_empty())),
         ("metadata", mirror.metadata_key.clone()),
         ("topic", mirror.sns_topic_arn.clone()),
         ("excludes", mirror.exclude.as_ref().map(|globs| globs.join(","))),
@@ -66,13 +67,15 @@ pub(super) fn details(mirror: &MirrorReply) -> String {
 /// Returns the result of `add`.
 pub(super) fn added(mirror: &MirrorReply) -> String {
     let name = &mirror.name;
-    match &mirror.event_token {
+    let warnings: String = mirror.warnings.iter().map(|warning| format!("\nwarning: {warning}")).collect();
+    let text = match &mirror.event_token {
         Some(token) => format!(
             "mirror {name}: created\nevent token {token}\nThe token is not shown again; `glimpse mirror events {name}` prints where it \
              belongs, and `glimpse mirror token {name}` replaces it."
         ),
         None => format!("mirror {name}: replaced"),
-    }
+    };
+    text + &warnings
 }
 
 /// Returns the result of `remove`.
@@ -85,14 +88,14 @@ pub(super) fn removed(removed: &RemovedMirrorReply) -> String {
 }
 
 fn last_run(mirror: &MirrorReply) -> String {
-    mirror.last_run.as_ref().map_or_else(|| "-".to_owned(), |run| format!("{} {}", run.status, run.submitted_at))
+    mirror.last_run.as_ref().map_or_else(|| "-".to_owned(), |run| format!("{} {}", run.status, out::to_the_second(&run.submitted_at)))
 }
 
 fn next_run(mirror: &MirrorReply) -> String {
     if mirror.run_soon {
         return "as soon as possible".to_owned();
     }
-    mirror.next_run.clone().unwrap_or_else(|| "-".to_owned())
+    mirror.next_run.as_deref().map_or_else(|| "-".to_owned(), out::to_the_second)
 }
 
 fn lag(mirror: &MirrorReply) -> String {

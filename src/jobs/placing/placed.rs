@@ -32,6 +32,14 @@ impl Jobs {
 }
 
 impl JobService {
+    /// Checks that the settings name the cluster of an executor. Makes no network call.
+    pub(crate) fn check_cluster_is_set(&self, executor: Executor) -> Result<(), JobsError> {
+        match executor {
+            Executor::Ray if self.placing.is_none() => Err(JobsError::NoCluster),
+            Executor::Local | Executor::Workers | Executor::Ray => Ok(()),
+        }
+    }
+
     /// Checks that an executor can be used, so that a submission is refused if its cluster is not available. A running
     /// job waits for its cluster instead.
     pub(crate) async fn check_executor(&self, executor: Executor) -> Result<(), JobsError> {

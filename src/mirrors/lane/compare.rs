@@ -113,7 +113,7 @@ impl Batch<'_> {
 }
 
 /// Returns the object of a key; `None` if it does not exist.
-pub(super) async fn find_object(source: &dyn ImageSource, uri: &ImageUri) -> Result<Option<ImageRef>, SourceError> {
+pub(crate) async fn find_object(source: &dyn ImageSource, uri: &ImageUri) -> Result<Option<ImageRef>, SourceError> {
     let (bucket, prefix) = (uri.bucket().to_owned(), uri.key().to_owned());
     // The key itself is the first of all keys that begin with it.
     let first = source.first(&Scope { bucket, prefix, start_after: None }, 1).await?;

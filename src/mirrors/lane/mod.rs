@@ -8,6 +8,7 @@ mod error;
 mod upload;
 mod write;
 
+pub(crate) use compare::find_object;
 pub(crate) use upload::{ClaimError, LaneUpload, UploadEnd};
 
 use std::panic::AssertUnwindSafe;

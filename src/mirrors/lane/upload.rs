@@ -8,12 +8,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{Batch, KeyEnd, after};
-use super::compare::find_object;
-use crate::domain::{CollectionName, ImageRef, ImageUri, ItemFailure};
+use crate::domain::{CollectionName, ImageUri, ItemFailure};
 use crate::ledger::events::{self, Claim, KeyOwner, PendingKey};
 use crate::ledger::{LedgerError, objects::forget};
 use crate::mirrors::{MirrorService, Mirrors, now_millis};
-use crate::source::SourceError;
 
 /// Maximum number of uploads into one collection that wait to be indexed.
 const MAX_WAITING_UPLOADS: u64 = 10_000;
@@ -60,11 +58,6 @@ pub(crate) enum UploadEnd {
 }
 
 impl Mirrors {
-    /// Returns the object of a key; `None` if it does not exist. Does not wait for a bucket that is down.
-    pub(crate) async fn find_object(&self, uri: &ImageUri) -> Result<Option<ImageRef>, SourceError> {
-        find_object(self.0.jobs.0.pipeline.source().as_ref(), uri).await
-    }
-
     /// Whether a removal of the collection has begun and has not ended.
     pub(crate) async fn is_dropping(&self, collection: &CollectionName) -> Result<bool, LedgerError> {
         Ok(self.0.ledger.read(forget::dropping).await?.contains(collection))

@@ -19,6 +19,8 @@ use crate::source::SourceError;
 pub(super) enum Target<'a> {
     Bucket(&'a str),
     Object(&'a ImageUri),
+    /// The event rules of a bucket, and the permission that the call needs.
+    Rules { bucket: &'a str, permission: &'static str },
 }
 
 /// How long to wait for a busy service if its reply does not contain a time.
@@ -91,6 +93,9 @@ pub(super) fn error_for_reply(
         {
             SourceError::NoBucket(bucket.to_owned())
         }
+        (kind, Target::Rules { bucket, permission }) => {
+            SourceError::Operator(setup.rules_error(kind, bucket, permission, facts))
+        }
         // There is no job without a listing, so every refusal of it is for the operator.
         (_, Target::Bucket(bucket)) => SourceError::Operator(setup.listing_error(kind, bucket, facts)),
     }
@@ -121,7 +126,7 @@ fn no_credentials(error: &(dyn Error + 'static)) -> bool {
 impl<'a> Target<'a> {
     fn bucket(self) -> &'a str {
         match self {
-            Self::Bucket(bucket) => bucket,
+            Self::Bucket(bucket) | Self::Rules { bucket, .. } => bucket,
             Self::Object(uri) => uri.bucket(),
         }
     }
@@ -130,7 +135,7 @@ impl<'a> Target<'a> {
 impl std::fmt::Display for Target<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Bucket(bucket) => write!(f, "s3://{bucket}"),
+            Self::Bucket(bucket) | Self::Rules { bucket, .. } => write!(f, "s3://{bucket}"),
             Self::Object(uri) => uri.fmt(f),
         }
     }
@@ -209,6 +214,17 @@ mod tests {
             let error = error_for(status, code, Target::Bucket("b"));
             assert_eq!(error.attribution(), FailureAttribution::Operator, "{code:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_refusal_of_event_rules_names_the_permission() {
+        let target = Target::Rules { bucket: "b", permission: "s3:PutBucketNotification" };
+        let denied = error_for(403, Some("AccessDenied"), target).to_string();
+        assert!(denied.contains("allow s3:PutBucketNotification"), "{denied}");
+        let refused = error_for(400, Some("InvalidArgument"), target).to_string();
+        assert!(refused.contains("event rules") && refused.contains("target exists"), "{refused}");
+        let missing = error_for(404, Some("NoSuchBucket"), target).to_string();
+        assert!(missing.contains("`b` does not exist"), "{missing}");
     }
 
     #[test]

@@ -30,9 +30,9 @@ impl S3Source {
     /// # Errors
     /// Returns [`SourceError`] if the rules cannot be read or written.
     pub async fn put_event_rule(&self, bucket: &str, rule: &EventRule) -> Result<(), SourceError> {
-        let target = || Target::Bucket(bucket);
+        let target = |permission| Target::Rules { bucket, permission };
         let found = self.client.get_bucket_notification_configuration().bucket(bucket).send().await;
-        let found = found.map_err(|error| source_error(&error, target(), &self.setup))?;
+        let found = found.map_err(|error| source_error(&error, target("s3:GetBucketNotification"), &self.setup))?;
         let is_other = |id: Option<&str>| id != Some(&rule.id);
         let mut queues = found.queue_configurations.unwrap_or_default();
         queues.retain(|other| is_other(other.id()));
@@ -53,7 +53,7 @@ impl S3Source {
             .set_event_bridge_configuration(found.event_bridge_configuration)
             .build();
         let put = self.client.put_bucket_notification_configuration().bucket(bucket).notification_configuration(all);
-        put.send().await.map(drop).map_err(|error| source_error(&error, target(), &self.setup))
+        put.send().await.map(drop).map_err(|error| source_error(&error, target("s3:PutBucketNotification"), &self.setup))
     }
 }
 

@@ -103,6 +103,26 @@ impl Setup {
         self.operator_error(kind, bucket, facts)
     }
 
+    /// Returns the error for event rules of a bucket that cannot be read or written. `permission` is the one that the request
+    /// needs.
+    pub(super) fn rules_error(&self, kind: Kind, bucket: &str, permission: &str, facts: &ReplyFacts) -> OperatorError {
+        let answer = facts.answer();
+        let (problem, advice) = match kind {
+            Kind::Denied => (
+                format!("the credentials do not allow the request for the event rules of the bucket `{bucket}` ({answer})"),
+                format!("allow {permission} for them, or {}", self.set_key("a pair that allows it")),
+            ),
+            Kind::Refused | Kind::Gone | Kind::Archived => (
+                format!("{} refuses the event rules of the bucket `{bucket}` ({answer})", self.service()),
+                "check that the target exists, that it accepts events of this bucket, and that no other rule has the same events \
+                 and an overlapping prefix"
+                    .to_owned(),
+            ),
+            _ => return self.listing_error(kind, bucket, facts),
+        };
+        OperatorError { problem, advice, detail: facts.detail() }
+    }
+
     /// Returns the error if the endpoint ends in the name of the bucket, or begins with it like the addresses of Amazon
     /// S3.
     pub(super) fn bucket_in_endpoint(&self, bucket: &str, facts: &ReplyFacts) -> Option<OperatorError> {

@@ -44,14 +44,16 @@ async fn a_form_is_bounded() {
         (Form::new().text("prefix", "images/"), "malformed_body"),
         (Form::new().text("other", "x"), "invalid_body"),
         (Form::new().part("file", file("a.png", quarters_png(1))).text("prefix", "images/"), "invalid_prefix"),
-        (
-            (0..101).fold(Form::new(), |form, number| form.part("file", file(&format!("{number}.txt"), "x"))),
-            "invalid_file",
-        ),
     ] {
         let (status, reply) = post(&app, form).await;
         assert!(status.is_client_error() && reply["code"] == json!(code), "{status} {reply}");
     }
+    let many = (0..102).fold(Form::new(), |form, number| form.part("file", file(&format!("{number}.txt"), "x")));
+    let (status, reply) = post(&app, many).await;
+    let results = reply["results"].as_array().unwrap();
+    assert_eq!((status, results.len()), (StatusCode::OK, 102), "{reply}");
+    assert_eq!((&results[99]["error"]["code"], &results[101]["error"]["code"]), (&json!("key_extension"), &json!("invalid_file")));
+    assert_eq!(results[101]["file"], json!("101.txt"));
     let (status, reply) = app.post("/objects", json!({})).await;
     assert_eq!((status, &reply["code"]), (StatusCode::UNSUPPORTED_MEDIA_TYPE, &json!("not_multipart")), "{reply}");
 }

@@ -76,6 +76,26 @@ async fn if_none_match_refuses_to_replace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn if_match_replaces_only_the_expected_version() {
+    let app = TestApp::start().await;
+    let expecting = |etag: &str, name: &str| {
+        put(&app, "images/a.jpg", demo_image(name)).header("if-match", format!("\"{etag}\""))
+    };
+    let (status, reply) = send(expecting("0123", "cat.jpg")).await;
+    assert_eq!((status, &reply["code"]), (StatusCode::PRECONDITION_FAILED, &json!("other_version")), "{reply}");
+    assert!(reply["message"].as_str().unwrap().contains("does not exist"), "{reply}");
+    let (_, created) = upload(&app, "images/a.jpg", demo_image("cat.jpg")).await;
+    let etag = created.etag.unwrap();
+    // Of two changes of one version, only one is stored.
+    let both = ["coffee.jpg", "panda.jpg"].map(|name| send(expecting(&etag, name)));
+    let mut statuses: Vec<u16> = futures::future::join_all(both).await.iter().map(|(status, _)| status.as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 412]);
+    let (status, reply) = send(put(&app, "images/a.jpg", demo_image("cat.jpg")).header("if-match", "*")).await;
+    assert_eq!((status, &reply["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("invalid_if_match")), "{reply}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_key_is_the_decoded_path() {
     let app = TestApp::start().await;
     let cases = [
@@ -116,9 +136,14 @@ async fn many_uploads_of_one_key_leave_the_index_as_the_bucket() {
     let app = TestApp::start().await;
     let names = ["cat.jpg", "coffee.jpg", "panda.jpg", "rocket.jpg"];
     let all = names.iter().map(|name| upload(&app, "images/x.jpg", demo_image(name)));
-    for (status, reply) in futures::future::join_all(all).await {
+    let replies = futures::future::join_all(all).await;
+    for (status, reply) in &replies {
         assert!(status.is_success() && reply.indexed, "{status} {reply:?}");
     }
+    // Only the first of them has created the object.
+    let mut statuses: Vec<u16> = replies.iter().map(|(status, _)| status.as_u16()).collect();
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 200, 200, 201]);
     let job = app.ingest().await;
     assert_eq!((job.counts.done, job.counts.unchanged), (0, 1), "{job:?}");
 }

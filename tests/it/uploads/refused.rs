@@ -65,16 +65,26 @@ async fn a_bucket_that_is_read_only_or_down_is_named() {
     });
     let bucket = ScriptedBucket::start_with(script).await;
     let variables = bucket.variables();
-    let variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut variables: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    variables.push(("S3_CIRCUIT_BREAKER_THRESHOLD", "2"));
     let app = TestApp::start_with(&variables).await;
     let (status, reply) = send(put(&app, "images/a.jpg", demo_image("cat.jpg"))).await;
     assert_eq!((status.as_u16(), &reply["code"]), (403, &json!("bucket_read_only")), "{reply}");
     let message = reply["message"].as_str().unwrap();
     assert!(message.contains("s3:PutObject") && message.contains("GLIMPSE_UPLOADS=off"), "{message}");
-    let handler = |_: &_| Some(Reply::error(503, "SlowDown", "Please reduce your request rate."));
+    let handler = |_: &_| Some(Reply::error(404, "NoSuchBucket", "The specified bucket does not exist"));
     bucket.change(|script| *script = Script::default().with_handler(handler));
     let (status, reply) = send(put(&app, "images/a.jpg", demo_image("cat.jpg"))).await;
-    assert!([429, 502, 503].contains(&status.as_u16()), "{status} {reply}");
+    assert_eq!((status.as_u16(), &reply["code"]), (502, &json!("bucket_unusable")), "{reply}");
+    assert!(reply["message"].as_str().unwrap().contains("S3_BUCKET"), "{reply}");
+    let handler = |_: &_| Some(Reply::error(500, "InternalError", "We encountered an internal error."));
+    bucket.change(|script| *script = Script::default().with_handler(handler));
+    let (status, reply) = send(put(&app, "images/a.jpg", demo_image("cat.jpg"))).await;
+    assert!([502, 503].contains(&status.as_u16()), "{status} {reply}");
+    // The breaker is open now: the upload is refused without a request to the bucket.
+    let reply = put(&app, "images/a.jpg", demo_image("cat.jpg")).send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.headers().contains_key("retry-after"), "{:?}", reply.headers());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -83,7 +83,7 @@ export function createMirrors() {
 function mirrorRows(mirror, change) {
   /** @type {Action[]} */
   const actions = [mirror.state === "active" ? "pause" : "resume", "run"];
-  const texts = [mirror.reason, mirror.problem].filter(Boolean);
+  const texts = [mirror.reason, mirror.problem, ...(mirror.warnings ?? [])].filter(Boolean);
   const row = el(
     "tr",
     { class: texts.length ? "explained" : "" },

@@ -34,6 +34,7 @@ export function renderSummary(job, connected) {
   return [
     el("h1", {}, `${job.s3_bucket}/${job.s3_prefix} → ${job.collection} `, stateBadge(job.status)),
     connected || isFinal(job) ? "" : warning("The service does not answer. The page reconnects by itself."),
+    job.mirror ? muted(`A run of the mirror ${job.mirror}.`) : "",
     progressBar(job),
     rate ? muted(rate) : "",
     job.message ? el("p", { class: job.status === "FAILED" ? "error" : "muted" }, job.message) : "",

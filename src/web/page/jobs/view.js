@@ -6,6 +6,7 @@ import { formatDateTime, formatNumber } from "../format.js";
 import { createJobForm } from "./form.js";
 import { showJob } from "./job.js";
 import { createMirrors } from "./mirrors.js";
+import { createRemovedImages } from "./removed-images.js";
 import { stateBadge } from "./summary.js";
 
 const REFRESH_INTERVAL_MS = 2000;
@@ -36,7 +37,7 @@ export function mount(root, navigate) {
 function showList(root, navigate) {
   const list = el("div", { class: "job-list" });
   const mirrors = createMirrors();
-  root.append(createJobForm(navigate), mirrors.element, el("h1", {}, "Jobs"), list);
+  root.append(createJobForm(navigate), mirrors.element, el("h1", {}, "Jobs"), list, createRemovedImages());
 
   async function refresh() {
     try {
@@ -86,7 +87,7 @@ function jobRow(job) {
     "tr",
     {},
     el("td", { class: "prefix" }, el("a", { href }, `${job.s3_bucket}/${job.s3_prefix}`)),
-    el("td", {}, job.collection),
+    el("td", {}, job.collection, job.mirror ? el("span", { class: "muted" }, ` by mirror ${job.mirror}`) : ""),
     el("td", {}, stateBadge(job.status)),
     el("td", { class: "right" }, formatNumber(job.counts.done)),
     el("td", { class: "right" }, formatNumber(job.counts.failed)),
