@@ -165,6 +165,22 @@ impl Uploads {
 }
 
 impl UploadService {
+    /// Returns whether the object exists. Fails if it is not in the state that the client wants.
+    async fn check_conditions(&self, uri: &ImageUri, options: &UploadOptions) -> Result<bool, UploadsError> {
+        let found = find_object(self.source.as_ref(), uri).await.map_err(|error| bucket_error(uri, error))?;
+        if found.is_some() && options.only_new {
+            return Err(UploadsError::Exists(uri.clone()));
+        }
+        let is_replaced = found.is_some();
+        if let Some(wanted) = &options.if_match {
+            let found = found.and_then(|image| image.etag);
+            if found.as_ref() != Some(wanted) {
+                return Err(UploadsError::OtherVersion { uri: uri.clone(), found, wanted: wanted.clone() });
+            }
+        }
+        Ok(is_replaced)
+    }
+
     async fn store_now(
         &self,
         target: UploadTarget,
@@ -190,21 +206,24 @@ impl UploadService {
             .await
             .map_err(|error| claim_error(&collection, &uri, error))?;
         // Compared after the claim, so that of several uploads of one new key only the first creates it.
-        let found = find_object(self.source.as_ref(), &uri).await.map_err(|error| bucket_error(&uri, error))?;
-        let replaced = found.is_some();
-        if replaced && options.only_new {
-            return Err(UploadsError::Exists(uri));
-        }
-        if let Some(wanted) = options.if_match {
-            let found = found.and_then(|image| image.etag);
-            if found.as_ref() != Some(&wanted) {
-                return Err(UploadsError::OtherVersion { uri, found, wanted });
+        let replaced = match self.check_conditions(&uri, &options).await {
+            Ok(replaced) => replaced,
+            Err(error) => {
+                claimed.abandon().await.map_err(JobsError::from)?;
+                return Err(error);
             }
-        }
+        };
         let put = self.source.put(&uri, object).await;
         drop(memory);
-        // If this failed, the object can be stored all the same: the lane compares the key with the bucket.
-        let etag = put.map_err(|error| bucket_error(&uri, error))?;
+        let etag = match put {
+            Ok(etag) => etag,
+            // The object can be stored all the same: the lane compares the key with the bucket.
+            Err(error @ SourceError::Dependency(_)) => return Err(bucket_error(&uri, error)),
+            Err(error) => {
+                claimed.abandon().await.map_err(JobsError::from)?;
+                return Err(bucket_error(&uri, error));
+            }
+        };
         let mut uploaded = Uploaded { uri, collection, etag, replaced, indexed: false, problem: None };
         if options.respond_async {
             claimed.leave().await.map_err(JobsError::from)?;

@@ -49,7 +49,7 @@ pub struct MirrorReply {
     /// When the next scheduled run starts, in RFC 3339 format; `null` without a schedule, or if the mirror is not active.
     #[schema(format = DateTime)]
     pub next_run: Option<String>,
-    /// Whether a run starts as soon as possible, for example because events were dropped.
+    /// Whether a run starts as soon as possible, or when the mirror is resumed, for example because events were dropped.
     pub run_soon: bool,
     /// The newest run, if it is still in the list of jobs.
     pub last_run: Option<MirrorRunReply>,
@@ -127,7 +127,7 @@ pub struct EventTokenReply {
 impl From<MirrorView> for MirrorReply {
     fn from(view: MirrorView) -> Self {
         let MirrorView { mirror, last_run, waiting_keys, recent, overlapping } = view;
-        let is_active = mirror.state == MirrorState::Active;
+        let next_run = mirror.next_run.filter(|_| mirror.state == MirrorState::Active);
         let Recent { events_per_minute, lag_seconds, problem } = recent;
         let spec = mirror.spec;
         Self {
@@ -147,8 +147,8 @@ impl From<MirrorView> for MirrorReply {
             events: spec.events,
             sns_topic_arn: spec.sns_topic_arn.map(String::from),
             created_at: mirror.created_at.to_string(),
-            next_run: mirror.next_run.filter(|_| is_active).map(|time| time.to_string()),
-            run_soon: mirror.list_soon && is_active,
+            next_run: next_run.map(|time| time.to_string()),
+            run_soon: mirror.list_soon,
             last_run: last_run.map(MirrorRunReply::from),
             waiting_keys,
             events_per_minute,

@@ -77,10 +77,8 @@ pub(super) async fn post_objects(
             Some("file") if count == MAX_NAMED_FILES => break,
             Some("file") if count >= MAX_FILES => {
                 let message = format!("at most {MAX_FILES} files are stored from one form; send this file again");
-                results.insert(
-                    count,
-                    UploadResultReply::new(shown_name(&field), Err(ApiError::invalid("file", message))),
-                );
+                results
+                    .insert(count, UploadResultReply::new(shown_name(&field), Err(ApiError::invalid("file", message))));
                 count += 1;
             }
             Some("file") => {

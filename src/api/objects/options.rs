@@ -50,7 +50,8 @@ pub(super) fn read_options(headers: &HeaderMap) -> Result<UploadOptions, ApiErro
 fn read_etag(value: &[u8]) -> Result<String, ApiError> {
     let etag = std::str::from_utf8(value).unwrap_or_default().trim().trim_matches('"');
     if etag.is_empty() || etag == "*" || etag.contains(['"', ',']) || etag.starts_with("W/") {
-        let message = "If-Match: must be one ETag, as the reply to the last upload of the object has it, or not be sent";
+        let message =
+            "If-Match: must be one ETag, as the reply to the last upload of the object has it, or not be sent";
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_if_match", message));
     }
     Ok(etag.to_owned())

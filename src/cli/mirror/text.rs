@@ -88,11 +88,14 @@ pub(super) fn removed(removed: &RemovedMirrorReply) -> String {
 }
 
 fn last_run(mirror: &MirrorReply) -> String {
-    mirror.last_run.as_ref().map_or_else(|| "-".to_owned(), |run| format!("{} {}", run.status, out::to_the_second(&run.submitted_at)))
+    mirror
+        .last_run
+        .as_ref()
+        .map_or_else(|| "-".to_owned(), |run| format!("{} {}", run.status, out::to_the_second(&run.submitted_at)))
 }
 
 fn next_run(mirror: &MirrorReply) -> String {
-    if mirror.run_soon {
+    if mirror.run_soon && mirror.state == "active" {
         return "as soon as possible".to_owned();
     }
     mirror.next_run.as_deref().map_or_else(|| "-".to_owned(), out::to_the_second)

@@ -11,7 +11,7 @@ use crate::ledger::columns::Json;
 use crate::ledger::objects::{self, ObjectRow};
 
 pub(crate) use key_owner::KeyOwner;
-pub(crate) use uploads::{Claim, claim, count_uploads, find, reclaim};
+pub(crate) use uploads::{Claim, claim, count_uploads, find, forget_claim, reclaim};
 
 /// A key that is to be compared with the bucket.
 #[derive(Clone, Debug)]

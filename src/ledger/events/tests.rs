@@ -207,7 +207,7 @@ async fn claim_key(ledger: &Ledger, key: &'static str, max: u64) -> Claim {
 #[tokio::test]
 async fn an_upload_has_its_key_alone_until_it_gives_it_back() {
     let (_folder, ledger) = start().await;
-    let Claim::Claimed(key) = claim_key(&ledger, "a", 1).await else { panic!("not claimed") };
+    let Claim::Claimed { key, is_new: true } = claim_key(&ledger, "a", 1).await else { panic!("not claimed") };
     assert!(matches!(claim_key(&ledger, "a", 1).await, Claim::Busy));
     assert!(matches!(claim_key(&ledger, "b", 1).await, Claim::Full));
     assert!(take_keys(&ledger, 9).await.is_empty(), "the lane does not take it");

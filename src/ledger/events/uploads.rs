@@ -10,7 +10,12 @@ use crate::ledger::tombstones;
 #[derive(Clone, Debug)]
 pub(crate) enum Claim {
     /// The key belongs to the caller, who must end the work on it or give it back.
-    Claimed(PendingKey),
+    Claimed {
+        /// The key.
+        key: PendingKey,
+        /// Whether the claim has created its row.
+        is_new: bool,
+    },
     /// Other work on the key is in progress.
     Busy,
     /// `max` keys wait.
@@ -34,9 +39,16 @@ pub(crate) fn claim(
     if count_of_owner(tx, &owner)? >= max && find(tx, collection, uri)?.is_none() {
         return Ok(Claim::Full);
     }
-    tx.prepare_cached("INSERT OR IGNORE INTO events(mirror, uri, due, received) VALUES (?1, ?2, ?3, ?3)")?
-        .execute(params![owner, uri, now])?;
-    reclaim(tx, collection, uri).map(|claimed| claimed.map_or(Claim::Busy, Claim::Claimed))
+    let is_new = tx
+        .prepare_cached("INSERT OR IGNORE INTO events(mirror, uri, due, received) VALUES (?1, ?2, ?3, ?3)")?
+        .execute(params![owner, uri, now])?
+        > 0;
+    Ok(reclaim(tx, collection, uri)?.map_or(Claim::Busy, |key| Claim::Claimed { key, is_new }))
+}
+
+/// Forgets a claim that has created its row and has not changed anything.
+pub(crate) fn forget_claim(tx: &Transaction<'_>, key: &PendingKey) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([key.id]).map(drop)
 }
 
 /// Claims a key that waits. Returns `None` if no such key waits, or if other work on it is in progress.

@@ -137,7 +137,7 @@ async fn an_upload_of_a_removed_image_is_refused_until_it_is_restored() {
     let claim = |tx: &Transaction<'_>| events::claim(tx, &collection(), &uri(0), 1, 10);
     assert!(matches!(ledger.write(claim).await.unwrap(), Claim::Removed));
     assert!(ledger.write(|tx| revoke(tx, &collection(), &uri(0))).await.unwrap());
-    assert!(matches!(ledger.write(claim).await.unwrap(), Claim::Claimed(_)));
+    assert!(matches!(ledger.write(claim).await.unwrap(), Claim::Claimed { .. }));
     assert!(!ledger.write(|tx| revoke(tx, &collection(), &uri(0))).await.unwrap());
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct LaneUpload {
     collection: CollectionName,
     uri: ImageUri,
     key: Option<PendingKey>,
+    /// Whether the key waited for nothing else before it was claimed.
+    is_new: bool,
 }
 
 /// Why a key cannot be claimed.
@@ -76,9 +78,9 @@ impl Mirrors {
                 events::claim(tx, &into, &of_object, now_millis(), MAX_WAITING_UPLOADS)
             };
             match self.0.ledger.write(claim).await? {
-                Claim::Claimed(key) => {
+                Claim::Claimed { key, is_new } => {
                     let (service, collection, uri) = (self.0.clone(), collection.clone(), uri.clone());
-                    return Ok(LaneUpload { service, collection, uri, key: Some(key) });
+                    return Ok(LaneUpload { service, collection, uri, key: Some(key), is_new });
                 }
                 Claim::Busy if Instant::now() < deadline => tokio::time::sleep(POLL_INTERVAL).await,
                 Claim::Busy => return Err(ClaimError::Busy),
@@ -90,6 +92,14 @@ impl Mirrors {
 }
 
 impl LaneUpload {
+    /// Ends the claim of an upload that has not stored anything: the lane has nothing to compare, unless the key waited before.
+    pub(crate) async fn abandon(mut self) -> Result<(), LedgerError> {
+        let Some(key) = self.key.clone().filter(|_| self.is_new) else { return Ok(()) };
+        self.service.ledger.write(move |tx| events::forget_claim(tx, &key)).await?;
+        self.key = None;
+        Ok(())
+    }
+
     /// Leaves the key to the lane.
     pub(crate) async fn leave(mut self) -> Result<(), LedgerError> {
         if let Some(key) = self.key.take() {

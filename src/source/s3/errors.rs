@@ -20,7 +20,10 @@ pub(super) enum Target<'a> {
     Bucket(&'a str),
     Object(&'a ImageUri),
     /// The event rules of a bucket, and the permission that the call needs.
-    Rules { bucket: &'a str, permission: &'static str },
+    Rules {
+        bucket: &'a str,
+        permission: &'static str,
+    },
 }
 
 /// How long to wait for a busy service if its reply does not contain a time.

@@ -53,7 +53,10 @@ impl S3Source {
             .set_event_bridge_configuration(found.event_bridge_configuration)
             .build();
         let put = self.client.put_bucket_notification_configuration().bucket(bucket).notification_configuration(all);
-        put.send().await.map(drop).map_err(|error| source_error(&error, target("s3:PutBucketNotification"), &self.setup))
+        put.send()
+            .await
+            .map(drop)
+            .map_err(|error| source_error(&error, target("s3:PutBucketNotification"), &self.setup))
     }
 }
 

@@ -52,7 +52,10 @@ async fn a_form_is_bounded() {
     let (status, reply) = post(&app, many).await;
     let results = reply["results"].as_array().unwrap();
     assert_eq!((status, results.len()), (StatusCode::OK, 102), "{reply}");
-    assert_eq!((&results[99]["error"]["code"], &results[101]["error"]["code"]), (&json!("key_extension"), &json!("invalid_file")));
+    assert_eq!(
+        (&results[99]["error"]["code"], &results[101]["error"]["code"]),
+        (&json!("key_extension"), &json!("invalid_file"))
+    );
     assert_eq!(results[101]["file"], json!("101.txt"));
     let (status, reply) = app.post("/objects", json!({})).await;
     assert_eq!((status, &reply["code"]), (StatusCode::UNSUPPORTED_MEDIA_TYPE, &json!("not_multipart")), "{reply}");

@@ -78,9 +78,8 @@ async fn if_none_match_refuses_to_replace() {
 #[tokio::test(flavor = "multi_thread")]
 async fn if_match_replaces_only_the_expected_version() {
     let app = TestApp::start().await;
-    let expecting = |etag: &str, name: &str| {
-        put(&app, "images/a.jpg", demo_image(name)).header("if-match", format!("\"{etag}\""))
-    };
+    let expecting =
+        |etag: &str, name: &str| put(&app, "images/a.jpg", demo_image(name)).header("if-match", format!("\"{etag}\""));
     let (status, reply) = send(expecting("0123", "cat.jpg")).await;
     assert_eq!((status, &reply["code"]), (StatusCode::PRECONDITION_FAILED, &json!("other_version")), "{reply}");
     assert!(reply["message"].as_str().unwrap().contains("does not exist"), "{reply}");
@@ -88,7 +87,8 @@ async fn if_match_replaces_only_the_expected_version() {
     let etag = created.etag.unwrap();
     // Of two changes of one version, only one is stored.
     let both = ["coffee.jpg", "panda.jpg"].map(|name| send(expecting(&etag, name)));
-    let mut statuses: Vec<u16> = futures::future::join_all(both).await.iter().map(|(status, _)| status.as_u16()).collect();
+    let mut statuses: Vec<u16> =
+        futures::future::join_all(both).await.iter().map(|(status, _)| status.as_u16()).collect();
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 412]);
     let (status, reply) = send(put(&app, "images/a.jpg", demo_image("cat.jpg")).header("if-match", "*")).await;
