@@ -72,6 +72,25 @@ impl Canvas {
         }
     }
 
+    /// Returns the side of the squares, or `None` if every pixel is kept.
+    pub(super) fn times(&self) -> Option<usize> {
+        match self.content {
+            Content::Whole(_) => None,
+            Content::Sums { times, .. } => Some(times),
+        }
+    }
+
+    /// Adds the sums of pixels of one square. Squares outside of the image are dropped.
+    pub(super) fn add(&mut self, column: usize, row: usize, more: [u32; 3]) {
+        if let Content::Sums { times, sums } = &mut self.content
+            && let Some(square) = sums.get_mut(row * self.width.div_ceil(*times) + column)
+        {
+            for (sum, more) in square.iter_mut().zip(more) {
+                *sum += more;
+            }
+        }
+    }
+
     /// Returns the image, or `None` if it was reduced.
     pub(super) fn finish_whole(self) -> Option<RgbImage> {
         let [width, height] = [self.width, self.height].map(|side| u32::try_from(side).unwrap_or(u32::MAX));

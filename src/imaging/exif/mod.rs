@@ -41,7 +41,7 @@ fn read(metadata: &Metadata<'_>, orientation: u8, level: ExifLevel) -> ExifFacts
     let parts = metadata.part_blocks().map(|part| part.and_then(Block::parse).map(|part| part.main()));
     let child = |tag, part| block.and_then(|block| block.child(tag)).or(part);
     let [main, exif] = [block.map(Block::main), child(tiff::EXIF_IFD, parts[0])];
-    let xmp = metadata.xmp_packets().map(Xmp::parse).reduce(Xmp::or).unwrap_or_default();
+    let xmp = metadata.xmp_packets().map(|packet| Xmp::parse(&packet)).reduce(Xmp::or).unwrap_or_default();
     let text = |ifd: Option<&Ifd<'_>>, tag| ifd.and_then(|ifd| ifd.text(tag));
     let (main, exif) = (main.as_ref(), exif.as_ref());
     let names = ExifFacts::MAX_NAME_BYTES;

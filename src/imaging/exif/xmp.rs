@@ -1,5 +1,7 @@
 //! Reads single properties of the image in an XMP packet.
 
+use std::borrow::Cow;
+
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::{Namespace, NamespaceResolver, QName, ResolveResult};
 use quick_xml::reader::NsReader;
@@ -112,10 +114,25 @@ fn property(path: &[Element]) -> Option<Property> {
     }
 }
 
+/// Returns a packet in UTF-8. A packet can be in UTF-16, which the position of the zero byte of its first `<` shows, after a
+/// byte order mark or without one.
+fn to_utf8(packet: &[u8]) -> Cow<'_, [u8]> {
+    let body = packet.strip_prefix(b"\xFE\xFF").or_else(|| packet.strip_prefix(b"\xFF\xFE")).unwrap_or(packet);
+    let order: fn([u8; 2]) -> u16 = match body {
+        [0, b'<', ..] => u16::from_be_bytes,
+        [b'<', 0, ..] => u16::from_le_bytes,
+        _ => return Cow::Borrowed(packet),
+    };
+    let units = body[..body.len().min(2 * MAX_PACKET)].as_chunks::<2>().0.iter().map(|pair| order(*pair));
+    let text = char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER));
+    Cow::Owned(text.collect::<String>().into_bytes())
+}
+
 impl Xmp {
     /// Parses a packet as far as it can be read.
     pub(super) fn parse(packet: &[u8]) -> Self {
         let mut xmp = Self::default();
+        let packet = to_utf8(packet);
         // Some software fills the packet with zero bytes.
         let packet = packet.trim_ascii_start();
         let end = memchr::memchr(0, packet).unwrap_or(packet.len()).min(MAX_PACKET);

@@ -9,6 +9,8 @@ pub(crate) const PREFIX: &[u8] = b"Exif\0\0";
 const ORIENTATION: u16 = 0x0112;
 /// Maximum number of EXIF segments that are read. One segment holds 64 KB, so this is more EXIF than cameras write.
 const MAX_SEGMENTS: usize = 32;
+/// Bytes of the GUID of an extended XMP packet, in hexadecimal.
+const GUID: usize = 32;
 /// Maximum number of XMP packets that are kept. Files have one.
 const MAX_PACKETS: usize = 4;
 
@@ -23,8 +25,10 @@ pub(crate) struct Metadata<'a> {
     profile: Option<u8>,
     packets: Vec<Cow<'a, [u8]>>,
     xmp: Option<u8>,
+    /// The parts of packets that are too long for one segment: after a GUID, the length of the whole, and the offset.
+    extended_xmp: Vec<&'a [u8]>,
     /// The segments with the resources of Photoshop, or IPTC alone.
-    iptc: Vec<&'a [u8]>,
+    iptc: Vec<Cow<'a, [u8]>>,
     /// Blocks with the directories of EXIF and GPS, if the first block does not contain them.
     parts: [Option<&'a [u8]>; 2],
 }
@@ -59,9 +63,17 @@ impl<'a> Metadata<'a> {
 
     /// Adds the resources of Photoshop, which contain IPTC, or IPTC alone. Large ones are split into several
     /// segments.
-    pub(crate) fn iptc(&mut self, resources: &'a [u8]) {
+    pub(crate) fn iptc(&mut self, resources: impl Into<Cow<'a, [u8]>>) {
         if self.iptc.len() < MAX_SEGMENTS {
-            self.iptc.push(resources);
+            self.iptc.push(resources.into());
+        }
+    }
+
+    /// Adds a part of an extended XMP packet: what follows `http://ns.adobe.com/xmp/extension/` and a zero byte in a segment
+    /// (XMP Specification Part 3, 1.1.3.1).
+    pub(crate) fn extended_xmp(&mut self, part: &'a [u8]) {
+        if self.extended_xmp.len() < MAX_SEGMENTS {
+            self.extended_xmp.push(part);
         }
     }
 
@@ -73,13 +85,28 @@ impl<'a> Metadata<'a> {
         joined.into_iter().chain(segments).chain(self.profile_block.as_deref().map(Cow::Borrowed)).collect()
     }
 
-    pub(crate) fn xmp_packets(&self) -> impl Iterator<Item = &[u8]> {
-        self.packets.iter().map(|packet| &**packet)
+    /// Returns the packets, and then the extended packet that one of them names.
+    pub(crate) fn xmp_packets(&self) -> impl Iterator<Item = Cow<'_, [u8]>> {
+        self.packets.iter().map(|packet| Cow::Borrowed(&**packet)).chain(self.extended_packet().map(Cow::Owned))
+    }
+
+    /// Joins the parts of the extended packet whose GUID is in a packet.
+    fn extended_packet(&self) -> Option<Vec<u8>> {
+        let is_named = |guid: &[u8]| self.packets.iter().any(|packet| memchr::memmem::find(packet, guid).is_some());
+        let guid = self.extended_xmp.iter().filter_map(|part| part.get(..GUID)).find(|guid| is_named(guid))?;
+        let mut parts: Vec<(u32, &[u8])> = Vec::new();
+        for part in self.extended_xmp.iter().filter_map(|part| part.strip_prefix(guid)) {
+            let (_whole_length, rest) = part.split_at_checked(4)?;
+            let (offset, data) = rest.split_first_chunk::<4>()?;
+            parts.push((u32::from_be_bytes(*offset), data));
+        }
+        parts.sort_by_key(|(offset, _)| *offset);
+        Some(parts.iter().flat_map(|(_, data)| *data).copied().collect())
     }
 
     /// Returns the resources of Photoshop; empty if there are none.
-    pub(crate) fn iptc_block(&self) -> Cow<'a, [u8]> {
-        match self.iptc[..] {
+    pub(crate) fn iptc_block(&self) -> Cow<'_, [u8]> {
+        match &self.iptc[..] {
             [one] => Cow::Borrowed(one),
             _ => Cow::Owned(self.iptc.concat()),
         }
@@ -215,7 +242,7 @@ fn orientation_of_xmp(xmp: &[u8]) -> Option<u8> {
     }
 }
 
-/// Parses the EXIF block that ImageMagick writes into PNG text: name, length, then hexadecimal digits over many lines.
+/// Parses the profile that ImageMagick writes into PNG text: name, length, then hexadecimal digits over many lines.
 pub(crate) fn from_raw_profile(text: &[u8]) -> Option<Vec<u8>> {
     let mut lines = text.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).skip(2);
     let mut digits: Vec<u8> = lines.by_ref().flatten().copied().filter(u8::is_ascii_hexdigit).collect();

@@ -153,6 +153,7 @@ impl<'a> Raw<'a> {
 
 pub(super) fn jpeg(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
     const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+    const EXTENDED_XMP: &[u8] = b"http://ns.adobe.com/xmp/extension/\0";
     const PHOTOSHOP: &[u8] = b"Photoshop 3.0\0";
     let mut metadata = Metadata::default();
     let mut coding = CodingReader::default();
@@ -164,6 +165,7 @@ pub(super) fn jpeg(bytes: &[u8]) -> Result<Raw<'_>, ImageError> {
         match (segment.marker, segment.body) {
             (0xE1, body) if body.starts_with(b"Exif\0\0") => metadata.exif(body),
             (0xE1, body) if body.starts_with(XMP) => metadata.xmp(&body[XMP.len()..]),
+            (0xE1, body) if body.starts_with(EXTENDED_XMP) => metadata.extended_xmp(&body[EXTENDED_XMP.len()..]),
             (0xED, body) if body.starts_with(PHOTOSHOP) => metadata.iptc(&body[PHOTOSHOP.len()..]),
             (0xD9 | 0xDA, _) => {
                 let missing = || ImageError::corrupt(ImageFormat::Jpeg, "it has no frame header before the data");

@@ -63,9 +63,11 @@ pub(crate) fn riff_chunks(body: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])
 
 /// Iterates over the boxes of an ISO base media file (kind and content) that are complete. What remains after the last one is
 /// a truncated box.
+#[cfg(any(feature = "heic", feature = "avif", feature = "jxl"))]
 #[derive(Clone)]
 pub(crate) struct Boxes<'a>(pub(crate) &'a [u8]);
 
+#[cfg(any(feature = "heic", feature = "avif", feature = "jxl"))]
 impl<'a> Iterator for Boxes<'a> {
     type Item = (&'a [u8; 4], &'a [u8]);
 

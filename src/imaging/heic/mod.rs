@@ -6,6 +6,7 @@
 //! an EXIF orientation repeats this and is ignored.
 
 mod colours;
+mod means;
 mod tiles;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,7 +64,7 @@ fn decode_to_canvas<T>(bytes: &[u8], times: u32, finish: fn(Canvas) -> Option<T>
         let (file, item) = heif::open(bytes, Coding::Hevc)?;
         let crop = item.placement.crop;
         let mut canvas = Canvas::new((crop.width, crop.height), times);
-        tiles::each_row(bytes, &file, &item, |x, y, rgb| heif::put_row(&mut canvas, &item, x, y, rgb))?;
+        tiles::decode_to_canvas(bytes, &file, &item, &mut canvas)?;
         finish(canvas).ok_or_else(|| corrupt("its pixels have another number than its size requires"))
     })
 }

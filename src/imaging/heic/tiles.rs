@@ -8,10 +8,12 @@ use heifer::{Sample, heifer_hevc_dec};
 use heifer_isobmff::HeifFile;
 
 use super::colours::{conversion, space};
+use super::means;
 use crate::domain::ImageFormat;
 use crate::imaging::ImageError;
+use crate::imaging::canvas::Canvas;
 use crate::imaging::heif::item::Item;
-use crate::imaging::heif::{Coding, Opacity, container_error};
+use crate::imaging::heif::{self, Coding, Opacity, container_error};
 use crate::imaging::tone::ToneMapping;
 
 /// The rows that are converted at once: an even number, because two rows share their chroma.
@@ -21,17 +23,25 @@ const MAX_REPETITION: usize = 4;
 /// Maximum number of slices of one tile. Each can decode the whole tile again, and encoders write one or a few.
 const MAX_SLICES: usize = 64;
 
-/// Calls `take` with the place and the RGB over white of every row of every tile. The tiles can extend beyond the image.
-pub(super) fn each_row(
+/// Puts the RGB over white of every tile onto the canvas. The tiles can extend beyond the image.
+pub(super) fn decode_to_canvas(
     bytes: &[u8],
     file: &HeifFile<'_>,
     item: &Item,
-    mut take: impl FnMut(usize, usize, &[u8]),
+    canvas: &mut Canvas,
 ) -> Result<(), ImageError> {
     let opacity = opacity(bytes, file, item)?;
     let tone = space(file, item).hdr();
     let mut rgb = Vec::new();
     each_frame(bytes, file, item, |(left, top), frame, params| {
+        if let Some(times) = canvas.times()
+            && opacity.is_none()
+            && tone.is_none()
+            && means::can_reduce(frame, params)
+        {
+            means::put(canvas, item, (left, top), times, frame, params);
+            return;
+        }
         let over_white = |y: usize, rgb: &mut [u8]| {
             if let Some(opacity) = &opacity {
                 opacity.over_white(left, top + y, rgb);
@@ -45,7 +55,7 @@ pub(super) fn each_row(
                     rgb.extend_from_slice(&mapping.to_srgb([red, green, blue]));
                 }
                 over_white(y, &mut rgb);
-                take(left, top + y, &rgb);
+                heif::put_row(canvas, item, left, top + y, &rgb);
             });
         } else {
             each_rgba_row::<u8>(frame, params, item.tile, |y, rgba| {
@@ -59,7 +69,7 @@ pub(super) fn each_row(
                     }
                 }
                 over_white(y, &mut rgb);
-                take(left, top + y, &rgb);
+                heif::put_row(canvas, item, left, top + y, &rgb);
             });
         }
     })
@@ -131,7 +141,7 @@ fn each_frame(
 }
 
 /// Converts the first rows and columns of a frame and calls `take` for each row.
-fn each_rgba_row<S: Sample>(
+pub(super) fn each_rgba_row<S: Sample>(
     frame: &Frame,
     params: ColorParams,
     (width, height): (u32, u32),

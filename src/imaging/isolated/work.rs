@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::{IsolatedFormat, Output, Request};
+use super::{IsolatedFormat, Request};
 use crate::imaging::ImageError;
 
 /// Decodes a file in this process, which must be the helper (or a test of the decoders).
@@ -20,6 +20,7 @@ pub fn work(request: &Request<'_>) -> Result<Vec<u8>, ImageError> {
 
 #[cfg(feature = "avif")]
 fn avif(request: &Request<'_>) -> Result<Vec<u8>, ImageError> {
+    use super::Output;
     use crate::imaging::avif;
 
     match request.output {
@@ -36,6 +37,7 @@ fn avif(_: &Request<'_>) -> Result<Vec<u8>, ImageError> {
 
 #[cfg(feature = "jxl")]
 fn jxl(request: &Request<'_>) -> Result<Vec<u8>, ImageError> {
+    use super::Output;
     use crate::imaging::jxl;
 
     match request.output {

@@ -31,9 +31,9 @@ impl TextReader {
     pub(crate) fn take<'a>(&mut self, kind: [u8; 4], chunk: &'a [u8], metadata: &mut Metadata<'a>) {
         let Some((keyword, rest)) = split_at_zero(chunk) else { return };
         let is_xmp = keyword == b"XML:com.adobe.xmp";
-        let is_profile =
-            matches!(keyword, b"Raw profile type exif" | b"Raw profile type APP1" | b"Raw profile type app1");
-        if !is_xmp && !is_profile {
+        let is_iptc = matches!(keyword, b"Raw profile type iptc" | b"Raw profile type 8bim");
+        let is_exif = matches!(keyword, b"Raw profile type exif" | b"Raw profile type APP1" | b"Raw profile type app1");
+        if !is_xmp && !is_exif && !is_iptc {
             return;
         }
         let (is_compressed, body) = match (&kind, rest) {
@@ -56,6 +56,10 @@ impl TextReader {
         if is_xmp {
             metadata.xmp(text);
         } else if let Some(block) = exif::from_raw_profile(&text[..text.len().min(MAX_DIGITS)]) {
+            if is_iptc {
+                metadata.iptc(block);
+                return;
+            }
             match block.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") {
                 Some(xmp) => metadata.xmp(xmp.to_vec()),
                 None => metadata.raw_profile(block),

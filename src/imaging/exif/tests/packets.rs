@@ -58,3 +58,64 @@ fn only_the_properties_of_the_image_itself_are_read() {
     let other = packet.replace("http://purl.org/dc/elements/1.1/", "http://example.org/dc");
     assert_eq!(exif_facts(&jpeg(&[(0xE1, &xmp_segment(&other))]), ExifLevel::All).title, None);
 }
+
+#[test]
+fn a_packet_can_be_in_utf_16() {
+    let packet = r#"<x:xmpmeta><rdf:RDF><rdf:Description xmp:Rating="4"><dc:title>Gänse ⛄</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>"#;
+    let encode = |mark: &[u8], order: fn(u16) -> [u8; 2]| {
+        [mark.to_vec(), packet.encode_utf16().flat_map(order).collect()].concat()
+    };
+    for encoded in [
+        encode(b"\xFE\xFF", u16::to_be_bytes),
+        encode(b"\xFF\xFE", u16::to_le_bytes),
+        encode(b"", u16::to_be_bytes),
+        encode(b"", u16::to_le_bytes),
+    ] {
+        let segment = [&b"http://ns.adobe.com/xap/1.0/\0"[..], &encoded].concat();
+        let facts = exif_facts(&jpeg(&[(0xE1, &segment)]), ExifLevel::All);
+        assert_eq!((facts.title.as_deref(), facts.rating), (Some("Gänse ⛄"), Some(4)));
+    }
+}
+
+#[test]
+fn the_parts_of_an_extended_packet_are_joined_in_their_order() {
+    let guid = "0123456789ABCDEF0123456789ABCDEF";
+    let main = format!(
+        r#"<x:xmpmeta><rdf:RDF><rdf:Description xmp:Rating="4" xmpNote:HasExtendedXMP="{guid}"/></rdf:RDF></x:xmpmeta>"#
+    );
+    let extended = "<x:xmpmeta><rdf:RDF><rdf:Description><dc:title>of the second packet</dc:title></rdf:Description></rdf:RDF></x:xmpmeta>";
+    let part = |guid: &str, offset: usize, data: &str| {
+        let length = |number: usize| u32::try_from(number).unwrap().to_be_bytes();
+        let prefix = &b"http://ns.adobe.com/xmp/extension/\0"[..];
+        [prefix, guid.as_bytes(), &length(extended.len()), &length(offset), data.as_bytes()].concat()
+    };
+    let (first, second) = extended.split_at(60);
+    let main = xmp_segment(&main);
+    let title = |guid: &str| {
+        let parts = [part(guid, 60, second), part(guid, 0, first)];
+        let facts = exif_facts(&jpeg(&[(0xE1, &main), (0xE1, &parts[0]), (0xE1, &parts[1])]), ExifLevel::All);
+        assert_eq!(facts.rating, Some(4));
+        facts.title
+    };
+    assert_eq!(title(guid).as_deref(), Some("of the second packet"));
+    assert_eq!(title("another guid of 32 characters...").as_deref(), None, "a part of another packet");
+    let short = [&b"http://ns.adobe.com/xmp/extension/\0"[..], guid.as_bytes(), &[0, 0]].concat();
+    assert_eq!(exif_facts(&jpeg(&[(0xE1, &main), (0xE1, &short)]), ExifLevel::All).rating, Some(4));
+}
+
+#[test]
+fn iptc_in_the_text_of_a_png_is_read() {
+    let record = [0x1C, 2, 5, 0, 5, b't', b'i', b't', b'l', b'e'];
+    let resource = [&b"8BIM\x04\x04\0\0\0\0\0\x0A"[..], &record].concat();
+    for (kind, profile) in [("iptc", &resource[..]), ("iptc", &record), ("8bim", &resource)] {
+        let text = format!("Raw profile type {kind}\0\n{kind}\n{:8}\n{}\n", profile.len(), hex::encode(profile));
+        let mut file = b"\x89PNG\r\n\x1A\n".to_vec();
+        for (name, data) in
+            [(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0][..]), (b"tEXt", text.as_bytes()), (b"IDAT", &[])]
+        {
+            file.extend(u32::try_from(data.len()).unwrap().to_be_bytes());
+            file.extend([&name[..], data, &[0; 4]].concat());
+        }
+        assert_eq!(exif_facts(&file, ExifLevel::All).title.as_deref(), Some("title"), "{kind}");
+    }
+}
