@@ -10,6 +10,7 @@ pub(crate) mod models;
 mod parts;
 mod providers;
 mod queue;
+mod registry;
 mod serve;
 mod start_lines;
 mod stores;
@@ -31,6 +32,7 @@ use crate::collections::{RecallParts, RecallReports, RecallTest};
 use crate::config::Settings;
 use crate::demo;
 use crate::domain::InvalidSetting;
+use crate::embed::EmbeddingModels;
 use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
@@ -54,7 +56,7 @@ pub use error::BuildError;
 pub use crate::worker::{WorkerError, WorkerSettings};
 pub use worker::WorkerApp;
 
-use embedding::Embedding;
+use registry::ModelRegistry;
 
 /// A service that listens but does not answer requests yet.
 #[derive(Debug)]
@@ -110,8 +112,9 @@ impl App {
         let waiting = WaitList::default();
         let (client, bucket_server) = parts::bucket(&settings).await?;
         let source = parts::source(&settings, client.clone(), &waiting).await?;
-        let raw = providers::raw(&settings).await?;
-        let Embedding { jobs: provider, searches, verification } = embedding::add_layers(raw, &settings, &waiting);
+        let models = Arc::new(ModelRegistry::open(&settings, &waiting, shutdown).await?);
+        let default = models.get(&models.default_record()).await?;
+        let (provider, searches) = (default.jobs.clone(), default.searches.clone());
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
         forget_lost(&ledger, stores.lost).await?;
@@ -150,8 +153,6 @@ impl App {
         queue::start(&settings, &mirrors, shutdown).await;
         let allowed = settings.uploads.allowed(settings.api.is_local(addr));
         let uploads = Uploads::new(jobs.clone(), mirrors.clone(), allowed);
-        let end = shutdown.drain();
-        shutdown.spawn("probe of the embedding provider", async move { verification.keep(end).await });
         let end = shutdown.drain();
         let calibrate = calibration.clone();
         shutdown.spawn("calibration of the model", async move { calibrate.keep(end).await });

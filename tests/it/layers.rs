@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Names of the three ports that their users may import: traits, their types and errors. No adapter.
-const PORTS: [&str; 20] = [
+const PORTS: [&str; 22] = [
     "source::ImageSource",
     "source::Scope",
     "source::ListedPage",
@@ -16,6 +16,8 @@ const PORTS: [&str; 20] = [
     "source::SourceError",
     "source::EncodingError",
     "embed::ImageEmbeddingProvider",
+    "embed::EmbeddingModel",
+    "embed::EmbeddingModels",
     "embed::EmbedError",
     "embed::Busy",
     "embed::EngineInfo",
