@@ -28,6 +28,7 @@ use crate::api::{AppState, Defaults, router};
 use crate::aws::SnsClient;
 use crate::browse::Browse;
 use crate::calibration::Calibration;
+use crate::collection_models::CollectionModels;
 use crate::collections::{RecallParts, RecallReports, RecallTest};
 use crate::config::Settings;
 use crate::demo;
@@ -114,25 +115,26 @@ impl App {
         let source = parts::source(&settings, client.clone(), &waiting).await?;
         let models = Arc::new(ModelRegistry::open(&settings, &waiting, shutdown).await?);
         let default = models.get(&models.default_record()).await?;
-        let (provider, searches) = (default.jobs.clone(), default.searches.clone());
+        let searches = default.searches.clone();
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
         forget_lost(&ledger, stores.lost).await?;
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
         let (thumbnails, originals) = parts::images(&settings, client.clone()).await?;
-        let mut pipeline = Pipeline::new(source, provider, stores.jobs, limits, &settings.pipeline)
+        let mut pipeline = Pipeline::new(source, default.jobs.clone(), stores.jobs, limits, &settings.pipeline)
             .with_thumbnail_prefix(&thumbnail_prefix)
             .with_exif(settings.imaging.image_exif);
         if settings.images.keeps_thumbnails_of_jobs() {
             pipeline = pipeline.with_thumbnail_store(Arc::new(thumbnails.clone()));
         }
-        let calibration =
-            Calibration::new(searches.clone(), folder.join("calibration"), settings.embed.glimpse_calibrate);
+        let calibration = Calibration::new(&searches, folder.join("calibration"), settings.embed.glimpse_calibrate);
         let recall = RecallReports::default();
+        let models = CollectionModels::open(ledger.clone(), models).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,
+            models: models.clone(),
             stores: stores.searches.clone(),
             settings: settings.jobs.clone(),
             default_bucket: settings.source.s3_bucket.clone(),
@@ -156,9 +158,10 @@ impl App {
         let end = shutdown.drain();
         let calibrate = calibration.clone();
         shutdown.spawn("calibration of the model", async move { calibrate.keep(end).await });
+        let (compared, all_stores, end) = (models.clone(), stores.searches.clone(), shutdown.drain());
+        shutdown.tasks().spawn(async move { compared.compare_with_settings(&all_stores, end).await });
         let recall_test = RecallTest::open(RecallParts {
             jobs: jobs.clone(),
-            provider: searches.clone(),
             texts: demo::queries().into_iter().map(|(text, _)| text).chain(demo::captions()).collect(),
             max_ms: settings.index.vector_db_recall_max_ms,
             reports: recall.clone(),
@@ -174,11 +177,11 @@ impl App {
         }
         let lines = start_lines::start_lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
-            health: Health::new(searches.clone(), stores.searches.clone(), jobs.clone()),
+            health: Health::new(searches, stores.searches.clone(), jobs.clone()),
             jobs,
             mirrors,
             uploads,
-            search: Search::new(searches, stores.searches.clone(), calibration.clone(), limits),
+            search: Search::new(models, stores.searches.clone(), calibration.clone(), limits),
             browse: Browse::new(stores.searches.clone()),
             recall,
             images: Images::new(stores.searches, thumbnails, originals),

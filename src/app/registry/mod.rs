@@ -203,3 +203,6 @@ impl std::fmt::Debug for ModelRegistry {
         f.debug_struct("ModelRegistry").field("held", &held).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
