@@ -130,7 +130,7 @@ impl App {
         }
         let calibration = Calibration::new(&searches, folder.join("calibration"), settings.embed.glimpse_calibrate);
         let recall = RecallReports::default();
-        let models = CollectionModels::open(ledger.clone(), models).await?;
+        let models = CollectionModels::open(ledger.clone(), models, stores.searches.clone()).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,
@@ -158,8 +158,8 @@ impl App {
         let end = shutdown.drain();
         let calibrate = calibration.clone();
         shutdown.spawn("calibration of the model", async move { calibrate.keep(end).await });
-        let (compared, all_stores, end) = (models.clone(), stores.searches.clone(), shutdown.drain());
-        shutdown.tasks().spawn(async move { compared.compare_with_settings(&all_stores, end).await });
+        let (compared, end) = (models.clone(), shutdown.drain());
+        shutdown.tasks().spawn(async move { compared.compare_with_settings(end).await });
         let recall_test = RecallTest::open(RecallParts {
             jobs: jobs.clone(),
             texts: demo::queries().into_iter().map(|(text, _)| text).chain(demo::captions()).collect(),

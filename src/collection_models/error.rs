@@ -1,7 +1,10 @@
 //! Why the model of a collection cannot be used.
 
-use crate::domain::{CollectionName, FailureKind, ModelRecord};
+use crate::domain::{CollectionName, ModelRecord};
 use crate::embed::EmbedError;
+
+/// The name of a model in this process in errors.
+const LOCAL: &str = "local";
 
 /// Why the model of a collection cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -38,9 +41,8 @@ impl RecordedModel {
     /// Returns the message for a client. The details of a dependency are for the log, except what the operator must set.
     pub fn for_client(&self) -> String {
         match &self.error {
-            EmbedError::Dependency(down) if matches!(down.failure, FailureKind::Busy { .. }) => {
-                self.message(&self.error)
-            }
+            // The details of a model in this process say what the operator must change.
+            EmbedError::Dependency(down) if down.dependency == LOCAL => self.message(&self.error),
             EmbedError::Dependency(down) => self.message(&down.for_client()),
             error => self.message(error),
         }

@@ -32,6 +32,7 @@ pub struct CollectionModels(Arc<Shared>);
 struct Shared {
     ledger: Ledger,
     models: Arc<dyn EmbeddingModels>,
+    stores: Stores,
     /// As in the ledger.
     recorded: Mutex<BTreeMap<CollectionName, ModelRecord>>,
 }
@@ -41,9 +42,9 @@ impl CollectionModels {
     ///
     /// # Errors
     /// [`LedgerError`] if the ledger cannot be read.
-    pub async fn open(ledger: Ledger, models: Arc<dyn EmbeddingModels>) -> Result<Self, LedgerError> {
+    pub async fn open(ledger: Ledger, models: Arc<dyn EmbeddingModels>, stores: Stores) -> Result<Self, LedgerError> {
         let recorded = ledger.read(collection_models::all).await?.into_iter().collect();
-        Ok(Self(Arc::new(Shared { ledger, models, recorded: Mutex::new(recorded) })))
+        Ok(Self(Arc::new(Shared { ledger, models, stores, recorded: Mutex::new(recorded) })))
     }
 
     /// Returns the models that this process can use.
@@ -70,7 +71,30 @@ impl CollectionModels {
     /// [`ModelError`] if it cannot be loaded.
     pub async fn get(&self, collection: &CollectionName) -> Result<Arc<EmbeddingModel>, ModelError> {
         let record = self.record(collection);
-        self.0.models.get(&record).await.map_err(|error| self.error(collection, &record, error))
+        let error = match self.0.models.get(&record).await {
+            Ok(model) => return Ok(model),
+            Err(error) => self.error(collection, &record, error),
+        };
+        // The folder of the model was moved, or a service has replaced it.
+        match (&error, self.fitting_default(collection).await) {
+            (ModelError::Recorded(_), Some(default)) => {
+                tracing::info!(%collection, model = %default.record, "the model of the settings replaces an equal one");
+                if let Err(error) = self.set(collection, &default.record).await {
+                    tracing::warn!(%collection, %error, "the model of a collection cannot be recorded");
+                }
+                Ok(default)
+            }
+            (ModelError::Default(_) | ModelError::Recorded(_), _) => Err(error),
+        }
+    }
+
+    /// Returns the model of the settings, if it makes vectors of the space that the collection has in every store.
+    async fn fitting_default(&self, collection: &CollectionName) -> Option<Arc<EmbeddingModel>> {
+        let default = self.0.models.get(&self.0.models.default_record()).await.ok()?;
+        let space = default.searches.space().await.ok()?;
+        let infos = self.0.stores.describe_all(collection, STORE_TIMEOUT).await;
+        let fits = !infos.is_empty() && infos.iter().all(|info| info.space.admits(&space).is_ok());
+        fits.then_some(default)
     }
 
     /// Returns the model of a collection with its space, for a search.
@@ -124,11 +148,11 @@ impl CollectionModels {
 
     /// Compares the collections of all stores with the model of the settings once, and logs those that use another model.
     /// Waits for the model and for stores that are down, until `end`.
-    pub async fn compare_with_settings(&self, stores: &Stores, end: CancellationToken) {
+    pub async fn compare_with_settings(&self, end: CancellationToken) {
         end.run_until_cancelled(async {
             let mut logged = BTreeSet::new();
             loop {
-                let is_complete = self.compare_once(stores).await;
+                let is_complete = self.compare_once().await;
                 for (collection, model) in self.others() {
                     if logged.insert(collection.clone()) {
                         tracing::warn!(%collection, "{}", note(&collection, &model));
@@ -148,7 +172,7 @@ impl CollectionModels {
     }
 
     /// Returns whether every store has answered.
-    async fn compare_once(&self, stores: &Stores) -> Result<bool, LedgerError> {
+    async fn compare_once(&self) -> Result<bool, LedgerError> {
         let default = self.0.models.default_record();
         let space = loop {
             let model = match self.0.models.get(&default).await {
@@ -162,7 +186,7 @@ impl CollectionModels {
         };
         let mut infos: BTreeMap<CollectionName, Vec<CollectionInfo>> = BTreeMap::new();
         let mut is_complete = true;
-        for (_, answer) in stores.statuses(STORE_TIMEOUT).await {
+        for (_, answer) in self.0.stores.statuses(STORE_TIMEOUT).await {
             is_complete &= answer.is_ok();
             for info in answer.unwrap_or_default() {
                 infos.entry(info.name.clone()).or_default().push(info);

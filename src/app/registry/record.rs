@@ -69,15 +69,10 @@ pub(super) fn settings_of(settings: &Settings, record: &ModelRecord) -> Result<S
             own.embed.ollama_model = text.to_owned();
         }
         ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => {
-            // The address is that of another kind of service, unless the settings name none.
-            if kind != configured
-                && matches!(configured, ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec)
-            {
-                return Err(unusable(format!(
-                    "IMAGE_EMBEDDING_PROVIDER is `{}`, but the model is one of `{}`",
-                    configured.name(),
-                    kind.name()
-                )));
+            if record.provider == DEFAULT_PROVIDER {
+                check_default(configured, kind)?;
+            } else {
+                use_named(&mut own, record)?;
             }
             own.embed.clip_model.clone_from(&record.model);
         }
@@ -91,6 +86,41 @@ pub(super) fn settings_of(settings: &Settings, record: &ModelRecord) -> Result<S
     own.imaging.image_target_size = record.target_size;
     own.embed.validate().map_err(unusable)?;
     Ok(own)
+}
+
+/// Fails if the address of the default provider is that of another kind of service.
+fn check_default(configured: ProviderKind, kind: ProviderKind) -> Result<(), EmbedError> {
+    match configured {
+        ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec if configured != kind => Err(unusable(
+            format!("IMAGE_EMBEDDING_PROVIDER is `{}`, but the model is one of `{}`", configured.name(), kind.name()),
+        )),
+        // The address of a service may be set although another provider is used.
+        ProviderKind::Local
+        | ProviderKind::Ollama
+        | ProviderKind::Clip
+        | ProviderKind::OpenAi
+        | ProviderKind::Multi2Vec => Ok(()),
+    }
+}
+
+/// Takes the settings of the named provider of a record.
+fn use_named(own: &mut Settings, record: &ModelRecord) -> Result<(), EmbedError> {
+    let name = record.provider.to_uppercase();
+    let Some(provider) = own.named_providers.get(&record.provider).cloned() else {
+        return Err(unusable(format!("the provider `{}` is not configured; set CLIP_URL_{name}", record.provider)));
+    };
+    if provider.kind.name() != record.kind {
+        return Err(unusable(format!(
+            "IMAGE_EMBEDDING_PROVIDER_{name} is `{}`, but the model is one of `{}`",
+            provider.kind.name(),
+            record.kind
+        )));
+    }
+    own.embed.clip_url = Some(provider.url);
+    own.embed.clip_endpoint = None;
+    own.embed.clip_api_key = provider.key;
+    own.embed.clip_timeout = provider.timeout.unwrap_or(own.embed.clip_timeout);
+    Ok(())
 }
 
 /// Returns the record of the model that a request describes, see
@@ -164,7 +194,16 @@ fn provider(settings: &Settings, name: &str) -> Result<ModelRecord, String> {
         let model = crate::embed::local::BUILT_IN.to_owned();
         return Ok(ModelRecord { kind, model, precision, ..own });
     }
-    Err(format!("is `{name}`, which is not configured; it must be `{DEFAULT_PROVIDER}` or `local`"))
+    if let Some(provider) = settings.named_providers.get(name) {
+        let (kind, model) = (provider.kind.name().to_owned(), provider.model().to_owned());
+        let (provider, precision) = (name.to_owned(), ANY_PRECISION.to_owned());
+        return Ok(ModelRecord { provider, kind, model, precision, ..own });
+    }
+    let named: String = settings.named_providers.keys().map(|name| format!(", `{name}`")).collect();
+    Err(format!(
+        "is `{name}`, which is not configured (CLIP_URL_{}); it must be one of `{DEFAULT_PROVIDER}`, `local`{named}",
+        name.to_uppercase()
+    ))
 }
 
 /// Returns the error of a model that cannot be used until something is changed.
@@ -172,3 +211,7 @@ pub(super) fn unusable(detail: String) -> EmbedError {
     let dependency = ProviderKind::Local.name().to_owned();
     DependencyError { dependency, failure: FailureKind::Refused, detail }.into()
 }
+
+#[cfg(test)]
+#[path = "record_tests.rs"]
+mod tests;

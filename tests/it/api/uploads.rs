@@ -22,7 +22,7 @@ async fn concurrent_uploads_share_a_limit_of_bytes() {
     let calibration = Calibration::new(&provider, PathBuf::new(), false);
     let folder = tempfile::tempdir().unwrap();
     let models = Arc::new(FixedModels::new("mean", provider));
-    let models = CollectionModels::open(Ledger::open(folder.path()).unwrap(), models).await.unwrap();
+    let models = CollectionModels::open(Ledger::open(folder.path()).unwrap(), models, stores.clone()).await.unwrap();
     let search = Search::new(models, stores, calibration, ImagingSettings::default().limits());
     let (mut one, mut other) = (search.admit_upload().await.unwrap(), search.admit_upload().await.unwrap());
     one.grow(100 * MEGABYTE).await.unwrap();

@@ -29,7 +29,7 @@ pub(crate) async fn start_jobs(
     let jobs = Jobs::start(JobParts {
         ledger: ledger.clone(),
         pipeline,
-        models: CollectionModels::open(ledger.clone(), models).await.unwrap(),
+        models: CollectionModels::open(ledger.clone(), models, stores.clone()).await.unwrap(),
         stores,
         settings: JobSettings::default(),
         default_bucket: "b".to_owned(),
