@@ -13,6 +13,7 @@ pub(crate) mod file;
 mod fit;
 mod inputs;
 mod logistic;
+mod prepared;
 mod refit;
 mod refits;
 mod scale;
@@ -28,7 +29,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionName, Embedding, Space, Timestamp};
+use crate::domain::{CollectionName, Space, Timestamp};
 use crate::embed::ImageEmbeddingProvider;
 use crate::index::Stores;
 use crate::lock::lock;
@@ -37,6 +38,7 @@ use backgrounds::Backgrounds;
 use calibrated::Calibrated;
 pub use calibrated::measured_file;
 pub use demo_check::DemoCheck;
+pub use prepared::PreparedScale;
 pub(crate) use refit::LabelledHits;
 pub use refit::{GoodMatches, Platt, Refit, RefitError};
 use refits::Refits;
@@ -277,27 +279,6 @@ impl Calibration {
     pub fn forget_collection(&self, collection: &CollectionName) {
         if let Err(error) = self.remove_refit(collection) {
             tracing::warn!(%collection, %error, "the calibration of a dropped collection cannot be removed");
-        }
-    }
-}
-
-/// A scale that needs the cosine of the best hit.
-#[derive(Clone, Debug)]
-pub struct PreparedScale {
-    calibrated: Arc<Calibrated>,
-    background: Option<Arc<scale::Background>>,
-    fit: Option<Platt>,
-}
-
-impl PreparedScale {
-    /// Returns the scale of a query. `best` is the cosine of the best hit of the whole search, not only of its page.
-    pub fn with_best(&self, kind: QueryKind, query: &Embedding, best: f32) -> Scale {
-        match (kind, &self.calibrated.text, &self.background) {
-            (QueryKind::Text, Some(fit), Some(background)) => {
-                Scale::for_text(fit, background, query.as_slice(), f64::from(best)).with_fit(self.fit)
-            }
-            (QueryKind::Text, _, _) => Scale::Constant(fit::TEXT_PRIOR),
-            (QueryKind::Image | QueryKind::Several, _, _) => Scale::for_image(&self.calibrated.image),
         }
     }
 }

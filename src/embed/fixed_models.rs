@@ -15,12 +15,12 @@ pub struct FixedModels(Vec<Arc<EmbeddingModel>>);
 impl FixedModels {
     /// Creates it with one model, which is the default.
     pub fn new(model: &str, provider: Arc<dyn ImageEmbeddingProvider>) -> Self {
-        Self(Vec::new()).with(model, provider)
+        Self(Vec::new()).and_model(model, provider)
     }
 
     /// Adds another model.
     #[must_use]
-    pub fn with(mut self, model: &str, provider: Arc<dyn ImageEmbeddingProvider>) -> Self {
+    pub fn and_model(mut self, model: &str, provider: Arc<dyn ImageEmbeddingProvider>) -> Self {
         let record = ModelRecord {
             provider: DEFAULT_PROVIDER.to_owned(),
             kind: "local".to_owned(),

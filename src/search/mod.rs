@@ -20,7 +20,6 @@ use tokio::time::Instant;
 use crate::calibration::{Calibration, NoRelevance, PreparedScale, QueryKind, RELEVANT};
 use crate::collection_models::CollectionModels;
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, SearchEffort, SearchQuery, Space};
-use crate::embed::EmbeddingModel;
 use crate::imaging::Limits;
 use crate::index::several_stores::{Merged, StoreResults};
 use crate::index::{IndexError, Stores};
@@ -124,8 +123,6 @@ pub struct SearchResults {
 
 /// The results of the stores before merging, with the timings.
 struct StoreReplies {
-    /// Held so that it stays in memory.
-    _model: Arc<EmbeddingModel>,
     space: Arc<Space>,
     vectors: QueryVectors,
     query: SearchQuery,
@@ -279,18 +276,7 @@ impl Search {
             first,
             self.calibration.prepare(stores, collection, &space, kind)
         );
-        Ok(StoreReplies {
-            _model: model,
-            space,
-            vectors,
-            query,
-            kind,
-            nearest,
-            first,
-            scale,
-            embed,
-            search: start.elapsed(),
-        })
+        Ok(StoreReplies { space, vectors, query, kind, nearest, first, scale, embed, search: start.elapsed() })
     }
 }
 

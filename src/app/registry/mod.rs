@@ -122,7 +122,7 @@ impl ModelRegistry {
         shared.and_then(|held| held.parts.local.clone())
     }
 
-    /// Drops models that nobody uses until there is room for this one; `false` if too many are in use.
+    /// Drops models that are not in use until there is room for this one; `false` if too many are in use.
     fn make_room(&self, record: &ModelRecord) -> bool {
         let mut held = lock(&self.held);
         let now = Instant::now();
