@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::collection_models::note;
 use crate::domain::{CollectionInfo, Space};
 use crate::embed::{EmbedError, EngineInfo, ImageEmbeddingProvider};
 use crate::index::several_stores::StoreStatuses;
@@ -12,6 +13,8 @@ use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
 
 /// How long the status waits for the provider and for each store.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum number of collections that the notes name.
+const MAX_NOTES: usize = 20;
 
 /// The checks of the service. Clones share its parts.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ pub struct Readiness {
     pub space: Arc<Space>,
     /// One message for each store that is not ready, if other stores are.
     pub warnings: Vec<String>,
+    /// One sentence for each collection that uses another model than that of the settings.
+    pub notes: Vec<String>,
 }
 
 /// Why the service cannot answer searches.
@@ -61,6 +66,8 @@ pub struct Status {
     pub cluster: Option<Result<ClusterVersion, ClusterError>>,
     /// The engine that runs the model, if it runs in this process.
     pub engine: Option<EngineInfo>,
+    /// One sentence for each collection that uses another model than that of the settings.
+    pub notes: Vec<String>,
     /// Whether the service stops.
     pub is_draining: bool,
 }
@@ -82,7 +89,7 @@ impl Health {
         }
         let space = self.provider.space().await?;
         self.provider.reachable()?;
-        Ok(Readiness { space, warnings: self.stores.ready().await? })
+        Ok(Readiness { space, warnings: self.stores.ready().await?, notes: self.notes() })
     }
 
     /// Returns the state of each part.
@@ -90,7 +97,19 @@ impl Health {
         let (provider, stores, cluster) =
             tokio::join!(self.provider_status(), self.stores.statuses(STATUS_TIMEOUT), self.jobs.cluster());
         let engine = self.provider.engine();
-        Status { provider, stores, cluster, engine, is_draining: self.jobs.is_draining() }
+        let (notes, is_draining) = (self.notes(), self.jobs.is_draining());
+        Status { provider, stores, cluster, engine, notes, is_draining }
+    }
+
+    /// Returns a sentence for each collection that uses another model than that of the settings, for the first ones.
+    fn notes(&self) -> Vec<String> {
+        let others = self.jobs.0.models.others();
+        let mut notes: Vec<String> =
+            others.iter().take(MAX_NOTES).map(|(collection, model)| note(collection, model)).collect();
+        if let Some(more) = others.len().checked_sub(MAX_NOTES).filter(|more| *more > 0) {
+            notes.push(format!("{more} more collections use another model than that of the settings"));
+        }
+        notes
     }
 
     async fn provider_status(&self) -> Result<Arc<Space>, String> {

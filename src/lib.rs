@@ -16,6 +16,7 @@ pub mod source;
 pub mod aws;
 pub mod browse;
 pub mod calibration;
+pub mod collection_models;
 pub mod collections;
 pub mod health;
 pub mod images;

@@ -10,6 +10,7 @@ pub(crate) mod models;
 mod parts;
 mod providers;
 mod queue;
+mod registry;
 mod serve;
 mod start_lines;
 mod stores;
@@ -27,10 +28,12 @@ use crate::api::{AppState, Defaults, router};
 use crate::aws::SnsClient;
 use crate::browse::Browse;
 use crate::calibration::Calibration;
+use crate::collection_models::CollectionModels;
 use crate::collections::{RecallParts, RecallReports, RecallTest};
 use crate::config::Settings;
 use crate::demo;
 use crate::domain::InvalidSetting;
+use crate::embed::EmbeddingModels;
 use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
@@ -54,7 +57,7 @@ pub use error::BuildError;
 pub use crate::worker::{WorkerError, WorkerSettings};
 pub use worker::WorkerApp;
 
-use embedding::Embedding;
+use registry::ModelRegistry;
 
 /// A service that listens but does not answer requests yet.
 #[derive(Debug)]
@@ -110,26 +113,28 @@ impl App {
         let waiting = WaitList::default();
         let (client, bucket_server) = parts::bucket(&settings).await?;
         let source = parts::sources(&settings, client.clone(), &waiting).await?;
-        let raw = providers::raw(&settings).await?;
-        let Embedding { jobs: provider, searches, verification } = embedding::add_layers(raw, &settings, &waiting);
+        let models = Arc::new(ModelRegistry::open(&settings, &waiting, shutdown).await?);
+        let default = models.get(&models.default_record()).await?;
+        let searches = default.searches.clone();
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
         forget_lost(&ledger, stores.lost).await?;
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
         let (thumbnails, originals) = parts::images(&settings, client.clone()).await?;
-        let mut pipeline = Pipeline::new(source.jobs, provider, stores.jobs, limits, &settings.pipeline)
+        let mut pipeline = Pipeline::new(source.jobs, default.jobs.clone(), stores.jobs, limits, &settings.pipeline)
             .with_thumbnail_prefix(&thumbnail_prefix)
             .with_exif(settings.imaging.image_exif);
         if settings.images.keeps_thumbnails_of_jobs() {
             pipeline = pipeline.with_thumbnail_store(Arc::new(thumbnails.clone()));
         }
-        let calibration =
-            Calibration::new(searches.clone(), folder.join("calibration"), settings.embed.glimpse_calibrate);
+        let calibration = Calibration::new(&searches, folder.join("calibration"), settings.embed.glimpse_calibrate);
         let recall = RecallReports::default();
+        let models = CollectionModels::open(ledger.clone(), models, stores.searches.clone()).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,
+            models: models.clone(),
             stores: stores.searches.clone(),
             settings: settings.jobs.clone(),
             default_bucket: settings.source.s3_bucket.clone(),
@@ -151,13 +156,12 @@ impl App {
         let allowed = settings.uploads.allowed(settings.api.is_local(addr));
         let uploads = Uploads::new(jobs.clone(), mirrors.clone(), source.requests, allowed);
         let end = shutdown.drain();
-        shutdown.spawn("probe of the embedding provider", async move { verification.keep(end).await });
-        let end = shutdown.drain();
         let calibrate = calibration.clone();
         shutdown.spawn("calibration of the model", async move { calibrate.keep(end).await });
+        let (compared, end) = (models.clone(), shutdown.drain());
+        shutdown.tasks().spawn(async move { compared.compare_with_settings(end).await });
         let recall_test = RecallTest::open(RecallParts {
             jobs: jobs.clone(),
-            provider: searches.clone(),
             texts: demo::queries().into_iter().map(|(text, _)| text).chain(demo::captions()).collect(),
             max_ms: settings.index.vector_db_recall_max_ms,
             reports: recall.clone(),
@@ -173,11 +177,11 @@ impl App {
         }
         let lines = start_lines::start_lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
-            health: Health::new(searches.clone(), stores.searches.clone(), jobs.clone()),
+            health: Health::new(searches, stores.searches.clone(), jobs.clone()),
             jobs,
             mirrors,
             uploads,
-            search: Search::new(searches, stores.searches.clone(), calibration.clone(), limits),
+            search: Search::new(models, stores.searches.clone(), calibration.clone(), limits),
             browse: Browse::new(stores.searches.clone()),
             recall,
             images: Images::new(stores.searches, thumbnails, originals),

@@ -15,24 +15,58 @@ use crate::imaging::Resize;
 /// Fewer images in a call leave a GPU idle for most of the time.
 const MIN_GPU_BATCH: usize = 32;
 
-/// Returns the adapter. An adapter for a remote service makes no network call yet: a service that is down now may be up
-/// when it is needed.
+/// A provider without layers.
+pub(super) enum Adapter {
+    /// A model in this process.
+    Local(LocalProvider),
+    /// A model in a service.
+    Service(Arc<dyn ImageEmbeddingProvider>),
+}
+
+/// Returns the adapter, for one user. If the model is on this machine, it is loaded.
 pub(super) async fn raw(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
-    Ok(match (settings.embed.image_embedding_provider, settings.embed.service_url()) {
-        // The settings have been validated, so only a model in this process has no URL.
-        (ProviderKind::Local, _) | (_, None) => local(settings).await?,
-        (ProviderKind::Clip, Some(url)) => Arc::new(ClipProvider::new(remote(settings, url))?),
-        (ProviderKind::OpenAi, Some(url)) => Arc::new(OpenAiProvider::new(remote(settings, url))?),
-        (ProviderKind::Multi2Vec, Some(url)) => Arc::new(Multi2VecProvider::new(remote(settings, url))?),
-        (ProviderKind::Ollama, Some(url)) => Arc::new(OllamaProvider::new(OllamaSettings {
-            service: service(settings, url),
-            vision_model: settings.embed.ollama_vision_model.clone(),
-            text_model: settings.embed.ollama_model.clone(),
-            size: settings.imaging.image_target_size,
-            resize: resize(settings),
-            colour: settings.imaging.colour(),
-        })?),
-    })
+    match adapter(settings, None).await? {
+        Adapter::Service(service) => Ok(service),
+        Adapter::Local(local) => {
+            load(&local).await?;
+            Ok(Arc::new(local))
+        }
+    }
+}
+
+/// Loads a model on this machine: if it cannot be used, the start fails with the reason. A download may take long: it runs
+/// while the service runs and reports that it is not ready.
+pub(super) async fn load(local: &LocalProvider) -> Result<(), BuildError> {
+    if local.needs_no_network() { Ok(local.ready().await?) } else { Ok(()) }
+}
+
+/// Returns the adapter. An adapter for a remote service makes no network call yet: a service that is down now may be up
+/// when it is needed. A model in this process is loaded by its first call, or has the networks of `shared`.
+pub(super) async fn adapter(settings: &Settings, shared: Option<LocalProvider>) -> Result<Adapter, BuildError> {
+    let service: Arc<dyn ImageEmbeddingProvider> =
+        match (settings.embed.image_embedding_provider, settings.embed.service_url()) {
+            // The settings have been validated, so only a model in this process has no URL.
+            (ProviderKind::Local, _) | (_, None) => {
+                let local = match shared {
+                    Some(shared) => shared,
+                    None => local(settings).await?,
+                };
+                let local = local.with_resize(settings.imaging.resize()).with_colour(settings.imaging.colour());
+                return Ok(Adapter::Local(local));
+            }
+            (ProviderKind::Clip, Some(url)) => Arc::new(ClipProvider::new(remote(settings, url))?),
+            (ProviderKind::OpenAi, Some(url)) => Arc::new(OpenAiProvider::new(remote(settings, url))?),
+            (ProviderKind::Multi2Vec, Some(url)) => Arc::new(Multi2VecProvider::new(remote(settings, url))?),
+            (ProviderKind::Ollama, Some(url)) => Arc::new(OllamaProvider::new(OllamaSettings {
+                service: service(settings, url),
+                vision_model: settings.embed.ollama_vision_model.clone(),
+                text_model: settings.embed.ollama_model.clone(),
+                size: settings.imaging.image_target_size,
+                resize: resize(settings),
+                colour: settings.imaging.colour(),
+            })?),
+        };
+    Ok(Adapter::Service(service))
 }
 
 /// Returns the start line: the model, where it runs, and which settings change it.
@@ -74,7 +108,7 @@ pub(super) async fn check_engine(settings: &Settings) -> Result<String, EngineEr
     })
 }
 
-async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
+async fn local(settings: &Settings) -> Result<LocalProvider, BuildError> {
     let source = Source::from_settings(&settings.embed, &settings.hub)?;
     // A model that is loaded later would report a missing library too late.
     let engine = check_engine(settings).await?;
@@ -83,17 +117,7 @@ async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, B
     if settings.embed.clip_device.is_accelerator() && batch < MIN_GPU_BATCH {
         tracing::warn!("IMAGE_EMBED_BATCH_SIZE is {batch}, which is too few for a GPU; set 64 to 256");
     }
-    // A model on this machine is loaded now: if it cannot be used, the start fails with the reason. A download may take
-    // long: it runs while the service runs and reports that it is not ready.
-    let needs_no_network = source.needs_no_network();
-    let size = settings.imaging.image_target_size;
-    let provider = LocalProvider::new(source, size, settings.embed.threads())?
-        .with_resize(settings.imaging.resize())
-        .with_colour(settings.imaging.colour());
-    if needs_no_network {
-        provider.ready().await?;
-    }
-    Ok(Arc::new(provider))
+    Ok(LocalProvider::new(source, settings.imaging.image_target_size, settings.embed.threads())?)
 }
 
 fn remote(settings: &Settings, url: &Endpoint) -> RemoteSettings {

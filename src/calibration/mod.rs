@@ -13,9 +13,11 @@ pub(crate) mod file;
 mod fit;
 mod inputs;
 mod logistic;
+mod prepared;
 mod refit;
 mod refits;
 mod scale;
+mod spaces;
 mod vectors;
 
 use std::io;
@@ -27,7 +29,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionName, Embedding, Space, Timestamp};
+use crate::domain::{CollectionName, Space, Timestamp};
 use crate::embed::ImageEmbeddingProvider;
 use crate::index::Stores;
 use crate::lock::lock;
@@ -36,10 +38,12 @@ use backgrounds::Backgrounds;
 use calibrated::Calibrated;
 pub use calibrated::measured_file;
 pub use demo_check::DemoCheck;
+pub use prepared::PreparedScale;
 pub(crate) use refit::LabelledHits;
 pub use refit::{GoodMatches, Platt, Refit, RefitError};
 use refits::Refits;
 pub use scale::{RELEVANT, Scale};
+use spaces::{Next, Spaces};
 
 /// How long the calibration waits before it tries again after a failure.
 const RETRY_DELAY: Duration = Duration::from_mins(1);
@@ -81,25 +85,18 @@ pub enum QueryKind {
     Several,
 }
 
-/// The calibration of the provider in use. Clones share it.
+/// The calibration of the models in use. Clones share it.
 #[derive(Clone)]
 pub struct Calibration(Arc<Shared>);
 
 struct Shared {
-    provider: Arc<dyn ImageEmbeddingProvider>,
     folder: PathBuf,
     is_on: bool,
-    state: Mutex<State>,
-    /// Notified if a search finds that the space of the provider is another one.
-    changed: Notify,
+    spaces: Mutex<Spaces>,
+    /// Notified when a model is to be calibrated.
+    wanted: Notify,
     backgrounds: Backgrounds,
     refits: Refits,
-}
-
-/// The space that was calibrated last, and the result.
-struct State {
-    space: Option<Arc<Space>>,
-    outcome: Result<Arc<Calibrated>, NoRelevance>,
 }
 
 impl std::fmt::Debug for Calibration {
@@ -109,43 +106,65 @@ impl std::fmt::Debug for Calibration {
 }
 
 impl Calibration {
-    /// Creates the calibration of a provider. Its results are stored in `folder`. If `is_on` is false, only stored
-    /// results are used.
-    pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, folder: PathBuf, is_on: bool) -> Self {
+    /// Creates the calibration, and begins with the model of this provider. Results are stored in `folder`. If `is_on` is
+    /// false, only stored results are used.
+    pub fn new(provider: &Arc<dyn ImageEmbeddingProvider>, folder: PathBuf, is_on: bool) -> Self {
         Self(Arc::new(Shared {
-            provider,
             refits: Refits::load(&folder),
             folder,
             is_on,
-            state: Mutex::new(State { space: None, outcome: Err(NoRelevance::Running) }),
-            changed: Notify::new(),
+            spaces: Mutex::new(Spaces::new(provider)),
+            wanted: Notify::new(),
             backgrounds: Backgrounds::default(),
         }))
     }
 
-    /// Calibrates each space of the provider when it is first used, until `end`.
+    /// Calibrates each space when it is first used, one after the other, until `end`.
     pub async fn keep(&self, end: CancellationToken) {
         let keep = async {
             loop {
-                let Ok(space) = self.0.provider.space().await else {
+                let provider = self.next().await;
+                let Ok(space) = provider.space().await else {
+                    lock(&self.0.spaces).want(&provider);
                     tokio::time::sleep(PROVIDER_RETRY_DELAY).await;
                     continue;
                 };
-                // The calibration of another space is not valid while this one is measured.
-                *lock(&self.0.state) = State { space: Some(space.clone()), outcome: Err(NoRelevance::Running) };
-                let outcome = self.calibrate(&space).await;
-                let is_failure = matches!(outcome, Err(NoRelevance::Failed(_)));
-                lock(&self.0.state).outcome = outcome;
-                let changed = self.0.changed.notified();
-                let delay = if is_failure { RETRY_DELAY } else { Duration::MAX };
-                tokio::time::timeout(delay, changed).await.ok();
+                lock(&self.0.spaces).set(&space, Err(NoRelevance::Running), None);
+                let outcome = self.calibrate(&*provider, &space).await;
+                let retry = matches!(outcome, Err(NoRelevance::Failed(_))).then(|| (&provider, RETRY_DELAY));
+                lock(&self.0.spaces).set(&space, outcome, retry);
             }
         };
         end.run_until_cancelled(keep).await;
     }
 
+    /// Waits for a model that is to be calibrated.
+    async fn next(&self) -> Arc<dyn ImageEmbeddingProvider> {
+        loop {
+            let wanted = self.0.wanted.notified();
+            let delay = match lock(&self.0.spaces).next() {
+                Next::Provider(provider) => return provider,
+                Next::Wait(delay) => delay,
+            };
+            tokio::time::timeout(delay, wanted).await.ok();
+        }
+    }
+
+    /// Calibrates a model with this space, unless it is known already.
+    pub fn use_model(&self, provider: &Arc<dyn ImageEmbeddingProvider>, space: &Space) {
+        let mut spaces = lock(&self.0.spaces);
+        if spaces.outcome(space).is_none() {
+            spaces.want(provider);
+            self.0.wanted.notify_one();
+        }
+    }
+
     /// Loads the calibration of a space, or measures it.
-    async fn calibrate(&self, space: &Space) -> Result<Arc<Calibrated>, NoRelevance> {
+    async fn calibrate(
+        &self,
+        provider: &dyn ImageEmbeddingProvider,
+        space: &Space,
+    ) -> Result<Arc<Calibrated>, NoRelevance> {
         if let Some(stored) = Calibrated::load(&self.0.folder, space) {
             return Ok(Arc::new(stored));
         }
@@ -153,7 +172,7 @@ impl Calibration {
             return Err(NoRelevance::Off);
         }
         let start = Instant::now();
-        let measured = Calibrated::measure(&*self.0.provider, space).await.map_err(|error| {
+        let measured = Calibrated::measure(provider, space).await.map_err(|error| {
             tracing::error!(%error, space = space.name(), "the calibration of the model failed; it is repeated in a minute");
             NoRelevance::Failed(error.for_client())
         })?;
@@ -168,12 +187,7 @@ impl Calibration {
 
     /// Returns the calibration of `space`, or why there is none.
     fn current(&self, space: &Space) -> Result<Arc<Calibrated>, NoRelevance> {
-        let state = lock(&self.0.state);
-        if state.space.as_ref().is_some_and(|known| known.admits(space).is_ok()) {
-            return state.outcome.clone();
-        }
-        self.0.changed.notify_one();
-        Err(NoRelevance::Running)
+        lock(&self.0.spaces).outcome(space).unwrap_or(Err(NoRelevance::Running))
     }
 
     /// Returns what the weight of an image is multiplied by in a query that also has texts. The cosines of images with each
@@ -265,27 +279,6 @@ impl Calibration {
     pub fn forget_collection(&self, collection: &CollectionName) {
         if let Err(error) = self.remove_refit(collection) {
             tracing::warn!(%collection, %error, "the calibration of a dropped collection cannot be removed");
-        }
-    }
-}
-
-/// A scale that needs the cosine of the best hit.
-#[derive(Clone, Debug)]
-pub struct PreparedScale {
-    calibrated: Arc<Calibrated>,
-    background: Option<Arc<scale::Background>>,
-    fit: Option<Platt>,
-}
-
-impl PreparedScale {
-    /// Returns the scale of a query. `best` is the cosine of the best hit of the whole search, not only of its page.
-    pub fn with_best(&self, kind: QueryKind, query: &Embedding, best: f32) -> Scale {
-        match (kind, &self.calibrated.text, &self.background) {
-            (QueryKind::Text, Some(fit), Some(background)) => {
-                Scale::for_text(fit, background, query.as_slice(), f64::from(best)).with_fit(self.fit)
-            }
-            (QueryKind::Text, _, _) => Scale::Constant(fit::TEXT_PRIOR),
-            (QueryKind::Image | QueryKind::Several, _, _) => Scale::for_image(&self.calibrated.image),
         }
     }
 }

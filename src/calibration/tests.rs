@@ -64,7 +64,8 @@ async fn a_provider_that_refuses_many_texts_is_not_calibrated() {
 async fn another_model_and_a_failure_are_calibrated_again() {
     let provider = Arc::new(Provider::default());
     let folder = tempfile::tempdir().unwrap();
-    let calibration = Calibration::new(provider.clone(), folder.path().to_owned(), true);
+    let shared: Arc<dyn ImageEmbeddingProvider> = provider.clone();
+    let calibration = Calibration::new(&shared, folder.path().to_owned(), true);
     let end = CancellationToken::new();
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let keep = tokio::spawn({
@@ -82,12 +83,15 @@ async fn another_model_and_a_failure_are_calibrated_again() {
     let begin = Instant::now();
     provider.model.store(1, Ordering::SeqCst);
     let second = provider.space().await.unwrap();
+    calibration.use_model(&shared, &second);
     assert_eq!(calibration.current(&second).unwrap_err(), NoRelevance::Running);
     wait_for_failure(&second).await;
     assert!(begin.elapsed() < RETRY_DELAY, "the other model is noticed before the next attempt");
 
-    calibration.0.state.lock().unwrap().outcome = Err(NoRelevance::Running);
-    wait_for_failure(&second).await;
+    assert!(matches!(calibration.current(&first), Err(NoRelevance::Failed(_))), "both spaces are kept");
+    let texts = provider.texts.load(Ordering::SeqCst);
+    tokio::time::sleep(RETRY_DELAY * 2).await;
+    assert!(provider.texts.load(Ordering::SeqCst) > texts, "a failed calibration is repeated");
     end.cancel();
     keep.await.unwrap();
 }

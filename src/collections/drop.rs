@@ -73,6 +73,7 @@ impl JobService {
         self.drop_listener.report(collection);
         let name = collection.clone();
         self.ledger.write(move |tx| forget::end_drop(tx, &name)).await?;
+        self.models.forget(collection);
         Ok(dropped_any)
     }
 

@@ -1,6 +1,6 @@
 //! Lists the collections of the stores.
 
-use crate::domain::CollectionInfo;
+use crate::domain::{CollectionInfo, CollectionName, ModelRecord};
 use crate::index::several_stores::Merged;
 use crate::jobs::error::JobsError;
 use crate::jobs::service::Jobs;
@@ -17,6 +17,11 @@ pub struct Collections {
 }
 
 impl Jobs {
+    /// Returns the recorded model of a collection, and whether it is that of the settings.
+    pub fn model_record(&self, collection: &CollectionName) -> Option<(ModelRecord, bool)> {
+        self.0.models.recorded(collection)
+    }
+
     /// Returns all collections.
     ///
     /// # Errors

@@ -2,19 +2,20 @@
 
 mod former_names;
 mod locations;
+mod named_providers;
 mod secret_files;
 mod unknown;
 mod variables;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::api::ApiSettings;
 use crate::aws::AwsSettings;
 use crate::domain::Endpoint;
-use crate::embed::EmbedSettings;
 use crate::embed::hub::HubSettings;
+use crate::embed::{EmbedSettings, NamedProviderSettings};
 use crate::images::ImagesSettings;
 use crate::imaging::ImagingSettings;
 use crate::index::IndexSettings;
@@ -47,6 +48,9 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     pub uploads: UploadsSettings,
     pub aws: AwsSettings,
+    /// The providers with a name (`CLIP_URL_<NAME>`), by their lower-case names.
+    #[serde(skip)]
+    pub named_providers: BTreeMap<String, NamedProviderSettings>,
 }
 
 /// Invalid settings. The message names each variable and what is allowed.
@@ -83,7 +87,7 @@ impl Settings {
         let mut errors = Vec::new();
         let renamed = former_names::replace(&mut variables);
         secret_files::read(&mut variables, &mut errors);
-        let settings = Self::read(&variables, &mut errors).map_err(|error| SettingsError(error.to_string()))?;
+        let settings = Self::read(&mut variables, &mut errors).map_err(|error| SettingsError(error.to_string()))?;
         if errors.is_empty() {
             settings.validate()?;
             return Ok(settings);
@@ -92,8 +96,10 @@ impl Settings {
         Err(SettingsError(errors.join("; ")))
     }
 
-    fn read(variables: &Variables, errors: &mut Vec<String>) -> Result<Self, serde::de::value::Error> {
+    fn read(variables: &mut Variables, errors: &mut Vec<String>) -> Result<Self, serde::de::value::Error> {
+        let named_providers = named_providers::take(variables, errors)?;
         Ok(Self {
+            named_providers,
             locations: variables::read(variables, errors)?,
             api: variables::read(variables, errors)?,
             source: variables::read(variables, errors)?,
@@ -187,7 +193,7 @@ fn environment() -> Result<Vec<(String, String)>, SettingsError> {
     let names = names();
     let variables = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.to_str()?.to_uppercase();
-        names.contains(&name).then_some((name, value))
+        (names.contains(&name) || named_providers::is_variable(&name)).then_some((name, value))
     });
     let text = |(name, value): (String, std::ffi::OsString)| match value.into_string() {
         Ok(value) => Ok((name, value)),

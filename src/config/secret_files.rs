@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
+use super::named_providers;
 use super::variables::Variables;
 
 /// Every setting that is a secret.
@@ -29,7 +30,10 @@ pub(super) fn names() -> impl Iterator<Item = String> {
 /// Replaces each `NAME_FILE` by `NAME` with the content of the file. Line breaks at its end do not belong to the secret.
 /// Appends a message to `errors` for each file that cannot be used.
 pub(super) fn read(variables: &mut Variables, errors: &mut Vec<String>) {
-    for (secret, file) in SECRETS.iter().zip(names()) {
+    let named = named_providers::secrets_in_files(variables);
+    let secrets = SECRETS.iter().map(|secret| (*secret).to_owned()).chain(named);
+    for secret in secrets {
+        let file = format!("{secret}_FILE");
         let Some(path) = variables.remove(&file.to_lowercase()) else { continue };
         if variables.contains_key(&secret.to_lowercase()) {
             errors.push(format!("{secret} and {file} are both set; set one of them"));

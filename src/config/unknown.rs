@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::named_providers;
 use crate::domain::nearest;
 
 /// Only Glimpse uses variables with this prefix.
@@ -23,7 +24,16 @@ const MAX_WARNINGS: usize = 20;
 /// Returns a warning for each variable that looks like a setting and is not one.
 pub(super) fn warnings(names: impl Iterator<Item = String>) -> Vec<String> {
     let known = super::names();
-    let mut warnings: Vec<String> = names.filter_map(|name| warning(&name, &known)).collect();
+    let names: Vec<String> = names.collect();
+    let is_set = |url: &String| names.iter().any(|name| name.eq_ignore_ascii_case(url));
+    let mut warnings: Vec<String> = Vec::new();
+    for name in &names {
+        warnings.extend(match named_providers::url_variable(name) {
+            Some(url) if is_set(&url) => None,
+            Some(url) => Some(format!("{name} has no effect, because {url} is not set")),
+            None => warning(name, &known),
+        });
+    }
     warnings.sort();
     warnings.truncate(MAX_WARNINGS);
     warnings
@@ -74,6 +84,8 @@ mod tests {
             let found = warnings([name.to_owned()].into_iter());
             assert_eq!(found, [format!("{name} is not a setting and has no effect; did you mean {nearest}?")]);
         }
+        let found = warnings(["CLIP_MODEL_NEW".to_owned()].into_iter());
+        assert_eq!(found, ["CLIP_MODEL_NEW has no effect, because CLIP_URL_NEW is not set"]);
         assert_eq!(warnings(["GLIMPSE_WHATEVER_ELSE_IT_IS".to_owned()].into_iter()).len(), 1);
     }
 
@@ -91,6 +103,8 @@ mod tests {
         let more = [
             "GLIMPSE_PORT_8080_TCP_ADDR",
             "RAY_RUNTIME_ENV_HOOK",
+            "CLIP_URL_NEW",
+            "CLIP_MODEL_NEW",
             "HF_XET_CACHE",
             "OLLAMA_KEEP_ALIVE",
             "QDRANT_PORT_6334_TCP",

@@ -8,6 +8,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Vi
 use serde::forward_to_deserialize_any;
 
 use super::SettingsError;
+use super::named_providers;
 use super::secret_files::SECRETS;
 use crate::domain::endpoint::masked;
 
@@ -57,7 +58,7 @@ fn from_fields<'a, T: DeserializeOwned>(
 /// masked.
 fn describe(name: &str, value: &str, error: &Error) -> String {
     let name = name.to_uppercase();
-    if SECRETS.contains(&name.as_str()) {
+    if SECRETS.contains(&name.as_str()) || named_providers::is_secret(&name) {
         return format!("{name} has a value that cannot be used; {error}");
     }
     let value = masked(value);

@@ -64,6 +64,10 @@ pub struct EmbedSettings {
     /// `GLIMPSE_EMBED_THREADS`: inference workers of one thread each; 0 (default): one for each core, or two for a GPU.
     #[serde(deserialize_with = "check_range::<_, _, 0, 1024>")]
     pub glimpse_embed_threads: usize,
+    /// `GLIMPSE_MODELS_IN_MEMORY`: how many models of this process are in memory at the same time, if collections use
+    /// several; 2 by default. That of `CLIP_MODEL` is one of them.
+    #[serde(deserialize_with = "check_range::<_, _, 1, 16>")]
+    pub glimpse_models_in_memory: usize,
 }
 
 impl Default for EmbedSettings {
@@ -87,6 +91,7 @@ impl Default for EmbedSettings {
             glimpse_text_cache: 4096,
             glimpse_calibrate: true,
             glimpse_embed_threads: 0,
+            glimpse_models_in_memory: 2,
         }
     }
 }

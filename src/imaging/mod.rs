@@ -57,7 +57,7 @@ pub use prepare::thumbnail::{THUMBNAIL_SIDE, preview, preview_size, thumbnail};
 pub use prepare::upright::{UprightImage, decode_upright};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
 pub use preprocessing::{Filter, InputColour, Preprocessing, Resize};
-pub use settings::{ImagingSettings, SIDES};
+pub use settings::{Colour, ColourKind, ImagingSettings, ResizeKind, SIDES};
 pub use signature::{is_copy, signature};
 
 /// The limits that are checked before a decoder may allocate memory.

@@ -97,7 +97,7 @@ impl TryFrom<String> for ColourKind {
 }
 
 /// The value of `IMAGE_PAD_COLOR`: red, green and blue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Colour(pub [u8; 3]);
 

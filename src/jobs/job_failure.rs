@@ -1,5 +1,6 @@
 //! Why a job could not continue.
 
+use crate::collection_models::ModelError;
 use crate::domain::{DependencyError, FailureAttribution, FailureKind, JobState, SpaceMismatch};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
@@ -25,6 +26,8 @@ pub(crate) enum JobFailure {
     Worker { worker: String, problem: String },
     #[error("embedding provider: {0}")]
     Provider(#[source] EmbedError),
+    #[error(transparent)]
+    Model(ModelError),
     #[error("store: {0}")]
     Store(#[source] IndexError),
     #[error(transparent)]
@@ -85,6 +88,7 @@ impl JobFailure {
             | Self::Worker { .. }
             | Self::Metadata(_)
             | Self::Provider(_)
+            | Self::Model(_)
             | Self::Store(_)
             | Self::Dependency(_)
             | Self::Space(_)
@@ -122,6 +126,7 @@ impl JobFailure {
                 format!("{self}. {RETRY_ADVICE}")
             }
             Self::Worker { .. } => format!("{self}. {RETRY_ADVICE}"),
+            Self::Model(error) => error.for_client(),
             Self::Listing(_)
             | Self::Bucket(_)
             | Self::Metadata(_)
@@ -149,6 +154,7 @@ impl JobFailure {
             Self::Worker { .. }
             | Self::Metadata(_)
             | Self::Provider(_)
+            | Self::Model(_)
             | Self::Store(_)
             | Self::Dependency(_)
             | Self::Space(_)
@@ -176,6 +182,7 @@ impl JobFailure {
             | Self::Worker { .. }
             | Self::Metadata(_)
             | Self::Provider(_)
+            | Self::Model(_)
             | Self::Store(_)
             | Self::Dependency(_)
             | Self::Space(_)
@@ -200,6 +207,7 @@ impl JobFailure {
             | Self::Bucket(_)
             | Self::Worker { .. }
             | Self::Provider(_)
+            | Self::Model(_)
             | Self::Store(_)
             | Self::Metadata(_)
             | Self::Dependency(_)

@@ -24,6 +24,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::collection_models::CollectionModels;
 use crate::domain::{CollectionName, Excludes, JobId};
 use crate::index::Stores;
 use crate::lock::lock;
@@ -57,8 +58,10 @@ pub(crate) const LEDGER_RETRY_DELAY: Duration = Duration::from_secs(5);
 pub struct JobParts {
     /// The ledger, which records every job.
     pub ledger: Ledger,
-    /// The pipeline that processes images.
+    /// The pipeline that processes images, with the model of the settings.
     pub pipeline: Pipeline,
+    /// The models of collections.
+    pub models: CollectionModels,
     /// The stores for requests of clients, which fail fast if a store is down; the pipeline's own stores wait for it.
     pub stores: Stores,
     /// The settings of jobs.
@@ -87,6 +90,7 @@ pub struct JobParts {
 pub(crate) struct JobService {
     pub(crate) ledger: Ledger,
     pub(crate) pipeline: Pipeline,
+    pub(crate) models: CollectionModels,
     pub(crate) stores: Stores,
     pub(crate) settings: JobSettings,
     pub(crate) default_bucket: String,

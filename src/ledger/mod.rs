@@ -5,10 +5,11 @@
 //! the jobs and their states (`prune` removes old ones), `planning` what a listing adds to their work, `leases` the work
 //! that is left and who does it, `objects` what the stores hold of each object, `metadata` the rows of metadata files,
 //! `placements` the workers on a cluster and the tokens of workers, `logs` the lines of a job's log, `failures` its
-//! failed images, `recall` what the self-tests of stores have measured, `mirrors` the mirrors, `events` the keys that
+//! failed images, `recall` what the self-tests of stores have measured, `collection_models` the models of collections, `mirrors` the mirrors, `events` the keys that
 //! events have named and that are still to be compared with the bucket, and `tombstones` the images that were removed
 //! permanently.
 
+pub mod collection_models;
 mod columns;
 mod error;
 pub(crate) mod events;

@@ -154,6 +154,12 @@ impl Pipeline {
         }
     }
 
+    /// Embeds with this provider, within the same limits as before.
+    #[must_use]
+    pub fn with_provider(self, provider: Arc<dyn ImageEmbeddingProvider>) -> Self {
+        Self { provider, ..self }
+    }
+
     /// Sets which facts of EXIF, IPTC and XMP the runs of this process store; none by default.
     #[must_use]
     pub fn with_exif(self, exif: ExifLevel) -> Self {

@@ -88,6 +88,11 @@ impl Stages {
         }
     }
 
+    /// Begins to measure the threads of a provider. `provider` is how much they have worked until now.
+    pub fn begin_provider(&self, provider: Option<Busy>) {
+        lock(&self.last_report).provider = provider;
+    }
+
     /// Returns what was measured since the last call. `provider` is how much the provider's threads have worked until
     /// now; they show more exactly how busy the provider is than the calls that wait for them.
     pub fn drain(&self, provider: Option<Busy>) -> Timings {

@@ -1,6 +1,7 @@
 //! The errors of a search, and their kinds for the client.
 
 use crate::calibration::NoRelevance;
+use crate::collection_models::{ModelError, RecordedModel};
 use crate::domain::{CollectionName, DependencyError, FailureClass, InvalidCollectionName, SpaceMismatch};
 use crate::embed::EmbedError;
 use crate::imaging::ImageError;
@@ -48,6 +49,9 @@ pub enum SearchError {
     /// The embedding provider refused the query or failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    /// The model of the collection is not that of the settings, and cannot be used.
+    #[error("{}", .0.for_client())]
+    Model(Box<RecordedModel>),
     /// The store refused or failed.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -63,6 +67,24 @@ pub enum SearchError {
     /// A decoder panicked while it read the image.
     #[error("the image could not be decoded")]
     Panicked,
+}
+
+impl From<ModelError> for SearchError {
+    fn from(error: ModelError) -> Self {
+        match error {
+            ModelError::Default(error) => Self::Embed(error),
+            ModelError::Recorded(recorded) => match recorded.error {
+                // The reason is the query, and not the model.
+                error @ (EmbedError::Unsupported | EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {
+                    Self::Embed(error)
+                }
+                EmbedError::WrongCount { .. }
+                | EmbedError::Invalid(_)
+                | EmbedError::ProbeFailed(_)
+                | EmbedError::Dependency(_) => Self::Model(recorded),
+            },
+        }
+    }
 }
 
 /// The kind of an error, for callers that reply to a client and must not depend on the ports.
@@ -92,6 +114,8 @@ pub enum SearchErrorKind<'a> {
     BadProvider,
     /// A dependency failed.
     Dependency(&'a DependencyError),
+    /// The model of the collection cannot be used; with the dependency that failed, if one did.
+    Model(Option<&'a DependencyError>),
     /// An internal error of this service.
     Internal,
 }
@@ -131,6 +155,15 @@ impl SearchError {
             Self::Embed(EmbedError::Dependency(down)) | Self::Index(IndexError::Dependency(down)) => {
                 SearchErrorKind::Dependency(down)
             }
+            Self::Model(recorded) => SearchErrorKind::Model(match &recorded.error {
+                EmbedError::Dependency(down) => Some(down),
+                EmbedError::Unsupported
+                | EmbedError::Rejected(_)
+                | EmbedError::Failing { .. }
+                | EmbedError::WrongCount { .. }
+                | EmbedError::Invalid(_)
+                | EmbedError::ProbeFailed(_) => None,
+            }),
             Self::Index(IndexError::Rejected { .. }) | Self::Files(_) | Self::Panicked => SearchErrorKind::Internal,
         }
     }

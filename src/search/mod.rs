@@ -18,8 +18,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::calibration::{Calibration, NoRelevance, PreparedScale, QueryKind, RELEVANT};
+use crate::collection_models::CollectionModels;
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, SearchEffort, SearchQuery, Space};
-use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
 use crate::index::several_stores::{Merged, StoreResults};
 use crate::index::{IndexError, Stores};
@@ -41,7 +41,7 @@ use vector::QueryVectors;
 /// The search service. Clones share its state.
 #[derive(Clone)]
 pub struct Search {
-    provider: Arc<dyn ImageEmbeddingProvider>,
+    models: CollectionModels,
     stores: Stores,
     calibration: Calibration,
     decoder: Arc<Decoder>,
@@ -148,14 +148,9 @@ pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 
 impl Search {
     /// Creates the search service.
-    pub fn new(
-        provider: Arc<dyn ImageEmbeddingProvider>,
-        stores: Stores,
-        calibration: Calibration,
-        limits: Limits,
-    ) -> Self {
+    pub fn new(models: CollectionModels, stores: Stores, calibration: Calibration, limits: Limits) -> Self {
         Self {
-            provider,
+            models,
             stores,
             calibration,
             decoder: Arc::new(Decoder::new(limits)),
@@ -257,10 +252,11 @@ impl Search {
         query: QueryInput,
         options: &SearchOptions,
     ) -> Result<StoreReplies, SearchError> {
-        let space = self.provider.space().await?;
+        let (model, space) = self.models.for_search(collection).await?;
+        self.calibration.use_model(&model.searches, &space);
         let start = Instant::now();
         let kind = query.kind();
-        let vectors = self.embed(query, collection, &space).await?;
+        let vectors = self.embed(query, collection, (&model, &space)).await?;
         let embed = start.elapsed();
         let (limit, offset) = page::first_window(options, vectors.excluded.len());
         let query = SearchQuery {

@@ -60,7 +60,7 @@ impl Search {
         if queries.len() > MAX_LABELLED_QUERIES {
             return Err(invalid(format!("must have at most {MAX_LABELLED_QUERIES} queries")));
         }
-        let space = self.provider.space().await?;
+        let (_, space) = self.models.for_search(&collection).await?;
         let labelled: Vec<LabelledHits> = stream::iter(queries.into_iter().enumerate())
             .map(|(position, query)| self.label(&collection, position, query))
             .buffered(CONCURRENCY)

@@ -4,9 +4,9 @@ use futures::future::join_all;
 
 use super::copies::Original;
 use super::query_input::Term;
-use super::{QueryImage, QueryInput, Search, SearchError, TermInput};
+use super::{QueryInput, Search, SearchError, TermInput};
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Language, Space};
-use crate::embed::EmbedError;
+use crate::embed::{EmbedError, EmbeddingModel};
 use crate::imaging::PreparedImage;
 use crate::index::Stores;
 
@@ -50,7 +50,7 @@ impl Search {
         &self,
         query: QueryInput,
         collection: &CollectionName,
-        space: &Space,
+        (model, space): (&EmbeddingModel, &Space),
     ) -> Result<QueryVectors, SearchError> {
         let has_texts = query.terms.iter().any(|term| matches!(term.input, TermInput::Text(_)));
         let image_factor = if has_texts { self.calibration.image_factor(space) } else { 1.0 };
@@ -63,7 +63,7 @@ impl Search {
                 TermInput::Text(text) => Part::Text(text),
                 TermInput::Image(image) => {
                     excluded.extend(image.excluded);
-                    Part::Image(self.prepare(image).await?)
+                    Part::Image(self.decoder.prepare(image, model.searches.preprocessing()).await?)
                 }
                 TermInput::Like(id) => {
                     let record = self.find_image(collection, &id).await?;
@@ -74,7 +74,8 @@ impl Search {
                 }
             });
         }
-        let terms = self.vectors(parts, query.language).await?;
+        let failed = |error| self.models.error(collection, &model.record, error);
+        let terms = vectors(model, parts, query.language).await.map_err(failed)?;
         let sum = match &terms[..] {
             [one] => one.clone(),
             several => weighted_sum(several, &weights, space)?,
@@ -84,41 +85,6 @@ impl Search {
             _ => None,
         };
         Ok(QueryVectors { sum, terms, excluded, same_as })
-    }
-
-    async fn prepare(&self, image: QueryImage) -> Result<PreparedImage, SearchError> {
-        self.decoder.prepare(image, self.provider.preprocessing()).await
-    }
-
-    /// Embeds the texts at the same time, and the images in one call.
-    async fn vectors(&self, parts: Vec<Part>, language: Option<Language>) -> Result<Vec<Embedding>, SearchError> {
-        let images: Vec<PreparedImage> = parts
-            .iter()
-            .filter_map(|part| if let Part::Image(image) = part { Some(image.clone()) } else { None })
-            .collect();
-        let images = async {
-            match &images[..] {
-                [] => Ok(Vec::new()),
-                [one] => self.provider.embed_image(one).await.map(|vector| vec![vector]),
-                several => self.provider.embed_image_batch(several).await,
-            }
-        };
-        let texts = join_all(parts.iter().map(|part| async move {
-            match part {
-                Part::Text(text) => Some(self.provider.embed_text_in(text.trim(), language).await),
-                Part::Image(_) | Part::Vector(_) => None,
-            }
-        }));
-        let (images, texts) = tokio::join!(images, texts);
-        let mut images = images?.into_iter();
-        let vectors = parts.into_iter().zip(texts).map(|(part, text)| match (part, text) {
-            (Part::Vector(vector), _) => Ok(vector),
-            (Part::Text(_), Some(vector)) => vector,
-            (Part::Image(_), _) | (Part::Text(_), None) => {
-                images.next().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
-            }
-        });
-        Ok(vectors.collect::<Result<_, _>>()?)
     }
 
     /// Returns the cosines of each hit with each term of the query; none for a record that was deleted since the search,
@@ -136,6 +102,39 @@ impl Search {
         };
         ids.iter().map(scores).collect()
     }
+}
+
+/// Embeds the texts at the same time, and the images in one call.
+async fn vectors(
+    model: &EmbeddingModel,
+    parts: Vec<Part>,
+    language: Option<Language>,
+) -> Result<Vec<Embedding>, EmbedError> {
+    let images: Vec<PreparedImage> = parts
+        .iter()
+        .filter_map(|part| if let Part::Image(image) = part { Some(image.clone()) } else { None })
+        .collect();
+    let images = async {
+        match &images[..] {
+            [] => Ok(Vec::new()),
+            [one] => model.searches.embed_image(one).await.map(|vector| vec![vector]),
+            several => model.searches.embed_image_batch(several).await,
+        }
+    };
+    let texts = join_all(parts.iter().map(|part| async move {
+        match part {
+            Part::Text(text) => Some(model.searches.embed_text_in(text.trim(), language).await),
+            Part::Image(_) | Part::Vector(_) => None,
+        }
+    }));
+    let (images, texts) = tokio::join!(images, texts);
+    let mut images = images?.into_iter();
+    let vectors = parts.into_iter().zip(texts).map(|(part, text)| match (part, text) {
+        (Part::Vector(vector), _) => Ok(vector),
+        (Part::Text(_), Some(vector)) => vector,
+        (Part::Image(_), _) | (Part::Text(_), None) => images.next().ok_or(EmbedError::WrongCount { sent: 1, got: 0 }),
+    });
+    Ok(vectors.collect::<Result<_, _>>()?)
 }
 
 fn weighted_sum(vectors: &[Embedding], weights: &[f32], space: &Space) -> Result<Embedding, SearchError> {

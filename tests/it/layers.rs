@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Names of the three ports that their users may import: traits, their types and errors. No adapter.
-const PORTS: [&str; 20] = [
+const PORTS: [&str; 22] = [
     "source::ImageSource",
     "source::Scope",
     "source::ListedPage",
@@ -16,6 +16,8 @@ const PORTS: [&str; 20] = [
     "source::SourceError",
     "source::EncodingError",
     "embed::ImageEmbeddingProvider",
+    "embed::EmbeddingModel",
+    "embed::EmbeddingModels",
     "embed::EmbedError",
     "embed::Busy",
     "embed::EngineInfo",
@@ -49,18 +51,19 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "embed" => vec!["domain", "http", "resilience", "imaging", "models"],
         "pipeline" => ports(&["domain", "imaging", "resilience"]),
         "ledger" => vec!["domain", "sqlite"],
-        "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger"]),
-        "collections" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "jobs"]),
-        "mirrors" => ports(&["domain", "resilience", "pipeline", "ledger", "jobs"]),
+        "collection_models" => ports(&["domain", "ledger"]),
+        "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "collection_models"]),
+        "collections" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
+        "mirrors" => ports(&["domain", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
         "uploads" => ports(&["domain", "imaging", "resilience", "pipeline", "jobs", "mirrors"]),
         "aws" => vec!["domain", "http", "mirrors"],
         "ray" => vec!["domain", "http", "jobs::placing::cluster"],
         "worker" => ports(&["domain", "http", "imaging", "resilience", "pipeline", "ledger", "jobs", "index::remote"]),
         "calibration" => ports(&["domain", "imaging", "demo"]),
-        "search" => ports(&["domain", "imaging", "resilience", "pipeline", "calibration"]),
+        "search" => ports(&["domain", "imaging", "resilience", "pipeline", "calibration", "collection_models"]),
         "browse" => ports(&["domain"]),
         "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
-        "health" => ports(&["domain", "jobs"]),
+        "health" => ports(&["domain", "jobs", "collection_models"]),
         "api" => {
             vec![
                 "domain",
@@ -69,6 +72,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
                 "mirrors",
                 "uploads",
                 "collections",
+                "collection_models",
                 "browse",
                 "search",
                 "images",
@@ -101,6 +105,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "mirrors",
             "uploads",
             "collections",
+            "collection_models",
             "browse",
             "calibration",
             "search",

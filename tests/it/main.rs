@@ -6,6 +6,7 @@
 mod api;
 mod calibration;
 mod cli;
+mod collection_models;
 mod contract;
 mod deploy;
 mod faults;

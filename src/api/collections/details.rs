@@ -13,6 +13,7 @@ use crate::api::AppState;
 use crate::api::http::{ApiError, ErrorReply, Path};
 use crate::browse::{Browse, CollectionDetails};
 use crate::collections::RecallReports;
+use crate::jobs::Jobs;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_collection))
@@ -42,10 +43,10 @@ pub struct CollectionDetailsReply {
 }
 
 impl CollectionDetailsReply {
-    fn new(details: CollectionDetails, recall: &RecallReports) -> Self {
+    fn new(details: CollectionDetails, jobs: &Jobs, recall: &RecallReports) -> Self {
         let CollectionDetails { info, stores, summary, formats, meta_keys, warnings } = details;
         Self {
-            collection: CollectionReply::new(info, stores, recall),
+            collection: CollectionReply::new(info, stores, jobs, recall),
             total_bytes: summary.total_bytes,
             formats: formats.into_iter().collect(),
             oldest_indexed_at: summary.oldest.map(|moment| moment.to_string()),
@@ -62,8 +63,9 @@ impl CollectionDetailsReply {
     responses((status = 200, body = CollectionDetailsReply), (status = 404, body = ErrorReply)))]
 async fn get_collection(
     State(browse): State<Browse>,
+    State(jobs): State<Jobs>,
     State(recall): State<RecallReports>,
     Path(name): Path<String>,
 ) -> Result<axum::Json<CollectionDetailsReply>, ApiError> {
-    Ok(axum::Json(CollectionDetailsReply::new(browse.collection(&name).await?, &recall)))
+    Ok(axum::Json(CollectionDetailsReply::new(browse.collection(&name).await?, &jobs, &recall)))
 }

@@ -20,7 +20,7 @@ use super::AppState;
 use super::http::{ApiError, ErrorReply, Path};
 use super::images::DeletedReply;
 use crate::collections::{Collections, RecallReports};
-use crate::domain::CollectionInfo;
+use crate::domain::{CollectionInfo, ModelRecord};
 use crate::jobs::Jobs;
 
 pub use calibration::{CalibrationReply, CalibrationRequest, FitReply, LabelledQueryRequest};
@@ -72,6 +72,9 @@ pub struct CollectionReply {
     pub stores: BTreeMap<String, u64>,
     /// The model of the vectors.
     pub model: String,
+    /// How this service makes the vectors of the collection. `null` if the collection was made by an earlier version with
+    /// another model than that of the settings.
+    pub embedding_model: Option<EmbeddingModelReply>,
     /// Dimension of a vector.
     pub dimension: usize,
     /// The name of the vector space.
@@ -82,16 +85,41 @@ pub struct CollectionReply {
     pub recall_at_10: BTreeMap<String, RecallReply>,
 }
 
+/// How the vectors of a collection are made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EmbeddingModelReply {
+    /// The name of the provider: `default` for the settings without a name, otherwise the lower-case NAME of `CLIP_URL_<NAME>`.
+    pub provider: String,
+    /// `local`, `clip`, `openai`, `multi2vec` or `ollama`.
+    pub kind: String,
+    /// As in `CLIP_MODEL`.
+    pub model: String,
+    /// As in `CLIP_PRECISION`.
+    pub precision: String,
+    /// As in `IMAGE_RESIZE`.
+    pub resize: String,
+    /// Whether it is the model of the settings, which new collections use.
+    pub is_default: bool,
+}
+
+impl EmbeddingModelReply {
+    fn new(record: ModelRecord, is_default: bool) -> Self {
+        let ModelRecord { provider, kind, model, precision, resize, .. } = record;
+        Self { provider, kind, model, precision, resize, is_default }
+    }
+}
+
 impl CollectionsReply {
-    fn new(all: Collections, recall: &RecallReports) -> Self {
-        let reply = |(info, stores)| CollectionReply::new(info, stores, recall);
+    fn new(all: Collections, jobs: &Jobs, recall: &RecallReports) -> Self {
+        let reply = |(info, stores)| CollectionReply::new(info, stores, jobs, recall);
         let collections = all.collections.into_iter().map(reply);
         Self { provider: all.provider.to_owned(), collections: collections.collect(), warnings: all.warnings }
     }
 }
 
 impl CollectionReply {
-    fn new(info: CollectionInfo, stores: Vec<(&'static str, u64)>, recall: &RecallReports) -> Self {
+    fn new(info: CollectionInfo, stores: Vec<(&'static str, u64)>, jobs: &Jobs, recall: &RecallReports) -> Self {
+        let model = jobs.model_record(&info.name);
         let recall = recall.get(&info.name).into_iter().map(|(store, report)| (store, report.into()));
         Self {
             recall_at_10: recall.collect(),
@@ -99,6 +127,7 @@ impl CollectionReply {
             count: info.count,
             stores: stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
             space: info.space.name(),
+            embedding_model: model.map(|(record, is_default)| EmbeddingModelReply::new(record, is_default)),
             model: info.space.model,
             dimension: info.space.dimension,
         }
@@ -111,7 +140,7 @@ async fn list_collections(
     State(jobs): State<Jobs>,
     State(recall): State<RecallReports>,
 ) -> Result<axum::Json<CollectionsReply>, ApiError> {
-    Ok(axum::Json(CollectionsReply::new(jobs.collections().await?, &recall)))
+    Ok(axum::Json(CollectionsReply::new(jobs.collections().await?, &jobs, &recall)))
 }
 
 /// Delete a collection and all its records. The objects stay in their bucket.

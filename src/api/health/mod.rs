@@ -36,6 +36,10 @@ pub struct ReadyReply {
     /// Stores that do not answer, and why, if other stores do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// Collections that use another model than that of the settings, and the command that changes it.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub notes: Vec<String>,
     /// The model.
     pub model: String,
     /// The name of the vector space.
@@ -54,9 +58,9 @@ async fn healthz() -> axum::Json<HealthReply> {
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = ReadyReply), (status = 503, body = ErrorReply)))]
 async fn readyz(State(health): State<Health>) -> Result<axum::Json<ReadyReply>, ApiError> {
-    let Readiness { space, warnings } = health.ready().await.map_err(not_ready)?;
+    let Readiness { space, warnings, notes } = health.ready().await.map_err(not_ready)?;
     let status = "ready".to_owned();
-    Ok(axum::Json(ReadyReply { status, warnings, model: space.model.clone(), space: space.name() }))
+    Ok(axum::Json(ReadyReply { status, warnings, notes, model: space.model.clone(), space: space.name() }))
 }
 
 fn not_ready(error: NotReady) -> ApiError {

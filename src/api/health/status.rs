@@ -30,6 +30,10 @@ pub struct StatusReply {
     /// The Ray cluster that runs workers, if one is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ray: Option<RayReply>,
+    /// Collections that use another model than that of the settings, and the command that changes it.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub notes: Vec<String>,
     /// The default collection.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
@@ -148,6 +152,7 @@ impl StatusReply {
             provider,
             stores,
             ray: status.cluster.map(RayReply::from),
+            notes: status.notes,
             collection: defaults.collection.to_string(),
             bucket: defaults.bucket.to_string(),
             max_image_bytes: defaults.max_image_bytes,

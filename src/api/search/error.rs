@@ -30,6 +30,12 @@ impl From<SearchError> for ApiError {
                 Self::new(StatusCode::BAD_GATEWAY, "bad_provider", message)
             }
             SearchErrorKind::Dependency(down) => Self::dependency(down),
+            // The statuses of the dependency, but the message names the collection, its model and what to do.
+            SearchErrorKind::Model(Some(down)) => Self::dependency(down).with_message(message),
+            SearchErrorKind::Model(None) => {
+                tracing::error!(%error, "the model of a collection");
+                Self::new(StatusCode::BAD_GATEWAY, "bad_provider", message)
+            }
             SearchErrorKind::Internal => {
                 tracing::error!(%error, "search failed");
                 Self::internal()

@@ -50,7 +50,7 @@ impl Doctor {
             store.collections().await
         };
         let collections = collections.await.map_err(|error| Problem::new(&error, advice(&error)))?;
-        self.count_images(&collections)
+        Ok(self.count_images(&collections))
     }
 
     async fn check_embedded(&self) -> Result<String, Problem> {
@@ -74,25 +74,28 @@ impl Doctor {
             0 => String::new(),
             lost => format!("; {lost} images were lost, and the next job indexes them again"),
         };
-        Ok(format!("embedded: {}{lost}", self.count_images(&collections)?))
+        Ok(format!("embedded: {}{lost}", self.count_images(&collections)))
     }
 
-    fn count_images(&self, collections: &[CollectionInfo]) -> Result<String, Problem> {
-        if let Some(space) = &self.space {
-            same_space(collections, space)?;
-        }
+    fn count_images(&self, collections: &[CollectionInfo]) -> String {
         let records: u64 = collections.iter().map(|info| info.count).sum();
-        Ok(format!("{} collections, {records} images", collections.len()))
+        let others = self.space.as_ref().map(|space| other_spaces(collections, space)).unwrap_or_default();
+        format!("{} collections, {records} images{others}", collections.len())
     }
 }
 
-fn same_space(collections: &[CollectionInfo], space: &Space) -> Result<(), Problem> {
-    for info in collections {
-        info.space.admits(space).map_err(|mismatch| {
-            let advice = "set VECTOR_DB_COLLECTION to another collection, or IMAGE_EMBEDDING_PROVIDER, CLIP_MODEL, \
-                          IMAGE_RESIZE, IMAGE_PAD_COLOR and IMAGE_COLOR to the values with which this collection was created";
-            Problem::new(&format!("collection {}: {mismatch}", info.name), advice)
-        })?;
-    }
-    Ok(())
+/// Returns a note about collections that have another space than the model of the settings. They go on with their own model.
+fn other_spaces(collections: &[CollectionInfo], space: &Space) -> String {
+    let others: Vec<_> = collections.iter().filter_map(|info| Some((info, info.space.admits(space).err()?))).collect();
+    let Some((info, mismatch)) = others.first() else { return String::new() };
+    let more = match others.len() {
+        1 => String::new(),
+        count => format!(" ({} more collections too)", count - 1),
+    };
+    format!(
+        "; the collection {} has vectors of `{}`, and the settings describe `{}` (IMAGE_EMBEDDING_PROVIDER, CLIP_MODEL, \
+         IMAGE_RESIZE, IMAGE_PAD_COLOR, IMAGE_COLOR){more}: it goes on with the model it was made with, and `glimpse \
+         collections rebuild {}` changes it",
+        info.name, mismatch.stored, mismatch.offered, info.name
+    )
 }

@@ -6,6 +6,8 @@ mod queries;
 mod reports;
 mod tune;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use self::queries::Query;
 pub use self::reports::RecallReports;
 use self::tune::{Tuned, tune};
-use crate::domain::{CollectionInfo, CollectionName, RecallReport, Space, Timestamp};
-use crate::embed::{EmbedError, ImageEmbeddingProvider};
+use crate::collection_models::ModelError;
+use crate::domain::{CollectionInfo, CollectionName, ModelRecord, RecallReport, Space, Timestamp};
+use crate::embed::EmbedError;
 use crate::index::{ImageIndex, IndexError};
 use crate::jobs::Jobs;
 use crate::ledger::{LedgerError, recall};
@@ -34,10 +37,8 @@ const FIRST_DELAY: Duration = Duration::from_secs(30);
 /// What the self-test needs.
 #[derive(Clone)]
 pub struct RecallParts {
-    /// The job service, with its stores and its ledger.
+    /// The job service, with its stores, its ledger and the models of collections.
     pub jobs: Jobs,
-    /// The embedding provider for searches.
-    pub provider: Arc<dyn ImageEmbeddingProvider>,
     /// The texts that are searched for.
     pub texts: Vec<String>,
     /// The limit of the median time of a search, in milliseconds.
@@ -59,9 +60,11 @@ enum RecallError {
     Index(#[from] IndexError),
     #[error(transparent)]
     Embed(#[from] EmbedError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
 }
 
-/// The queries by a text in the space of the provider.
+/// The queries by a text in the space of a model.
 struct Texts {
     space: Arc<Space>,
     queries: Vec<Query>,
@@ -106,7 +109,7 @@ impl RecallTest {
     /// [`LedgerError`] if the ledger cannot be read.
     pub async fn run(&self) -> Result<bool, LedgerError> {
         self.load().await?;
-        let (mut texts, mut is_complete) = (None, true);
+        let (mut texts, mut is_complete) = (HashMap::new(), true);
         for store in self.0.jobs.0.stores.iter() {
             // The reports of health name a store that is down.
             let Ok(collections) = store.collections().await else { continue };
@@ -135,19 +138,21 @@ impl RecallTest {
         &self,
         store: &dyn ImageIndex,
         info: &CollectionInfo,
-        texts: &mut Option<Texts>,
+        texts: &mut HashMap<ModelRecord, Texts>,
     ) -> Result<(), RecallError> {
         let collection = &info.name;
         let last = self.0.reports.get(collection).remove(store.name());
         if !is_due(last.as_ref(), info.count, self.0.max_ms) || self.is_changing(store, collection).await? {
             return Ok(());
         }
-        let texts = if let Some(texts) = texts {
-            texts
-        } else {
-            let space = self.0.provider.space().await?;
-            let queries = queries::texts(self.0.provider.as_ref(), &space, &self.0.texts).await?;
-            texts.insert(Texts { space, queries })
+        let models = &self.0.jobs.0.models;
+        let texts = match texts.entry(models.record(collection)) {
+            Entry::Occupied(texts) => texts.into_mut(),
+            Entry::Vacant(entry) => {
+                let (model, space) = models.for_search(collection).await?;
+                let queries = queries::texts(model.searches.as_ref(), &space, &self.0.texts).await?;
+                entry.insert(Texts { space, queries })
+            }
         };
         if info.space.admits(&texts.space).is_err() {
             return Ok(());

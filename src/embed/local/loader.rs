@@ -56,6 +56,10 @@ impl ModelLoader {
         self.source.engine()
     }
 
+    pub(super) fn needs_no_network(&self) -> bool {
+        self.source.needs_no_network()
+    }
+
     pub(super) fn is_built_in(&self) -> bool {
         self.source.is_built_in()
     }

@@ -39,10 +39,11 @@ pub use source::{BUILT_IN, Source};
 /// The name of the provider in errors.
 const DEPENDENCY: &str = "local";
 
-/// A model in this process.
+/// A model in this process. Clones share its networks and its workers.
+#[derive(Clone)]
 pub struct LocalProvider {
-    workers: Workers,
-    loader: ModelLoader,
+    workers: Arc<Workers>,
+    loader: Arc<ModelLoader>,
     resize: Resize,
     colour: InputColour,
 }
@@ -55,7 +56,7 @@ impl LocalProvider {
     /// # Errors
     /// [`EmbedError::Dependency`] if a thread cannot be started.
     pub fn new(source: Source, size: Option<u32>, threads: NonZeroUsize) -> Result<Self, EmbedError> {
-        let (workers, loader) = (Workers::start(threads)?, ModelLoader::new(source, size));
+        let (workers, loader) = (Arc::new(Workers::start(threads)?), Arc::new(ModelLoader::new(source, size)));
         Ok(Self { workers, loader, resize: Resize::Crop, colour: InputColour::Reference })
     }
 
@@ -64,8 +65,13 @@ impl LocalProvider {
     /// # Errors
     /// [`EmbedError::Dependency`] if the built-in files cannot be loaded or a thread cannot be started.
     pub fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
-        let loader = ModelLoader::with_model(Source::built_in(), built_in::towers(&Engine::default())?);
-        Ok(Self { workers: Workers::start(threads)?, loader, resize: Resize::Crop, colour: InputColour::Reference })
+        let loader = Arc::new(ModelLoader::with_model(Source::built_in(), built_in::towers(&Engine::default())?));
+        Ok(Self {
+            workers: Arc::new(Workers::start(threads)?),
+            loader,
+            resize: Resize::Crop,
+            colour: InputColour::Reference,
+        })
     }
 
     /// Creates a provider and waits until its model is loaded.
@@ -84,6 +90,11 @@ impl LocalProvider {
     /// As [`LocalProvider::open`].
     pub async fn ready(&self) -> Result<(), EmbedError> {
         self.loader.wait().await.map(|_| ())
+    }
+
+    /// Whether loading the model needs no network.
+    pub fn needs_no_network(&self) -> bool {
+        self.loader.needs_no_network()
     }
 
     /// Returns the files and rules of the model, once it is loaded. The built-in model has none.

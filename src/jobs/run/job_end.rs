@@ -91,7 +91,7 @@ impl JobService {
         if !job.spec.dry_run && (now.state.is_final() || !running.stop.is_cancelled()) {
             self.finish_load(job).await;
         }
-        let stages = running.stages(job.spec.executor, self.pipeline.provider().busy());
+        let stages = running.stages(job.spec.executor);
         let overall = running.overall(&now.counts);
         let throughput = Some(running.throughput());
         let rates = Rates { images_per_second: overall, overall: Some(overall), stages, throughput };

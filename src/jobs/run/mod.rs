@@ -7,6 +7,7 @@ mod job_end;
 pub(crate) mod limit;
 pub(crate) mod listing;
 pub(crate) mod metadata;
+mod model;
 pub(crate) mod progress;
 mod reconcile;
 mod run_job;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Executor, JobCounts, Space};
-use crate::embed::Busy;
+use crate::embed::{Busy, EmbeddingModel};
 use crate::jobs::placing::view::PlacingView;
 use crate::jobs::remote::remote_workers::RemoteWorkers;
 use crate::jobs::run::throughput::Throughput;
@@ -45,6 +45,8 @@ pub(crate) struct RunningJob {
     pub(crate) work_changed: Arc<Notify>,
     /// The space of its collection, as soon as it is known.
     pub(crate) space: OnceLock<Arc<Space>>,
+    /// The model of its collection, as soon as it is loaded.
+    pub(crate) model: OnceLock<Arc<EmbeddingModel>>,
     /// Its remote workers.
     pub(crate) remote_workers: RemoteWorkers,
     /// What the cluster reports about these workers.
@@ -72,6 +74,7 @@ impl RunningJob {
             stop,
             work_changed: Arc::default(),
             space: OnceLock::new(),
+            model: OnceLock::new(),
             remote_workers: RemoteWorkers::new(),
             placing: PlacingView::default(),
             operator: SetOnce::new(),
@@ -82,6 +85,14 @@ impl RunningJob {
             samples: Mutex::new(Samples::new(processed(counts))),
             throughput: Mutex::new((processed(counts), Throughput::default())),
         }
+    }
+
+    /// Records the model of the job's collection and its space.
+    pub(crate) fn set_model(&self, model: &Arc<EmbeddingModel>, space: &Arc<Space>) {
+        if self.model.set(model.clone()).is_ok() {
+            self.stages.begin_provider(self.busy());
+        }
+        self.space.get_or_init(|| space.clone());
     }
 
     /// Ends this run of the job, so that another executor continues it.
@@ -119,13 +130,17 @@ impl RunningJob {
         lock(&self.samples).rate()
     }
 
-    /// Returns the time per stage, in this process or on the remote workers. `provider` is the busy time of this
-    /// process's own embedding provider.
-    pub(crate) fn stages(&self, executor: Executor, provider: Option<Busy>) -> StagesReport {
+    /// Returns how long the threads of the job's model have worked, if it runs in this process.
+    fn busy(&self) -> Option<Busy> {
+        self.model.get()?.jobs.busy()
+    }
+
+    /// Returns the time per stage, in this process or on the remote workers.
+    pub(crate) fn stages(&self, executor: Executor) -> StagesReport {
         match executor {
             Executor::Local => {
                 let mut totals = lock(&self.totals);
-                totals.add("", &self.stages.drain(provider));
+                totals.add("", &self.stages.drain(self.busy()));
                 totals.report(false)
             }
             Executor::Workers | Executor::Ray => self.remote_workers.stages(),

@@ -69,11 +69,12 @@ impl JobService {
 
     async fn plan_and_work(&self, job: &JobRecord, running: &Arc<RunningJob>, again: bool) -> Result<(), JobFailure> {
         // Waits for a provider that is down. A provider that fails its verification ends the job.
-        let space = tokio::select! {
-            space = self.pipeline.provider().space() => space.map_err(JobFailure::Provider)?,
+        let (model, space) = tokio::select! {
+            found = self.model(&job.spec.collection) => found?,
             () = running.stop.cancelled() => return Ok(()),
         };
-        running.space.get_or_init(|| space.clone());
+        running.set_model(&model, &space);
+        let pipeline = self.pipeline.clone().with_provider(model.jobs.clone());
         // These stores wait too while they are down.
         let stores = self.pipeline.stores();
         // Leases that an earlier attempt in this process could not give back because the ledger failed.
@@ -90,7 +91,9 @@ impl JobService {
                 return dry_run::find_stores(stores, &spec.collection, &space).await.map(Some);
             }
             let ensured = stores.iter().map(|store| self.ensure_collection(job, store.as_ref(), &space));
-            futures::future::try_join_all(ensured).await.map(|_| None)
+            futures::future::try_join_all(ensured).await?;
+            self.models.set(&spec.collection, &model.record).await?;
+            Ok(None)
         };
         let dry_run = tokio::select! {
             ready = ready => ready?,
@@ -128,7 +131,7 @@ impl JobService {
         let (job_record, running_job) = (job.clone(), running.clone());
         let broker =
             Arc::new(LocalBroker { ledger, job: job_record, space: space.name(), running: running_job, work_changed });
-        let pool = Pool::new(self.pipeline.clone(), broker.clone());
+        let pool = Pool::new(pipeline, broker.clone());
         let run = self.new_run(job, running, &space);
         let plan = async {
             self.within_grace(running, planner.plan(job, &running.stop)).await.unwrap_or(Ok(()))?;

@@ -34,7 +34,7 @@ impl Jobs {
     /// # Errors
     /// [`LedgerError`] if the ledger cannot be read.
     pub async fn start(parts: JobParts) -> Result<Self, LedgerError> {
-        let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
+        let JobParts { ledger, pipeline, models, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, exclude, placing, waiting, drop_listener, drain, tasks, .. } = parts;
         tally::create_series();
         resume::end_previous(&ledger).await?;
@@ -44,6 +44,7 @@ impl Jobs {
         let jobs = Self(Arc::new(JobService {
             ledger,
             pipeline,
+            models,
             stores,
             settings,
             default_bucket,

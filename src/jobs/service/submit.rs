@@ -152,10 +152,11 @@ impl Jobs {
 }
 
 impl JobService {
-    /// Refuses a collection with another space than the provider. If the provider's space is not known in time, the job
+    /// Refuses a collection with another space than its model. If the space of the model is not known in time, the job
     /// checks it later.
     pub(crate) async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
-        let Ok(Ok(space)) = tokio::time::timeout(SPACE_WAIT, self.pipeline.provider().space()).await else {
+        let space = async { self.models.get(collection).await.ok()?.jobs.space().await.ok() };
+        let Ok(Some(space)) = tokio::time::timeout(SPACE_WAIT, space).await else {
             return Ok(());
         };
         for described in self.stores.describe_all(collection, SPACE_WAIT).await {

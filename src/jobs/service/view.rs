@@ -77,7 +77,7 @@ impl JobService {
             let waiting_on = if job.state.is_final() { None } else { self.queued_behind(&job).await? };
             return Ok(JobView { job, rates, eta_seconds: None, waiting_on, workers: Vec::new() });
         };
-        let stages = running.stages(job.spec.executor, self.pipeline.provider().busy());
+        let stages = running.stages(job.spec.executor);
         let overall = Some(running.overall(&job.counts));
         let throughput = Some(running.throughput());
         let rates = Rates { images_per_second: running.rate(), overall, stages, throughput };

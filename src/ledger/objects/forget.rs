@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{CollectionName, ImageId, ImageUri, JobId};
 use crate::ledger::events::{self, KeyOwner};
-use crate::ledger::{Step, recall, tombstones};
+use crate::ledger::{Step, collection_models, recall, tombstones};
 
 /// Maximum number of rows in one transaction.
 const ROWS_PER_STEP: u32 = 2_000;
@@ -63,9 +63,10 @@ pub fn forget_some(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlit
     Ok(forgotten > 0 || tombstones::forget_some(tx, collection)?)
 }
 
-/// Removes the mark of [`begin_drop`], and what was measured: every store has dropped the collection.
+/// Removes the mark of [`begin_drop`], the model, and what was measured: every store has dropped the collection.
 pub(crate) fn end_drop(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlite::Result<()> {
     recall::forget(tx, collection, None)?;
+    collection_models::forget(tx, collection)?;
     tx.execute("DELETE FROM dropping WHERE collection = ?1", [collection]).map(drop)
 }
 

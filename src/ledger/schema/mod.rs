@@ -4,6 +4,7 @@
 mod jobs;
 mod listings;
 mod mirrors;
+mod models;
 mod tombstones;
 
 use rusqlite::Connection;
@@ -11,12 +12,26 @@ use rusqlite::Connection;
 use self::jobs::{FIRST, LEASES, METADATA, MIRROR, PLACEMENTS, STORES, WAITING};
 use self::listings::{DROPPING, EXCLUDED, LISTING, RANGES, RECALL};
 use self::mirrors::MIRRORS;
+use self::models::COLLECTION_MODELS;
 use self::tombstones::TOMBSTONES;
 
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 14] = [
-    FIRST, STORES, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING, LISTING, RANGES, RECALL, MIRRORS,
+const STEPS: [&str; 15] = [
+    FIRST,
+    STORES,
+    METADATA,
+    LEASES,
+    MIRROR,
+    PLACEMENTS,
+    WAITING,
+    EXCLUDED,
+    DROPPING,
+    LISTING,
+    RANGES,
+    RECALL,
+    MIRRORS,
     TOMBSTONES,
+    COLLECTION_MODELS,
 ];
 
 /// Applies the steps that were not applied to the file yet.

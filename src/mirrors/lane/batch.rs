@@ -9,7 +9,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::compare::Compared;
 use super::error::LaneError;
+use crate::collection_models::ModelError;
 use crate::domain::{CollectionName, ItemFailure, JobId, MirrorSpec, MirrorState, Space};
+use crate::embed::EmbeddingModel;
 use crate::jobs::GRACE;
 use crate::ledger::events::{KeyOwner, PendingKey};
 use crate::ledger::objects::forget;
@@ -53,6 +55,7 @@ pub(super) struct Target {
     pub(super) collection: CollectionName,
     /// `None` for uploads, which remove no record.
     pub(super) mirror: Option<MirrorSpec>,
+    pub(super) model: Arc<EmbeddingModel>,
     pub(super) space: Arc<Space>,
     pub(super) stop: CancellationToken,
 }
@@ -121,12 +124,12 @@ impl<'a> Batch<'a> {
         let Some(_shared) = stop.run_until_cancelled(self.service.jobs.0.lane.removals.read()).await else {
             return self.postpone(keys).await;
         };
-        let space = match stop.run_until_cancelled(self.service.jobs.0.pipeline.provider().space()).await {
-            Some(Ok(space)) => space,
+        let (model, space) = match stop.run_until_cancelled(self.model(&collection)).await {
+            Some(Ok(found)) => found,
             Some(Err(error)) => return self.fail(keys, false, &error.into()).await,
             None => return self.postpone(keys).await,
         };
-        let target = Target { collection, mirror, space, stop };
+        let target = Target { collection, mirror, model, space, stop };
         let Compared { unchanged, kept_away, busy, failed, removed, changed } = self.compare(&target, keys).await?;
         for key in unchanged {
             self.done(&key, KeyOutcome::Unchanged).await?;
@@ -147,6 +150,14 @@ impl<'a> Batch<'a> {
         }
         self.remove(&target, removed).await?;
         self.index(&target, changed).await
+    }
+
+    /// Returns the model of a collection and its space. Waits for a provider that is down.
+    async fn model(&self, collection: &CollectionName) -> Result<(Arc<EmbeddingModel>, Arc<Space>), ModelError> {
+        let models = &self.service.jobs.0.models;
+        let model = models.get(collection).await?;
+        let space = model.jobs.space().await.map_err(|error| models.error(collection, &model.record, error))?;
+        Ok((model, space))
     }
 
     /// The jobs that run in this process now, also those that are stopping.

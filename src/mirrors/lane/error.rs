@@ -1,5 +1,6 @@
 //! Why keys could not be compared with the bucket now.
 
+use crate::collection_models::ModelError;
 use crate::domain::DependencyError;
 use crate::embed::EmbedError;
 use crate::index::IndexError;
@@ -18,6 +19,8 @@ pub(super) enum LaneError {
     Index(#[from] IndexError),
     #[error("embedding provider: {0}")]
     Provider(#[from] EmbedError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
     #[error("ledger: {0}")]
     Ledger(#[from] LedgerError),
     #[error("the work was stopped")]
@@ -36,6 +39,7 @@ impl LaneError {
             )
             | Self::Index(IndexError::Dependency(down))
             | Self::Provider(EmbedError::Dependency(down)) => DependencyError::for_client(down),
+            Self::Model(error) => error.for_client(),
             Self::Ledger(_) => "the ledger could not be read or written; the log has the details".to_owned(),
             Self::Source(_) | Self::Run(_) | Self::Index(_) | Self::Provider(_) | Self::Stopped => self.to_string(),
         }

@@ -112,7 +112,7 @@ impl Batch<'_> {
             Ok(tasks) => tasks,
             Err(error) => return self.fail(keys(), false, &error).await,
         };
-        let pipeline = &self.service.jobs.0.pipeline;
+        let pipeline = self.service.jobs.0.pipeline.clone().with_provider(target.model.jobs.clone());
         let run = Run {
             collection: target.collection.clone(),
             space: target.space.clone(),
@@ -162,6 +162,7 @@ impl Batch<'_> {
                 created.insert(store.name());
             }
         }
+        self.service.jobs.0.models.set(collection, &target.model.record).await?;
         Ok(created)
     }
 

@@ -40,7 +40,7 @@ export function mount(root) {
  * @param {CollectionReply[]} collections
  */
 function sections(status, collections) {
-  const { provider, ray } = status;
+  const { provider, ray, notes } = status;
   return [
     el("p", {}, `Glimpse ${status.version}: `, badge(status.status, status.status === "ready")),
     el("h2", {}, "Embedding provider"),
@@ -68,6 +68,7 @@ function sections(status, collections) {
     collections.length
       ? table(["Collection", "Images", "Model", "Dimension", "Recall"], collections.map(collectionRow))
       : notice("There is no collection yet. The first job creates one."),
+    ...notes.map((note) => el("p", { class: "muted" }, note)),
     el(
       "p",
       { class: "muted" },

@@ -69,22 +69,3 @@ async fn with_a_prefix_thumbnails_are_written_to_the_bucket_without_metadata_and
     app.bucket.remove(&glimpse::domain::ImageUri::new("pipeline", "images/cat.jpg")).await.unwrap();
     assert_eq!(get(&app, &path).await.bytes().await.unwrap(), bytes);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn pad_and_crop_are_different_spaces() {
-    let app = TestApp::start().await;
-    app.seed_demo().await;
-    app.ingest().await;
-    let padded = [("IMAGE_RESIZE", "pad"), ("IMAGE_PAD_COLOR", "ffffff")];
-    let app = app.restart_with(&padded).await;
-    let (status, refused) = app.get("/search/images?q=a+cat").await;
-    assert_eq!((status, refused["code"].as_str().unwrap()), (StatusCode::CONFLICT, "space_mismatch"));
-    let message = refused["message"].as_str().unwrap();
-    assert!(message.contains("crop-260-bicubic") && message.contains("pad-260-bicubic-ffffff"), "{message}");
-    let (status, _) = app.post("/jobs/images", serde_json::json!({})).await;
-    assert_eq!(status, StatusCode::CONFLICT);
-    let other = app.ingest_with(serde_json::json!({"collection": "padded"})).await;
-    assert_eq!(other.counts.done, 26, "{other:?}");
-    let (_, found) = app.get("/search/images?q=a+panda&limit=1&collection=padded").await;
-    assert_eq!(found["results"][0]["s3_key"], "images/panda.jpg");
-}

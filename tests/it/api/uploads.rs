@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use glimpse::calibration::Calibration;
+use glimpse::collection_models::CollectionModels;
+use glimpse::embed::{FixedModels, ImageEmbeddingProvider};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
+use glimpse::ledger::Ledger;
 use glimpse::search::{Search, SearchError};
 
 use crate::support::fakes::{MeanProvider, MemoryIndex};
@@ -15,9 +18,12 @@ const MEGABYTE: u64 = 1024 * 1024;
 #[tokio::test(start_paused = true)]
 async fn concurrent_uploads_share_a_limit_of_bytes() {
     let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
-    let provider = Arc::new(MeanProvider::default());
-    let calibration = Calibration::new(provider.clone(), PathBuf::new(), false);
-    let search = Search::new(provider, stores, calibration, ImagingSettings::default().limits());
+    let provider: Arc<dyn ImageEmbeddingProvider> = Arc::new(MeanProvider::default());
+    let calibration = Calibration::new(&provider, PathBuf::new(), false);
+    let folder = tempfile::tempdir().unwrap();
+    let models = Arc::new(FixedModels::new("mean", provider));
+    let models = CollectionModels::open(Ledger::open(folder.path()).unwrap(), models, stores.clone()).await.unwrap();
+    let search = Search::new(models, stores, calibration, ImagingSettings::default().limits());
     let (mut one, mut other) = (search.admit_upload().await.unwrap(), search.admit_upload().await.unwrap());
     one.grow(100 * MEGABYTE).await.unwrap();
     let mut slow: Vec<_> = Vec::new();

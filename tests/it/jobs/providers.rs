@@ -5,6 +5,7 @@ use glimpse::app::App;
 use glimpse::config::Settings;
 use glimpse::embed::ProviderKind;
 use glimpse::shutdown::Shutdown;
+use serde_json::json;
 
 use crate::support::services::embed_services::Service;
 use crate::support::{TestApp, demo_image};
@@ -27,19 +28,17 @@ async fn a_collection_of_a_model_service_is_searched_with_the_local_model() {
 }
 
 #[tokio::test]
-async fn a_collection_of_images_is_not_searched_with_captions() {
+async fn a_collection_of_images_goes_on_with_its_model_and_not_with_captions() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
     let ollama = Service::start(ProviderKind::Ollama).await;
     let app = app.restart_with(&[("IMAGE_EMBEDDING_PROVIDER", "llava"), ("OLLAMA_BASE_URL", &ollama.url)]).await;
     let (status, reply) = app.get("/search/images?q=a%20cat").await;
-    assert_eq!(status, StatusCode::CONFLICT, "{reply}");
-    let text = reply["message"].as_str().unwrap();
-    assert!(
-        text.contains("glimpse-mini-1/512") && text.contains("llava+nomic-embed-text/512/crop-336-bicubic-floor"),
-        "{text}"
-    );
+    assert_eq!((status, &reply["model"]), (StatusCode::OK, &json!("glimpse-mini-1")), "{reply}");
+    app.ingest_with(json!({"s3_prefix": "images/", "collection": "captions"})).await;
+    let (_, reply) = app.get("/search/images?q=a%20cat&collection=captions").await;
+    assert_eq!(reply["model"], "llava+nomic-embed-text");
 }
 
 #[tokio::test]

@@ -67,10 +67,10 @@ impl Service {
         };
         let stores = Stores::new(vec![Arc::new(QdrantIndex::new(settings).unwrap())]);
         let (provider, shutdown) = (Arc::new(FourNumbers), Shutdown::new());
-        let (jobs, _) = start_jobs(folder, provider.clone(), stores.clone(), &shutdown).await;
+        let (jobs, _) = start_jobs(folder, provider, stores.clone(), &shutdown).await;
         let reports = RecallReports::default();
         let texts = (1..10).map(|length| "x".repeat(length)).collect();
-        let parts = RecallParts { jobs: jobs.clone(), provider, texts, max_ms: 60_000, reports: reports.clone() };
+        let parts = RecallParts { jobs: jobs.clone(), texts, max_ms: 60_000, reports: reports.clone() };
         Self { test: RecallTest::open(parts).await.unwrap(), stores, reports, jobs, shutdown }
     }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use glimpse::embed::ImageEmbeddingProvider;
+use glimpse::collection_models::CollectionModels;
+use glimpse::embed::{FixedModels, ImageEmbeddingProvider};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
 use glimpse::jobs::{DropListener, JobParts, JobSettings, Jobs};
@@ -23,10 +24,12 @@ pub(crate) async fn start_jobs(
 ) -> (Jobs, Ledger) {
     let ledger = Ledger::open(folder).unwrap();
     let (limits, settings) = (ImagingSettings::default().limits(), PipelineSettings::default());
-    let pipeline = Pipeline::new(Arc::new(keyed([9; 3])), provider, stores.clone(), limits, &settings);
+    let pipeline = Pipeline::new(Arc::new(keyed([9; 3])), provider.clone(), stores.clone(), limits, &settings);
+    let models = Arc::new(FixedModels::new("fixed", provider));
     let jobs = Jobs::start(JobParts {
         ledger: ledger.clone(),
         pipeline,
+        models: CollectionModels::open(ledger.clone(), models, stores.clone()).await.unwrap(),
         stores,
         settings: JobSettings::default(),
         default_bucket: "b".to_owned(),

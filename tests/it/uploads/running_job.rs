@@ -4,7 +4,7 @@ use glimpse::api::replies::JobReply;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{put, send, upload};
+use super::upload;
 use crate::mirrors::{deliver, minio};
 use crate::support::services::cheap_clip::CheapClip;
 use crate::support::{TestApp, demo_image, quarters_png};
@@ -57,11 +57,12 @@ async fn an_event_after_an_upload_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_into_a_collection_of_another_model_are_refused() {
+async fn uploads_into_a_collection_of_another_model_use_its_model() {
     let app = TestApp::start().await;
     upload(&app, "images/cat.jpg", demo_image("cat.jpg")).await;
     let clip = CheapClip::start(Duration::ZERO).await;
     let app = app.restart_with(&[("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", &clip.url)]).await;
-    let (status, reply) = send(put(&app, "images/new.jpg", demo_image("cat.jpg"))).await;
-    assert_eq!((status, &reply["code"]), (StatusCode::CONFLICT, &json!("space_mismatch")), "{reply}");
+    let (_, created) = upload(&app, "images/new.jpg", demo_image("panda.jpg")).await;
+    assert!(created.indexed, "{created:?}");
+    assert_eq!(app.find("a panda", 1).await, ["new.jpg"]);
 }

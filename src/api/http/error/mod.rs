@@ -67,6 +67,11 @@ impl ApiError {
         if self.status == status { Self { message: format!("{} ({setting})", self.message), ..self } } else { self }
     }
 
+    /// Changes the message.
+    pub(in crate::api) fn with_message(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
     /// Returns the status of the reply.
     pub(in crate::api) fn status(&self) -> StatusCode {
         self.status

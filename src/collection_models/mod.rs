@@ -1,0 +1,211 @@
+//! The model of each collection: the one that the ledger has recorded, or that of the settings. A collection goes on with
+//! the model it was made with, also if the settings name another one meanwhile.
+
+mod error;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{CollectionInfo, CollectionName, ModelRecord, Space};
+use crate::embed::{EmbedError, EmbeddingModel, EmbeddingModels};
+use crate::index::Stores;
+use crate::ledger::{Ledger, LedgerError, collection_models};
+use crate::lock::lock;
+
+pub use error::{ModelError, RecordedModel};
+
+/// The pause between two comparisons of the collections with the model of the settings, until every store has answered.
+const RETRY_DELAY: Duration = Duration::from_secs(30);
+/// How long a comparison waits for a store.
+const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause while the model of the settings cannot be used.
+const MODEL_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// The models of collections. Clones share it.
+#[derive(Clone, Debug)]
+pub struct CollectionModels(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    ledger: Ledger,
+    models: Arc<dyn EmbeddingModels>,
+    stores: Stores,
+    /// As in the ledger.
+    recorded: Mutex<BTreeMap<CollectionName, ModelRecord>>,
+}
+
+impl CollectionModels {
+    /// Reads the records of all collections.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the ledger cannot be read.
+    pub async fn open(ledger: Ledger, models: Arc<dyn EmbeddingModels>, stores: Stores) -> Result<Self, LedgerError> {
+        let recorded = ledger.read(collection_models::all).await?.into_iter().collect();
+        Ok(Self(Arc::new(Shared { ledger, models, stores, recorded: Mutex::new(recorded) })))
+    }
+
+    /// Returns the models that this process can use.
+    pub fn models(&self) -> &Arc<dyn EmbeddingModels> {
+        &self.0.models
+    }
+
+    /// Returns the record of the model of a collection. A collection without a record uses the model of the settings.
+    pub fn record(&self, collection: &CollectionName) -> ModelRecord {
+        let recorded = lock(&self.0.recorded).get(collection).cloned();
+        recorded.unwrap_or_else(|| self.0.models.default_record())
+    }
+
+    /// Returns the recorded model of a collection, and whether it is that of the settings.
+    pub fn recorded(&self, collection: &CollectionName) -> Option<(ModelRecord, bool)> {
+        let record = lock(&self.0.recorded).get(collection).cloned()?;
+        let is_default = record == self.0.models.default_record();
+        Some((record, is_default))
+    }
+
+    /// Returns the model of a collection, and loads it if necessary. A model in a service may be down.
+    ///
+    /// # Errors
+    /// [`ModelError`] if it cannot be loaded.
+    pub async fn get(&self, collection: &CollectionName) -> Result<Arc<EmbeddingModel>, ModelError> {
+        let record = self.record(collection);
+        let error = match self.0.models.get(&record).await {
+            Ok(model) => return Ok(model),
+            Err(error) => self.error(collection, &record, error),
+        };
+        // The folder of the model was moved, or a service has replaced it.
+        match (&error, self.fitting_default(collection).await) {
+            (ModelError::Recorded(_), Some(default)) => {
+                tracing::info!(%collection, model = %default.record, "the model of the settings replaces an equal one");
+                if let Err(error) = self.set(collection, &default.record).await {
+                    tracing::warn!(%collection, %error, "the model of a collection cannot be recorded");
+                }
+                Ok(default)
+            }
+            (ModelError::Default(_) | ModelError::Recorded(_), _) => Err(error),
+        }
+    }
+
+    /// Returns the model of the settings, if it makes vectors of the space that the collection has in every store.
+    async fn fitting_default(&self, collection: &CollectionName) -> Option<Arc<EmbeddingModel>> {
+        let default = self.0.models.get(&self.0.models.default_record()).await.ok()?;
+        let space = default.searches.space().await.ok()?;
+        let infos = self.0.stores.describe_all(collection, STORE_TIMEOUT).await;
+        let fits = !infos.is_empty() && infos.iter().all(|info| info.space.admits(&space).is_ok());
+        fits.then_some(default)
+    }
+
+    /// Returns the model of a collection with its space, for a search.
+    ///
+    /// # Errors
+    /// [`ModelError`] if it cannot be loaded or reached.
+    pub async fn for_search(
+        &self,
+        collection: &CollectionName,
+    ) -> Result<(Arc<EmbeddingModel>, Arc<Space>), ModelError> {
+        let model = self.get(collection).await?;
+        let space = model.searches.space().await.map_err(|error| self.error(collection, &model.record, error))?;
+        Ok((model, space))
+    }
+
+    /// Returns the error of a model that names the collection, if it is not the model of the settings.
+    pub fn error(&self, collection: &CollectionName, model: &ModelRecord, error: EmbedError) -> ModelError {
+        if *model == self.0.models.default_record() {
+            return ModelError::Default(error);
+        }
+        let (collection, model) = (collection.clone(), model.clone());
+        ModelError::Recorded(Box::new(RecordedModel { collection, model, error }))
+    }
+
+    /// Records the model of a collection.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if the ledger cannot be written.
+    pub async fn set(&self, collection: &CollectionName, model: &ModelRecord) -> Result<(), LedgerError> {
+        if lock(&self.0.recorded).get(collection) == Some(model) {
+            return Ok(());
+        }
+        let (name, record) = (collection.clone(), model.clone());
+        self.0.ledger.write(move |tx| collection_models::put(tx, &name, &record)).await?;
+        lock(&self.0.recorded).insert(collection.clone(), model.clone());
+        Ok(())
+    }
+
+    /// Forgets the model of a collection whose row the ledger has removed.
+    pub(crate) fn forget(&self, collection: &CollectionName) {
+        lock(&self.0.recorded).remove(collection);
+    }
+
+    /// Returns the collections that use another model than that of the settings.
+    pub fn others(&self) -> Vec<(CollectionName, ModelRecord)> {
+        let default = self.0.models.default_record();
+        let recorded = lock(&self.0.recorded);
+        let others = recorded.iter().filter(|(_, model)| **model != default);
+        others.map(|(collection, model)| (collection.clone(), model.clone())).collect()
+    }
+
+    /// Compares the collections of all stores with the model of the settings once, and logs those that use another model.
+    /// Waits for the model and for stores that are down, until `end`.
+    pub async fn compare_with_settings(&self, end: CancellationToken) {
+        end.run_until_cancelled(async {
+            let mut logged = BTreeSet::new();
+            loop {
+                let is_complete = self.compare_once().await;
+                for (collection, model) in self.others() {
+                    if logged.insert(collection.clone()) {
+                        tracing::warn!(%collection, "{}", note(&collection, &model));
+                    }
+                }
+                match is_complete {
+                    Ok(true) => break,
+                    Ok(false) => tokio::time::sleep(RETRY_DELAY).await,
+                    Err(error) => {
+                        tracing::warn!(%error, "the model of a collection cannot be recorded; it is tried again");
+                        tokio::time::sleep(RETRY_DELAY).await;
+                    }
+                }
+            }
+        })
+        .await;
+    }
+
+    /// Returns whether every store has answered.
+    async fn compare_once(&self) -> Result<bool, LedgerError> {
+        let default = self.0.models.default_record();
+        let space = loop {
+            let model = match self.0.models.get(&default).await {
+                Ok(model) => model.searches.space().await,
+                Err(error) => Err(error),
+            };
+            match model {
+                Ok(space) => break space,
+                Err(_) => tokio::time::sleep(MODEL_RETRY_DELAY).await,
+            }
+        };
+        let mut infos: BTreeMap<CollectionName, Vec<CollectionInfo>> = BTreeMap::new();
+        let mut is_complete = true;
+        for (_, answer) in self.0.stores.statuses(STORE_TIMEOUT).await {
+            is_complete &= answer.is_ok();
+            for info in answer.unwrap_or_default() {
+                infos.entry(info.name.clone()).or_default().push(info);
+            }
+        }
+        for (collection, infos) in infos {
+            // Another record can describe the same model: a folder was moved, or a service serves it now.
+            if infos.iter().all(|info| info.space.admits(&space).is_ok()) {
+                self.set(&collection, &default).await?;
+            }
+        }
+        Ok(is_complete)
+    }
+}
+
+/// Returns a sentence about a collection that uses another model than that of the settings.
+pub fn note(collection: &CollectionName, model: &ModelRecord) -> String {
+    format!(
+        "the collection `{collection}` uses the model {model} with which it was made, and not that of the settings; \
+         `glimpse collections rebuild {collection}` changes it"
+    )
+}
