@@ -44,8 +44,8 @@ pub enum UploadsError {
     Exists(ImageUri),
     /// The object has another version than the client expects, or does not exist.
     #[error(
-        "If-Match: {uri} {}, and not the ETag `{wanted}`; read the object again before it is replaced",
-        .found.as_ref().map_or_else(|| "does not exist".to_owned(), |etag| format!("has the ETag `{etag}`"))
+        "If-Match: {uri} {}; read the object again before it is replaced",
+        .found.as_ref().map_or_else(|| "does not exist".to_owned(), |etag| format!("has the ETag `{etag}`, not `{wanted}`"))
     )]
     OtherVersion {
         /// The object.

@@ -26,6 +26,8 @@ pub use settings::{AllowedKeys, UploadsSetting, UploadsSettings};
 
 /// Maximum number of uploads at the same time.
 const MAX_CONCURRENT_UPLOADS: usize = 32;
+/// How long an upload waits for another one of the same key.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an upload waits until others end.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -165,6 +167,20 @@ impl Uploads {
 }
 
 impl UploadService {
+    /// Claims the key of an upload.
+    async fn claim(&self, collection: &CollectionName, uri: &ImageUri) -> Result<LaneUpload, UploadsError> {
+        let claim = |wait| self.mirrors.claim_upload(collection, uri, wait);
+        let claimed = match claim(Duration::ZERO).await {
+            Err(ClaimError::Busy) => {
+                // If the bucket is down, the lane holds the key of an earlier upload until it answers.
+                find_object(self.source.as_ref(), uri).await.map_err(|error| bucket_error(uri, error))?;
+                claim(CLAIM_TIMEOUT).await
+            }
+            claimed => claimed,
+        };
+        claimed.map_err(|error| claim_error(collection, uri, error))
+    }
+
     /// Returns whether the object exists. Fails if it is not in the state that the client wants.
     async fn check_conditions(&self, uri: &ImageUri, options: &UploadOptions) -> Result<bool, UploadsError> {
         let found = find_object(self.source.as_ref(), uri).await.map_err(|error| bucket_error(uri, error))?;
@@ -200,11 +216,7 @@ impl UploadService {
             return Err(busy().into());
         }
         jobs.check_space(&collection).await?;
-        let claimed: LaneUpload = self
-            .mirrors
-            .claim_upload(&collection, &uri)
-            .await
-            .map_err(|error| claim_error(&collection, &uri, error))?;
+        let claimed = self.claim(&collection, &uri).await?;
         // Compared after the claim, so that of several uploads of one new key only the first creates it.
         let replaced = match self.check_conditions(&uri, &options).await {
             Ok(replaced) => replaced,

@@ -77,14 +77,14 @@ impl Mirrors {
     pub async fn acknowledge(&self, mirror: &Mirror, body: &[u8]) -> Result<Acknowledged, MirrorsError> {
         let named = parse(body).map_err(MirrorsError::Malformed)?;
         let mut wanted = Wanted::default();
-        let (mut ignored, is_cut) = (named.ignored, named.is_cut);
+        let (mut ignored, cut) = (named.ignored, named.cut);
         let excludes = self.0.excludes(mirror);
         for object in named.objects {
             ignored += u64::from(!self.0.choose(mirror, &excludes, &object, &mut wanted));
         }
         tally::events(&mirror.name, EventOutcome::Ignored, ignored);
         self.0.activity.count_events(&mirror.name, ignored);
-        let recorded = self.0.record(mirror, wanted, is_cut).await?;
+        let recorded = self.0.record(mirror, wanted, cut).await?;
         Ok(Acknowledged { ignored, ..recorded })
     }
 }
@@ -103,7 +103,7 @@ impl MirrorService {
             ignored += u64::from(!is_wanted);
         }
         let records = mirrors.iter().zip(wanted).filter(|(_, wanted)| !wanted.is_empty());
-        let records = records.map(|(mirror, wanted)| self.record(mirror, wanted, named.is_cut));
+        let records = records.map(|(mirror, wanted)| self.record(mirror, wanted, named.cut));
         let mut total = Acknowledged { ignored, ..Acknowledged::default() };
         for recorded in try_join_all(records).await? {
             total.accepted += recorded.accepted;
@@ -124,11 +124,11 @@ impl MirrorService {
     }
 
     /// Writes what a mirror wants to the ledger.
-    async fn record(&self, mirror: &Mirror, wanted: Wanted, is_cut: bool) -> Result<Acknowledged, MirrorsError> {
+    async fn record(&self, mirror: &Mirror, wanted: Wanted, cut: u64) -> Result<Acknowledged, MirrorsError> {
         let Wanted { mut uris, metadata_file } = wanted;
         let wanted = uris.len() as u64;
         self.activity.count_events(&mirror.name, wanted);
-        let mut list_soon = is_cut || metadata_file;
+        let mut list_soon = cut > 0 || metadata_file;
         if mirror.state != MirrorState::Active {
             // What has changed is found by the run after the mirror is resumed.
             list_soon |= wanted > 0;
@@ -139,7 +139,7 @@ impl MirrorService {
         }
         let recorded = uris.len() as u64;
         let added = self.deliver(mirror.name.clone(), uris, list_soon).await?;
-        let dropped = wanted - recorded + added.over_limit;
+        let dropped = wanted - recorded + added.over_limit + cut;
         tally::events(&mirror.name, EventOutcome::Accepted, added.new);
         tally::events(&mirror.name, EventOutcome::Coalesced, added.coalesced);
         tally::events(&mirror.name, EventOutcome::Dropped, dropped);

@@ -28,8 +28,8 @@ pub(super) struct Named {
     pub(super) objects: Vec<NamedObject>,
     /// Number of events that name no object, or whose kind does not matter.
     pub(super) ignored: u64,
-    /// Whether the delivery has more events than are read.
-    pub(super) is_cut: bool,
+    /// Number of events that are not read, because the delivery has too many.
+    pub(super) cut: u64,
     /// The form of the delivery.
     pub(super) form: Form,
 }
@@ -148,7 +148,7 @@ fn read(delivery: Delivery) -> Named {
     let mut named = Named::default();
     if let Some(records) = delivery.records {
         named.form = Form::Records;
-        named.is_cut = records.len() > MAX_RECORDS;
+        named.cut = records.len().saturating_sub(MAX_RECORDS) as u64;
         for record in records.into_iter().take(MAX_RECORDS) {
             let object = serde_json::from_value::<Record>(record).ok().and_then(|record| from_record(&record));
             named.add(object);
@@ -175,7 +175,7 @@ impl Named {
     pub(super) fn append(&mut self, other: Self) {
         self.objects.extend(other.objects);
         self.ignored += other.ignored;
-        self.is_cut |= other.is_cut;
+        self.cut += other.cut;
     }
 
     fn add(&mut self, object: Option<NamedObject>) {

@@ -15,8 +15,6 @@ use crate::mirrors::{MirrorService, Mirrors, now_millis};
 
 /// Maximum number of uploads into one collection that wait to be indexed.
 const MAX_WAITING_UPLOADS: u64 = 10_000;
-/// How long an upload waits for another one of the same key.
-const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an upload waits until its image is indexed. After that the lane continues.
 const INDEX_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between two attempts while another work holds the key.
@@ -65,13 +63,14 @@ impl Mirrors {
         Ok(self.0.ledger.read(forget::dropping).await?.contains(collection))
     }
 
-    /// Claims a key for an upload. Waits for an earlier upload of the same key.
+    /// Claims a key for an upload. Waits up to `wait` for an earlier upload of the same key.
     pub(crate) async fn claim_upload(
         &self,
         collection: &CollectionName,
         uri: &ImageUri,
+        wait: Duration,
     ) -> Result<LaneUpload, ClaimError> {
-        let deadline = Instant::now() + CLAIM_TIMEOUT;
+        let deadline = Instant::now() + wait;
         loop {
             let (into, of_object) = (collection.clone(), uri.clone());
             let claim = move |tx: &rusqlite::Transaction<'_>| {

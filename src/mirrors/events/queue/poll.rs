@@ -1,5 +1,6 @@
 //! The task that takes events from the queue.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ const WAIT: Duration = Duration::from_secs(20);
 const MAX_CALLS: usize = 8;
 /// Maximum time of the deletion of one batch. It is not interrupted by a shutdown, and must end before the service does.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of kinds of failures that are logged. There are fewer.
+const MAX_KINDS: usize = 16;
 /// The pauses after failures in a row.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_mins(1);
@@ -50,14 +53,16 @@ struct Poller {
     is_busy: bool,
     /// The pauses after the failures in a row; `None` after a success.
     pauses: Option<ExponentialBackoff>,
-    failures: LogLimit,
+    /// A limit for each kind of failure that was logged since the log said that the queue is used again.
+    failures: HashMap<String, LogLimit>,
+    recoveries: LogLimit,
     unreadable: LogLimit,
 }
 
 impl Poller {
     fn new(service: Arc<MirrorService>, queue: Arc<dyn EventQueue>) -> Self {
-        let (failures, unreadable) = (LogLimit::default(), LogLimit::default());
-        Self { service, queue, is_busy: false, pauses: None, failures, unreadable }
+        let (failures, recoveries, unreadable) = (HashMap::new(), LogLimit::default(), LogLimit::default());
+        Self { service, queue, is_busy: false, pauses: None, failures, recoveries, unreadable }
     }
 
     /// Receives messages: waits for the first, or makes several calls if the queue had many before. Returns the pause after a
@@ -66,19 +71,24 @@ impl Poller {
         let (calls, wait) = if self.is_busy { (MAX_CALLS, Duration::ZERO) } else { (1, WAIT) };
         let replies = join_all((0..calls).map(|_| self.queue.receive(wait))).await;
         let mut messages = Vec::new();
-        let mut failure = None;
+        let (mut failed, mut failure) = (0, None);
         for reply in replies {
             match reply {
                 Ok(received) => messages.extend(received),
-                Err(error) => failure = Some(error),
+                Err(error) => (failed, failure) = (failed + 1, Some(error)),
             }
         }
         self.is_busy = messages.len() >= calls * MAX_MESSAGES / 2;
-        tally::connected(failure.is_none());
+        tally::connected(failed < calls);
+        tally::failed(Failure::Receive, failed as u64);
         match failure {
-            // The messages of the other calls are processed.
-            Some(error) if messages.is_empty() => Err(self.pause(Failure::Receive, &error)),
-            Some(_) | None => Ok(messages),
+            Some(error) if failed == calls => Err(self.pause(&error)),
+            Some(error) => {
+                // The messages of the other calls are processed.
+                self.log(&error);
+                Ok(messages)
+            }
+            None => Ok(messages),
         }
     }
 
@@ -98,13 +108,15 @@ impl Poller {
         }
         if let Err(error) = self.record(all).await {
             // The messages are delivered again.
-            return Some(self.pause(Failure::Record, &error));
+            tally::failed(Failure::Record, 1);
+            return Some(self.pause(&error));
         }
-        let failed = self.delete(&receipts).await;
-        if let Err(error) = failed {
-            return Some(self.pause(Failure::Delete, &error));
+        if let Err(error) = self.delete(&receipts).await {
+            return Some(self.pause(&error));
         }
-        if self.pauses.take().is_some() {
+        // Not at each change: a queue that fails now and then would fill the log.
+        if self.pauses.take().is_some() && !self.failures.is_empty() && self.recoveries.next_line().is_some() {
+            self.failures.clear();
             tracing::info!("the queue of events is used again");
         }
         None
@@ -118,13 +130,13 @@ impl Poller {
         self.service.record_for_all(&mirrors, named).await.map(drop)
     }
 
-    /// Deletes messages. Those that cannot be deleted are delivered again.
+    /// Deletes messages. Those that cannot be deleted are delivered again. Fails if none can be deleted.
     async fn delete(&mut self, receipts: &[String]) -> Result<(), QueueError> {
         let batches = receipts.chunks(MAX_MESSAGES).map(|batch| {
             let call = tokio::time::timeout(DELETE_TIMEOUT, self.queue.delete(batch));
             async move { (batch.len(), call.await) }
         });
-        let mut failure = None;
+        let (mut failure, mut deleted) = (None, 0);
         for (count, outcome) in join_all(batches).await {
             let failed = match outcome {
                 Ok(Ok(None)) => 0,
@@ -142,10 +154,18 @@ impl Poller {
                     count
                 }
             };
-            tally::deleted((count - failed) as u64);
+            deleted += count - failed;
             tally::failed(Failure::Delete, failed as u64);
         }
-        failure.map_or(Ok(()), Err)
+        tally::deleted(deleted as u64);
+        match failure {
+            Some(error) if deleted == 0 => Err(error),
+            Some(error) => {
+                self.log(&error);
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// A message that is not JSON may be meant for another receiver, or show a mistake: it stays for the dead-letter queue.
@@ -156,14 +176,22 @@ impl Poller {
         }
     }
 
+    /// Logs a failure: at once if the log says that the queue is used again, or has no failure of this kind.
+    fn log(&mut self, error: &dyn std::error::Error) {
+        let text = error.to_string();
+        // The rest can contain the id of a request.
+        let kind = text.split(['(', ':']).next().unwrap_or_default();
+        if self.failures.len() >= MAX_KINDS && !self.failures.contains_key(kind) {
+            return;
+        }
+        if let Some(left_out) = self.failures.entry(kind.to_owned()).or_default().next_line() {
+            tracing::warn!(error = text, left_out, "a call of the queue failed (GLIMPSE_SQS_URL); trying again");
+        }
+    }
+
     /// Logs a failure. Returns how long to wait.
-    fn pause(&mut self, failure: Failure, error: &dyn std::error::Error) -> Duration {
-        if !matches!(failure, Failure::Delete) {
-            tally::failed(failure, 1);
-        }
-        if let Some(left_out) = self.failures.next_line() {
-            tracing::warn!(%error, left_out, "events cannot be taken from the queue (GLIMPSE_SQS_URL); trying again");
-        }
+    fn pause(&mut self, error: &dyn std::error::Error) -> Duration {
+        self.log(error);
         self.is_busy = false;
         let pauses = self.pauses.get_or_insert_with(|| {
             let growing = ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_max_delay(MAX_PAUSE);

@@ -55,7 +55,7 @@ pub(super) fn failed(failure: Failure, count: u64) {
     counter!(families::QUEUE_FAILURES, "operation" => failure.as_str()).increment(count);
 }
 
-/// Records whether the last call that receives messages succeeded.
+/// Records whether messages can be received: whether one of the last calls succeeded.
 pub(super) fn connected(is_connected: bool) {
     gauge!(families::QUEUE_CONNECTED).set(if is_connected { 1.0 } else { 0.0 });
 }

@@ -46,6 +46,10 @@ async function collectionList(collection) {
   const readPage = (after) => fetchJson(`${address}?limit=${PAGE_SIZE}${after === null ? "" : `&after=${after}`}`);
   const first = await readPage(null);
   if (!first.total) return null;
+  let { total } = first;
+  /** @param {number} count */
+  const title = (count) => `${collection} (${formatNumber(count)})`;
+  const heading = el("h2", {}, title(total));
   const list = el("ul", {});
   const failure = el("p", { class: "error", role: "alert", hidden: true });
   const more = button("Show more", () => attempt(async () => append(await readPage(next))));
@@ -76,6 +80,7 @@ async function collectionList(collection) {
     const restore = button("Restore", () =>
       attempt(async () => {
         await fetchJson(`${address}/${encodeURIComponent(id)}`, { method: "DELETE" });
+        heading.textContent = title(--total);
         row.replaceChildren(`${s3_uri}: restored. The next job indexes it again.`);
         announce("The image is restored. The next job indexes it again.");
       }),
@@ -86,5 +91,5 @@ async function collectionList(collection) {
   }
 
   append(first);
-  return el("section", {}, el("h2", {}, `${collection} (${formatNumber(first.total)})`), list, failure, more);
+  return el("section", {}, heading, list, failure, more);
 }
