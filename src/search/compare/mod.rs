@@ -141,10 +141,8 @@ impl Search {
         generations: [u32; 2],
     ) -> Result<[SearchResults; 2], SearchError> {
         let search = |generation| {
-            let input = match is_text {
-                true => QueryInput::new(Some(query.clone()), None, None),
-                false => QueryInput::new(None, None, Some(query.clone())),
-            };
+            let (text, like) = if is_text { (Some(query.clone()), None) } else { (None, Some(query.clone())) };
+            let input = QueryInput::new(text, None, like);
             self.search(input, options(name, generation))
         };
         let [one, other] = generations;
