@@ -1,9 +1,11 @@
 //! The bodies of requests and replies, for clients such as the command line.
 
 pub use super::collections::{
-    CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DifferenceReply,
-    DuplicateImageReply, DuplicatesReply, FacetValueReply, FacetsReply, FitReply, LabelledQueryRequest, RecallReply,
-    RecallSampleReply, RemovedImageReply, RemovedImagesReply, RestoredReply, VerifyReply, VerifyRequest,
+    CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, ComparisonReply,
+    DifferenceReply, DuplicateImageReply, DuplicatesReply, FacetValueReply, FacetsReply, FitReply, GenerationReply,
+    GenerationsReply, LabelledQueryRequest, MissingImageReply, RebuildBody, RecallReply, RecallSampleReply,
+    RemovedImageReply, RemovedImagesReply, RestoredReply, ResultsReply, SwitchBody, SwitchReply, VerifyReply,
+    VerifyRequest,
 };
 pub use super::filter::{FilterRequest, Values};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};

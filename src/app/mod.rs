@@ -160,9 +160,10 @@ impl App {
         shutdown.spawn("calibration of the model", async move { calibrate.keep(end).await });
         let (compared, end) = (models.clone(), shutdown.drain());
         shutdown.tasks().spawn(async move { compared.compare_with_settings(end).await });
+        let texts: Vec<String> = demo::queries().into_iter().map(|(text, _)| text).chain(demo::captions()).collect();
         let recall_test = RecallTest::open(RecallParts {
             jobs: jobs.clone(),
-            texts: demo::queries().into_iter().map(|(text, _)| text).chain(demo::captions()).collect(),
+            texts: texts.clone(),
             max_ms: settings.index.vector_db_recall_max_ms,
             reports: recall.clone(),
         })
@@ -181,7 +182,7 @@ impl App {
             jobs,
             mirrors,
             uploads,
-            search: Search::new(models, stores.searches.clone(), calibration.clone(), limits),
+            search: Search::new(models, stores.searches.clone(), calibration.clone(), limits).with_sample_texts(texts),
             browse: Browse::new(stores.searches.clone()),
             recall,
             images: Images::new(stores.searches, thumbnails, originals),

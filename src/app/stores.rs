@@ -10,6 +10,7 @@ use crate::domain::{CollectionName, ImageId};
 use crate::index::embedded::EmbeddedIndex;
 use crate::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
 use crate::index::remote::{RecordsClient, RemoteIndex};
+use crate::index::several_stores::Generations;
 use crate::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as StoreSet};
 use crate::resilience::{Breaker, Guard, WaitList};
@@ -54,7 +55,9 @@ pub(super) async fn open(settings: &Settings, wait_list: &WaitList) -> Result<St
         jobs.push(background);
         searches.push(interactive);
     }
-    Ok(Stores { jobs: StoreSet::new(jobs), searches: StoreSet::new(searches), lost })
+    let generations = Generations::default();
+    let with_generations = |stores| StoreSet::new(stores).with_generations(generations.clone());
+    Ok(Stores { jobs: with_generations(jobs), searches: with_generations(searches), lost })
 }
 
 /// Returns the stores for a remote worker. It writes to the embedded store through the service, because only the

@@ -11,7 +11,7 @@ use crate::domain::{
     BrowseQuery, CollectionInfo, CollectionName, CollectionSummary, FacetField, FacetQuery, Facets, Filter, ImageId,
     PageStart, StoredImage,
 };
-use crate::index::several_stores::Merged;
+use crate::index::several_stores::{Merged, Resolved};
 use crate::index::{ImageIndex, IndexError, Stores};
 
 use cursor::QueryId;
@@ -100,14 +100,15 @@ impl Browse {
     /// Returns a [`BrowseError`] if an option is invalid, too many requests run, or every store fails.
     pub async fn images(&self, target: BrowseTarget, page: &PageOptions) -> Result<ImagePage, BrowseError> {
         check_limit(page.limit, MAX_IMAGES)?;
-        let (collection, stores) = self.resolve(&target)?;
+        let (Resolved { name, physical: collection, .. }, stores) = self.resolve(&target)?;
+        // A cursor of another generation is refused.
         let query_id = QueryId::new(&collection, &stores.names(), &target.filter);
         let start = cursor::page_start(page.order.as_deref(), page.cursor.as_deref(), query_id)?;
         let _permit = self.permits.try_acquire().map_err(|_| BrowseError::Busy)?;
         let query = BrowseQuery { filter: target.filter, start, limit: page.limit };
         let Merged { value: page, warnings } = stores.browse(&collection, &query).await?;
         let next_cursor = page.next.map(|next| cursor::encode(next, query_id));
-        Ok(ImagePage { collection, images: page.images, next_cursor, warnings })
+        Ok(ImagePage { collection: name, images: page.images, next_cursor, warnings })
     }
 
     /// Counts the images with each value of a field, among those that match the filter, in the first store that replies.
@@ -123,7 +124,7 @@ impl Browse {
         check_limit(limit, MAX_VALUES)?;
         let message = || format!("must be {}, not `{field}`", FacetField::NAMES);
         let field = FacetField::parse(field).ok_or_else(|| BrowseError::invalid("field", message()))?;
-        let (collection, stores) = self.resolve(&target)?;
+        let (Resolved { physical: collection, .. }, stores) = self.resolve(&target)?;
         let _permit = self.permits.try_acquire().map_err(|_| BrowseError::Busy)?;
         let query = FacetQuery { field, filter: target.filter, limit };
         let (collection, query) = (&collection, &query);
@@ -135,7 +136,8 @@ impl Browse {
     /// # Errors
     /// Returns a [`BrowseError`] if the name is invalid, too many requests run, or no store has the collection.
     pub async fn collection(&self, name: &str) -> Result<CollectionDetails, BrowseError> {
-        let collection = &CollectionName::parse(name)?;
+        let Resolved { name, physical, .. } = self.stores.generations().resolve(&CollectionName::parse(name)?, None)?;
+        let collection = &physical;
         let _permit = self.permits.try_acquire().map_err(|_| BrowseError::Busy)?;
         let formats = &FacetQuery { field: FacetField::Format, filter: Filter::default(), limit: MAX_VALUES };
         let start = PageStart::Random { first: ImageId(uuid::Uuid::new_v4()), after: None };
@@ -151,13 +153,15 @@ impl Browse {
         let Merged { value: infos, warnings } = described?;
         let (_, (summary, formats, sample)) = read?;
         let stores = infos.iter().map(|(store, info)| (*store, info.count)).collect();
-        let (_, info) = infos.into_iter().next().ok_or_else(|| IndexError::UnknownCollection(collection.clone()))?;
+        let (_, info) = infos.into_iter().next().ok_or_else(|| IndexError::UnknownCollection(name.clone()))?;
         let (formats, meta_keys) = (formats.values, frequent_keys(&sample.images));
+        let info = CollectionInfo { name, ..info };
         Ok(CollectionDetails { info, stores, summary, formats, meta_keys, warnings })
     }
 
-    fn resolve(&self, target: &BrowseTarget) -> Result<(CollectionName, Stores), BrowseError> {
-        let collection = CollectionName::parse(&target.collection)?;
+    fn resolve(&self, target: &BrowseTarget) -> Result<(Resolved, Stores), BrowseError> {
+        let name = CollectionName::parse(&target.collection)?;
+        let collection = self.stores.generations().resolve(&name, None)?;
         let stores = self.stores.choose(target.provider.as_deref());
         let stores = stores.map_err(|message| BrowseError::invalid("provider", message))?;
         Ok((collection, stores))

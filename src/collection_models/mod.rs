@@ -24,7 +24,8 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause while the model of the settings cannot be used.
 const MODEL_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// The models of collections. Clones share it.
+/// The models of collections. Every function takes the name of a collection in the stores, so each generation of a collection
+/// has a model of its own. Clones share it.
 #[derive(Clone, Debug)]
 pub struct CollectionModels(Arc<Shared>);
 
@@ -115,7 +116,7 @@ impl CollectionModels {
         if *model == self.0.models.default_record() {
             return ModelError::Default(error);
         }
-        let (collection, model) = (collection.clone(), model.clone());
+        let (collection, model) = (self.0.stores.generations().owner(collection), model.clone());
         ModelError::Recorded(Box::new(RecordedModel { collection, model, error }))
     }
 
@@ -138,12 +139,15 @@ impl CollectionModels {
         lock(&self.0.recorded).remove(collection);
     }
 
-    /// Returns the collections that use another model than that of the settings.
+    /// Returns the collections whose current generation uses another model than that of the settings.
     pub fn others(&self) -> Vec<(CollectionName, ModelRecord)> {
         let default = self.0.models.default_record();
         let recorded = lock(&self.0.recorded);
         let others = recorded.iter().filter(|(_, model)| **model != default);
-        others.map(|(collection, model)| (collection.clone(), model.clone())).collect()
+        let visible = |(collection, model): (&CollectionName, &ModelRecord)| {
+            Some((self.0.stores.generations().visible_name(collection)?, model.clone()))
+        };
+        others.filter_map(visible).collect()
     }
 
     /// Compares the collections of all stores with the model of the settings once, and logs those that use another model.

@@ -1,11 +1,11 @@
-//! Operations on a whole collection, in every store and in the ledger.
+//! Drops a collection with all its generations, or one of its generations, in every store and in the ledger.
 
 use std::sync::Arc;
 
 use futures::future::{join_all, try_join_all};
 use tokio::sync::oneshot;
 
-use crate::domain::{CollectionName, JobRecord};
+use crate::domain::{CollectionName, Generation, GenerationState, JobRecord};
 use crate::index::{IndexError, Stores};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
@@ -16,13 +16,14 @@ use crate::ledger::objects::forget;
 use crate::lock::lock;
 
 impl Jobs {
-    /// Drops a collection from every store and deletes its rows from the ledger. Continues if the caller stops waiting.
+    /// Drops a collection with all its generations from every store and deletes its rows from the ledger. Continues if the
+    /// caller stops waiting.
     ///
     /// # Errors
     /// [`JobsError::CollectionBusy`] while a job writes to it; [`JobsError::Index`] if neither a store nor the ledger
     /// knows the collection, or if a store does not answer; [`JobsError::Draining`] if the service stops meanwhile.
     pub async fn drop_collection(&self, name: &str) -> Result<CollectionName, JobsError> {
-        let collection = CollectionName::parse(name)?;
+        let collection = self.0.resolve(&CollectionName::parse(name)?)?.name;
         let (answer, answered) = oneshot::channel();
         let jobs = self.0.clone();
         self.0.tasks.spawn(async move {
@@ -37,12 +38,35 @@ impl Jobs {
 impl JobService {
     async fn drop_now(&self, collection: &CollectionName) -> Result<(), JobsError> {
         let _reserved = self.reserve(collection).await?;
+        let others: Vec<_> = self.stores.generations().list(collection).into_iter().map(|one| one.physical).collect();
+        let others: Vec<_> = others.into_iter().filter(|physical| physical != collection).collect();
+        let mut reserved = Vec::with_capacity(others.len());
+        for physical in &others {
+            reserved.push(self.reserve(physical).await?);
+        }
         // A store that is down now and comes back later would still have its old records.
         try_join_all(self.stores.iter().map(|store| store.ready())).await?;
         let name = collection.clone();
         let known = self.ledger.write(move |tx| forget::begin_drop(tx, &name)).await?;
-        let dropped = self.finish_drop(&self.stores, collection).await?;
+        self.reload_generations().await?;
+        let mut dropped = false;
+        for physical in others.iter().chain([collection]) {
+            dropped |= self.finish_drop(&self.stores, physical).await?;
+        }
         if known || dropped { Ok(()) } else { Err(IndexError::UnknownCollection(collection.clone()).into()) }
+    }
+
+    /// Drops one generation that is marked as being dropped. Does nothing while a job uses it.
+    pub(crate) async fn drop_generation(&self, generation: &Generation) -> Result<(), JobsError> {
+        let physical = &generation.physical;
+        let _reserved = self.reserve(physical).await?;
+        try_join_all(self.stores.iter().map(|store| store.ready())).await?;
+        let name = physical.clone();
+        self.ledger.write(move |tx| forget::mark_dropping(tx, &name)).await?;
+        self.finish_drop(&self.stores, physical).await?;
+        let (collection, number) = (&generation.collection, generation.number);
+        tracing::info!(%collection, generation = number, "a generation of a collection was removed");
+        Ok(())
     }
 
     /// Finishes a drop that has begun. Returns whether any store had the collection.
@@ -73,6 +97,7 @@ impl JobService {
         self.drop_listener.report(collection);
         let name = collection.clone();
         self.ledger.write(move |tx| forget::end_drop(tx, &name)).await?;
+        self.reload_generations().await?;
         self.models.forget(collection);
         Ok(dropped_any)
     }
@@ -102,6 +127,11 @@ impl JobService {
     /// [`LedgerError`]
     pub(crate) async fn resume_drops(self: &Arc<Self>) -> Result<(), LedgerError> {
         for collection in self.ledger.read(forget::dropping).await? {
+            // A single generation is dropped by the upkeep of the generations.
+            let siblings = self.stores.generations().list(&self.stores.generations().owner(&collection));
+            if siblings.iter().any(|one| one.state == GenerationState::Current) {
+                continue;
+            }
             let jobs = self.clone();
             self.tasks.spawn(async move {
                 match jobs.drop_now(&collection).await {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{CollectionName, FailureLimit, JobPlan, MirrorName, Timestamp};
+use super::{CollectionName, FailureLimit, JobPlan, MirrorName, Rebuild, Timestamp};
 
 /// A job's id: UUID v7, so that ids sort by time of submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -87,7 +87,7 @@ pub struct JobSpec {
     pub bucket: String,
     /// Only keys with this prefix are taken; empty for all keys.
     pub prefix: String,
-    /// The collection that the vectors are written to.
+    /// The collection that the vectors are written to; for a rebuild, its name in the stores.
     pub collection: CollectionName,
     /// Maximum number of images to index.
     pub max_items: Option<u64>,
@@ -126,6 +126,9 @@ pub struct JobSpec {
     /// The mirror that the job is a run of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<MirrorName>,
+    /// The generation that the job builds, from the images that the collection has now. Only for rebuilds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebuild: Option<Rebuild>,
     /// Where the work is done.
     pub executor: Executor,
 }
@@ -137,6 +140,11 @@ fn default_max_delete_percent() -> u8 {
 impl JobSpec {
     /// Value of [`JobSpec::max_delete_percent`] if the client does not set it.
     pub const MAX_DELETE_PERCENT: u8 = 10;
+
+    /// Returns the name of the collection for clients.
+    pub fn visible_collection(&self) -> &CollectionName {
+        self.rebuild.as_ref().map_or(&self.collection, |rebuild| &rebuild.collection)
+    }
 }
 
 /// The state of a job. The names are those of iNatInq.

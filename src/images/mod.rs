@@ -103,8 +103,9 @@ impl Images {
     /// Fails if the collection or the image is unknown, or if the store fails.
     pub async fn get(&self, id: &str, collection: &str) -> Result<(CollectionName, ImageRecord), ImagesError> {
         let collection = CollectionName::parse(collection)?;
+        let physical = self.stores.generations().resolve(&collection, None)?.physical;
         let found = match id.parse::<ImageId>() {
-            Ok(id) => self.stores.find_record(&collection, id).await?,
+            Ok(id) => self.stores.find_record(&physical, id).await?,
             Err(_) => None,
         };
         match found {
@@ -145,13 +146,14 @@ impl Images {
         self.originals.read(record, limit).await
     }
 
-    /// Removes the record of one image from every store.
+    /// Removes the record of one image from the current generation in every store.
     ///
     /// # Errors
     /// Fails if a store fails. A store that does not have the collection is not an error.
     pub async fn delete(&self, id: ImageId, collection: &CollectionName) -> Result<(), ImagesError> {
         let ids = [id];
-        let deleted = join_all(self.stores.iter().map(|store| store.delete(collection, &ids))).await;
+        let physical = &self.stores.generations().resolve(collection, None)?.physical;
+        let deleted = join_all(self.stores.iter().map(|store| store.delete(physical, &ids))).await;
         // It is possible that only one store has the collection.
         let errors = deleted.into_iter().filter_map(Result::err);
         match errors.into_iter().find(|error| !matches!(error, IndexError::UnknownCollection(_))) {

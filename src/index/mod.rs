@@ -137,6 +137,16 @@ pub trait ImageIndex: Send + Sync + 'static {
         Ok(true)
     }
 
+    /// Lets readers beside this service find the current generation `physical` of the collection `alias_of` under a name that
+    /// stays the same: `documents_images_current` in Qdrant, `DocumentsImagesCurrent` in Weaviate. Replaces the alias of
+    /// before. This service does not read by it. A store inside this process has no other readers: it only checks that the
+    /// collection exists.
+    async fn set_alias(&self, alias_of: &CollectionName, physical: &CollectionName) -> Result<(), IndexError> {
+        let _ = alias_of;
+        let found = self.describe(physical).await?;
+        found.map(drop).ok_or_else(|| IndexError::UnknownCollection(physical.clone()))
+    }
+
     /// Fails if the store cannot serve requests.
     async fn ready(&self) -> Result<(), IndexError>;
 }
@@ -147,6 +157,26 @@ pub enum IndexError {
     /// The collection does not exist.
     #[error("there is no collection `{0}`")]
     UnknownCollection(CollectionName),
+    /// The collection has no generation with this number.
+    #[error("the collection `{collection}` has no generation {number}")]
+    NoGeneration {
+        /// The collection.
+        collection: CollectionName,
+        /// The number.
+        number: u32,
+    },
+    /// The name is that of a generation in the stores, and not the name of a collection.
+    #[error(
+        "`{name}` is generation {number} of the collection `{collection}`: use that name, with `generation={number}` for this one"
+    )]
+    NameOfGeneration {
+        /// The name.
+        name: CollectionName,
+        /// The collection.
+        collection: CollectionName,
+        /// The number of the generation.
+        number: u32,
+    },
     /// The vectors of the collection have a different space.
     #[error(transparent)]
     Space(#[from] SpaceMismatch),
@@ -195,6 +225,8 @@ impl Retryable for IndexError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::UnknownCollection(_)
+            | Self::NoGeneration { .. }
+            | Self::NameOfGeneration { .. }
             | Self::Space(_)
             | Self::NameTaken { .. }
             | Self::OutdatedRecords(_)
@@ -228,6 +260,8 @@ impl IndexError {
         match self {
             Self::Dependency(down) => Some(down),
             Self::UnknownCollection(_)
+            | Self::NoGeneration { .. }
+            | Self::NameOfGeneration { .. }
             | Self::Space(_)
             | Self::NameTaken { .. }
             | Self::OutdatedRecords(_)

@@ -119,6 +119,10 @@ impl ImageIndex for Resilient {
         self.guard.call(|| self.inner.is_settled(collection)).await
     }
 
+    async fn set_alias(&self, alias_of: &CollectionName, physical: &CollectionName) -> Result<(), IndexError> {
+        self.guard.call(|| self.inner.set_alias(alias_of, physical)).await
+    }
+
     /// One attempt: the caller needs the state at this moment.
     async fn ready(&self) -> Result<(), IndexError> {
         self.guard.reachable()?;

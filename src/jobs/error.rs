@@ -1,5 +1,6 @@
 //! Why a request about jobs is refused.
 
+use crate::collection_models::ModelError;
 use crate::domain::{CollectionName, InvalidCollectionName, JobId, JobState, SpaceMismatch};
 use crate::index::IndexError;
 use crate::jobs::placing::cluster::ClusterError;
@@ -105,9 +106,15 @@ pub enum JobsError {
     /// Another search for duplicates runs.
     #[error("another search for duplicates is running; try again after its end")]
     DuplicatesBusy,
+    /// The state of a collection does not allow the request: the code of the error, and the message.
+    #[error("{1}")]
+    Conflict(&'static str, String),
     /// A store refused or failed.
     #[error(transparent)]
     Index(#[from] IndexError),
+    /// The model of a generation cannot be used.
+    #[error(transparent)]
+    Model(ModelError),
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

@@ -7,6 +7,7 @@
 
 mod drop_listener;
 pub(crate) mod error;
+mod generation;
 pub(crate) mod job_failure;
 pub(crate) mod lane_gate;
 pub mod placing;

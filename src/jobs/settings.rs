@@ -34,6 +34,10 @@ pub struct JobSettings {
     /// `GLIMPSE_JOBS_KEPT`: maximum number of ended jobs that are kept with their logs and failures; 1000 by default.
     #[serde(deserialize_with = "check_range::<_, _, 1, 1_000_000>")]
     pub glimpse_jobs_kept: u64,
+    /// `GLIMPSE_GENERATION_TTL`: how many hours the previous generation of a collection is kept after a switch; 168 by
+    /// default. With 0, it is removed at once.
+    #[serde(deserialize_with = "check_range::<_, _, 0, 87_600>")]
+    pub glimpse_generation_ttl: u32,
     /// `GLIMPSE_RESUME`: whether unfinished jobs continue at the next start; `true` by default. With `false` they are
     /// stopped.
     pub glimpse_resume: bool,
@@ -49,6 +53,7 @@ impl Default for JobSettings {
             glimpse_lease_seconds: Seconds::new(30),
             glimpse_worker_token: Secret::default(),
             glimpse_jobs_kept: 1_000,
+            glimpse_generation_ttl: 168,
             glimpse_resume: true,
         }
     }

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{
-    CollectionName, FailureClass, ImageUri, JobId, JobState, MirrorName, MirrorState, StoreSet, Timestamp,
+    CollectionName, FailureClass, GenerationState, ImageUri, JobId, JobState, MirrorName, MirrorState, StoreSet,
+    Timestamp,
 };
 
 /// Stores a type as text.
@@ -34,6 +35,7 @@ text_column!(JobState, |state| state.as_str(), |text| Self::from_name(text));
 text_column!(MirrorName, |name| name.as_str(), |text| Self::parse(text).ok());
 text_column!(MirrorState, |state| state.as_str(), |text| Self::from_name(text));
 text_column!(CollectionName, |name| name.as_str(), |text| Self::parse(text).ok());
+text_column!(GenerationState, |state| state.as_str(), |text| Self::from_name(text));
 text_column!(ImageUri, |uri| uri.as_str(), |text| Self::parse(text).ok());
 text_column!(FailureClass, |class| class.as_str(), |text| Self::from_name(text));
 text_column!(StoreSet, |stores| stores.to_string(), |text| Some(Self::parse(text)));

@@ -34,6 +34,7 @@ pub(crate) fn job(executor: Executor) -> JobRecord {
             taken: 0,
             refresh: None,
             mirror: None,
+            rebuild: None,
             executor,
         },
         state: JobState::Pending,
@@ -58,6 +59,7 @@ pub(crate) fn planning(lease_size: usize) -> Planning {
         owned_prefix: None,
         exclude: Excludes::default(),
         dry_run: None,
+        source_generation: None,
     }
 }
 

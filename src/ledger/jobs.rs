@@ -67,7 +67,7 @@ pub(crate) fn unfinished(db: &Connection) -> rusqlite::Result<Vec<JobId>> {
 
 /// Returns the next job to work on: first one that an earlier process left running, then the one that has waited
 /// longest. Jobs on a collection of `busy` wait, because two jobs on the same collection must not run at the same time;
-/// jobs whose executor is in `full` wait too.
+/// jobs whose executor is in `full` wait too. Rebuilds are left out: see [`next_rebuild`].
 pub(crate) fn next(
     db: &Connection,
     running: &[JobId],
@@ -79,7 +79,7 @@ pub(crate) fn next(
         "SELECT id FROM jobs INDEXED BY jobs_waiting WHERE state = ?1
          AND id NOT IN (SELECT value FROM json_each(?2))
          AND collection NOT IN (SELECT value FROM json_each(?3))
-         AND executor NOT IN (SELECT value FROM json_each(?4)) ORDER BY id LIMIT 1",
+         AND executor NOT IN (SELECT value FROM json_each(?4)) AND rebuild IS NULL ORDER BY id LIMIT 1",
     )?;
     for state in [JobState::Running, JobState::Pending] {
         let next = waiting.query_row(params![state, Json(running), Json(busy), Json(full)], |row| row.get(0));
@@ -88,6 +88,25 @@ pub(crate) fn next(
         }
     }
     Ok(None)
+}
+
+/// Returns the next rebuild to work on, like [`next`].
+pub(crate) fn next_rebuild(db: &Connection, busy: &[CollectionName]) -> rusqlite::Result<Option<JobRecord>> {
+    let next = db
+        .prepare_cached(
+            "SELECT id FROM jobs WHERE rebuild IS NOT NULL AND state IN ('RUNNING', 'PENDING')
+             AND collection NOT IN (SELECT value FROM json_each(?1)) ORDER BY state DESC, id LIMIT 1",
+        )?
+        .query_row([Json(busy)], |row| row.get(0))
+        .optional()?;
+    next.map_or(Ok(None), |id| find(db, id))
+}
+
+/// Returns the rebuild of a collection that has not ended.
+pub(crate) fn rebuild_of(db: &Connection, collection: &CollectionName) -> rusqlite::Result<Option<JobId>> {
+    db.prepare_cached("SELECT id FROM jobs WHERE rebuild = ?1 AND state IN ('RUNNING', 'PENDING') LIMIT 1")?
+        .query_row([collection], |row| row.get(0))
+        .optional()
 }
 
 /// Records that the work on a job begins or continues. Returns `false` if the job has ended already.

@@ -8,7 +8,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::normal_form::nfc;
-use crate::domain::{ImageRef, ImageUri, JobId, MetadataRow};
+use crate::domain::{CollectionName, ImageRef, ImageUri, JobId, MetadataRow};
 use crate::ledger::Step;
 use crate::ledger::columns::Json;
 use crate::ledger::objects::forget::count_uris;
@@ -43,6 +43,23 @@ pub(crate) fn put(tx: &Transaction<'_>, job: JobId, bucket: &str, rows: &[Metada
         let uri = ImageUri::new(bucket, &row.key);
         let folded = (!row.key.is_ascii()).then(|| nfc(uri.as_str()));
         insert.execute(params![job, uri, Json(&row.columns), row.digest(), folded])?;
+    }
+    Ok(())
+}
+
+/// Stores the metadata that images of a generation have already, with the digests of the rows that it is from.
+pub(crate) fn put_known(
+    tx: &Transaction<'_>,
+    job: JobId,
+    source: &CollectionName,
+    known: &[(ImageUri, BTreeMap<String, String>)],
+) -> rusqlite::Result<()> {
+    let mut insert = tx.prepare_cached(
+        "INSERT OR REPLACE INTO metadata(job, uri, columns, digest)
+         SELECT ?1, ?3, ?4, metadata FROM objects WHERE collection = ?2 AND uri = ?3",
+    )?;
+    for (uri, columns) in known {
+        insert.execute(params![job, source, uri, Json(columns)])?;
     }
     Ok(())
 }

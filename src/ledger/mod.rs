@@ -5,9 +5,10 @@
 //! the jobs and their states (`prune` removes old ones), `planning` what a listing adds to their work, `leases` the work
 //! that is left and who does it, `objects` what the stores hold of each object, `metadata` the rows of metadata files,
 //! `placements` the workers on a cluster and the tokens of workers, `logs` the lines of a job's log, `failures` its
-//! failed images, `recall` what the self-tests of stores have measured, `collection_models` the models of collections, `mirrors` the mirrors, `events` the keys that
-//! events have named and that are still to be compared with the bucket, and `tombstones` the images that were removed
-//! permanently.
+//! failed images, `recall` what the self-tests of stores have measured, `collection_models` the models of collections,
+//! `mirrors` the mirrors, `events` the keys that events have named and that are still to be compared with the bucket,
+//! `tombstones` the images that were removed permanently, and `generations` the collections in the stores that a collection
+//! consists of.
 
 pub mod collection_models;
 mod columns;
@@ -16,6 +17,7 @@ pub(crate) mod events;
 pub(crate) mod failures;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub(crate) mod generations;
 pub(crate) mod jobs;
 pub(crate) mod leases;
 pub(crate) mod logs;

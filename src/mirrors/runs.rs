@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rusqlite::Transaction;
 
-use crate::domain::{JobRecord, Mirror, MirrorState, Timestamp};
+use crate::domain::{JobId, JobRecord, Mirror, MirrorState, Timestamp};
 use crate::jobs::JobsError;
 use crate::ledger::{LedgerError, mirrors};
 use crate::mirrors::schedule::Schedule;
@@ -81,7 +81,7 @@ impl MirrorService {
     pub(super) async fn start_run(&self, mirror: &Mirror, now: Timestamp) -> Result<JobRecord, MirrorsError> {
         let spec = self.jobs.check(of_mirror(mirror))?;
         let (name, next_run) = (mirror.name.clone(), next_run(mirror, now));
-        let begin = move |tx: &Transaction<'_>| {
+        let begin = move |tx: &Transaction<'_>, _: JobId| {
             let is_free = !mirrors::is_running(tx, &name)?;
             if is_free {
                 mirrors::begin_run(tx, &name, next_run)?;
@@ -154,6 +154,8 @@ fn is_permanent(error: &JobsError) -> bool {
         | JobsError::Ledger(_)
         | JobsError::CollectionBusy(_)
         | JobsError::DuplicatesBusy
+        | JobsError::Conflict(..)
+        | JobsError::Model(_)
         // These are not replies to submissions.
         | JobsError::WorkerToken
         | JobsError::NoToken

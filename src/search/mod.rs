@@ -1,6 +1,7 @@
 //! Makes a vector from a text, an image or both, and finds the most similar images. Depends on the traits of the ports, and not on HTTP.
 
 mod collapse;
+mod compare;
 mod copies;
 mod decoder;
 mod error;
@@ -21,13 +22,14 @@ use crate::calibration::{Calibration, NoRelevance, PreparedScale, QueryKind, REL
 use crate::collection_models::CollectionModels;
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, SearchEffort, SearchQuery, Space};
 use crate::imaging::Limits;
-use crate::index::several_stores::{Merged, StoreResults};
+use crate::index::several_stores::{Merged, Resolved, StoreResults};
 use crate::index::{IndexError, Stores};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
 pub use crate::calibration::{Refit, Scale};
 pub use crate::index::several_stores::MergedHit;
 pub use collapse::{Collapse, CollapsedHit};
+pub use compare::{Comparison, GenerationResults};
 use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;
@@ -52,6 +54,9 @@ pub struct Search {
     max_image_bytes: u64,
     /// The bytes of images that may be uploaded at the same time.
     uploads: Arc<ByteBudget>,
+    /// The texts that generations are compared with.
+    sample_texts: Arc<[String]>,
+    comparisons: Arc<compare::Comparisons>,
 }
 
 /// A permit to hold bytes of an upload in memory. Dropping it releases the permit.
@@ -101,6 +106,8 @@ pub struct SearchResults {
     pub provider: &'static str,
     /// The collection that was searched.
     pub collection: CollectionName,
+    /// The number of its generation that was searched.
+    pub generation: u32,
     /// The model that made the query's vector.
     pub model: String,
     /// The hits, best first.
@@ -158,6 +165,8 @@ impl Search {
             refits: Arc::new(Semaphore::new(1)),
             max_image_bytes: limits.max_bytes,
             uploads: Arc::new(ByteBudget::new(MAX_UPLOADED_BYTES.max(limits.max_bytes))),
+            sample_texts: Arc::default(),
+            comparisons: Arc::default(),
         }
     }
 
@@ -185,7 +194,10 @@ impl Search {
     pub async fn search(&self, query: QueryInput, options: SearchOptions) -> Result<SearchResults, SearchError> {
         validate(&query, &options)?;
         let _permit = self.permits.try_acquire().map_err(|_| SearchError::Busy)?;
-        let collection = CollectionName::parse(&options.collection)?;
+        let name = CollectionName::parse(&options.collection)?;
+        // The search uses this generation to its end, also if another one becomes the current one meanwhile.
+        let Resolved { number: generation, physical: collection, .. } =
+            self.stores.generations().resolve(&name, options.generation)?;
         let stores = self.stores.choose(options.provider.as_deref());
         let stores = stores.map_err(|message| SearchError::Invalid { field: "provider", message })?;
         let (infos, mut replies) = self.search_stores(&stores, &collection, query, &options).await?;
@@ -215,7 +227,8 @@ impl Search {
         let (provider, model) = (stores.name(), replies.space.model.clone());
         Ok(SearchResults {
             provider,
-            collection,
+            collection: name,
+            generation,
             model,
             hits,
             terms,

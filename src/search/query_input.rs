@@ -102,6 +102,8 @@ pub struct SearchOptions {
     pub provider: Option<String>,
     /// The name of the collection.
     pub collection: String,
+    /// The number of a generation of the collection; `None` for the current one.
+    pub generation: Option<u32>,
     /// The records that may be hits.
     pub filter: Filter,
     /// The minimum score of a hit.
@@ -220,6 +222,7 @@ mod tests {
             offset: 0,
             provider: None,
             collection: "c".into(),
+            generation: None,
             filter: Filter::default(),
             min_score: None,
             min_relevance: None,

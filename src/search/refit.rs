@@ -7,6 +7,7 @@ use super::{Collapse, MAX_HITS, QueryInput, Search, SearchError, SearchOptions, 
 use crate::calibration::{LabelledHits, Refit};
 use crate::domain::{CollectionName, Filter, Language, is_answer};
 use crate::index::IndexError;
+use crate::index::several_stores::Resolved;
 
 /// A text and the keys of the images that are right answers, or the ends of these keys. A text that fits no image has no
 /// answer.
@@ -55,20 +56,20 @@ impl Search {
         collection: &str,
         queries: Vec<LabelledQuery>,
     ) -> Result<Refit, SearchError> {
-        let collection = CollectionName::parse(collection)?;
+        let resolved = self.resolve(collection)?;
         let invalid = |message| SearchError::Invalid { field: "queries", message };
         if queries.len() > MAX_LABELLED_QUERIES {
             return Err(invalid(format!("must have at most {MAX_LABELLED_QUERIES} queries")));
         }
-        let (_, space) = self.models.for_search(&collection).await?;
+        let (_, space) = self.models.for_search(&resolved.physical).await?;
         let labelled: Vec<LabelledHits> = stream::iter(queries.into_iter().enumerate())
-            .map(|(position, query)| self.label(&collection, position, query))
+            .map(|(position, query)| self.label(&resolved, position, query))
             .buffered(CONCURRENCY)
             .try_collect()
             .await?;
         // It may have been dropped meanwhile.
-        self.check_collection(&collection).await?;
-        let refit = self.calibration.refit(collection, (*space).clone(), &labelled);
+        self.check_collection(&resolved.physical).await?;
+        let refit = self.calibration.refit(resolved.physical, (*space).clone(), &labelled);
         refit.map_err(|error| invalid(error.to_string()))?.map_err(SearchError::Files)
     }
 
@@ -77,10 +78,10 @@ impl Search {
     /// # Errors
     /// [`SearchError`] if the collection does not exist, or if no store answers.
     pub async fn stored_refit(&self, collection: &str) -> Result<(CollectionName, Option<Refit>), SearchError> {
-        let collection = CollectionName::parse(collection)?;
-        self.check_collection(&collection).await?;
-        let refit = self.calibration.stored_refit(&collection);
-        Ok((collection, refit))
+        let Resolved { name, physical, .. } = self.resolve(collection)?;
+        self.check_collection(&physical).await?;
+        let refit = self.calibration.stored_refit(&physical);
+        Ok((name, refit))
     }
 
     /// Removes the fit of a collection. It is not an error if there is none.
@@ -88,16 +89,21 @@ impl Search {
     /// # Errors
     /// As [`Search::stored_refit`].
     pub async fn remove_refit(&self, collection: &str) -> Result<CollectionName, SearchError> {
-        let collection = CollectionName::parse(collection)?;
-        self.check_collection(&collection).await?;
-        self.calibration.remove_refit(&collection).map_err(SearchError::Files)?;
-        Ok(collection)
+        let Resolved { name, physical, .. } = self.resolve(collection)?;
+        self.check_collection(&physical).await?;
+        self.calibration.remove_refit(&physical).map_err(SearchError::Files)?;
+        Ok(name)
+    }
+
+    /// Returns the current generation of a collection: a fit is that of one generation.
+    fn resolve(&self, collection: &str) -> Result<Resolved, SearchError> {
+        Ok(self.stores.generations().resolve(&CollectionName::parse(collection)?, None)?)
     }
 
     /// Searches for a query and compares its first hits with its answers.
     async fn label(
         &self,
-        collection: &CollectionName,
+        collection: &Resolved,
         position: usize,
         query: LabelledQuery,
     ) -> Result<LabelledHits, SearchError> {
@@ -105,7 +111,8 @@ impl Search {
             limit: (query.answers.len() + HITS).min(MAX_HITS),
             offset: 0,
             provider: None,
-            collection: collection.to_string(),
+            collection: collection.name.to_string(),
+            generation: Some(collection.number),
             filter: Filter::default(),
             min_score: None,
             min_relevance: None,

@@ -128,6 +128,7 @@ impl Uploads {
             return Err(UploadsError::Extension(shown()));
         }
         let collection = CollectionName::parse(collection).map_err(JobsError::from)?;
+        let collection = jobs.0.resolve(&collection).map_err(JobsError::from)?.name;
         let bucket = bucket.unwrap_or(&jobs.0.default_bucket);
         jobs.check_bucket(bucket)?;
         Ok(UploadTarget { uri: ImageUri::new(bucket, key), collection })
@@ -212,10 +213,12 @@ impl UploadService {
         let busy = || JobsError::CollectionBusy(collection.clone());
         // Held until the end, so that a removal of the collection waits for the upload.
         let lane_use = jobs.enter_lane(&collection).ok_or_else(busy)?;
-        if self.mirrors.is_dropping(&collection).await.map_err(JobsError::from)? {
+        // No switch is made while the lane is entered.
+        let physical = jobs.resolve(&collection).map_err(JobsError::from)?.physical;
+        if self.mirrors.is_dropping(&physical).await.map_err(JobsError::from)? {
             return Err(busy().into());
         }
-        jobs.check_space(&collection).await?;
+        jobs.check_space(&physical).await?;
         let claimed = self.claim(&collection, &uri).await?;
         // Compared after the claim, so that of several uploads of one new key only the first creates it.
         let replaced = match self.check_conditions(&uri, &options).await {

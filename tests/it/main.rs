@@ -10,6 +10,7 @@ mod collection_models;
 mod contract;
 mod deploy;
 mod faults;
+mod generations;
 mod imaging;
 mod jobs;
 mod language;

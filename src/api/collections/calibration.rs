@@ -172,7 +172,7 @@ async fn put_calibration(
     drop(body);
     let queries = request.queries.into_iter().enumerate().map(|(position, query)| query.labelled(position));
     let refit = search.refit(permit, &name, queries.collect::<Result<_, _>>()?).await?;
-    Ok(axum::Json(CalibrationReply::new(&refit.collection.clone(), Some(refit))))
+    Ok(axum::Json(CalibrationReply::new(&name, Some(refit))))
 }
 
 /// Delete the fit of a collection: the calibration of the model is used again.

@@ -4,6 +4,8 @@ mod calibration;
 mod details;
 mod duplicates;
 mod facets;
+mod generations;
+mod generations_reply;
 mod recall;
 mod removed;
 mod verify;
@@ -27,6 +29,10 @@ pub use calibration::{CalibrationReply, CalibrationRequest, FitReply, LabelledQu
 pub use details::CollectionDetailsReply;
 pub use duplicates::{DuplicateImageReply, DuplicatesReply};
 pub use facets::{FacetValueReply, FacetsReply};
+pub use generations::{RebuildBody, SwitchBody};
+pub use generations_reply::{
+    ComparisonReply, GenerationReply, GenerationsReply, MissingImageReply, ResultsReply, SwitchReply,
+};
 pub use recall::{RecallReply, RecallSampleReply};
 pub use removed::{RemovedImageReply, RemovedImagesReply, RestoredReply};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
@@ -38,6 +44,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(facets::routes())
         .merge(calibration::routes())
         .merge(removed::routes())
+        .merge(generations::routes())
 }
 
 /// Routes without a timeout: the time depends on the size of the collection.
@@ -47,6 +54,7 @@ pub(super) fn long_routes() -> OpenApiRouter<AppState> {
         .merge(verify::routes())
         .merge(duplicates::routes())
         .merge(calibration::long_routes())
+        .merge(generations::long_routes())
 }
 
 /// All collections.
@@ -120,7 +128,8 @@ impl CollectionsReply {
 impl CollectionReply {
     fn new(info: CollectionInfo, stores: Vec<(&'static str, u64)>, jobs: &Jobs, recall: &RecallReports) -> Self {
         let model = jobs.model_record(&info.name);
-        let recall = recall.get(&info.name).into_iter().map(|(store, report)| (store, report.into()));
+        let recall =
+            recall.get(&jobs.physical_name(&info.name)).into_iter().map(|(store, report)| (store, report.into()));
         Self {
             recall_at_10: recall.collect(),
             name: info.name.to_string(),

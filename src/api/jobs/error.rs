@@ -48,7 +48,9 @@ impl From<JobsError> for ApiError {
             JobsError::DuplicatesBusy => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message).with_retry_after(RETRY_WHEN_FULL)
             }
+            JobsError::Conflict(code, _) => Self::new(StatusCode::CONFLICT, code, message),
             JobsError::Index(error) => SearchError::Index(error).into(),
+            JobsError::Model(error) => SearchError::from(error).into(),
             JobsError::Ledger(error) => ledger_error(&error),
         }
     }

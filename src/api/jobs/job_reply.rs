@@ -30,6 +30,9 @@ pub struct JobReply {
     /// The collection.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
+    /// The generation of the collection that the job builds, if it is a rebuild.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u32>,
     /// The mirror that the job is a run of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror: Option<String>,
@@ -150,9 +153,10 @@ impl From<JobView> for JobReply {
             status: job.state.as_str().to_owned(),
             message: job.message,
             executor: job.spec.executor.as_str().to_owned(),
+            collection: job.spec.visible_collection().to_string(),
+            generation: job.spec.rebuild.as_ref().map(|rebuild| rebuild.number),
             s3_bucket: job.spec.bucket,
             s3_prefix: job.spec.prefix,
-            collection: job.spec.collection.to_string(),
             mirror: job.spec.mirror.map(String::from),
             metadata_key: job.spec.metadata_key,
             submitted_at: job.submitted_at.to_string(),

@@ -31,7 +31,7 @@ pub use logs::LogsReply;
 pub use move_job::{MoveReply, MoveRequest};
 pub use prune::{PruneReply, PruneRequest};
 pub use ray::{RayJobReply, RaySubmitRequest};
-pub(super) use submit::parse_executor;
+pub(super) use submit::{Accepted, accepted_reply, parse_executor};
 pub use submit::{MaxFailures, SubmitReply, SubmitRequest};
 pub use throughput::ThroughputReply;
 

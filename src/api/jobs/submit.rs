@@ -178,9 +178,13 @@ async fn submit_images_job(
     accepted_reply(&jobs, job, &defaults).await
 }
 
-pub(super) type Accepted = (StatusCode, [(HeaderName, String); 1], axum::Json<SubmitReply>);
+pub(in crate::api) type Accepted = (StatusCode, [(HeaderName, String); 1], axum::Json<SubmitReply>);
 
-pub(super) async fn accepted_reply(jobs: &Jobs, job: JobRecord, defaults: &Defaults) -> Result<Accepted, ApiError> {
+pub(in crate::api) async fn accepted_reply(
+    jobs: &Jobs,
+    job: JobRecord,
+    defaults: &Defaults,
+) -> Result<Accepted, ApiError> {
     let worker_token = match job.spec.executor {
         Executor::Local | Executor::Ray => None,
         Executor::Workers => Some(jobs.new_worker_token(job.id).await?.reveal().to_owned()),
@@ -189,9 +193,9 @@ pub(super) async fn accepted_reply(jobs: &Jobs, job: JobRecord, defaults: &Defau
         job_id: job.id.to_string(),
         status: "submitted".to_owned(),
         namespace: defaults.namespace.to_string(),
+        collection: job.spec.visible_collection().to_string(),
         s3_bucket: job.spec.bucket,
         s3_prefix: job.spec.prefix,
-        collection: job.spec.collection.to_string(),
         image_max_items: job.spec.max_items,
         submitted_at: job.submitted_at.to_string(),
         worker_token,

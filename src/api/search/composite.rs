@@ -53,6 +53,10 @@ pub struct CompositeQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: Option<String>,
+    /// The number of a generation of the collection. See the query parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole_number")]
+    #[schema(minimum = 1)]
+    pub generation: Option<u32>,
     /// Language of all texts, for models that need to know it; see the query parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = "de", pattern = "^([A-Za-z]{2,3}([_-][A-Za-z0-9]{1,8})*)?$")]
@@ -208,6 +212,7 @@ impl CompositeQuery {
             offset: self.offset,
             provider: self.provider,
             collection,
+            generation: self.generation,
             filter: self.filter.into_filter()?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,

@@ -61,6 +61,9 @@ pub(super) struct SearchParams {
     /// The collection; `VECTOR_DB_COLLECTION` by default.
     #[param(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     collection: Option<String>,
+    /// The number of a generation of the collection, to compare it with the current one, which is the default.
+    #[param(minimum = 1)]
+    generation: Option<u32>,
 }
 
 pub(super) fn default_limit() -> usize {
@@ -89,6 +92,7 @@ impl SearchParams {
             offset: self.offset,
             provider: self.provider,
             collection: self.collection.unwrap_or_else(|| defaults.collection.to_string()),
+            generation: self.generation,
             filter: FilterRequest::from_pairs(pairs)?.into_filter()?,
             min_score: self.min_score,
             min_relevance: self.min_relevance,

@@ -23,6 +23,10 @@ pub struct SearchReply {
     /// The collection that was searched.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
+    /// The number of the generation of the collection that was searched.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub generation: u32,
     /// The store that was searched, or `all`.
     pub provider: String,
     /// Whether no image of the collection matches the search well: no `relevance` is 0.5 or more. Missing if the relevance
@@ -143,6 +147,7 @@ impl SearchReply {
             like,
             model: answer.model,
             collection: answer.collection.to_string(),
+            generation: answer.generation,
             provider: answer.provider.to_owned(),
             no_good_match: answer.no_good_match,
             total: results.len(),

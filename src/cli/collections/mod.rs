@@ -1,7 +1,8 @@
-//! `glimpse collections`: lists, shows and drops collections, counts their values, and finds duplicates in them.
+//! `glimpse collections`: lists, shows, rebuilds and drops collections, counts their values, and finds duplicates in them.
 
 mod duplicates;
 mod facets;
+mod generations;
 
 use clap::{Args, Subcommand};
 
@@ -22,6 +23,9 @@ Examples:
   glimpse collections duplicates birds --kind similar --json | jq .total
   glimpse collections facets meta.taxon --collection birds
   glimpse collections facets folder --limit 5 --format png
+  glimpse collections rebuild birds --resize pad   build the next generation beside the current one
+  glimpse collections generations birds            compare it with the current one
+  glimpse collections switch birds                 use it; `rollback` goes back
   glimpse collections drop birds         asks first
   glimpse collections drop birds --yes   for scripts
 
@@ -52,7 +56,42 @@ enum Command {
     Duplicates(duplicates::Duplicates),
     /// Count the images for each value of a field
     Facets(Box<facets::Facets>),
-    /// Drop a collection with all its records from every store; the objects stay in their bucket
+    /// Build the next generation of a collection with another model; searches use the current one meanwhile
+    Rebuild(generations::Rebuild),
+    /// List the generations of a collection, and compare the one that was built with the current one
+    Generations {
+        /// The name of the collection
+        name: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Use the generation that was built
+    Switch {
+        /// The name of the collection
+        name: String,
+        /// Switch also if images are missing or outdated in it
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Use the previous generation again
+    Rollback {
+        /// The name of the collection
+        name: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Drop a generation that is not the current one
+    DropGeneration {
+        /// The name of the collection
+        name: String,
+        /// The number of the generation
+        number: u32,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Drop a collection with all its generations from every store; the objects stay in their bucket
     Drop {
         /// The name of the collection
         name: String,
@@ -81,6 +120,13 @@ impl Collections {
             }
             Command::Duplicates(command) => command.run(&client).await?,
             Command::Facets(command) => command.run(&client).await?,
+            Command::Rebuild(command) => return command.run(settings).await,
+            Command::Generations { name, output } => generations::list(&client, &name, output).await?,
+            Command::Switch { name, force, output } => generations::switch(&client, &name, force, output).await?,
+            Command::Rollback { name, output } => generations::roll_back(&client, &name, output).await?,
+            Command::DropGeneration { name, number, output } => {
+                generations::drop_one(&client, &name, number, output).await?;
+            }
             Command::Drop { name, yes, output } => {
                 if !yes {
                     let CollectionReply { count, stores, .. } = find(&client, &name).await?;

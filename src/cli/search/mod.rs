@@ -90,6 +90,9 @@ pub(super) struct Search {
     /// Only copies of the image of --like: with the same bytes, or resized, recompressed, mirrored, or slightly cropped
     #[arg(long, requires = "like", conflicts_with_all = ["text", "file", "not", "not_like", "region"])]
     copies_only: bool,
+    /// The number of a generation of the collection, instead of the current one
+    #[arg(long)]
+    generation: Option<u32>,
     /// Compare every vector, for comparison with the usual search, which can miss results in a large collection
     #[arg(long)]
     exact: bool,
@@ -149,6 +152,7 @@ impl Search {
             ("region", self.region.map(|region| region.to_string())),
             ("provider", self.provider.clone()),
             ("collection", self.collection.clone()),
+            ("generation", self.generation.map(|number| number.to_string())),
             ("limit", Some(self.limit.to_string())),
             ("offset", Some(self.offset.to_string())),
             ("min_score", self.min_score.map(|score| score.to_string())),
@@ -181,6 +185,7 @@ impl Search {
             offset: self.offset,
             provider: self.provider.clone(),
             collection: self.collection.clone(),
+            generation: self.generation,
             lang: self.lang.map(|language| language.code().to_owned()),
             min_score: self.min_score,
             min_relevance: self.min_relevance,

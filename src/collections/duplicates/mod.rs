@@ -77,7 +77,7 @@ impl Jobs {
         kind: DuplicateKind,
         provider: Option<&str>,
     ) -> Result<impl Stream<Item = Result<DuplicateGroup, JobsError>> + Send + use<>, JobsError> {
-        let collection = CollectionName::parse(name)?;
+        let collection = self.0.resolve(&CollectionName::parse(name)?)?.physical;
         let (store, count) = find_store(&self.0.stores, &collection, provider).await?;
         if kind == DuplicateKind::Similar && count > MAX_COMPARED_RECORDS {
             let message = format!(

@@ -174,7 +174,8 @@ impl RecallTest {
     /// Whether a job writes to the collection, or the store still works on what was written.
     async fn is_changing(&self, store: &dyn ImageIndex, collection: &CollectionName) -> Result<bool, RecallError> {
         let running = self.0.jobs.0.running().await?;
-        let is_written = running.iter().any(|job| job.spec.collection == *collection);
+        let name = self.0.jobs.0.stores.generations().owner(collection);
+        let is_written = running.iter().any(|job| [collection, &name].contains(&&job.spec.collection));
         Ok(is_written || !store.is_settled(collection).await?)
     }
 

@@ -74,17 +74,18 @@ impl Jobs {
         let busy = || JobsError::CollectionBusy(collection.clone());
         // Held until the end, so that a removal of the collection waits: no row is left after it.
         let _lane_use = self.0.enter_lane(&collection).ok_or_else(busy)?;
-        if self.0.ledger.read(forget::dropping).await?.contains(&collection) {
+        let physical = self.0.resolve(&collection)?.physical;
+        if self.0.ledger.read(forget::dropping).await?.contains(&physical) {
             return Err(busy().into());
         }
         let unknown = || RemovalError::UnknownImage { id: id.to_owned(), collection: collection.clone() };
         let image: ImageId = id.parse().map_err(|_| unknown())?;
-        let uri = self.0.image_uri(&collection, image).await?.ok_or_else(unknown)?;
+        let uri = self.0.image_uri(&collection, &physical, image).await?.ok_or_else(unknown)?;
         let (name, removed) = (collection.clone(), uri.clone());
         let put = self.0.ledger.write(move |tx| {
             let is_put = tombstones::put(tx, &name, &removed)?;
             if is_put {
-                objects::forget(tx, &name, &removed)?;
+                objects::forget(tx, &physical, &removed)?;
             }
             Ok(is_put)
         });
@@ -107,7 +108,7 @@ impl Jobs {
         after: Option<i64>,
         limit: u32,
     ) -> Result<TombstonePage, JobsError> {
-        let collection = CollectionName::parse(collection)?;
+        let collection = self.0.resolve(&CollectionName::parse(collection)?)?.name;
         Ok(self.0.ledger.read(move |db| tombstones::page(db, &collection, after, limit)).await?)
     }
 
@@ -137,11 +138,16 @@ impl Jobs {
 
 impl JobService {
     /// Returns the URI of an image that was removed permanently, or that a store has.
-    async fn image_uri(&self, collection: &CollectionName, id: ImageId) -> Result<Option<ImageUri>, RemovalError> {
+    async fn image_uri(
+        &self,
+        collection: &CollectionName,
+        physical: &CollectionName,
+        id: ImageId,
+    ) -> Result<Option<ImageUri>, RemovalError> {
         let name = collection.clone();
         if let Some(tombstone) = self.ledger.read(move |db| tombstones::find(db, &name, id)).await? {
             return Ok(Some(tombstone.uri));
         }
-        Ok(self.stores.find_record(collection, id).await?.map(|record| record.uri))
+        Ok(self.stores.find_record(physical, id).await?.map(|record| record.uri))
     }
 }

@@ -60,10 +60,23 @@ impl JobService {
         Ok(true)
     }
 
-    /// Removes records from every store. It is possible that only one store has the collection.
+    /// Removes records from every generation of a collection in every store. It is possible that only one store has them.
     pub(crate) async fn delete_records(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError> {
+        let mut physical: Vec<_> =
+            self.stores.generations().list(collection).into_iter().map(|one| one.physical).collect();
+        if physical.is_empty() {
+            physical.push(collection.clone());
+        }
+        for physical in &physical {
+            self.delete_in_stores(physical, ids).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes records of one generation from every store.
+    pub(crate) async fn delete_in_stores(&self, physical: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError> {
         let deleted = self.stores.iter().map(|store| async move {
-            match store.delete(collection, ids).await {
+            match store.delete(physical, ids).await {
                 Ok(()) | Err(IndexError::UnknownCollection(_)) => Ok(()),
                 Err(error) => Err(error),
             }

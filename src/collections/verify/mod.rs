@@ -94,8 +94,9 @@ impl Jobs {
     /// [`JobsError::Index`] if a store does not answer; [`JobsError::SpaceDiffers`] if the stores have the collection in
     /// different spaces.
     pub async fn verify(&self, name: &str, options: VerifyOptions) -> Result<VerifyReport, JobsError> {
-        let collection = CollectionName::parse(name)?;
-        let _reserved = self.0.reserve(&collection).await?;
+        let name = CollectionName::parse(name)?;
+        let _reserved = self.0.reserve(&name).await?;
+        let collection = self.0.resolve(&name)?.physical;
         let infos = self.0.same_space(&collection, options.repair).await?;
         let mut ledger = self.0.ledger_entries(&collection).await?;
         ledger.sort_unstable();
@@ -114,7 +115,7 @@ impl Jobs {
                 examiner.examine(place, agreed).await?;
             }
         }
-        examiner.finish().await
+        Ok(VerifyReport { collection: name, ..examiner.finish().await? })
     }
 }
 

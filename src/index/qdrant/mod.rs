@@ -241,6 +241,10 @@ impl ImageIndex for QdrantIndex {
         Ok(found.ok_or_else(|| self.index_error(collection, Fault::Unknown))?.is_optimised)
     }
 
+    async fn set_alias(&self, alias_of: &CollectionName, physical: &CollectionName) -> Result<(), IndexError> {
+        schema::set_alias(&self.client, alias_of, physical).await
+    }
+
     /// Lists the collections, which needs the key if the server has one, and checks the version of the server.
     async fn ready(&self) -> Result<(), IndexError> {
         let (names, version) = futures::join!(schema::names(&self.client), self.client.check_version());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use futures::StreamExt;
-use qdrant_client::qdrant::{CreateFieldIndexCollectionBuilder, UpdateCollectionBuilder};
+use qdrant_client::qdrant::{CreateAliasBuilder, CreateFieldIndexCollectionBuilder, UpdateCollectionBuilder};
 
 use super::client::{Client, no_metadata_error};
 use super::collection::{
@@ -177,6 +177,18 @@ async fn collection_info(client: &Client, collection: &CollectionName) -> Result
         Err(Fault::Unknown) => Ok(None),
         Err(fault) => Err(fault.into_index_error(collection)),
     }
+}
+
+/// Makes `documents_images_current` an alias of a collection. The server replaces an alias that exists.
+pub(super) async fn set_alias(
+    client: &Client,
+    alias_of: &CollectionName,
+    physical: &CollectionName,
+) -> Result<(), IndexError> {
+    let alias = format!("{}_current", server_name(alias_of));
+    let request = CreateAliasBuilder::new(server_name(physical), alias);
+    let set = client.call(client.qdrant.create_alias(request)).await;
+    set.map(drop).map_err(|fault| fault.into_index_error(physical))
 }
 
 /// Removes the collection. Returns whether it existed.

@@ -195,6 +195,8 @@ fn warning(store: &str, error: &IndexError) -> String {
         }
         IndexError::Dependency(down) => format!("{store} {} and is left out", down.failure),
         IndexError::UnknownCollection(_)
+        | IndexError::NoGeneration { .. }
+        | IndexError::NameOfGeneration { .. }
         | IndexError::Space(_)
         | IndexError::NameTaken { .. }
         | IndexError::OutdatedRecords(_)

@@ -1,6 +1,7 @@
 //! The configured stores, by name. They are written and searched in parallel.
 
 mod browse;
+mod generations;
 mod get;
 mod levels;
 mod merge;
@@ -16,6 +17,7 @@ use super::{ImageIndex, IndexError, StoreKind};
 use crate::domain::{CollectionInfo, CollectionName, ImageId, ImageRecord, StoreSet};
 use crate::resilience::measured;
 
+pub use generations::{Generations, Resolved};
 pub use levels::Levels;
 pub use merge::{Merged, MergedHit, StoreResults, StoreStatuses};
 
@@ -41,6 +43,7 @@ pub(super) type Store = Arc<dyn ImageIndex>;
 pub struct Stores {
     list: Vec<Store>,
     levels: Levels,
+    generations: Generations,
 }
 
 /// The result of writing a batch of records to one store.
@@ -61,7 +64,18 @@ impl Stores {
     /// Panics if `stores` is empty.
     pub fn new(stores: Vec<Arc<dyn ImageIndex>>) -> Self {
         assert!(!stores.is_empty(), "a service without a store can neither index nor search");
-        Self { list: stores, levels: Levels::default() }
+        Self { list: stores, levels: Levels::default(), generations: Generations::default() }
+    }
+
+    /// Shares the generations of collections with another list of the same stores.
+    #[must_use]
+    pub fn with_generations(self, generations: Generations) -> Self {
+        Self { generations, ..self }
+    }
+
+    /// Returns the generations of collections. All clones of the list share them.
+    pub fn generations(&self) -> &Generations {
+        &self.generations
     }
 
     /// Returns the store that is used if a request names none.
@@ -77,7 +91,7 @@ impl Stores {
     /// Returns a list of this store alone.
     #[must_use]
     fn only(&self, store: &Arc<dyn ImageIndex>) -> Self {
-        Self { list: vec![store.clone()], levels: self.levels.clone() }
+        Self { list: vec![store.clone()], levels: self.levels.clone(), generations: self.generations.clone() }
     }
 
     /// Returns the effort of searches in each store and collection. All clones of the list share it.

@@ -205,6 +205,11 @@ impl ImageIndex for WeaviateIndex {
         Ok(queue::wait_until_empty(&self.rest, collection, Duration::ZERO).await?.is_none())
     }
 
+    /// The server has aliases from version 1.32 on.
+    async fn set_alias(&self, alias_of: &CollectionName, physical: &CollectionName) -> Result<(), IndexError> {
+        schema::set_alias(&self.rest, alias_of, physical).await
+    }
+
     async fn ready(&self) -> Result<(), IndexError> {
         let (rest, rpc) = futures::join!(schema::ready(&self.rest), self.rpc.health());
         rest?;

@@ -1,7 +1,7 @@
 //! Collections as classes, over REST: finds, creates and removes them.
 
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::collection::{Class, Classes, StoredCollection, new_class};
 use super::error::{failed, parse_reply};
@@ -185,6 +185,26 @@ async fn add_properties(rest: &RestClient, collection: &CollectionName, missing:
         }
     }
     Ok(())
+}
+
+/// Makes `DocumentsImagesCurrent` an alias of the class of a collection, or lets the existing alias name this class.
+pub(super) async fn set_alias(
+    rest: &RestClient,
+    alias_of: &CollectionName,
+    physical: &CollectionName,
+) -> Result<(), IndexError> {
+    find(rest, physical).await?.require_own(physical)?;
+    let (alias, class) = (format!("{}Current", alias_of.weaviate_class()), physical.weaviate_class());
+    let request = rest.request(Method::PUT, &["aliases", &alias]).json(&json!({ "class": class }));
+    match rest.send(request, MAX_OTHER_REPLY_BYTES).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.status == Some(StatusCode::NOT_FOUND) => {
+            let body = json!({ "alias": alias, "class": class }).to_string();
+            rest.post(&["aliases"], body.into(), MAX_OTHER_REPLY_BYTES).await?;
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Removes the class of a collection and its content.

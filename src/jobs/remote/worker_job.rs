@@ -52,6 +52,7 @@ impl Jobs {
             return Err(JobsError::WorkerToken);
         }
         let running = self.0.running_jobs().get(&job.id).cloned();
+        let job = self.0.with_physical_name(job)?;
         Ok(WorkerJob { jobs: self.clone(), job, running })
     }
 }

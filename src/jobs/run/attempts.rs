@@ -20,7 +20,8 @@ impl JobService {
     /// Registers a job as running and runs it in its own task.
     pub(crate) fn spawn_job(self: &Arc<Self>, job: JobRecord) {
         let stop = self.drain.child_token();
-        let running = Arc::new(RunningJob::new(Stages::new(self.pipeline.lanes(), None), stop, &job.counts));
+        let provider = self.pipeline.provider().busy();
+        let running = Arc::new(RunningJob::new(Stages::new(self.pipeline.lanes(), provider), stop, &job.counts));
         // Registered before it begins: the scheduler must count it at its next check, and a stop request must find it.
         self.running_jobs().insert(job.id, running.clone());
         self.tasks.spawn(self.clone().run_job(job, running));

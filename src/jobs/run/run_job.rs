@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use crate::domain::{Executor, JobRecord, Space};
+use crate::domain::{Executor, JobRecord, Rebuild, Space};
 use crate::index::{EnsureOutcome, ImageIndex};
 use crate::jobs::JobService;
 use crate::jobs::job_failure::JobFailure;
@@ -39,7 +39,10 @@ impl JobService {
         let id = job.id;
         // Read after the job is registered as running: a move to another executor just before did not find it running.
         let Some(JobRecord { spec, .. }) = self.ledger.job(id).await? else { return Ok(()) };
-        let job = JobRecord { spec, ..job.clone() };
+        let job = match self.with_physical_name(JobRecord { spec, ..job.clone() }) {
+            Ok(job) => job,
+            Err(error) => return self.end(job, running, Err(JobFailure::Store(error))).await,
+        };
         let executor = job.spec.executor.as_str();
         tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
         let work = until_stopped(running.stop.clone(), Box::pin(self.plan_and_work(&job, running, again)));
@@ -106,6 +109,7 @@ impl JobService {
             self.ledger.log(job.id, first_line(job)).await?;
         }
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &running.stop).await?;
+        let source_generation = self.source_generation(job).map_err(JobFailure::Store)?;
         let planner = Planner {
             ledger: self.ledger.clone(),
             source: self.pipeline.source().clone(),
@@ -116,6 +120,7 @@ impl JobService {
                 stores: stores.name_set(),
                 lease_size: self.settings.image_batch_size,
                 max_items: spec.max_items.map(|max| max.saturating_sub(spec.taken)),
+                source_generation: source_generation.clone(),
                 metadata: spec.metadata_key.is_some(),
                 owned_prefix: sync::owned_prefix(spec),
                 exclude: self.excludes(job),
@@ -124,6 +129,7 @@ impl JobService {
             thumbnail_prefix: self.thumbnail_prefix.clone(),
             max_bytes: self.pipeline.limits().max_bytes,
             exif: self.pipeline.exif(),
+            source_generation,
             lanes: ListLanes::new(self.settings.s3_list_lanes),
             planned: running.work_changed.clone(),
         };
@@ -174,6 +180,7 @@ impl JobService {
         if !spec.dry_run {
             self.wait_for_indexing(job, running).await;
         }
+        self.end_rebuild(job).await?;
         Ok(())
     }
 
@@ -208,7 +215,12 @@ impl JobService {
 /// Returns the first log line of a job's run.
 fn first_line(job: &JobRecord) -> String {
     let spec = &job.spec;
-    let (from, to) = (format!("s3://{}/{}", spec.bucket, spec.prefix), &spec.collection);
+    let (from, to) = (format!("s3://{}/{}", spec.bucket, spec.prefix), spec.visible_collection());
+    if let Some(Rebuild { collection, number }) = &spec.rebuild {
+        return format!(
+            "the job builds generation {number} of collection {collection} from the images of the current one"
+        );
+    }
     match (job.started_at, spec.retry_of) {
         (None, _) if let Some(previous) = spec.continues => {
             format!("the job continues job {previous}: it indexes {from} into collection {to}")

@@ -1,4 +1,5 @@
-//! The scheduler: it starts waiting jobs while there are free slots, but never two jobs on one collection.
+//! The scheduler: it starts waiting jobs while there are free slots, but never two jobs on one collection. One rebuild runs
+//! beside them.
 
 use std::sync::Arc;
 
@@ -32,11 +33,15 @@ impl JobService {
     async fn start_next(self: &Arc<Self>) -> Result<bool, LedgerError> {
         let running: Vec<JobId> = self.running_jobs().keys().copied().collect();
         let mut busy: Vec<_> = lock(&self.reserved).iter().cloned().collect();
-        let mut running_executors = Vec::new();
+        let (mut running_executors, mut is_rebuilding) = (Vec::new(), false);
         for id in &running {
             if let Some(job) = self.ledger.job(*id).await? {
                 busy.push(job.spec.collection);
-                running_executors.push(job.spec.executor);
+                // A rebuild runs beside the other jobs, so that the collection goes on meanwhile.
+                match job.spec.rebuild {
+                    Some(_) => is_rebuilding = true,
+                    None => running_executors.push(job.spec.executor),
+                }
             }
         }
         // Counted per executor: a job that waits for its remote workers does not block local jobs.
@@ -45,8 +50,11 @@ impl JobService {
                 >= self.settings.glimpse_jobs_at_once
         };
         let full: Vec<_> = Executor::ALL.into_iter().filter(full).collect();
-        let next = self.ledger.read(move |db| jobs::next(db, &running, &busy, &full)).await?;
-        let Some(job) = next else { return Ok(false) };
+        let next = self.ledger.read(move |db| match jobs::next(db, &running, &busy, &full)? {
+            None if !is_rebuilding => jobs::next_rebuild(db, &busy),
+            next => Ok(next),
+        });
+        let Some(job) = next.await? else { return Ok(false) };
         // Started under the lock: a later reservation of the collection finds the job, and an earlier one is found
         // here.
         let reserved = lock(&self.reserved);
@@ -63,12 +71,17 @@ impl JobService {
         let mut running = self.running().await?;
         // An ended job leaves the running ones in a moment, and this job may have started meanwhile.
         running.retain(|other| other.id != job.id && !other.state.is_final());
+        let is_rebuild = |other: &JobRecord| other.spec.rebuild.is_some();
         let slots = self.settings.glimpse_jobs_at_once;
         let message = if let Some(other) = running.iter().find(|other| other.spec.collection == *collection) {
             format!("the job {} is not finished; a collection has one job at a time", other.id)
         } else if lock(&self.reserved).contains(collection) {
             format!("the collection `{collection}` is being verified or removed")
-        } else if running.iter().filter(|other| other.spec.executor == executor).count() >= slots {
+        } else if let Some(other) = running.iter().find(|other| is_rebuild(job) && is_rebuild(other)) {
+            format!("the rebuild {} is not finished; one rebuild runs at a time", other.id)
+        } else if !is_rebuild(job)
+            && running.iter().filter(|other| !is_rebuild(other) && other.spec.executor == executor).count() >= slots
+        {
             let executor = executor.as_str();
             format!("{slots} other jobs with the executor `{executor}` run; GLIMPSE_JOBS_AT_ONCE allows no more")
         } else {

@@ -62,7 +62,7 @@ impl Jobs {
     /// # Errors
     /// [`JobsError::Ledger`]
     pub async fn forget(&self, collection: &CollectionName, uri: &ImageUri) -> Result<(), JobsError> {
-        let (collection, uri) = (collection.clone(), uri.clone());
+        let (collection, uri) = (self.0.resolve(collection)?.physical, uri.clone());
         Ok(self.0.ledger.write(move |tx| objects::forget(tx, &collection, &uri)).await?)
     }
 
@@ -85,6 +85,9 @@ impl Jobs {
             Executor::Workers => Some(token::fresh().ok_or(JobsError::NoToken)?),
             Executor::Local | Executor::Ray => None,
         };
+        if job.spec.rebuild.is_some() && executor != Executor::Local {
+            return Err(JobsError::Invalid("executor", "a rebuild runs only with the executor `local`".to_owned()));
+        }
         if job.spec.executor == executor && worker_token.is_none() {
             return Ok(Moved { job: job.id, executor, worker_token });
         }

@@ -63,16 +63,17 @@ impl Jobs {
             sweep: tokio::sync::Mutex::default(),
             wake: Notify::new(),
         }));
+        jobs.0.reload_generations().await?;
         jobs.0.resume_drops().await?;
         Ok(jobs)
     }
 
-    /// Starts jobs while there are free slots, and removes records of permanently removed images, until the service is asked
-    /// to stop. No job starts before this is polled.
+    /// Starts jobs while there are free slots, removes records of permanently removed images, and keeps generations up to
+    /// date, until the service is asked to stop. No job starts before this is polled.
     pub fn scheduler(&self) -> impl Future<Output = ()> + Send + use<> {
         let jobs = self.0.clone();
         async move {
-            tokio::join!(jobs.clone().schedule(), jobs.keep_removed());
+            tokio::join!(jobs.clone().schedule(), jobs.keep_removed(), jobs.keep_generations());
         }
     }
 

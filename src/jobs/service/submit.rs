@@ -66,7 +66,7 @@ impl Jobs {
     /// [`JobsError`] if the submission is refused.
     pub(crate) fn check(&self, submission: Submission) -> Result<JobSpec, JobsError> {
         let max_failures = sync::check_submission(&submission)?;
-        let collection = CollectionName::parse(&submission.collection)?;
+        let collection = self.0.resolve(&CollectionName::parse(&submission.collection)?)?.name;
         if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::from_key(key).is_none()) {
             return Err(JobsError::MetadataKey(key.clone()));
         }
@@ -91,6 +91,7 @@ impl Jobs {
             taken: 0,
             refresh: submission.refresh,
             mirror: submission.mirror,
+            rebuild: None,
             executor: submission.executor,
         })
     }
@@ -104,24 +105,26 @@ impl Jobs {
 
     /// Accepts a job whose fields have been checked one by one.
     pub(crate) async fn accept(&self, spec: JobSpec) -> Result<JobRecord, JobsError> {
-        self.accept_if(spec, |_| Ok(true)).await?.ok_or(JobsError::QueueFull)
+        self.accept_if(spec, |_, _| Ok(true)).await?.ok_or(JobsError::QueueFull)
     }
 
-    /// Accepts a job unless `condition` returns `false`, in the same transaction: then nothing is changed.
+    /// Accepts a job unless `condition` returns `false` for its id, in the same transaction: then nothing is changed.
     ///
     /// # Errors
     /// [`JobsError`] if the job is refused.
     pub(crate) async fn accept_if(
         &self,
         spec: JobSpec,
-        condition: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<bool> + Send + 'static,
+        condition: impl FnOnce(&Transaction<'_>, JobId) -> rusqlite::Result<bool> + Send + 'static,
     ) -> Result<Option<JobRecord>, JobsError> {
         if self.0.drain.is_cancelled() {
             return Err(JobsError::Draining);
         }
         self.check_bucket(&spec.bucket)?;
         self.0.check_executor(spec.executor).await?;
-        self.0.check_space(&spec.collection).await?;
+        if spec.rebuild.is_none() {
+            self.0.check_space(&self.0.resolve(&spec.collection)?.physical).await?;
+        }
         let job = JobRecord {
             id: JobId::fresh(),
             spec,
@@ -139,7 +142,7 @@ impl Jobs {
             if !jobs::has_space(tx, max_pending)? {
                 return Ok(None);
             }
-            let accepted = condition(tx)?;
+            let accepted = condition(tx, new.id)?;
             if accepted {
                 jobs::enqueue(tx, &new, max_pending)?;
             }
@@ -152,7 +155,7 @@ impl Jobs {
 }
 
 impl JobService {
-    /// Refuses a collection with another space than its model. If the space of the model is not known in time, the job
+    /// Refuses a collection of the stores with another space than its model. If the space of the model is not known in time, the job
     /// checks it later.
     pub(crate) async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
         let space = async { self.models.get(collection).await.ok()?.jobs.space().await.ok() };

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::{CollectionName, ImageRef, ImageUri, Indexed, JobId, MirrorName, StoreSet};
 use crate::ledger::columns::Json;
+use crate::ledger::generations::owner_sql;
 use crate::ledger::objects::{self, ObjectRow};
 
 pub(crate) use key_owner::KeyOwner;
@@ -176,11 +177,12 @@ pub(crate) fn is_leased(
         return Ok(false);
     }
     // The number of leased items is small, that of all items is not: so the query begins with the batches.
-    db.prepare_cached(
+    db.prepare_cached(&format!(
         "SELECT 1 FROM jobs CROSS JOIN batches ON batches.job = jobs.id AND batches.state = 'leased'
          CROSS JOIN items ON items.batch = batches.id
-         WHERE jobs.id IN (SELECT value FROM json_each(?1)) AND jobs.collection = ?2 AND items.uri = ?3 LIMIT 1",
-    )?
+         WHERE jobs.id IN (SELECT value FROM json_each(?1)) AND jobs.collection IN (?2, {}) AND items.uri = ?3 LIMIT 1",
+        owner_sql("?2")
+    ))?
     .exists(params![Json(running), collection, uri])
 }
 
@@ -244,7 +246,10 @@ pub(crate) fn record(tx: &Transaction<'_>, key: &PendingKey, written: &Written<'
 
 /// Keeps the `sync` of running jobs from removing an object that is newer than their listing.
 fn keep_from_sync(tx: &Transaction<'_>, collection: &CollectionName, uri: &ImageUri) -> rusqlite::Result<()> {
-    let running = "SELECT id FROM jobs INDEXED BY jobs_waiting WHERE state = 'RUNNING' AND collection = ?1";
+    let running = format!(
+        "SELECT id FROM jobs INDEXED BY jobs_waiting WHERE state = 'RUNNING' AND collection = {}",
+        owner_sql("?1")
+    );
     tx.prepare_cached(&format!("INSERT OR IGNORE INTO touched(job, uri) SELECT id, ?2 FROM ({running})"))?
         .execute(params![collection, uri])?;
     tx.prepare_cached(&format!("DELETE FROM vanished WHERE uri = ?2 AND job IN ({running})"))?

@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{CollectionName, ImageId, ImageUri, JobId};
 use crate::ledger::events::{self, KeyOwner};
-use crate::ledger::{Step, collection_models, recall, tombstones};
+use crate::ledger::{Step, collection_models, generations, recall, tombstones};
 
 /// Maximum number of rows in one transaction.
 const ROWS_PER_STEP: u32 = 2_000;
@@ -32,7 +32,8 @@ fn list_without(column: &str, store: &str) -> String {
     format!("trim(replace(',' || {column} || ',', ',{store},', ','), ',')")
 }
 
-/// Marks a collection as being dropped, and forgets its uploads that are not indexed yet. Returns whether the ledger knew the collection.
+/// Marks a collection with all its generations as being dropped, and forgets its uploads that are not indexed yet. Returns
+/// whether the ledger knew the collection.
 ///
 /// # Errors
 /// Returns an error if the ledger cannot be written.
@@ -45,7 +46,16 @@ pub fn begin_drop(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlite
         .exists([collection])?;
     let marked = tx.execute("INSERT OR IGNORE INTO dropping(collection) VALUES (?1)", [collection])?;
     events::clear(tx, &KeyOwner::Uploads(collection.clone()))?;
-    Ok(known || marked == 0)
+    let generations = generations::begin_drop_all(tx, collection)?;
+    for physical in &generations {
+        mark_dropping(tx, physical)?;
+    }
+    Ok(known || marked == 0 || !generations.is_empty())
+}
+
+/// Marks one collection of the stores as being dropped.
+pub(crate) fn mark_dropping(tx: &Transaction<'_>, physical: &CollectionName) -> rusqlite::Result<()> {
+    tx.execute("INSERT OR IGNORE INTO dropping(collection) VALUES (?1)", [physical]).map(drop)
 }
 
 /// Forgets some objects of a collection, or some images that were removed permanently from it. Returns `false` if there were
@@ -66,6 +76,7 @@ pub fn forget_some(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlit
 /// Removes the mark of [`begin_drop`], the model, and what was measured: every store has dropped the collection.
 pub(crate) fn end_drop(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlite::Result<()> {
     recall::forget(tx, collection, None)?;
+    generations::end_drop(tx, collection)?;
     collection_models::forget(tx, collection)?;
     tx.execute("DELETE FROM dropping WHERE collection = ?1", [collection]).map(drop)
 }

@@ -6,6 +6,7 @@ pub mod forget;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::{CollectionName, ImageRef, ImageUri, Indexed, StoreSet, object_version};
+use crate::ledger::generations::due;
 use crate::ledger::tombstones;
 
 /// One object of a collection.
@@ -23,11 +24,10 @@ pub struct ObjectRow {
     pub stores: StoreSet,
 }
 
-/// Forgets one object of a collection.
+/// Forgets one object of a collection. Its other generations forget it later.
 pub(crate) fn forget(tx: &Transaction<'_>, collection: &CollectionName, uri: &ImageUri) -> rusqlite::Result<()> {
-    tx.prepare_cached("DELETE FROM objects WHERE collection = ?1 AND uri = ?2")?
-        .execute(params![collection, uri])
-        .map(drop)
+    tx.prepare_cached("DELETE FROM objects WHERE collection = ?1 AND uri = ?2")?.execute(params![collection, uri])?;
+    due::mark(tx, collection, uri)
 }
 
 /// Whether a collection has objects whose URIs begin with `prefix`.
@@ -94,6 +94,39 @@ pub(crate) fn possible_copy(
     )?
     .query_row(params![etag, collection, image.size_bytes, space], |row| row.get(0))
     .optional()
+}
+
+/// Returns the digest of the metadata row that an object was joined with; empty if there is none.
+pub(crate) fn metadata_digest(
+    db: &Connection,
+    collection: &CollectionName,
+    uri: &ImageUri,
+) -> rusqlite::Result<String> {
+    let digest = db
+        .prepare_cached("SELECT metadata FROM objects WHERE collection = ?1 AND uri = ?2")?
+        .query_row(params![collection, uri], |row| row.get(0))
+        .optional()?;
+    Ok(digest.unwrap_or_default())
+}
+
+/// Returns the first object of a collection with the same ETag and size as the image, if it is another one. In a rebuild it is
+/// embedded before the image, which then gets its vector.
+pub(crate) fn first_copy(
+    db: &Connection,
+    collection: &CollectionName,
+    image: &ImageRef,
+) -> rusqlite::Result<Option<ImageUri>> {
+    let Some(etag) = image.etag.as_ref().filter(|version| !object_version::is_last_modified(version)) else {
+        return Ok(None);
+    };
+    let first: Option<ImageUri> = db
+        .prepare_cached(
+            "SELECT uri FROM objects INDEXED BY objects_by_etag
+             WHERE etag = ?1 AND collection = ?2 AND size = ?3 ORDER BY uri LIMIT 1",
+        )?
+        .query_row(params![etag, collection, image.size_bytes], |row| row.get(0))
+        .optional()?;
+    Ok(first.filter(|first| *first != image.uri))
 }
 
 /// Records which stores have the object, and the digest of the metadata row that it was joined with (`None`:

@@ -33,6 +33,8 @@ pub(crate) struct Planning {
     pub(crate) lease_size: usize,
     /// Maximum number of images that the whole job indexes.
     pub(crate) max_items: Option<u64>,
+    /// For a rebuild: the name in the stores of the current generation. It shows which images have the same bytes.
+    pub(crate) source_generation: Option<CollectionName>,
     /// Whether the job has a metadata file: then an object is unchanged only if its metadata row is unchanged too.
     pub(crate) metadata: bool,
     /// Prefix of the URIs that the job owns, if the job looks for vanished objects.
@@ -138,7 +140,10 @@ fn plan_some(
                     stored_in = StoreSet::default();
                     Some(image.uri.clone())
                 }
-                None => objects::possible_copy(tx, collection, space, &image)?,
+                None => match &planning.source_generation {
+                    Some(source) => objects::first_copy(tx, source, &image)?,
+                    None => objects::possible_copy(tx, collection, space, &image)?,
+                },
             };
             changed.push(Changed { image, stored_in: stored_in.common(&planning.stores), possible_copy });
         }

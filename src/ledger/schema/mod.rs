@@ -1,6 +1,7 @@
 //! The tables, as migration steps: a ledger of any earlier version is migrated to the current version in one
 //! transaction.
 
+mod generations;
 mod jobs;
 mod listings;
 mod mirrors;
@@ -9,6 +10,7 @@ mod tombstones;
 
 use rusqlite::Connection;
 
+use self::generations::GENERATIONS;
 use self::jobs::{FIRST, LEASES, METADATA, MIRROR, PLACEMENTS, STORES, WAITING};
 use self::listings::{DROPPING, EXCLUDED, LISTING, RANGES, RECALL};
 use self::mirrors::MIRRORS;
@@ -16,7 +18,7 @@ use self::models::COLLECTION_MODELS;
 use self::tombstones::TOMBSTONES;
 
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 15] = [
+const STEPS: [&str; 16] = [
     FIRST,
     STORES,
     METADATA,
@@ -32,6 +34,7 @@ const STEPS: [&str; 15] = [
     MIRRORS,
     TOMBSTONES,
     COLLECTION_MODELS,
+    GENERATIONS,
 ];
 
 /// Applies the steps that were not applied to the file yet.

@@ -1,7 +1,8 @@
 //! Images that were removed permanently from a collection. The row of an image keeps every version of its object away, until
 //! a client revokes it: planning, leases and the lane leave the key out, and [`super::objects::put`] refuses it.
 //!
-//! A row is written before the stores remove the record, and says whether a store may still have it (`pending`).
+//! A row is written before the stores remove the record, and says whether a store may still have it (`pending`). It is valid for
+//! every generation of the collection: each function also accepts the name of a generation in the stores.
 
 use std::collections::HashSet;
 
@@ -9,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::domain::key_order::end_of_prefix;
 use crate::domain::{CollectionName, ImageId, ImageRef, ImageUri, JobId, Timestamp};
+use crate::ledger::generations::owner_sql;
 
 /// Maximum number of rows of a collection: 42 MB in the ledger with URIs of 105 bytes.
 pub(crate) const MAX_TOMBSTONES: u64 = 100_000;
@@ -57,13 +59,16 @@ pub(crate) fn repeat_removal(
     collection: &CollectionName,
     uri: &ImageUri,
 ) -> rusqlite::Result<bool> {
-    let repeat = "UPDATE tombstones SET pending = pending + 1 WHERE collection = ?1 AND uri = ?2";
-    Ok(tx.prepare_cached(repeat)?.execute(params![collection, uri])? == 1)
+    let owner = owner_sql("?1");
+    let repeat = format!("UPDATE tombstones SET pending = pending + 1 WHERE collection = {owner} AND uri = ?2");
+    Ok(tx.prepare_cached(&repeat)?.execute(params![collection, uri])? == 1)
 }
 
 /// Whether an image was removed permanently.
 pub(crate) fn exists(db: &Connection, collection: &CollectionName, uri: &ImageUri) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM tombstones WHERE collection = ?1 AND uri = ?2")?.exists(params![collection, uri])
+    let owner = owner_sql("?1");
+    db.prepare_cached(&format!("SELECT 1 FROM tombstones WHERE collection = {owner} AND uri = ?2"))?
+        .exists(params![collection, uri])
 }
 
 /// Returns those of the images that were removed permanently. `images` must be in the order of their URIs.
@@ -73,15 +78,19 @@ pub(crate) fn among(
     images: &[ImageRef],
 ) -> rusqlite::Result<HashSet<ImageUri>> {
     let (Some(first), Some(last)) = (images.first(), images.last()) else { return Ok(HashSet::new()) };
-    db.prepare_cached("SELECT uri FROM tombstones WHERE collection = ?1 AND uri >= ?2 AND uri <= ?3")?
+    let owner = owner_sql("?1");
+    db.prepare_cached(&format!("SELECT uri FROM tombstones WHERE collection = {owner} AND uri >= ?2 AND uri <= ?3"))?
         .query_map(params![collection, first.uri, last.uri], |row| row.get(0))?
         .collect()
 }
 
 /// Returns how many images whose URIs begin with `prefix` were removed permanently.
 pub(crate) fn count_below(db: &Connection, collection: &CollectionName, prefix: &str) -> rusqlite::Result<u64> {
-    db.prepare_cached("SELECT count(*) FROM tombstones WHERE collection = ?1 AND uri >= ?2 AND uri < ?3")?
-        .query_row(params![collection, prefix, end_of_prefix(prefix)], |row| row.get(0))
+    let owner = owner_sql("?1");
+    db.prepare_cached(&format!(
+        "SELECT count(*) FROM tombstones WHERE collection = {owner} AND uri >= ?2 AND uri < ?3"
+    ))?
+    .query_row(params![collection, prefix, end_of_prefix(prefix)], |row| row.get(0))
 }
 
 /// Returns the row of an image.
@@ -120,11 +129,13 @@ pub(crate) fn revoke(tx: &Transaction<'_>, collection: &CollectionName, uri: &Im
     Ok(tx.execute("DELETE FROM tombstones WHERE collection = ?1 AND uri = ?2", params![collection, uri])? == 1)
 }
 
-/// Forgets some rows of a collection. Returns `false` if there were none left.
+/// Forgets some rows of a collection that is dropped. Returns `false` if there were none left, or if only its first generation
+/// is dropped.
 pub(super) fn forget_some(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlite::Result<bool> {
     let forgotten = tx
         .prepare_cached(
-            "DELETE FROM tombstones WHERE number IN (SELECT number FROM tombstones WHERE collection = ?1 LIMIT ?2)",
+            "DELETE FROM tombstones WHERE number IN (SELECT number FROM tombstones WHERE collection = ?1 LIMIT ?2)
+             AND NOT EXISTS (SELECT 1 FROM generations WHERE collection = ?1 AND state = 'current')",
         )?
         .execute(params![collection, ROWS_PER_STEP])?;
     Ok(forgotten > 0)
@@ -178,11 +189,12 @@ pub(crate) fn removed(
 /// has other images.
 pub(super) fn leave_out(tx: &Transaction<'_>, job: JobId, batch: i64) -> rusqlite::Result<bool> {
     let left_out = tx
-        .prepare_cached(
+        .prepare_cached(&format!(
             "DELETE FROM items WHERE batch = ?2 AND EXISTS
              (SELECT 1 FROM tombstones WHERE uri = items.uri
-              AND collection = (SELECT collection FROM jobs WHERE id = ?1))",
-        )?
+              AND collection = (SELECT {} FROM jobs WHERE id = ?1))",
+            owner_sql("jobs.collection")
+        ))?
         .execute(params![job, batch])?;
     if left_out == 0 {
         return Ok(true);

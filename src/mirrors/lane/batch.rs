@@ -52,6 +52,7 @@ pub(super) enum KeyEnd {
 
 /// What a batch works with.
 pub(super) struct Target {
+    /// The name of the collection in the stores.
     pub(super) collection: CollectionName,
     /// `None` for uploads, which remove no record.
     pub(super) mirror: Option<MirrorSpec>,
@@ -96,6 +97,9 @@ impl<'a> Batch<'a> {
             }
         };
         let Some(lane_use) = jobs.enter_lane(&collection) else { return self.postpone(keys).await };
+        // Resolved after the lane was entered: a switch waits until it is left.
+        let Ok(resolved) = jobs.resolve(&collection) else { return self.postpone(keys).await };
+        let collection = resolved.physical;
         if self.service.ledger.read(forget::dropping).await?.contains(&collection) {
             return self.postpone(keys).await;
         }

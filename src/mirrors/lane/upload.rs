@@ -160,7 +160,8 @@ impl LaneUpload {
     }
 
     async fn indexed_version(&self) -> Result<Option<String>, LedgerError> {
-        let (into, uri) = (self.collection.clone(), self.uri.clone());
+        let Ok(current) = self.service.jobs.0.resolve(&self.collection) else { return Ok(None) };
+        let (into, uri) = (current.physical, self.uri.clone());
         let object = self.service.ledger.read(move |db| events::object(db, &into, &uri)).await?;
         Ok(object.map(|object| object.etag))
     }

@@ -36,6 +36,7 @@ const VIEWS = {
   search: () => import("./search/view.js"),
   jobs: () => import("./jobs/view.js"),
   status: () => import("./status.js"),
+  generations: () => import("./generations.js"),
 };
 const root = byId("main");
 const signOutButton = byId("sign-out");

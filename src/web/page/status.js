@@ -66,7 +66,7 @@ function sections(status, collections) {
       : []),
     el("h2", {}, "Collections"),
     collections.length
-      ? table(["Collection", "Images", "Model", "Dimension", "Recall"], collections.map(collectionRow))
+      ? table(["Collection", "Images", "Model", "Dimension", "Recall", "Generations"], collections.map(collectionRow))
       : notice("There is no collection yet. The first job creates one."),
     ...notes.map((note) => el("p", { class: "muted" }, note)),
     el(
@@ -96,7 +96,13 @@ function storeRow({ name, ready, message, collections, images }) {
  */
 function collectionRow({ name, count, model, dimension, recall_at_10: recall = {} }) {
   const link = el("a", { href: `/?collection=${encodeURIComponent(name)}` }, name);
-  return [link, countText(count), model, dimension, el("div", {}, ...Object.entries(recall).map(recallLine))];
+  const generations = el(
+    "a",
+    { href: `/?view=generations&collection=${encodeURIComponent(name)}` },
+    "Change the model",
+  );
+  const recalls = el("div", {}, ...Object.entries(recall).map(recallLine));
+  return [link, countText(count), model, dimension, recalls, generations];
 }
 
 /**

@@ -32,7 +32,8 @@ impl Operation {
             .path
             .replace("{id}", "00000000-0000-7000-8000-000000000000")
             .replace("{name}", "none")
-            .replace("{key}", "none");
+            .replace("{key}", "none")
+            .replace("{number}", "2");
         assert!(!path.contains('{'), "the matrix has no value for a parameter of {path}");
         app.client.request(self.method.clone(), format!("{}{path}", app.url))
     }

@@ -7,4 +7,5 @@ mod outdated;
 mod page;
 pub(crate) mod plan;
 mod prefix;
+mod rebuild;
 mod scope;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{ExifLevel, JobRecord};
+use crate::domain::{CollectionName, ExifLevel, JobRecord};
 use crate::index::Stores;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::lanes;
@@ -31,6 +31,8 @@ pub(crate) struct Planner {
     pub(crate) max_bytes: u64,
     /// Which facts of EXIF, IPTC and XMP records have.
     pub(crate) exif: ExifLevel,
+    /// For a rebuild: the name in the stores of the current generation, whose images are taken.
+    pub(crate) source_generation: Option<CollectionName>,
     pub(crate) lanes: ListLanes,
     /// Notified after each page, since there may be work to lease.
     pub(crate) planned: Arc<Notify>,
@@ -69,6 +71,9 @@ impl Planner {
         }
         if let Some(of) = job.spec.retry_of {
             return self.plan_retry(job, of, stop).await;
+        }
+        if let Some(source) = self.source_generation.clone() {
+            return self.plan_rebuild(job, source, stop).await;
         }
         // Not by the connection that only reads: writes of an earlier run can still be in the queue.
         let has_ranges = !self.ledger.write(move |tx| ranges::list(tx, id)).await?.is_empty();

@@ -1,4 +1,4 @@
-// Compares the results of two stores.
+// Compares the results of two stores, or of two generations of a collection.
 
 /**
  * @typedef {object} Mark A short label on a result, with an explanation.
@@ -57,5 +57,5 @@ export function describeOverlap(results, others) {
   const otherRanks = ranksById(others);
   const shared = results.filter((result) => otherRanks.has(result.id)).length;
   const sameRank = results.filter((result, rank) => otherRanks.get(result.id) === rank).length;
-  return `Both stores have ${shared} of ${Math.max(results.length, others.length)} images, ${sameRank} of them at the same rank.`;
+  return `Both have ${shared} of ${Math.max(results.length, others.length)} images, ${sameRank} of them at the same rank.`;
 }

@@ -50,7 +50,7 @@ const OTHER_PARAMETERS = ["view", "image"];
 /** @typedef {[name: string, value: string]} Parameter */
 
 /**
- * `like` and `not_like` hold ids of images; `not` texts; `s3_prefix` folders; `compare` two stores, comma-separated; `file` the id of a file that
+ * `like` and `not_like` hold ids of images; `not` texts; `s3_prefix` folders; `compare` two stores or generations, comma-separated; `file` the id of a file that
  * `rememberFile` returned; `meta` pairs of name and value.
  * @typedef {{ [Name in (typeof SINGLE)[number]]?: string }
  *   & { [Name in (typeof LISTS)[number]]?: string[] }
@@ -173,13 +173,14 @@ export function collapseKind(query) {
  * @param {Query} query
  * @param {import("./request.js").Page} page
  */
-export function searchParams(query, { provider, limit, offset }) {
+export function searchParams(query, { provider, generation, limit, offset }) {
   const params = toParams(query, ["q", "collection", ...LIST_FILTERS, ...SEARCH_OPTIONS]);
   const { id, region } = parseImage(query.file || query.like?.[0] || "");
   if (id && !query.file) params.set("like", id);
   if (region) params.set("region", region);
   params.set("collapse", collapseKind(query));
   if (provider) params.set("provider", provider);
+  if (generation) params.set("generation", String(generation));
   params.set("limit", String(limit));
   if (offset) params.set("offset", String(offset));
   return params;

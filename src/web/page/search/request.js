@@ -12,6 +12,7 @@ const MAX_TERMS = 16;
 /**
  * @typedef {object} Page
  * @property {string | undefined} provider The store; the default store if undefined.
+ * @property {number} [generation] The number of a generation of the collection; the current one if undefined.
  * @property {number | string} limit A text that is not a number is sent as it is: the API says what is wrong with it.
  * @property {number} offset
  */
@@ -25,15 +26,17 @@ export function pageSize({ limit }) {
 }
 
 /**
- * Fetches one page of results from one store.
+ * Fetches one page of results from one store, or from one generation of the collection.
  * @param {import("./query.js").Query} query
- * @param {string | undefined} provider The store; the default store if undefined.
+ * @param {string | undefined} provider The store, or `generation` and a number; the default store if undefined.
  * @param {number} offset
  * @param {AbortSignal} signal
  * @returns {Promise<SearchReply>}
  */
 export function fetchResults(query, provider, offset, signal) {
-  const page = { provider, limit: toNumber(query.limit) ?? PAGE_SIZE, offset };
+  const generation = provider?.match(/^generation (\d+)$/)?.[1];
+  const target = generation ? { provider: undefined, generation: Number(generation) } : { provider };
+  const page = { ...target, limit: toNumber(query.limit) ?? PAGE_SIZE, offset };
   return withFormNames(sendSearch(query, page, signal));
 }
 

@@ -54,3 +54,22 @@ pub(crate) async fn a_dropped_collection_can_be_created_again(index: &dyn ImageI
     assert!(index.search(&collection, &query([1.0, 0.0, 0.0, 0.0], 1)).await.unwrap().is_empty());
     index.drop_collection(&collection).await.unwrap();
 }
+
+pub(crate) async fn an_alias_follows_its_collection_and_changes_nothing_else(index: &dyn ImageIndex) {
+    let one = fresh(index, "contract-alias").await;
+    let two = fresh(index, "contract-alias-g2").await;
+    let before = index.collections().await.unwrap();
+    index.set_alias(&one, &one).await.unwrap();
+    index.set_alias(&one, &one).await.unwrap();
+    index.set_alias(&one, &two).await.unwrap();
+    assert_eq!(index.collections().await.unwrap(), before, "an alias is not a collection");
+    let nowhere = name("contract-nowhere");
+    let refused = index.set_alias(&one, &nowhere).await.unwrap_err();
+    assert_eq!(refused, IndexError::UnknownCollection(nowhere));
+    index.drop_collection(&two).await.unwrap();
+    // The alias of a collection that was dropped does not keep a new one from being created.
+    assert_eq!(index.ensure_image_collection(&two, &space()).await.unwrap(), EnsureOutcome::Created);
+    index.set_alias(&one, &two).await.unwrap();
+    index.drop_collection(&two).await.unwrap();
+    index.drop_collection(&one).await.unwrap();
+}

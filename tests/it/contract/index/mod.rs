@@ -20,6 +20,7 @@ pub(crate) async fn run_contract(index: &dyn ImageIndex) {
     collections::collections_are_created_found_or_refused(index).await;
     collections::an_unknown_collection_is_an_error(index).await;
     collections::a_dropped_collection_can_be_created_again(index).await;
+    collections::an_alias_follows_its_collection_and_changes_nothing_else(index).await;
     records::upserted_records_are_found_and_deleted_ones_are_not(index).await;
     records::a_record_is_replaced_completely(index).await;
     records::the_last_record_of_a_batch_counts(index).await;

@@ -19,8 +19,8 @@ use reqwest::StatusCode;
 use crate::support::fakes::{MeanProvider, MemoryIndex};
 use crate::support::jobs::start_jobs;
 
-/// A provider that panics at the nth call of its load. A job calls it when it is started by the scheduler, and when it
-/// ends, outside of its work.
+/// A provider that panics at the nth call of its load. A job calls it when it is started by the scheduler, when
+/// its model is known, and when it ends, outside of its work.
 struct Panics {
     inner: MeanProvider,
     calls: AtomicUsize,
@@ -76,7 +76,7 @@ async fn end_of(ledger: &Ledger, id: JobId) -> (JobState, Option<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_whose_end_panics_fails_and_its_collection_is_free_for_the_next() {
     let folder = tempfile::tempdir().unwrap();
-    let (jobs, ledger, shutdown) = service(folder.path(), 2).await;
+    let (jobs, ledger, shutdown) = service(folder.path(), 3).await;
     let (first, second) = (submit(&jobs).await, submit(&jobs).await);
     let (state, message) = end_of(&ledger, first).await;
     assert!(state == JobState::Failed && message.unwrap().contains("panicked"));

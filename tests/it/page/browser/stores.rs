@@ -100,7 +100,7 @@ async fn a_comparison_of_two_stores_shows_where_they_differ() {
     let label =
         browser.wait_for(".side-by-side section:nth-child(2) .hit").await.attr("aria-label").await.unwrap().unwrap();
     assert!(label.ends_with("result 1, 1 rank higher than in embedded"), "{label}");
-    assert!(browser.text("#timing").await.starts_with("Both stores have 24 of 26 images, 0 of them at the same rank."));
+    assert!(browser.text("#timing").await.starts_with("Both have 24 of 26 images, 0 of them at the same rank."));
 
     let bars = "[...document.querySelectorAll('.hit .bar')].filter((bar) => bar.parentNode.clientWidth > 100)";
     let widths = format!("return new Set({bars}.map((bar) => bar.clientWidth)).size");

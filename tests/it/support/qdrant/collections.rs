@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use qdrant_client::qdrant::alias_operations::Action;
 use qdrant_client::qdrant::collections_server::Collections;
 use qdrant_client::qdrant::vectors_config::Config;
 use qdrant_client::qdrant::{
@@ -86,6 +87,12 @@ impl Collections for State {
         let mut collection = Collection::new(usize::try_from(vectors.size).unwrap(), distance, metadata);
         collection.optimizers = request.optimizers_config.unwrap_or_default();
         collection.quantization = request.quantization_config;
+        if self.aliases.read().unwrap_or_else(PoisonError::into_inner).contains_key(&name) {
+            let message = format!(
+                "Wrong input: Can't create collection with name {name}. Alias with the same name already exists"
+            );
+            return Err(Status::invalid_argument(message));
+        }
         let mut collections = self.collections.write().unwrap_or_else(PoisonError::into_inner);
         if collections.contains_key(&name) {
             return Err(Status::already_exists(format!("Wrong input: Collection `{name}` already exists!")));
@@ -111,6 +118,8 @@ impl Collections for State {
     async fn delete(&self, request: Request<q::DeleteCollection>) -> Answer<CollectionOperationResponse> {
         self.enter("drop", request.metadata()).await?;
         let name = &request.get_ref().collection_name;
+        // The aliases of a collection vanish with it.
+        self.aliases.write().unwrap_or_else(PoisonError::into_inner).retain(|_, collection| collection != name);
         Ok(done(self.collections.write().unwrap_or_else(PoisonError::into_inner).remove(name).is_some()))
     }
 
@@ -123,10 +132,38 @@ impl Collections for State {
         Ok(Response::new(q::CollectionExistsResponse { result: Some(q::CollectionExists { exists }), time: 0.0 }))
     }
 
+    async fn update_aliases(&self, request: Request<q::ChangeAliases>) -> Answer<CollectionOperationResponse> {
+        self.enter("alias", request.metadata()).await?;
+        let collections = self.collections.read().unwrap_or_else(PoisonError::into_inner);
+        let mut aliases = self.aliases.write().unwrap_or_else(PoisonError::into_inner);
+        for action in request.into_inner().actions {
+            let Some(Action::CreateAlias(q::CreateAlias { collection_name, alias_name })) = action.action else {
+                return Err(Status::unimplemented("the Qdrant of the tests only creates aliases"));
+            };
+            if collections.contains_key(&alias_name) {
+                return Err(Status::already_exists(format!("Wrong input: Collection `{alias_name}` already exists!")));
+            }
+            if !collections.contains_key(&collection_name) {
+                return Err(Status::not_found(format!("Not found: Collection `{collection_name}` doesn't exist!")));
+            }
+            // An alias that exists is replaced.
+            aliases.insert(alias_name, collection_name);
+        }
+        Ok(done(true))
+    }
+
+    async fn list_aliases(&self, request: Request<q::ListAliasesRequest>) -> Answer<q::ListAliasesResponse> {
+        self.enter("aliases", request.metadata()).await?;
+        let aliases = self.aliases.read().unwrap_or_else(PoisonError::into_inner);
+        let describe = |(alias, collection): (&String, &String)| q::AliasDescription {
+            alias_name: alias.clone(),
+            collection_name: collection.clone(),
+        };
+        Ok(Response::new(q::ListAliasesResponse { aliases: aliases.iter().map(describe).collect(), time: 0.0 }))
+    }
+
     super::state::unknown! {
-        update_aliases(ChangeAliases) -> CollectionOperationResponse;
         list_collection_aliases(ListCollectionAliasesRequest) -> ListAliasesResponse;
-        list_aliases(ListAliasesRequest) -> ListAliasesResponse;
         collection_cluster_info(CollectionClusterInfoRequest) -> CollectionClusterInfoResponse;
         update_collection_cluster_setup(UpdateCollectionClusterSetupRequest) -> UpdateCollectionClusterSetupResponse;
         create_shard_key(CreateShardKeyRequest) -> CreateShardKeyResponse;

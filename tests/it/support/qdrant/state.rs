@@ -21,6 +21,8 @@ pub(super) struct State {
     pub(super) failure: Mutex<ServerFault>,
     pub(super) calls: Mutex<HashMap<&'static str, usize>>,
     pub(super) collections: RwLock<BTreeMap<String, Arc<RwLock<Collection>>>>,
+    /// The name of the collection of each alias.
+    pub(super) aliases: RwLock<BTreeMap<String, String>>,
 }
 
 impl State {
@@ -33,6 +35,7 @@ impl State {
             failure: Mutex::new(ServerFault::None),
             calls: Mutex::default(),
             collections: RwLock::default(),
+            aliases: RwLock::default(),
         }
     }
 
@@ -106,6 +109,8 @@ impl State {
     }
 
     pub(super) fn collection(&self, name: &str) -> Result<Arc<RwLock<Collection>>, Status> {
+        let alias = self.aliases.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let name = alias.as_deref().unwrap_or(name);
         let found = self.collections.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         found.ok_or_else(|| Status::not_found(format!("Not found: Collection `{name}` doesn't exist!")))
     }

@@ -156,3 +156,25 @@ async fn a_new_collection_is_quantised_and_an_existing_one_is_left_as_it_is() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn other_readers_find_the_current_generation_by_the_alias() {
+    on_every_server(async |server: &TestServer| {
+        let (index, client) = (server.index(), server.raw_client());
+        let [one, two] = [fresh(&index, "contract-read").await, fresh(&index, "contract-read-g2").await];
+        index.upsert(&two, &[record("a.jpg", EAST)]).await.unwrap();
+        let alias = format!("{}_current", collection_in_qdrant(&one));
+        let points = async || {
+            let info = client.collection_info(alias.clone()).await.unwrap();
+            info.result.unwrap().points_count.unwrap()
+        };
+        index.set_alias(&one, &one).await.unwrap();
+        assert_eq!(points().await, 0);
+        index.set_alias(&one, &two).await.unwrap();
+        assert_eq!(points().await, 1);
+        index.drop_collection(&one).await.unwrap();
+        index.drop_collection(&two).await.unwrap();
+        client.collection_info(alias).await.unwrap_err();
+    })
+    .await;
+}

@@ -38,6 +38,7 @@ impl Setup {
         let owned_prefix = sync.then(|| format!("s3://b/{prefix}"));
         let number = NonZeroUsize::new(lanes).unwrap();
         let planner = Planner {
+            source_generation: None,
             exif: crate::domain::ExifLevel::Basic,
             ledger: ledger.clone(),
             source: Arc::new(bucket.clone()),

@@ -1,0 +1,220 @@
+//! The replies of `/collections/{name}/generations`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::http::ApiError;
+use crate::collections::{GenerationView, GenerationsView, MissingImage, Switched};
+use crate::domain::{GenerationState, ModelRecord};
+use crate::search::{Comparison, GenerationResults};
+
+/// The generations of a collection.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GenerationsReply {
+    /// The collection.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+    pub collection: String,
+    /// The number of the generation that searches use.
+    pub current: u32,
+    /// The generations, in the order of their numbers.
+    pub generations: Vec<GenerationReply>,
+    /// How the results of another generation differ from those of the current one; absent if there is none to compare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<ComparisonReply>,
+    /// Why the generations could not be compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One generation of a collection.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GenerationReply {
+    /// The number.
+    pub generation: u32,
+    /// What it is used for.
+    #[schema(value_type = GenerationState)]
+    pub state: String,
+    /// The name of the configured provider.
+    pub provider: String,
+    /// The model.
+    pub model: String,
+    /// The precision of the model.
+    pub precision: String,
+    /// How images are resized.
+    pub resize: String,
+    /// Number of images in each store that has the generation.
+    pub stores: BTreeMap<String, u64>,
+    /// Size of all objects in bytes; `null` if the store cannot add them up.
+    pub total_bytes: Option<u64>,
+    /// The share of the images of the current generation that it has, in percent.
+    pub coverage_percent: f64,
+    /// Number of images of the current generation that it lacks.
+    pub missing: u64,
+    /// The first of them, with the reason if the rebuild has one; at most 100.
+    pub missing_images: Vec<MissingImageReply>,
+    /// Number of images that have changed and are still outdated in it.
+    pub due: u64,
+    /// The last job that has built it.
+    #[schema(format = Uuid)]
+    pub job_id: Option<String>,
+    /// When it was created, in RFC 3339 format.
+    #[schema(format = DateTime)]
+    pub created_at: Option<String>,
+    /// When it became the current one, in RFC 3339 format.
+    #[schema(format = DateTime)]
+    pub switched_at: Option<String>,
+    /// When it is removed, in RFC 3339 format.
+    #[schema(format = DateTime)]
+    pub expires_at: Option<String>,
+}
+
+/// An image that a generation lacks.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MissingImageReply {
+    /// `s3://bucket/key`
+    pub s3_uri: String,
+    /// The class of the failure.
+    pub class: Option<String>,
+    /// What failed.
+    pub message: Option<String>,
+}
+
+/// How the results of two generations differ.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ComparisonReply {
+    /// The number of the generation that is compared with the current one.
+    pub generation: u32,
+    /// Number of built-in texts that both were searched for.
+    pub texts: usize,
+    /// Number of images of the collection that both were searched for.
+    pub images: usize,
+    /// Number of queries that one of the two could not answer. They are left out.
+    pub failed: usize,
+    /// The mean share of the ten best results that both have, 0 to 1.
+    pub overlap_at_10: Option<f64>,
+    /// The mean rank correlation (Spearman) of the results that both have among their best 100, -1 to 1.
+    pub rank_correlation: Option<f64>,
+    /// The results of the current generation.
+    pub current: ResultsReply,
+    /// The results of the other generation.
+    pub other: ResultsReply,
+}
+
+/// The results of one generation.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ResultsReply {
+    /// The 5, 25, 50, 75 and 95 % quantiles of the scores of the ten best results of texts.
+    pub text_scores: Option<Vec<f64>>,
+    /// The same for searches by images.
+    pub image_scores: Option<Vec<f64>>,
+    /// The same of the relevance of the results of texts; `null` while the model is being calibrated.
+    pub text_relevance: Option<Vec<f64>>,
+    /// The median time of a search in the stores, in milliseconds.
+    pub search_ms: Option<f64>,
+}
+
+/// The generation that a collection uses from now on.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SwitchReply {
+    /// The collection.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+    pub collection: String,
+    /// The number of the current generation.
+    pub generation: u32,
+    /// The number of the generation that was the current one.
+    pub before: u32,
+    /// When the generation that was the current one is removed, in RFC 3339 format; `null` if it stays.
+    #[schema(format = DateTime)]
+    pub expires_at: Option<String>,
+}
+
+impl GenerationsReply {
+    pub(super) fn new(view: GenerationsView, comparison: Option<(u32, Result<Arc<Comparison>, ApiError>)>) -> Self {
+        let (comparison, warnings) = match comparison {
+            None => (None, Vec::new()),
+            Some((generation, Ok(comparison))) => (Some(ComparisonReply::new(generation, &comparison)), Vec::new()),
+            Some((generation, Err(error))) => {
+                (None, vec![format!("generation {generation} cannot be compared: {}", error.message())])
+            }
+        };
+        Self {
+            collection: view.collection.to_string(),
+            current: view.current,
+            generations: view.generations.into_iter().map(GenerationReply::from).collect(),
+            comparison,
+            warnings,
+        }
+    }
+}
+
+impl From<GenerationView> for GenerationReply {
+    fn from(view: GenerationView) -> Self {
+        let ModelRecord { provider, model, precision, resize, .. } = view.model;
+        Self {
+            generation: view.number,
+            state: view.state.as_str().to_owned(),
+            provider,
+            model,
+            precision,
+            resize,
+            stores: view.stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
+            total_bytes: view.total_bytes,
+            coverage_percent: rounded(view.coverage_percent),
+            missing: view.missing,
+            missing_images: view.missing_images.into_iter().map(MissingImageReply::from).collect(),
+            due: view.due,
+            job_id: view.job.map(|id| id.to_string()),
+            created_at: view.created_at.map(|time| time.to_string()),
+            switched_at: view.switched_at.map(|time| time.to_string()),
+            expires_at: view.expires_at.map(|time| time.to_string()),
+        }
+    }
+}
+
+impl From<MissingImage> for MissingImageReply {
+    fn from(MissingImage { uri, failure }: MissingImage) -> Self {
+        let (class, message) = failure.unzip();
+        Self { s3_uri: uri.to_string(), class: class.map(str::to_owned), message }
+    }
+}
+
+impl ComparisonReply {
+    fn new(generation: u32, comparison: &Comparison) -> Self {
+        Self {
+            generation,
+            texts: comparison.texts,
+            images: comparison.images,
+            failed: comparison.failed,
+            overlap_at_10: comparison.overlap_at_10.map(rounded),
+            rank_correlation: comparison.rank_correlation.map(rounded),
+            current: (&comparison.one).into(),
+            other: (&comparison.other).into(),
+        }
+    }
+}
+
+impl From<&GenerationResults> for ResultsReply {
+    fn from(results: &GenerationResults) -> Self {
+        let list = |numbers: Option<[f64; 5]>| numbers.map(|numbers| numbers.map(rounded).to_vec());
+        Self {
+            text_scores: list(results.text_scores),
+            image_scores: list(results.image_scores),
+            text_relevance: list(results.text_relevance),
+            search_ms: results.search_ms.map(rounded),
+        }
+    }
+}
+
+impl From<Switched> for SwitchReply {
+    fn from(Switched { collection, generation, before, expires_at }: Switched) -> Self {
+        let (collection, expires_at) = (collection.to_string(), expires_at.map(|time| time.to_string()));
+        Self { collection, generation, before, expires_at }
+    }
+}
+
+fn rounded(number: f64) -> f64 {
+    (number * 10_000.0).round() / 10_000.0
+}

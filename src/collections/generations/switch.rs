@@ -1,0 +1,177 @@
+//! Changes which generation of a collection is the current one, and drops generations.
+
+use std::time::Duration;
+
+use super::{conflict, no_generation};
+use crate::domain::{CollectionName, Generation, GenerationState, Timestamp};
+use crate::index::IndexError;
+use crate::jobs::{JobService, Jobs, JobsError};
+use crate::ledger::generations::{self, due};
+
+/// A switch needs at least this share of the images of the current generation, in percent.
+pub const MIN_COVERAGE_PERCENT: f64 = 99.5;
+/// How long a generation that no name stands for any more is kept for the searches that are using it.
+const LAST_SEARCHES: Duration = Duration::from_mins(1);
+
+/// The current generation after a switch or a rollback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Switched {
+    /// The collection.
+    pub collection: CollectionName,
+    /// The number of the current generation.
+    pub generation: u32,
+    /// The number of the generation that was the current one.
+    pub before: u32,
+    /// When the generation that was the current one is removed; `None` if it stays until a client removes it.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Jobs {
+    /// Makes the generation that was built the current one. With `force`, also if it is not complete.
+    ///
+    /// # Errors
+    /// [`JobsError::Conflict`] if there is none, or if images are missing or outdated in it;
+    /// [`JobsError::CollectionBusy`] while a job, a verification or a removal uses the collection; the error of the store or
+    /// of the model if the generation cannot be searched.
+    pub async fn switch(&self, name: &str, force: bool) -> Result<Switched, JobsError> {
+        let service = &self.0;
+        let current = service.resolve(&CollectionName::parse(name)?)?;
+        let collection = current.name.clone();
+        let all = service.stores.generations().list(&collection);
+        let is_target = |one: &&Generation| match one.state {
+            GenerationState::Ready => true,
+            GenerationState::Building => force,
+            GenerationState::Current | GenerationState::Previous | GenerationState::Dropping => false,
+        };
+        let target = all.iter().find(is_target).cloned();
+        let target = target.ok_or_else(|| no_generation(&collection, "that is ready"))?;
+        // No job writes the current generation while the pointer changes; rebuilds write another one.
+        let _reserved = service.reserve(&collection).await?;
+        if service.running().await?.iter().any(|job| job.spec.collection == target.physical) {
+            let number = target.number;
+            return Err(conflict(format!("a job is building generation {number}; wait for it, or stop it")));
+        }
+        if !force {
+            service.check_complete(&current.physical, &target).await?;
+        }
+        service.check_searchable(&target).await?;
+        let ttl = u64::from(service.settings.glimpse_generation_ttl);
+        let expires_at = later(if ttl == 0 { LAST_SEARCHES } else { Duration::from_hours(ttl) });
+        let (name, number, drop_after) = (collection.clone(), target.number, later(LAST_SEARCHES));
+        let (old, physical) = (current.physical.clone(), target.physical.clone());
+        let switch = move |tx: &rusqlite::Transaction<'_>| {
+            if !force && due::count(tx, &physical)? > 0 {
+                return Ok(false);
+            }
+            let switched = generations::switch(tx, &name, number, (expires_at, drop_after), force)?;
+            if switched && ttl == 0 {
+                generations::begin_drop(tx, &old, drop_after)?;
+            }
+            Ok(switched)
+        };
+        if !service.ledger.write(switch).await? {
+            return Err(service.still_due(&target).await?);
+        }
+        service.reload_generations().await?;
+        tracing::info!(%collection, generation = number, before = current.number, "the collection has another generation");
+        Ok(Switched { collection, generation: number, before: current.number, expires_at: Some(expires_at) })
+    }
+
+    /// Makes the previous generation the current one again. The one that was the current one is ready for another switch.
+    ///
+    /// # Errors
+    /// [`JobsError::Conflict`] if there is no previous generation; [`JobsError::CollectionBusy`] while a job, a verification
+    /// or a removal uses the collection.
+    pub async fn roll_back(&self, name: &str) -> Result<Switched, JobsError> {
+        let service = &self.0;
+        let current = service.resolve(&CollectionName::parse(name)?)?;
+        let collection = current.name.clone();
+        let _reserved = service.reserve(&collection).await?;
+        let all = service.stores.generations().list(&collection);
+        let previous = all.iter().find(|one| one.state == GenerationState::Previous).cloned();
+        let previous = previous.ok_or_else(|| no_generation(&collection, "to go back to"))?;
+        service.check_searchable(&previous).await?;
+        let name = collection.clone();
+        let number = service.ledger.write(move |tx| generations::roll_back(tx, &name)).await?;
+        let number = number.ok_or_else(|| no_generation(&collection, "to go back to"))?;
+        service.reload_generations().await?;
+        tracing::info!(%collection, generation = number, before = current.number, "the collection was rolled back");
+        Ok(Switched { collection, generation: number, before: current.number, expires_at: None })
+    }
+
+    /// Removes a generation that is not the current one. If a store is down, it is removed when the store answers.
+    ///
+    /// # Errors
+    /// [`JobsError::Conflict`] for the current generation; [`JobsError::Index`] if the generation does not exist or a store
+    /// does not answer; [`JobsError::CollectionBusy`] while a job builds it.
+    pub async fn drop_generation(&self, name: &str, number: u32) -> Result<CollectionName, JobsError> {
+        let service = &self.0;
+        let current = service.resolve(&CollectionName::parse(name)?)?;
+        let collection = current.name.clone();
+        if number == current.number {
+            return Err(conflict(format!(
+                "generation {number} is the current one of the collection `{collection}`: switch to another one or roll back \
+                 first"
+            )));
+        }
+        let all = service.stores.generations().list(&collection);
+        let found = all.into_iter().find(|one| one.number == number);
+        let generation = found.ok_or_else(|| IndexError::NoGeneration { collection: collection.clone(), number })?;
+        // Fails while a job builds it, before it is marked.
+        drop(service.reserve(&generation.physical).await?);
+        let (physical, now) = (generation.physical.clone(), Timestamp::now());
+        if !service.ledger.write(move |tx| generations::begin_drop(tx, &physical, now)).await? {
+            return Err(conflict(format!("generation {number} has become the current one")));
+        }
+        service.reload_generations().await?;
+        service.drop_generation(&generation).await?;
+        Ok(collection)
+    }
+}
+
+impl JobService {
+    /// Fails if images of the current generation are missing or outdated in another one.
+    async fn check_complete(&self, current: &CollectionName, target: &Generation) -> Result<(), JobsError> {
+        let compare = due::coverage(current.clone(), target.physical.clone(), 0);
+        let coverage = self.ledger.read_in_steps(compare).await?;
+        if coverage.percent() < MIN_COVERAGE_PERCENT {
+            let due::Coverage { total, covered, .. } = coverage;
+            let message = format!(
+                "generation {} has {covered} of the {total} images of the current one, less than {MIN_COVERAGE_PERCENT} %. \
+                 `GET /collections/{}/generations` says why; with `force`, the switch is made all the same",
+                target.number, target.collection
+            );
+            return Err(JobsError::Conflict("generation_incomplete", message));
+        }
+        let physical = target.physical.clone();
+        if self.ledger.read(move |db| due::count(db, &physical)).await? > 0 {
+            return Err(self.still_due(target).await?);
+        }
+        Ok(())
+    }
+
+    async fn still_due(&self, target: &Generation) -> Result<JobsError, JobsError> {
+        let physical = target.physical.clone();
+        let count = self.ledger.read(move |db| due::count(db, &physical)).await?;
+        let message = format!(
+            "{count} images have changed and are still outdated in generation {}; try again in a moment, or use `force`",
+            target.number
+        );
+        Ok(JobsError::Conflict("generation_outdated", message))
+    }
+
+    /// Fails if a store does not have a generation, or if its model cannot be used: a switch would end all searches.
+    async fn check_searchable(&self, generation: &Generation) -> Result<(), JobsError> {
+        for store in self.stores.iter() {
+            if store.describe(&generation.physical).await?.is_none() {
+                return Err(conflict(format!("{} does not have generation {}", store.name(), generation.number)));
+            }
+        }
+        self.models.for_search(&generation.physical).await.map(drop).map_err(JobsError::Model)
+    }
+}
+
+/// Returns the time after this pause.
+pub(super) fn later(pause: Duration) -> Timestamp {
+    std::time::SystemTime::now().checked_add(pause).map_or_else(Timestamp::now, Timestamp::from)
+}

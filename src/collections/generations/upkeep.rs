@@ -1,0 +1,73 @@
+//! The upkeep of generations in the background: removes those that have expired, and keeps the others up to date.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::domain::{CollectionName, GenerationState, Timestamp};
+use crate::jobs::{JobService, JobsError};
+use crate::ledger::generations;
+
+/// The pause between two looks, if nothing is to be done.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The pause after a failure.
+const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+impl JobService {
+    /// Keeps the generations until the service is asked to stop.
+    pub(crate) async fn keep_generations(&self) {
+        let mut aliased = BTreeMap::new();
+        while !self.drain.is_cancelled() {
+            self.set_aliases(&mut aliased).await;
+            let pause = match self.keep_once().await {
+                Ok(true) => continue,
+                Ok(false) => INTERVAL,
+                Err(error) => {
+                    tracing::warn!(%error, "the generations of collections cannot be kept up to date; tried again later");
+                    RETRY_DELAY
+                }
+            };
+            self.drain.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
+    }
+
+    /// Lets readers beside this service find the current generations by aliases in the stores: at the start, and after each
+    /// change. A store that fails only causes a warning, because this service does not use the aliases.
+    async fn set_aliases(&self, aliased: &mut BTreeMap<CollectionName, CollectionName>) {
+        let current = self.stores.generations().current();
+        for (collection, physical) in &current {
+            if aliased.get(collection) == Some(physical) {
+                continue;
+            }
+            for store in self.stores.iter() {
+                if let Err(error) = store.set_alias(collection, physical).await {
+                    tracing::warn!(store = store.name(), %collection, %error, "the alias of a collection was not set");
+                }
+            }
+        }
+        *aliased = current;
+    }
+
+    /// Returns whether something was done.
+    async fn keep_once(&self) -> Result<bool, JobsError> {
+        // Without a query as long as no collection has two generations.
+        if self.stores.generations().is_empty() {
+            return Ok(false);
+        }
+        let now = Timestamp::now();
+        for generation in self.ledger.read(move |db| generations::expired(db, now)).await? {
+            let (physical, name) = (generation.physical.clone(), generation.collection.clone());
+            if self.ledger.write(move |tx| generations::begin_drop(tx, &physical, now)).await? {
+                self.reload_generations().await?;
+                if generation.state == GenerationState::Previous {
+                    tracing::info!(collection = %name, generation = generation.number, "the generation has expired");
+                }
+                match self.drop_generation(&generation).await {
+                    // It is removed when the job has ended.
+                    Ok(()) | Err(JobsError::CollectionBusy(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        self.catch_up().await
+    }
+}

@@ -1,0 +1,215 @@
+//! Compares two generations of a collection by searching both for the same queries: the built-in texts, and images of the
+//! collection.
+
+mod measures;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use futures::{StreamExt as _, stream};
+
+use super::{Collapse, MAX_HITS, QueryInput, Search, SearchError, SearchOptions, SearchResults};
+use crate::domain::{BrowseQuery, CollectionName, Filter, ImageId, PageStart};
+use crate::index::several_stores::Merged;
+use crate::lock::lock;
+
+use measures::{Measured, mean, median, quantiles, rank_correlation};
+
+/// Maximum number of built-in texts, and of images of the collection, that are searched for.
+const MAX_TEXTS: usize = 50;
+const MAX_IMAGES: usize = 50;
+/// Searches at the same time.
+const CONCURRENCY: usize = 4;
+/// The results of which the overlap is measured.
+const TOP: usize = 10;
+/// Maximum number of comparisons that are kept.
+const MAX_KEPT: usize = 64;
+
+/// Two generations, the version of all generations, and the numbers of their images when they were compared.
+type Key = (CollectionName, u32, u32, u64, u64);
+
+/// The last comparisons.
+#[derive(Debug, Default)]
+pub(super) struct Comparisons {
+    kept: Mutex<HashMap<Key, Arc<Comparison>>>,
+    /// One comparison runs at a time.
+    running: tokio::sync::Mutex<()>,
+}
+
+/// How the results of two generations differ.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// Number of texts and of images that both generations were searched for.
+    pub texts: usize,
+    /// Number of images.
+    pub images: usize,
+    /// Number of queries that a generation could not answer; they are left out.
+    pub failed: usize,
+    /// The mean share of the ten best results that both have, 0 to 1; `None` without queries.
+    pub overlap_at_10: Option<f64>,
+    /// The mean rank correlation (Spearman) of the results that both have among their best 100, -1 to 1; `None` if no query
+    /// has two such results.
+    pub rank_correlation: Option<f64>,
+    /// The generation that was compared with, usually the current one.
+    pub one: GenerationResults,
+    /// The other generation.
+    pub other: GenerationResults,
+}
+
+/// The results of one generation.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GenerationResults {
+    /// The scores of the ten best results of all texts: their 5, 25, 50, 75 and 95 % quantiles.
+    pub text_scores: Option<[f64; 5]>,
+    /// The same for the searches by images.
+    pub image_scores: Option<[f64; 5]>,
+    /// The quantiles of the relevance of the results of texts, if it is known.
+    pub text_relevance: Option<[f64; 5]>,
+    /// The median time of a search in the stores, in milliseconds.
+    pub search_ms: Option<f64>,
+}
+
+/// One query, and what both generations found.
+struct Pair {
+    is_text: bool,
+    results: Option<[SearchResults; 2]>,
+}
+
+impl Search {
+    /// Sets the texts that generations are compared with.
+    #[must_use]
+    pub fn with_sample_texts(self, texts: Vec<String>) -> Self {
+        Self { sample_texts: texts.into(), ..self }
+    }
+
+    /// Compares two generations of a collection. The result is kept until a generation or `images` changes, the number of their
+    /// images.
+    ///
+    /// # Errors
+    /// [`SearchError`] if a generation does not exist, or if no store answers.
+    pub async fn compare(
+        &self,
+        name: &str,
+        [one, other]: [u32; 2],
+        images: u64,
+    ) -> Result<Arc<Comparison>, SearchError> {
+        let name = CollectionName::parse(name)?;
+        let _alone = self.comparisons.running.lock().await;
+        let key = (name.clone(), one, other, self.stores.generations().version(), images);
+        if let Some(kept) = lock(&self.comparisons.kept).get(&key) {
+            return Ok(kept.clone());
+        }
+        let images = self.sample_images(&name, one, other).await?;
+        let texts = self.sample_texts.iter().take(MAX_TEXTS).cloned();
+        let queries: Vec<(bool, String)> =
+            texts.map(|text| (true, text)).chain(images.into_iter().map(|id| (false, id.to_string()))).collect();
+        let pairs: Vec<Pair> = stream::iter(queries)
+            .map(|(is_text, query)| {
+                let name = &name;
+                async move { Pair { is_text, results: self.search_both(name, is_text, query, [one, other]).await.ok() } }
+            })
+            .buffered(CONCURRENCY)
+            .collect()
+            .await;
+        let comparison = Arc::new(summarize(&pairs));
+        let mut kept = lock(&self.comparisons.kept);
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(key, comparison.clone());
+        Ok(comparison)
+    }
+
+    /// Returns images that both generations have.
+    async fn sample_images(&self, name: &CollectionName, one: u32, other: u32) -> Result<Vec<ImageId>, SearchError> {
+        let resolve = |number| self.stores.generations().resolve(name, Some(number));
+        let (one, other) = (resolve(one)?.physical, resolve(other)?.physical);
+        let start = PageStart::Random { first: ImageId(uuid::Uuid::new_v4()), after: None };
+        let query = BrowseQuery { filter: Filter::default(), start, limit: MAX_IMAGES };
+        let Merged { value: page, .. } = self.stores.browse(&one, &query).await?;
+        let ids: Vec<ImageId> = page.images.into_iter().map(|image| image.id).collect();
+        let (ids, other) = (&ids, &other);
+        let (_, both) = self.stores.first_reply(|store| async move { store.payloads(other, ids).await }).await?;
+        Ok(both.into_iter().map(|image| image.id).collect())
+    }
+
+    async fn search_both(
+        &self,
+        name: &CollectionName,
+        is_text: bool,
+        query: String,
+        generations: [u32; 2],
+    ) -> Result<[SearchResults; 2], SearchError> {
+        let search = |generation| {
+            let (text, like) = if is_text { (Some(query.clone()), None) } else { (None, Some(query.clone())) };
+            let input = QueryInput::new(text, None, like);
+            self.search(input, options(name, generation))
+        };
+        let [one, other] = generations;
+        // One after the other, so that their times can be compared.
+        Ok([search(one).await?, search(other).await?])
+    }
+}
+
+fn options(name: &CollectionName, generation: u32) -> SearchOptions {
+    SearchOptions {
+        limit: MAX_HITS,
+        offset: 0,
+        provider: None,
+        collection: name.to_string(),
+        generation: Some(generation),
+        filter: Filter::default(),
+        min_score: None,
+        min_relevance: None,
+        collapse: Collapse::None,
+        copies_only: false,
+        exact: false,
+    }
+}
+
+fn summarize(pairs: &[Pair]) -> Comparison {
+    let answered: Vec<(bool, &[SearchResults; 2])> =
+        pairs.iter().filter_map(|pair| Some((pair.is_text, pair.results.as_ref()?))).collect();
+    let mut overlaps = Vec::new();
+    let mut correlations = Vec::new();
+    for (_, [one, other]) in &answered {
+        let [one, other] = [one, other].map(ids);
+        let best = one.len().min(other.len()).min(TOP);
+        if best > 0 {
+            let common = one[..best].iter().filter(|id| other[..best].contains(id)).count();
+            overlaps.push(share(common, best));
+        }
+        correlations.extend(rank_correlation(&one, &other));
+    }
+    let texts = answered.iter().filter(|(is_text, _)| *is_text).count();
+    let results = |at: usize| {
+        let mut measured = Measured::default();
+        for (is_text, results) in &answered {
+            measured.add(*is_text, &results[at], TOP);
+        }
+        GenerationResults {
+            text_scores: quantiles(measured.text_scores),
+            image_scores: quantiles(measured.image_scores),
+            text_relevance: quantiles(measured.text_relevance),
+            search_ms: median(measured.search_ms),
+        }
+    };
+    Comparison {
+        texts,
+        images: answered.len() - texts,
+        failed: pairs.len() - answered.len(),
+        overlap_at_10: mean(&overlaps),
+        rank_correlation: mean(&correlations),
+        one: results(0),
+        other: results(1),
+    }
+}
+
+fn ids(results: &SearchResults) -> Vec<ImageId> {
+    results.hits.iter().map(|group| group.found.hit.id).collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+fn share(part: usize, of: usize) -> f64 {
+    part as f64 / of as f64
+}
