@@ -186,13 +186,7 @@ impl App {
             browse: Browse::new(stores.searches.clone()),
             recall,
             images: Images::new(stores.searches, thumbnails, originals),
-            defaults: Defaults {
-                collection: settings.index.vector_db_collection.clone(),
-                namespace: settings.api.k8s_namespace.clone().into(),
-                max_image_bytes: usize::try_from(limits.max_bytes).unwrap_or(usize::MAX),
-                bucket: settings.source.s3_bucket.clone().into(),
-                provider: settings.embed.image_embedding_provider.name(),
-            },
+            defaults: defaults(&settings),
         };
         let router = router(state, &settings.api);
         let shutdown = shutdown.clone();
@@ -230,6 +224,17 @@ impl App {
             }
         };
         serve::serve_until_drained(listener, router, &shutdown, last).await
+    }
+}
+
+/// Returns what requests use if they do not name it.
+fn defaults(settings: &Settings) -> Defaults {
+    Defaults {
+        collection: settings.index.vector_db_collection.clone(),
+        namespace: settings.api.k8s_namespace.clone().into(),
+        max_image_bytes: usize::try_from(settings.imaging.limits().max_bytes).unwrap_or(usize::MAX),
+        bucket: settings.source.s3_bucket.clone().into(),
+        provider: settings.embed.image_embedding_provider.name(),
     }
 }
 

@@ -130,8 +130,13 @@ impl CollectionModels {
         }
         let (name, record) = (collection.clone(), model.clone());
         self.0.ledger.write(move |tx| collection_models::put(tx, &name, &record)).await?;
-        lock(&self.0.recorded).insert(collection.clone(), model.clone());
+        self.remember(collection, model);
         Ok(())
+    }
+
+    /// Uses this model for a collection whose row the ledger has.
+    pub(crate) fn remember(&self, collection: &CollectionName, model: &ModelRecord) {
+        lock(&self.0.recorded).insert(collection.clone(), model.clone());
     }
 
     /// Forgets the model of a collection whose row the ledger has removed.

@@ -142,12 +142,13 @@ impl SearchError {
             Self::Busy => SearchErrorKind::Busy,
             Self::Space(_) | Self::Index(IndexError::Space(_)) => SearchErrorKind::Conflict("space_mismatch"),
             Self::NoRelevance(_) | Self::CannotFit(_) => SearchErrorKind::Conflict("relevance_unknown"),
-            Self::Index(IndexError::NoGeneration { .. }) => SearchErrorKind::UnknownCollection,
             Self::Index(IndexError::NameOfGeneration { .. }) => SearchErrorKind::Conflict("name_of_generation"),
             Self::Index(IndexError::NameTaken { .. }) => SearchErrorKind::Conflict("name_taken"),
             Self::Index(IndexError::OutdatedRecords(_)) => SearchErrorKind::Conflict("outdated_records"),
             Self::Index(IndexError::NoExactSearch { .. }) => SearchErrorKind::Invalid("exact"),
-            Self::Index(IndexError::UnknownCollection(_)) => SearchErrorKind::UnknownCollection,
+            Self::Index(IndexError::UnknownCollection(_) | IndexError::NoGeneration { .. }) => {
+                SearchErrorKind::UnknownCollection
+            }
             Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {
                 SearchErrorKind::RejectedInput
             }

@@ -134,7 +134,7 @@ async fn vectors(
         (Part::Text(_), Some(vector)) => vector,
         (Part::Image(_), _) | (Part::Text(_), None) => images.next().ok_or(EmbedError::WrongCount { sent: 1, got: 0 }),
     });
-    Ok(vectors.collect::<Result<_, _>>()?)
+    vectors.collect()
 }
 
 fn weighted_sum(vectors: &[Embedding], weights: &[f32], space: &Space) -> Result<Embedding, SearchError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::record;
@@ -84,7 +85,7 @@ impl ModelFactory for Adapters {
         };
         let Embedding { jobs, searches, verification } = add_layers(raw, &settings, &self.waiting);
         #[expect(clippy::disallowed_methods, reason = "the handle is held with the model and aborts on drop")]
-        let probe = tokio::spawn(async move { verification.keep(Default::default()).await });
+        let probe = tokio::spawn(async move { verification.keep(CancellationToken::default()).await });
         Ok(Made { jobs, searches, parts: Parts { local, _probe: Some(AbortOnDropHandle::new(probe)) } })
     }
 }

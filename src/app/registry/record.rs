@@ -65,8 +65,8 @@ pub(super) fn settings_of(settings: &Settings, record: &ModelRecord) -> Result<S
             let pair = record.model.split_once(PAIR);
             let (vision, text) =
                 pair.ok_or_else(|| unusable(format!("the model `{}` of Ollama has no text model", record.model)))?;
-            own.embed.ollama_vision_model = vision.to_owned();
-            own.embed.ollama_model = text.to_owned();
+            vision.clone_into(&mut own.embed.ollama_vision_model);
+            text.clone_into(&mut own.embed.ollama_model);
         }
         ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => {
             if record.provider == DEFAULT_PROVIDER {
@@ -199,10 +199,12 @@ fn provider(settings: &Settings, name: &str) -> Result<ModelRecord, String> {
         let (provider, precision) = (name.to_owned(), ANY_PRECISION.to_owned());
         return Ok(ModelRecord { provider, kind, model, precision, ..own });
     }
-    let named: String = settings.named_providers.keys().map(|name| format!(", `{name}`")).collect();
+    let known = [DEFAULT_PROVIDER, "local"].into_iter().chain(settings.named_providers.keys().map(String::as_str));
+    let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
     Err(format!(
-        "is `{name}`, which is not configured (CLIP_URL_{}); it must be one of `{DEFAULT_PROVIDER}`, `local`{named}",
-        name.to_uppercase()
+        "is `{name}`, which is not configured (CLIP_URL_{}); it must be one of {}",
+        name.to_uppercase(),
+        known.join(", ")
     ))
 }
 

@@ -67,7 +67,6 @@ pub(super) fn details(mirror: &MirrorReply) -> String {
 /// Returns the result of `add`.
 pub(super) fn added(mirror: &MirrorReply) -> String {
     let name = &mirror.name;
-    let warnings: String = mirror.warnings.iter().map(|warning| format!("\nwarning: {warning}")).collect();
     let text = match &mirror.event_token {
         Some(token) => format!(
             "mirror {name}: created\nevent token {token}\nThe token is not shown again; `glimpse mirror events {name}` prints where it \
@@ -75,7 +74,8 @@ pub(super) fn added(mirror: &MirrorReply) -> String {
         ),
         None => format!("mirror {name}: replaced"),
     };
-    text + &warnings
+    let warnings = mirror.warnings.iter().map(|warning| format!("warning: {warning}"));
+    std::iter::once(text).chain(warnings).collect::<Vec<_>>().join("\n")
 }
 
 /// Returns the result of `remove`.

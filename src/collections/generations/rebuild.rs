@@ -56,10 +56,8 @@ impl Jobs {
             let resolved = models.resolve(&base, &request.model);
             resolved.map_err(|error| JobsError::Invalid(error.field, error.to_string()))?
         };
-        let first = service.first_object(&current.physical).await?;
-        let first = match first {
-            Some(first) => first,
-            None => return Err(service.without_objects(&collection, &current.physical).await?),
+        let Some(first) = service.first_object(&current.physical).await? else {
+            return Err(service.without_objects(&collection, &current.physical).await?);
         };
         if model == base {
             let reason =
@@ -68,8 +66,6 @@ impl Jobs {
         }
         let target = service.target(&collection, model).await?;
         let job = self.submit_rebuild(&collection, first.bucket(), &target).await?;
-        service.reload_generations().await?;
-        service.models.set(&target.physical, &target.model).await?;
         tracing::info!(%collection, generation = target.number, model = %target.model, job.id = %job.id, "rebuild submitted");
         Ok(job)
     }
@@ -103,6 +99,7 @@ impl Jobs {
         };
         let (name, number, physical) = (collection.clone(), target.number, target.physical.clone());
         let (model, is_new) = (target.model.clone(), target.is_new);
+        let (names, models) = (self.0.stores.generations().clone(), self.0.models.clone());
         let begin = move |tx: &Transaction<'_>, job: JobId| {
             if jobs::rebuild_of(tx, &name)?.is_some() {
                 return Ok(false);
@@ -110,9 +107,12 @@ impl Jobs {
             if is_new {
                 generations::begin(tx, &name, number, &physical, job)?;
                 collection_models::put(tx, &physical, &model)?;
+                // Before the job can start, which needs both.
+                models.remember(&physical, &model);
             } else {
                 generations::set_job(tx, &physical, job)?;
             }
+            names.replace(generations::all(tx)?);
             Ok(true)
         };
         match self.accept_if(spec, begin).await? {

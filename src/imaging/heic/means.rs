@@ -99,16 +99,19 @@ fn means(frame: &Frame, full_range: bool, width: usize, columns: &[Part], rows: 
             };
             planes[plane].extend(columns.iter().zip(sums).map(|(column, &sum)| {
                 let count = column.pixels.len() * row.pixels.len() * weight;
-                to_sample(f64::from(sum) / count as f64 * factor + offset)
+                let count = u32::try_from(count).unwrap_or(u32::MAX);
+                to_sample(f64::from(sum) / f64::from(count) * factor + offset)
             }));
         }
     }
-    let (width, height) = (columns.len() as u32, rows.len() as u32);
+    let [width, height] = [columns.len(), rows.len()].map(|side| u32::try_from(side).unwrap_or(u32::MAX));
     Frame { widths: [width; 3], heights: [height; 3], planes, bit_depth: [DEPTH; 2], chroma_format: 3, ..*frame }
 }
 
 fn to_sample(mean: f64) -> u16 {
-    mean.round().clamp(0.0, f64::from(MAX)) as u16
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 0 and at most MAX")]
+    let sample = mean.round().clamp(0.0, f64::from(MAX)) as u16;
+    sample
 }
 
 /// Adds the samples of each part to its sum.
@@ -213,10 +216,12 @@ mod tests {
                 assert_eq!(expected.len(), reduced.len());
                 let differences: Vec<f64> =
                     expected.iter().zip(&reduced).map(|(one, other)| (one - other) / 256.0).collect();
-                let count = differences.len() as f64;
+                let count = f64::from(u32::try_from(differences.len()).unwrap());
                 let mean = differences.iter().sum::<f64>() / count;
                 // Where some of the pixels are cut off at black or white.
-                let share = differences.iter().filter(|difference| difference.abs() > 1.0).count() as f64 / count;
+                let share =
+                    differences.iter().map(|difference| f64::from(u8::from(difference.abs() > 1.0))).sum::<f64>()
+                        / count;
                 assert!(mean.abs() < 0.1 && share < 0.05, "{} {times}: {mean:.3} {share:.3}", path.display());
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use crate::domain::{Executor, JobRecord, Rebuild, Space};
+use crate::domain::{Executor, JobRecord, Rebuild, Space, StoreSet};
 use crate::index::{EnsureOutcome, ImageIndex};
 use crate::jobs::JobService;
 use crate::jobs::job_failure::JobFailure;
@@ -70,6 +70,41 @@ impl JobService {
         }
     }
 
+    fn new_planner(
+        &self,
+        job: &JobRecord,
+        running: &RunningJob,
+        space: &Space,
+        dry_run: Option<StoreSet>,
+    ) -> Result<Planner, JobFailure> {
+        let spec = &job.spec;
+        let source_generation = self.source_generation(job).map_err(JobFailure::Store)?;
+        let stores = self.pipeline.stores();
+        Ok(Planner {
+            ledger: self.ledger.clone(),
+            source: self.pipeline.source().clone(),
+            stores: stores.clone(),
+            planning: Planning {
+                collection: spec.collection.clone(),
+                space: space.name(),
+                stores: stores.name_set(),
+                lease_size: self.settings.image_batch_size,
+                max_items: spec.max_items.map(|max| max.saturating_sub(spec.taken)),
+                source_generation: source_generation.clone(),
+                metadata: spec.metadata_key.is_some(),
+                owned_prefix: sync::owned_prefix(spec),
+                exclude: self.excludes(job),
+                dry_run,
+            },
+            thumbnail_prefix: self.thumbnail_prefix.clone(),
+            max_bytes: self.pipeline.limits().max_bytes,
+            exif: self.pipeline.exif(),
+            source_generation,
+            lanes: ListLanes::new(self.settings.s3_list_lanes),
+            planned: running.work_changed.clone(),
+        })
+    }
+
     async fn plan_and_work(&self, job: &JobRecord, running: &Arc<RunningJob>, again: bool) -> Result<(), JobFailure> {
         // Waits for a provider that is down. A provider that fails its verification ends the job.
         let (model, space) = tokio::select! {
@@ -109,30 +144,7 @@ impl JobService {
             self.ledger.log(job.id, first_line(job)).await?;
         }
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &running.stop).await?;
-        let source_generation = self.source_generation(job).map_err(JobFailure::Store)?;
-        let planner = Planner {
-            ledger: self.ledger.clone(),
-            source: self.pipeline.source().clone(),
-            stores: stores.clone(),
-            planning: Planning {
-                collection: spec.collection.clone(),
-                space: space.name(),
-                stores: stores.name_set(),
-                lease_size: self.settings.image_batch_size,
-                max_items: spec.max_items.map(|max| max.saturating_sub(spec.taken)),
-                source_generation: source_generation.clone(),
-                metadata: spec.metadata_key.is_some(),
-                owned_prefix: sync::owned_prefix(spec),
-                exclude: self.excludes(job),
-                dry_run,
-            },
-            thumbnail_prefix: self.thumbnail_prefix.clone(),
-            max_bytes: self.pipeline.limits().max_bytes,
-            exif: self.pipeline.exif(),
-            source_generation,
-            lanes: ListLanes::new(self.settings.s3_list_lanes),
-            planned: running.work_changed.clone(),
-        };
+        let planner = self.new_planner(job, running, &space, dry_run)?;
         let (ledger, work_changed) = (self.ledger.clone(), running.work_changed.clone());
         let (job_record, running_job) = (job.clone(), running.clone());
         let broker =

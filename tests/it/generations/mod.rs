@@ -120,7 +120,7 @@ async fn a_collection_is_rebuilt_switched_and_rolled_back_while_it_is_used() {
     let reply = up_to_date(&app).await;
     let states: Vec<_> = reply.generations.iter().map(|one| (one.generation, one.state.as_str())).collect();
     assert_eq!((reply.current, &states[..]), (1, &[(1, "current"), (2, "ready")][..]));
-    assert!(reply.generations[1].resize == "pad" && reply.generations[1].coverage_percent == 100.0, "{reply:?}");
+    assert!(reply.generations[1].resize == "pad" && reply.generations[1].coverage_percent > 99.99, "{reply:?}");
     let comparison = reply.comparison.unwrap();
     assert!(comparison.texts > 10 && comparison.images == 5 && comparison.failed == 0, "{comparison:?}");
     assert!(comparison.overlap_at_10 == Some(1.0) && comparison.rank_correlation > Some(0.3), "{comparison:?}");
