@@ -53,7 +53,7 @@ struct Poller {
     is_busy: bool,
     /// The pauses after the failures in a row; `None` after a success.
     pauses: Option<ExponentialBackoff>,
-    /// A limit for each kind of failure that was logged since the log said that the queue is used again.
+    /// A limit for each kind of failure that was logged since the last line about a recovery.
     failures: HashMap<String, LogLimit>,
     recoveries: LogLimit,
     unreadable: LogLimit,
