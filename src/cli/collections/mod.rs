@@ -25,7 +25,9 @@ Examples:
   glimpse collections facets folder --limit 5 --format png
   glimpse collections rebuild birds --resize pad   build the next generation beside the current one
   glimpse collections generations birds            compare it with the current one
-  glimpse collections switch birds                 use it; `rollback` goes back
+  glimpse collections switch birds                 use it
+  glimpse collections rollback birds               go back to the one before
+  glimpse collections drop-generation birds 2      remove one that is not the current one
   glimpse collections drop birds         asks first
   glimpse collections drop birds --yes   for scripts
 
