@@ -101,6 +101,15 @@ impl Uploads {
         &self.0.allowed
     }
 
+    /// Checks the bucket and the collection of uploads.
+    ///
+    /// # Errors
+    /// [`UploadsError::Jobs`] if one of them cannot be used.
+    pub fn check_place(&self, bucket: Option<&str>, collection: &str) -> Result<(), UploadsError> {
+        CollectionName::parse(collection).map_err(JobsError::from)?;
+        Ok(self.0.jobs.check_bucket(bucket.unwrap_or(&self.0.jobs.0.default_bucket))?)
+    }
+
     /// Checks where an upload is to be stored, before its body is read.
     ///
     /// # Errors

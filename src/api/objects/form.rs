@@ -45,7 +45,8 @@ pub(super) struct UploadForm {
         ("If-None-Match" = Option<String>, Header, pattern = r"^\*$", description = "`*`: 412 for a file whose object exists"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: the images are indexed after the reply")),
     request_body(content((UploadForm = "multipart/form-data"))),
-    responses((status = 200, body = ObjectsReply), (status = 400, body = ErrorReply), (status = 413, body = ErrorReply),
+    responses((status = 200, body = ObjectsReply), (status = 400, body = ErrorReply), (status = 403, body = ErrorReply),
+        (status = 413, body = ErrorReply),
         (status = 415, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply)))]
 pub(super) async fn post_objects(
     State(uploads): State<Uploads>,
@@ -60,6 +61,7 @@ pub(super) async fn post_objects(
         let message = "If-Match: a form has several files; use PUT /objects/{key} to replace one version of one object";
         return Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_if_match", message));
     }
+    uploads.check_place(params.bucket.as_deref(), &params.collection(&defaults))?;
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|_| ApiError::malformed("the content type has no `boundary`; send a form as multipart/form-data"))?;
