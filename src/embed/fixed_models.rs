@@ -50,7 +50,7 @@ impl EmbeddingModels for FixedModels {
 
     async fn get(&self, record: &ModelRecord) -> Result<Arc<EmbeddingModel>, EmbedError> {
         let found = self.0.iter().find(|model| model.record == *record).cloned();
-        let (dependency, detail) = ("local".to_owned(), format!("there is no model {record}"));
+        let (dependency, detail) = ("local".to_owned(), format!("the model {record} is not in memory"));
         found.ok_or_else(|| DependencyError { dependency, failure: FailureKind::Refused, detail }.into())
     }
 

@@ -53,7 +53,7 @@ fn networks(record: &ModelRecord) -> Option<Networks> {
 }
 
 impl Held {
-    /// Whether somebody outside of the registry holds the model or one of its providers.
+    /// Whether a caller holds the model or one of its providers.
     fn is_in_use(&self) -> bool {
         let EmbeddingModel { jobs, searches, .. } = &*self.model;
         Arc::strong_count(&self.model) > 1 || Arc::strong_count(jobs) > 1 || Arc::strong_count(searches) > 1
@@ -143,15 +143,15 @@ impl ModelRegistry {
             if in_memory.contains(&wanted) || in_memory.len() < self.max_in_memory.get() {
                 return true;
             }
-            let of = |networks_of: &Networks| {
-                let networks_of = networks_of.clone();
-                move |held: &&Held| networks(&held.model.record).as_ref() == Some(&networks_of)
+            let uses = |wanted: &Networks| {
+                let wanted = wanted.clone();
+                move |held: &&Held| networks(&held.model.record).as_ref() == Some(&wanted)
             };
             let pinned = networks(&self.default);
             let idle = in_memory.iter().filter(|candidate| {
-                Some(*candidate) != pinned.as_ref() && !held.iter().filter(of(candidate)).any(Held::is_in_use)
+                Some(*candidate) != pinned.as_ref() && !held.iter().filter(uses(candidate)).any(Held::is_in_use)
             });
-            let oldest = idle.min_by_key(|candidate| held.iter().filter(of(candidate)).map(|held| held.used).max());
+            let oldest = idle.min_by_key(|candidate| held.iter().filter(uses(candidate)).map(|held| held.used).max());
             let Some(oldest) = oldest.cloned() else { return false };
             tracing::info!(model = oldest.0, "the model is dropped from memory, because another one is needed");
             held.retain(|held| networks(&held.model.record).as_ref() != Some(&oldest));

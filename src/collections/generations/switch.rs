@@ -80,7 +80,7 @@ impl Jobs {
     /// Makes the previous generation the current one again. The one that was the current one is ready for another switch.
     ///
     /// # Errors
-    /// [`JobsError::Conflict`] if there is no previous generation; [`JobsError::CollectionBusy`] while a job, a verification
+    /// [`JobsError::Conflict`] if a previous generation does not exist; [`JobsError::CollectionBusy`] while a job, a verification
     /// or a removal uses the collection.
     pub async fn roll_back(&self, name: &str) -> Result<Switched, JobsError> {
         let service = &self.0;

@@ -93,7 +93,7 @@ pub(crate) fn switch(
 }
 
 /// Makes the previous generation the current one again. The current one becomes ready. Returns the number, or `None` if
-/// there is no previous one.
+/// a previous one does not exist.
 pub(crate) fn roll_back(tx: &Transaction<'_>, collection: &CollectionName) -> rusqlite::Result<Option<u32>> {
     let previous = tx
         .query_row("SELECT number FROM generations WHERE collection = ?1 AND state = 'previous'", [collection], |row| {

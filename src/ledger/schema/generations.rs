@@ -1,5 +1,20 @@
 //! Generations of collections: step 16.
 
+/// The statements of the triggers that mark a changed object as due in the other generations.
+macro_rules! mark_due {
+    () => {
+        "
+    DELETE FROM due WHERE physical = NEW.collection AND uri = NEW.uri;
+    INSERT INTO due(physical, uri, source)
+    SELECT other.physical, NEW.uri, NEW.collection FROM generations AS this
+    JOIN generations AS other ON other.collection = this.collection AND other.physical <> this.physical
+    WHERE this.physical = NEW.collection AND other.state IN ('building', 'ready', 'previous')
+    ON CONFLICT(physical, uri) DO UPDATE
+    SET source = excluded.source, version = version + 1, attempts = 0, after = 0;
+"
+    };
+}
+
 /// The generations of collections that have more than one, and the keys whose records in a generation may be outdated.
 ///
 /// - `generations.physical`: the collection in the stores. The tables of records (`objects`, `recall`, `dropping`) use it; the
@@ -11,7 +26,8 @@
 /// - `jobs.rebuild`: the collection of a job that builds a generation.
 ///
 /// The triggers record a change of the current generation in the transaction that makes it, in every place.
-pub(super) const GENERATIONS: &str = "
+pub(super) const GENERATIONS: &str = concat!(
+    "
 CREATE TABLE generations(
     collection TEXT NOT NULL,
     number INTEGER NOT NULL,
@@ -37,26 +53,16 @@ CREATE TABLE due(
 
 CREATE TRIGGER object_of_generation AFTER INSERT ON objects
 WHEN EXISTS (SELECT 1 FROM generations WHERE physical = NEW.collection AND state = 'current') BEGIN
-    DELETE FROM due WHERE physical = NEW.collection AND uri = NEW.uri;
-    INSERT INTO due(physical, uri, source)
-    SELECT other.physical, NEW.uri, NEW.collection FROM generations AS this
-    JOIN generations AS other ON other.collection = this.collection AND other.physical <> this.physical
-    WHERE this.physical = NEW.collection AND other.state IN ('building', 'ready', 'previous')
-    ON CONFLICT(physical, uri) DO UPDATE
-    SET source = excluded.source, version = version + 1, attempts = 0, after = 0;
-END;
+",
+    mark_due!(),
+    "END;
 
 CREATE TRIGGER changed_object_of_generation AFTER UPDATE OF etag, metadata ON objects
 WHEN (NEW.etag <> OLD.etag OR NEW.metadata <> OLD.metadata)
     AND EXISTS (SELECT 1 FROM generations WHERE physical = NEW.collection AND state = 'current') BEGIN
-    DELETE FROM due WHERE physical = NEW.collection AND uri = NEW.uri;
-    INSERT INTO due(physical, uri, source)
-    SELECT other.physical, NEW.uri, NEW.collection FROM generations AS this
-    JOIN generations AS other ON other.collection = this.collection AND other.physical <> this.physical
-    WHERE this.physical = NEW.collection AND other.state IN ('building', 'ready', 'previous')
-    ON CONFLICT(physical, uri) DO UPDATE
-    SET source = excluded.source, version = version + 1, attempts = 0, after = 0;
-END;
+",
+    mark_due!(),
+    "END;
 
 ALTER TABLE jobs ADD COLUMN rebuild TEXT GENERATED ALWAYS AS (json_extract(spec, '$.rebuild.collection')) VIRTUAL;
 CREATE INDEX jobs_rebuild ON jobs(rebuild, state, id) WHERE rebuild IS NOT NULL;
@@ -69,4 +75,5 @@ CREATE TRIGGER item_of_tombstone AFTER DELETE ON items BEGIN
         FROM jobs WHERE id = OLD.job
     );
 END;
-";
+"
+);
