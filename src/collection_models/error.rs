@@ -24,16 +24,22 @@ pub struct RecordedModel {
     pub collection: CollectionName,
     /// Its model.
     pub model: ModelRecord,
+    /// Whether the collection has a generation that a rollback can go back to.
+    pub has_previous: bool,
     /// Why the model cannot be used.
     pub error: EmbedError,
 }
 
 impl RecordedModel {
     fn message(&self, reason: &dyn std::fmt::Display) -> String {
-        let Self { collection, model, .. } = self;
+        let Self { collection, model, has_previous, .. } = self;
+        let rollback = match has_previous {
+            true => format!(", go back to the previous generation: `glimpse collections rollback {collection}`"),
+            false => String::new(),
+        };
         format!(
             "the collection `{collection}` uses the model {model}, which is not that of the settings and cannot be used: \
-             {reason}. Make this model usable again, or change the model of the collection: \
+             {reason}. Make this model usable again{rollback}, or change the model of the collection: \
              `glimpse collections rebuild {collection}`"
         )
     }

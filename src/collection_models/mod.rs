@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionInfo, CollectionName, ModelRecord, Space};
+use crate::domain::{CollectionInfo, CollectionName, GenerationState, ModelRecord, Space};
 use crate::embed::{EmbedError, EmbeddingModel, EmbeddingModels};
 use crate::index::Stores;
 use crate::ledger::{Ledger, LedgerError, collection_models};
@@ -116,8 +116,10 @@ impl CollectionModels {
         if *model == self.0.models.default_record() {
             return ModelError::Default(error);
         }
-        let (collection, model) = (self.0.stores.generations().owner(collection), model.clone());
-        ModelError::Recorded(Box::new(RecordedModel { collection, model, error }))
+        let generations = self.0.stores.generations();
+        let (collection, model) = (generations.owner(collection), model.clone());
+        let has_previous = generations.list(&collection).iter().any(|one| one.state == GenerationState::Previous);
+        ModelError::Recorded(Box::new(RecordedModel { collection, model, has_previous, error }))
     }
 
     /// Records the model of a collection.

@@ -28,7 +28,7 @@ pub use error::MirrorsError;
 pub use events::{
     Acknowledged, EventQueue, MAX_QUEUE_MESSAGES, QueueError, QueueMessage, Sns, SnsError, SnsMessage, SnsTopic,
 };
-pub(crate) use lane::{ClaimError, LaneUpload, UploadEnd, find_object};
+pub(crate) use lane::{ClaimError, LaneUpload, UploadEnd};
 pub use schedule::InvalidSchedule;
 
 /// Maximum number of mirrors.

@@ -218,3 +218,14 @@ impl Fetched {
         (version.cloned(), if listed_version { listed.size_bytes } else { size })
     }
 }
+
+/// Returns the object of a key, by a listing; `None` if it does not exist.
+///
+/// # Errors
+/// [`SourceError`] if the bucket does not answer or refuses the request.
+pub async fn find_object(source: &dyn ImageSource, uri: &ImageUri) -> Result<Option<ImageRef>, SourceError> {
+    let (bucket, prefix) = (uri.bucket().to_owned(), uri.key().to_owned());
+    // The key itself is the first of all keys that begin with it.
+    let first = source.first(&Scope { bucket, prefix, start_after: None }, 1).await?;
+    Ok(first.into_iter().find(|image| image.uri == *uri))
+}

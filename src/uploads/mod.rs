@@ -17,8 +17,8 @@ use self::key::check_key;
 use crate::domain::image_format::has_image_extension;
 use crate::domain::{CollectionName, ImageUri};
 use crate::jobs::{Jobs, JobsError};
-use crate::mirrors::{ClaimError, LaneUpload, Mirrors, UploadEnd, find_object};
-use crate::source::{ImageSource, NewObject, SourceError};
+use crate::mirrors::{ClaimError, LaneUpload, Mirrors, UploadEnd};
+use crate::source::{ImageSource, NewObject, SourceError, find_object};
 
 pub use error::UploadsError;
 pub use key::MAX_KEY_BYTES;

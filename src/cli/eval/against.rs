@@ -1,4 +1,4 @@
-//! The comparison of two collections or stores, query by query.
+//! The comparison of two collections, stores or generations, query by query.
 
 use serde::Serialize;
 
@@ -14,14 +14,21 @@ const MAX_DIFFERENCES: usize = 10;
 const TIE: f64 = 1e-9;
 
 impl Target {
-    /// Parses `collection=NAME` or `provider=STORE`, or both, comma-separated.
+    /// Parses `collection=NAME`, `provider=STORE` and `generation=NUMBER`, comma-separated, of which at least one is required.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let mut target = Self::default();
         for part in text.split(',') {
             match part.split_once('=') {
                 Some(("collection", name)) if !name.is_empty() => target.collection = Some(name.to_owned()),
                 Some(("provider", name)) if !name.is_empty() => target.provider = Some(name.to_owned()),
-                _ => return Err("it must be collection=NAME or provider=STORE, or both, comma-separated".to_owned()),
+                Some(("generation", number)) => {
+                    let number = number.parse().ok().filter(|number| *number > 0);
+                    target.generation = Some(number.ok_or("generation=NUMBER must be a whole number from 1")?);
+                }
+                _ => {
+                    let forms = "collection=NAME, provider=STORE or generation=NUMBER";
+                    return Err(format!("it must be {forms}, or several of them, comma-separated"));
+                }
             }
         }
         Ok(target)
@@ -29,9 +36,12 @@ impl Target {
 
     /// Returns this target with the parts of `first` that it does not name.
     pub(super) fn or(self, first: &Self) -> Self {
+        let is_same = self.collection.is_none() || self.collection == first.collection;
         Self {
             collection: self.collection.or_else(|| first.collection.clone()),
             provider: self.provider.or_else(|| first.provider.clone()),
+            // The number is one of the collection that it was given with.
+            generation: self.generation.or(first.generation.filter(|_| is_same)),
         }
     }
 }
@@ -136,12 +146,19 @@ mod tests {
         let target = |collection: Option<&str>, provider: Option<&str>| Target {
             collection: collection.map(str::to_owned),
             provider: provider.map(str::to_owned),
+            generation: None,
         };
+        let generation = |target: Target, number| Target { generation: Some(number), ..target };
         assert_eq!(Target::parse("collection=birds"), Ok(target(Some("birds"), None)));
         assert_eq!(Target::parse("provider=qdrant,collection=birds"), Ok(target(Some("birds"), Some("qdrant"))));
-        for wrong in ["birds", "store=qdrant", "provider=", ""] {
+        assert_eq!(Target::parse("generation=2"), Ok(generation(target(None, None), 2)));
+        for wrong in ["birds", "store=qdrant", "provider=", "", "generation=0", "generation=two"] {
             assert!(Target::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(target(None, Some("qdrant")).or(&target(Some("a"), None)), target(Some("a"), Some("qdrant")));
+        let first = generation(target(Some("a"), None), 2);
+        assert_eq!(target(None, Some("qdrant")).or(&first), generation(target(Some("a"), Some("qdrant")), 2));
+        assert_eq!(target(Some("b"), None).or(&first), target(Some("b"), None), "another collection");
+        assert_eq!(generation(target(None, None), 3).or(&first), generation(target(Some("a"), None), 3));
     }
 }

@@ -34,6 +34,7 @@ Examples:
   glimpse eval --queries birds.json --by category           measures of each category
   glimpse eval --queries birds.json --against collection=birds-2
   glimpse eval --queries birds.json --provider embedded --against provider=qdrant
+  glimpse eval --queries birds.json --against generation=2  the current generation and the one that was rebuilt
   glimpse eval --queries inquire_queries_val.csv --at 50 --by category --map train/=inat24/
   glimpse eval --queries voegel.json --lang de              for a model that needs to know the language
   glimpse eval --calibrate birds.json                       fit the relevance to these answers
@@ -70,6 +71,10 @@ pub(super) struct Eval {
     /// The store to search: embedded, qdrant or weaviate, or all [default: the first store of the service]
     #[arg(long, value_name = "STORE", conflicts_with_all = ["calibrate", "reset_calibration"])]
     provider: Option<String>,
+    /// The number of the generation to search [default: the current one]
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["calibrate", "reset_calibration"],
+        value_parser = whole_number::<u32, 1, 4_294_967_295>)]
+    generation: Option<u32>,
     /// The values of k, comma-separated, each 1 to 100
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "1,5,10",
         allow_negative_numbers = true, value_parser = whole_number::<usize, 1, 100>)]
@@ -77,7 +82,7 @@ pub(super) struct Eval {
     /// Also measure each group of queries with the same value of this field, such as category
     #[arg(long, value_name = "FIELD", conflicts_with_all = ["calibrate", "reset_calibration"])]
     by: Option<String>,
-    /// Compare with another collection or store, query by query: collection=NAME or provider=STORE
+    /// Compare with another collection, store or generation, query by query: collection=NAME, provider=STORE or generation=NUMBER
     #[arg(long, value_name = "TARGET", conflicts_with_all = ["calibrate", "reset_calibration"], value_parser = Target::parse)]
     against: Option<Target>,
     /// Write a page with the measures and the worst queries with their images
@@ -119,7 +124,9 @@ impl Eval {
         cuts.dedup();
         let (measures, limit) = (Measure::all(&cuts), cuts.last().copied().unwrap_or(1));
         let client = Client::new(settings)?.with_retries();
-        let target = Target { collection: self.collection.clone(), provider: self.provider.clone() };
+        let Self { collection, provider, generation, .. } = &self;
+        let target =
+            Target { collection: collection.clone(), provider: provider.clone(), generation: *generation };
         let run = search_all(&client, &known, &target, limit).await?;
         warn_if_nothing_matches(&known, &run);
         let values = Values::new(&measures, &known, &run);

@@ -22,6 +22,7 @@ pub(super) const MAX_HITS_KEPT: usize = 6;
 pub(super) struct Target {
     pub(super) collection: Option<String>,
     pub(super) provider: Option<String>,
+    pub(super) generation: Option<u32>,
 }
 
 /// A right answer that was found.
@@ -57,13 +58,18 @@ pub(super) struct Run {
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Searched {
     pub(super) collection: String,
+    pub(super) generation: u32,
     pub(super) provider: String,
     pub(super) model: String,
 }
 
 impl fmt::Display for Searched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.collection, self.provider)
+        let Self { collection, generation, provider, .. } = self;
+        match generation {
+            0 | 1 => write!(f, "{collection} ({provider})"),
+            _ => write!(f, "{collection}, generation {generation} ({provider})"),
+        }
     }
 }
 
@@ -88,7 +94,8 @@ pub(super) async fn search_all(
     let mut replies = std::pin::pin!(replies);
     while let Some((known, reply)) = replies.try_next().await? {
         warnings.extend(reply.warnings);
-        run.searched = Searched { collection: reply.collection, provider: reply.provider, model: reply.model };
+        let SearchReply { collection, generation, provider, model, .. } = reply;
+        run.searched = Searched { collection, generation, provider, model };
         run.outcomes.push(Outcome::new(reply.results, &known.answers));
     }
     bar.finish_and_clear();
@@ -110,6 +117,7 @@ fn parameters(known: &KnownQuery, target: &Target, limit: usize) -> Vec<(&'stati
     parameters.extend(known.language.map(|language| ("lang", language.code().to_owned())));
     parameters.extend(target.collection.clone().map(|collection| ("collection", collection)));
     parameters.extend(target.provider.clone().map(|provider| ("provider", provider)));
+    parameters.extend(target.generation.map(|number| ("generation", number.to_string())));
     parameters
 }
 

@@ -1,77 +1,109 @@
-//! Brings what has changed in the current generation of a collection into the other ones.
+//! Brings what has changed in the current generation of a collection into the other ones. After a forced switch, the current
+//! generation can have outdated images itself: it is brought up to date from the bucket.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::stream;
+use futures::stream::{self, StreamExt};
 use rusqlite::Connection;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{
-    CollectionName, GenerationState, ImageId, ImageRef, Indexed, ItemOutcome, JobRecord, StoreSet, Task, TaskOutcome,
-};
-use crate::index::IndexError;
+use super::set_aside::SetAside;
+use crate::domain::{CollectionName, Generation, GenerationState, ImageId, ImageRef, ImageUri, JobId, JobRecord};
 use crate::jobs::{GRACE, JobService, JobsError};
 use crate::ledger::generations::due::{self, DueKey};
 use crate::ledger::{LedgerError, ObjectRow, events, generations, objects, tombstones};
-use crate::pipeline::{Run, Stages, WriteLease};
 use crate::resilience::until_stopped;
+use crate::source::find_object;
 
 /// Maximum number of keys of one batch, which is the number of images that it has in memory at most.
 const MAX_KEYS: u32 = 64;
-/// How often an image is tried that cannot be indexed. Then it is missing in the generation.
-const MAX_ATTEMPTS: u32 = 5;
+/// Number of concurrent requests to the bucket.
+const CONCURRENT_REQUESTS: usize = 8;
 /// The pause between two attempts at a key.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
+/// The pause between two checks whether the model still answers.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A key to index again, with its object and the digest of its metadata.
+pub(super) type Changed = (DueKey, ImageRef, String);
 
 /// The keys of a batch, by what has to be done.
 #[derive(Default)]
 struct Sorted {
     /// The generation has them in the same version.
     same: Vec<DueKey>,
-    /// The other generation does not have them any more.
+    /// The object does not exist any more.
     gone: Vec<DueKey>,
     /// They are to be indexed.
-    changed: Vec<(DueKey, ObjectRow, String)>,
-    /// A job may be writing them.
+    changed: Vec<Changed>,
+    /// A job may be writing them, or the bucket did not answer.
     busy: Vec<DueKey>,
 }
 
 impl JobService {
-    /// Works on some keys of one generation. Returns whether there were any.
-    pub(super) async fn catch_up(&self) -> Result<bool, JobsError> {
+    /// Works on some keys of one generation. Returns whether there may be more to do now. A generation whose model does not
+    /// answer is set aside, so that the others do not wait for it.
+    pub(super) async fn catch_up(&self, set_aside: &mut SetAside) -> Result<bool, JobsError> {
         let now = now_millis();
-        let Some(physical) = self.ledger.read(move |db| due::next_generation(db, now)).await? else {
-            return Ok(false);
-        };
+        let waiting = self.ledger.read(move |db| due::waiting_generations(db, now)).await?;
+        let Some(physical) = set_aside.first(waiting) else { return Ok(false) };
         let name = physical.clone();
         let Some(generation) = self.ledger.read(move |db| generations::find(db, &name)).await? else {
             return Ok(false);
         };
-        // A job that retries images of a rebuild writes this generation.
-        let is_writing = |job: &JobRecord| job.spec.rebuild.is_some() && job.spec.collection == physical;
+        let worked = self.catch_up_generation(&generation, now).await;
+        if !matches!(worked, Ok(true)) {
+            set_aside.add(physical);
+        }
+        match worked {
+            Err(JobsError::Model(error)) => {
+                let Generation { collection, number, .. } = &generation;
+                tracing::warn!(%collection, generation = number, %error, "a generation cannot be kept up to date now");
+            }
+            worked => drop(worked?),
+        }
+        Ok(true)
+    }
+
+    /// Works on some keys of a generation. Returns whether something was done.
+    async fn catch_up_generation(&self, generation: &Generation, now: i64) -> Result<bool, JobsError> {
+        let physical = &generation.physical;
+        let is_current = generation.state == GenerationState::Current;
+        // A job that retries images of a rebuild writes this generation; every other one writes the current generation.
+        let is_writing = |job: &JobRecord| {
+            job.spec.collection == *physical && job.spec.rebuild.is_some()
+                || is_current && job.spec.rebuild.is_none() && job.spec.collection == generation.collection
+        };
         if self.running().await?.iter().any(is_writing) {
             return Ok(false);
         }
-        // Jobs and events write the current generation under the name of the collection.
-        let is_current = generation.state == GenerationState::Current;
-        let lane = if is_current { &generation.collection } else { &physical };
+        let model = self.models.get(physical).await.map_err(JobsError::Model)?;
+        let is_reachable = || model.jobs.reachable().is_ok();
+        if !is_reachable() {
+            return Ok(false);
+        }
+        // Events write the current generation under the name of the collection.
+        let lane = if is_current { &generation.collection } else { physical };
         let Some(lane_use) = self.enter_lane(lane) else { return Ok(false) };
         let stop = lane_use.stop.child_token();
-        let Some(_shared) = stop.run_until_cancelled(self.lane.removals.read()).await else { return Ok(false) };
         let name = physical.clone();
         let keys = self.ledger.read(move |db| due::take(db, &name, now, MAX_KEYS)).await?;
         let drain = self.drain.clone().cancelled_owned();
+        let model_fails = async {
+            while is_reachable() {
+                tokio::time::sleep(CHECK_INTERVAL).await;
+            }
+        };
         let limit = async {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = drain => stop.cancel(),
+                () = model_fails => stop.cancel(),
             }
             tokio::time::sleep(GRACE).await;
         };
-        let work = until_stopped(stop.clone(), self.bring_up_to_date(&physical, keys, stop.clone()));
+        let work = until_stopped(stop.clone(), self.bring_up_to_date(generation, keys, stop.clone()));
         tokio::select! {
             worked = work => worked,
             () = limit => Ok(false),
@@ -80,154 +112,99 @@ impl JobService {
 
     async fn bring_up_to_date(
         &self,
-        physical: &CollectionName,
+        generation: &Generation,
         keys: Vec<DueKey>,
         stop: CancellationToken,
     ) -> Result<bool, JobsError> {
-        let running = self.running_jobs().keys().copied().collect::<Vec<_>>();
-        let (name, stores) = (physical.clone(), self.pipeline.stores().name_set());
+        let physical = &generation.physical;
+        let Sorted { same, gone, changed, busy } = self.sort(generation, keys).await?;
+        let did_something = !same.is_empty() || !gone.is_empty() || !changed.is_empty();
+        self.end_keys(physical, same, Vec::new()).await?;
+        self.postpone_keys(physical, busy, false).await?;
+        if !gone.is_empty() {
+            let Some(_alone) = stop.run_until_cancelled(self.lane.removals.write()).await else { return Ok(false) };
+            self.remove_due(physical, gone).await?;
+        }
+        if !changed.is_empty() {
+            let Some(_shared) = stop.run_until_cancelled(self.lane.removals.read()).await else { return Ok(false) };
+            self.index_due(physical, changed, stop.clone()).await?;
+        }
+        Ok(did_something)
+    }
+
+    /// Compares keys with the generation that they changed in; those of the current generation with the bucket, because nothing
+    /// keeps the generation that was the current one before it from being older.
+    async fn sort(&self, generation: &Generation, keys: Vec<DueKey>) -> Result<Sorted, LedgerError> {
+        let (name, stores) = (generation.physical.clone(), self.pipeline.stores().name_set());
+        let running: Vec<JobId> = self.running_jobs().keys().copied().collect();
+        let is_current = generation.state == GenerationState::Current;
+        let mut in_bucket = if is_current { self.find_in_bucket(&keys).await } else { HashMap::new() };
         let sort = move |db: &Connection| {
             let mut sorted = Sorted::default();
             for key in keys {
-                if events::is_leased(db, &running, &name, &key.uri)? {
+                let object = if is_current {
+                    in_bucket.remove(&key.uri)
+                } else {
+                    Some(events::object(db, &key.source, &key.uri)?.map(to_image))
+                };
+                let (Some(object), false) = (object, events::is_leased(db, &running, &name, &key.uri)?) else {
                     sorted.busy.push(key);
                     continue;
-                }
+                };
                 let is_removed = tombstones::exists(db, &name, &key.uri)?;
-                let wanted = events::object(db, &key.source, &key.uri)?.filter(|_| !is_removed);
-                let Some(wanted) = wanted else {
+                let Some(object) = object.filter(|_| !is_removed) else {
                     sorted.gone.push(key);
                     continue;
                 };
                 let known = events::object(db, &name, &key.uri)?;
                 let digest = objects::metadata_digest(db, &key.source, &key.uri)?;
-                let is_same = known.is_some_and(|known| known.etag == wanted.etag && known.stores.cover(&stores))
+                let is_same = known
+                    .is_some_and(|known| Some(known.etag) == object.etag && known.stores.cover(&stores))
                     && objects::metadata_digest(db, &name, &key.uri)? == digest;
-                if is_same { sorted.same.push(key) } else { sorted.changed.push((key, wanted, digest)) }
+                if is_same { sorted.same.push(key) } else { sorted.changed.push((key, object, digest)) }
             }
             Ok(sorted)
         };
-        let Sorted { same, gone, changed, busy } = self.ledger.read(sort).await?;
-        let did_something = !same.is_empty() || !gone.is_empty() || !changed.is_empty();
-        self.end_keys(physical, same, Vec::new()).await?;
-        self.postpone_keys(physical, busy, false).await?;
-        if !gone.is_empty() {
-            let ids: Vec<ImageId> = gone.iter().map(|key| key.uri.id()).collect();
-            self.delete_in_stores(physical, &ids).await?;
-            self.end_keys(physical, Vec::new(), gone).await?;
-        }
-        if !changed.is_empty() {
-            self.index_due(physical, changed, stop).await?;
-        }
-        Ok(did_something)
+        self.ledger.read(sort).await
     }
 
-    async fn index_due(
-        &self,
-        physical: &CollectionName,
-        changed: Vec<(DueKey, ObjectRow, String)>,
-        stop: CancellationToken,
-    ) -> Result<(), JobsError> {
-        let model = self.models.get(physical).await.map_err(JobsError::Model)?;
-        let space = model.jobs.space().await;
-        let space = space.map_err(|error| JobsError::Model(self.models.error(physical, &model.record, error)))?;
-        let pipeline = self.pipeline.clone().with_provider(model.jobs.clone());
-        let mut metadata = self.metadata_of(&changed).await?;
-        let task = |(ticket, (key, row, _)): (usize, &(DueKey, ObjectRow, String))| Task {
-            ticket: i64::try_from(ticket).unwrap_or(i64::MAX),
-            image: ImageRef {
-                uri: key.uri.clone(),
-                etag: Some(row.etag.clone()),
-                size_bytes: row.size_bytes,
-                modified: None,
-            },
-            stored_in: StoreSet::default(),
-            possible_copy: None,
-            refresh: false,
-            metadata: metadata.remove(&key.uri.id()).unwrap_or_default(),
-        };
-        let tasks: Vec<Task> = changed.iter().enumerate().map(task).collect();
-        let run = Run {
-            collection: physical.clone(),
-            space: space.clone(),
-            stages: Arc::new(Stages::new(pipeline.lanes(), pipeline.provider().busy())),
-            write_lease: WriteLease::default(),
-            exif: pipeline.exif(),
-        };
-        let (outcomes, mut reports) = mpsc::channel(tasks.len());
-        let report = async {
-            while let Some(TaskOutcome { ticket, result }) = reports.recv().await {
-                let Some((key, _, digest)) = usize::try_from(ticket).ok().and_then(|at| changed.get(at)) else {
-                    continue;
-                };
-                match result {
-                    ItemOutcome::PartlyStored(_) => {}
-                    ItemOutcome::Indexed(indexed) => {
-                        self.record_due(physical, key, &space.name(), indexed, digest).await?;
-                    }
-                    ItemOutcome::Failed(failure) => {
-                        let class = failure.class.as_str();
-                        tracing::warn!(
-                            collection = %physical, image.uri = %key.uri, class, failure.message,
-                            "an image cannot be indexed in another generation"
-                        );
-                        if key.attempts + 1 >= MAX_ATTEMPTS {
-                            self.end_keys(physical, vec![key.clone()], Vec::new()).await?;
-                        } else {
-                            self.postpone_keys(physical, vec![key.clone()], true).await?;
-                        }
-                    }
+    /// Returns the objects of keys, without those for which the bucket did not answer.
+    async fn find_in_bucket(&self, keys: &[DueKey]) -> HashMap<ImageUri, Option<ImageRef>> {
+        let uris: Vec<ImageUri> = keys.iter().map(|key| key.uri.clone()).collect();
+        let source = self.pipeline.source();
+        let find = |uri: ImageUri| async move {
+            match find_object(source.as_ref(), &uri).await {
+                Ok(found) => Some((uri, found)),
+                Err(error) => {
+                    tracing::warn!(image.uri = %uri, %error, "an outdated image cannot be compared with the bucket now");
+                    None
                 }
             }
-            Ok::<_, LedgerError>(())
         };
-        let (worked, reported) = tokio::join!(pipeline.run(run, stream::iter([tasks]), outcomes, stop), report);
-        reported?;
-        // Keys without an outcome are still due.
-        worked.map_err(|error| JobsError::Conflict("generation_state", error.to_string()))
+        let found: Vec<_> = stream::iter(uris).map(find).buffer_unordered(CONCURRENT_REQUESTS).collect().await;
+        found.into_iter().flatten().collect()
     }
 
-    /// Returns the metadata that the images have in the generation with which they are compared.
-    async fn metadata_of(
-        &self,
-        changed: &[(DueKey, ObjectRow, String)],
-    ) -> Result<HashMap<ImageId, std::collections::BTreeMap<String, String>>, JobsError> {
-        let mut by_source: HashMap<&CollectionName, Vec<ImageId>> = HashMap::new();
-        for (key, ..) in changed {
-            by_source.entry(&key.source).or_default().push(key.uri.id());
-        }
-        let mut metadata = HashMap::new();
-        for (source, ids) in by_source {
-            let ids = &ids;
-            let read = self.stores.first_reply(|store| async move { store.payloads(source, ids).await }).await;
-            match read {
-                Ok((_, found)) => metadata.extend(found.into_iter().map(|image| (image.id, image.payload.meta))),
-                Err(IndexError::UnknownCollection(_)) => {}
-                Err(error) => return Err(error.into()),
+    /// Removes the records of objects that do not exist. A key that was written meanwhile is not due any more, or due again.
+    async fn remove_due(&self, physical: &CollectionName, gone: Vec<DueKey>) -> Result<(), JobsError> {
+        let name = physical.clone();
+        let still_due = move |db: &Connection| {
+            let mut left = Vec::new();
+            for key in gone {
+                if due::is_same(db, &name, &key)? {
+                    left.push(key);
+                }
             }
-        }
-        Ok(metadata)
-    }
-
-    async fn record_due(
-        &self,
-        physical: &CollectionName,
-        key: &DueKey,
-        space: &str,
-        indexed: Indexed,
-        digest: &str,
-    ) -> Result<(), LedgerError> {
-        let (physical, key) = (physical.clone(), key.clone());
-        let (space, digest) = (space.to_owned(), digest.to_owned());
-        let record = move |tx: &rusqlite::Transaction<'_>| {
-            objects::put(tx, &physical, &key.uri, &space, &indexed, Some(&digest))?;
-            due::done(tx, &physical, &key)
+            Ok(left)
         };
-        self.ledger.write(record).await
+        let gone = self.ledger.read(still_due).await?;
+        let ids: Vec<ImageId> = gone.iter().map(|key| key.uri.id()).collect();
+        self.delete_in_stores(physical, &ids).await?;
+        Ok(self.end_keys(physical, Vec::new(), gone).await?)
     }
 
     /// Ends the work on keys whose records are as they should be, and on those whose records were removed.
-    async fn end_keys(
+    pub(super) async fn end_keys(
         &self,
         physical: &CollectionName,
         same: Vec<DueKey>,
@@ -243,7 +220,7 @@ impl JobService {
         self.ledger.write(end).await
     }
 
-    async fn postpone_keys(
+    pub(super) async fn postpone_keys(
         &self,
         physical: &CollectionName,
         keys: Vec<DueKey>,
@@ -257,6 +234,10 @@ impl JobService {
         };
         self.ledger.write(postpone).await
     }
+}
+
+fn to_image(row: ObjectRow) -> ImageRef {
+    ImageRef { uri: row.uri, etag: Some(row.etag), size_bytes: row.size_bytes, modified: None }
 }
 
 /// Returns the current time in Unix milliseconds.

@@ -2,7 +2,9 @@
 //! changes which one is the current one, and a rollback changes it back (ADR 0028).
 
 mod catch_up;
+mod index_due;
 mod rebuild;
+mod set_aside;
 mod switch;
 mod upkeep;
 mod view;

@@ -54,7 +54,7 @@ impl Jobs {
             models.default_record()
         } else {
             let resolved = models.resolve(&base, &request.model);
-            resolved.map_err(|error| JobsError::Invalid(error.field, error.to_string()))?
+            resolved.map_err(|error| JobsError::Invalid(error.field, error.message))?
         };
         let Some(first) = service.first_object(&current.physical).await? else {
             return Err(service.without_objects(&collection, &current.physical).await?);

@@ -167,7 +167,13 @@ impl JobService {
                 return Err(conflict(format!("{} does not have generation {}", store.name(), generation.number)));
             }
         }
-        self.models.for_search(&generation.physical).await.map(drop).map_err(JobsError::Model)
+        let (model, _) = self.models.for_search(&generation.physical).await.map_err(JobsError::Model)?;
+        // A text that is not in the cache, so that the model is called.
+        let text = format!("generation {} at {}", generation.number, Timestamp::now());
+        let embedded = model.searches.embed_text(&text).await;
+        embedded
+            .map(drop)
+            .map_err(|error| JobsError::Model(self.models.error(&generation.physical, &model.record, error)))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::set_aside::SetAside;
 use crate::domain::{CollectionName, GenerationState, Timestamp};
 use crate::jobs::{JobService, JobsError};
 use crate::ledger::generations;
@@ -15,10 +16,10 @@ const RETRY_DELAY: Duration = Duration::from_secs(5);
 impl JobService {
     /// Keeps the generations until the service is asked to stop.
     pub(crate) async fn keep_generations(&self) {
-        let mut aliased = BTreeMap::new();
+        let (mut aliased, mut set_aside) = (BTreeMap::new(), SetAside::default());
         while !self.drain.is_cancelled() {
             self.set_aliases(&mut aliased).await;
-            let pause = match self.keep_once().await {
+            let pause = match self.keep_once(&mut set_aside).await {
                 Ok(true) => continue,
                 Ok(false) => INTERVAL,
                 Err(error) => {
@@ -48,7 +49,7 @@ impl JobService {
     }
 
     /// Returns whether something was done.
-    async fn keep_once(&self) -> Result<bool, JobsError> {
+    async fn keep_once(&self, set_aside: &mut SetAside) -> Result<bool, JobsError> {
         // Without a query as long as no collection has two generations.
         if self.stores.generations().is_empty() {
             return Ok(false);
@@ -68,6 +69,6 @@ impl JobService {
                 }
             }
         }
-        self.catch_up().await
+        self.catch_up(set_aside).await
     }
 }

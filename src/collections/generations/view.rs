@@ -116,10 +116,11 @@ impl JobService {
                 stores.push((store.name(), info.count));
             }
         }
+        let name = physical.clone();
+        // Before the coverage: an image that is not due any more is counted there.
+        let due = self.ledger.read(move |db| due::count(db, &name)).await?;
         let compare = due::coverage(current.clone(), physical.clone(), MAX_LISTED_MISSING);
         let coverage = self.ledger.read_in_steps(compare).await?;
-        let name = physical.clone();
-        let due = self.ledger.read(move |db| due::count(db, &name)).await?;
         let (coverage_percent, missing) = (coverage.percent(), coverage.total - coverage.covered);
         Ok(GenerationView {
             number: generation.number,

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use crate::domain::{CollectionName, ImageUri};
 use crate::ledger::Step;
@@ -24,8 +24,14 @@ pub(crate) struct DueKey {
     pub(crate) attempts: u32,
 }
 
-/// Marks a key in the other generations of a collection, because its object was removed from the current one.
+/// Marks a key in the other generations of a collection, because its object was removed from the current one, in which it is
+/// not due any more.
 pub(crate) fn mark(tx: &Transaction<'_>, physical: &CollectionName, uri: &ImageUri) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "DELETE FROM due WHERE physical = ?1 AND uri = ?2
+         AND EXISTS (SELECT 1 FROM generations WHERE physical = ?1 AND state = 'current')",
+    )?
+    .execute(params![physical, uri])?;
     tx.prepare_cached(
         "INSERT INTO due(physical, uri, source)
          SELECT other.physical, ?2, ?1 FROM generations AS this
@@ -43,16 +49,23 @@ pub(crate) fn count(db: &Connection, physical: &CollectionName) -> rusqlite::Res
     db.prepare_cached("SELECT count(*) FROM due WHERE physical = ?1")?.query_row([physical], |row| row.get(0))
 }
 
-/// Returns a generation that has keys to work on at `now` (Unix milliseconds): one that is ready, the previous one, or the
-/// current one after a forced switch. One that is built gets its keys when it is complete.
-pub(crate) fn next_generation(db: &Connection, now: i64) -> rusqlite::Result<Option<CollectionName>> {
+/// Returns the generations that have keys to work on at `now` (Unix milliseconds): those that are ready, the previous ones, and
+/// the current ones after a forced switch, which come first. One that is built gets its keys when it is complete.
+pub(crate) fn waiting_generations(db: &Connection, now: i64) -> rusqlite::Result<Vec<CollectionName>> {
     db.prepare_cached(
         "SELECT generations.physical FROM generations
          WHERE state IN ('ready', 'previous', 'current')
-         AND EXISTS (SELECT 1 FROM due WHERE due.physical = generations.physical AND after <= ?1) LIMIT 1",
+         AND EXISTS (SELECT 1 FROM due WHERE due.physical = generations.physical AND after <= ?1)
+         ORDER BY state = 'current' DESC, physical",
     )?
-    .query_row([now], |row| row.get(0))
-    .optional()
+    .query_map([now], |row| row.get(0))?
+    .collect()
+}
+
+/// Whether the row of a key has not changed since it was read.
+pub(crate) fn is_same(db: &Connection, physical: &CollectionName, key: &DueKey) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM due WHERE physical = ?1 AND uri = ?2 AND version = ?3")?
+        .exists(params![physical, key.uri, key.version])
 }
 
 /// Returns at most `limit` keys of a generation that are due at `now`.

@@ -95,6 +95,26 @@ async fn a_switch_moves_the_pointer_and_a_rollback_moves_it_back() {
     assert_eq!(states(&ledger).await, [(2, "previous"), (3, "current")]);
 }
 
+/// After a forced switch, the current generation itself has outdated images.
+#[tokio::test]
+async fn a_write_or_a_removal_ends_that_a_key_is_due_in_the_current_generation() {
+    let (_folder, ledger) = ledger_with_two_generations().await;
+    put(&ledger, "c-g2", "old", "1").await;
+    for key in ["old", "new", "other"] {
+        put(&ledger, "c", key, "2").await;
+    }
+    let now = Timestamp::now();
+    assert!(ledger.write(move |tx| switch(tx, &name("c"), 2, (now, now), true)).await.unwrap());
+    assert_eq!(due(&ledger, "c-g2").await, ["new from c", "old from c", "other from c"]);
+    let waiting = ledger.read(|db| due::waiting_generations(db, 0)).await.unwrap();
+    assert_eq!(waiting, [name("c-g2")]);
+    // The version that it had already.
+    put(&ledger, "c-g2", "old", "1").await;
+    ledger.write(|tx| objects::forget(tx, &name("c-g2"), &uri("other"))).await.unwrap();
+    assert_eq!(due(&ledger, "c-g2").await, ["new from c"]);
+    assert_eq!(due(&ledger, "c").await, ["old from c-g2", "other from c-g2"]);
+}
+
 #[tokio::test]
 async fn a_collection_with_only_its_first_generation_has_no_rows() {
     let (_folder, ledger) = ledger_with_two_generations().await;

@@ -25,7 +25,8 @@ macro_rules! mark_due {
 ///
 /// - `jobs.rebuild`: the collection of a job that builds a generation.
 ///
-/// The triggers record a change of the current generation in the transaction that makes it, in every place.
+/// The triggers record a change of the current generation in the transaction that makes it, in every place. After a forced switch
+/// the current generation can have keys in `due`, too: a write of such a key ends that, and it is due in the others.
 pub(super) const GENERATIONS: &str = concat!(
     "
 CREATE TABLE generations(
@@ -58,7 +59,8 @@ WHEN EXISTS (SELECT 1 FROM generations WHERE physical = NEW.collection AND state
     "END;
 
 CREATE TRIGGER changed_object_of_generation AFTER UPDATE OF etag, metadata ON objects
-WHEN (NEW.etag <> OLD.etag OR NEW.metadata <> OLD.metadata)
+WHEN (NEW.etag <> OLD.etag OR NEW.metadata <> OLD.metadata
+        OR EXISTS (SELECT 1 FROM due WHERE physical = NEW.collection AND uri = NEW.uri))
     AND EXISTS (SELECT 1 FROM generations WHERE physical = NEW.collection AND state = 'current') BEGIN
 ",
     mark_due!(),

@@ -14,7 +14,7 @@ use crate::ledger::events::PendingKey;
 use crate::ledger::objects::{self, ObjectRow};
 use crate::ledger::{LedgerError, events, tombstones};
 use crate::resilience::Concurrently;
-use crate::source::{ImageSource, Scope, SourceError};
+use crate::source::{SourceError, find_object};
 
 /// Maximum number of keys that are requested at the same time.
 const CONCURRENT_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
@@ -110,12 +110,4 @@ impl Batch<'_> {
         };
         self.service.ledger.read(sort).await
     }
-}
-
-/// Returns the object of a key; `None` if it does not exist.
-pub(crate) async fn find_object(source: &dyn ImageSource, uri: &ImageUri) -> Result<Option<ImageRef>, SourceError> {
-    let (bucket, prefix) = (uri.bucket().to_owned(), uri.key().to_owned());
-    // The key itself is the first of all keys that begin with it.
-    let first = source.first(&Scope { bucket, prefix, start_after: None }, 1).await?;
-    Ok(first.into_iter().find(|image| image.uri == *uri))
 }

@@ -8,7 +8,6 @@ mod error;
 mod upload;
 mod write;
 
-pub(crate) use compare::find_object;
 pub(crate) use upload::{ClaimError, LaneUpload, UploadEnd};
 
 use std::panic::AssertUnwindSafe;

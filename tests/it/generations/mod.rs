@@ -1,5 +1,8 @@
 //! Generations: a collection is rebuilt with another model while it is used.
 
+mod beside;
+mod crash;
+mod providers;
 mod resume;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,7 +89,7 @@ impl Searches {
                 let reply: SearchReply = reply.json().await.unwrap();
                 assert!(reply.warnings.is_empty(), "{reply:?}");
                 let best = &reply.results[0];
-                assert_eq!(best.image.s3_key, "images/cat.jpg");
+                assert!(best.image.s3_key.ends_with("cat.jpg"), "{}", best.image.s3_key);
                 scores.entry(reply.generation).or_default().insert(format!("{:.4}", best.score));
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

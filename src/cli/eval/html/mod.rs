@@ -47,7 +47,7 @@ pub(super) async fn write(
 }
 
 fn page(run: &Run, url: &str, report: &Report, worst: &[WorstQuery<'_>], thumbnails: &Thumbnails) -> String {
-    let Searched { collection, provider, model } = &run.searched;
+    let Searched { collection, provider, model, .. } = &run.searched;
     let title = format!("Evaluation of {}", escape(collection));
     let facts = [text::summary(report), format!("store {provider}"), format!("model {model}"), url.to_owned(), now()]
         .join(" · ");
@@ -134,7 +134,12 @@ mod tests {
             right: vec![RightAnswer { rank: 2, answer: 0, hit: 1 }],
             base: Some("s3://b/images/".to_owned()),
         };
-        let searched = |name: &str| Searched { collection: name.into(), provider: "<p>".into(), model: "m".into() };
+        let searched = |name: &str| Searched {
+            collection: name.into(),
+            generation: 1,
+            provider: "<p>".into(),
+            model: "m".into(),
+        };
         let run = Run { outcomes: vec![outcome], searched: searched("c") };
         let values = Values::new(&Measure::all(&[5]), &known, &run);
         let worst = worst::worst_queries(&known, &run, &values);

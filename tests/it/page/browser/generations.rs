@@ -1,0 +1,44 @@
+//! The generations of a collection: a rebuild is started, compared, switched to and rolled back.
+
+use serde_json::json;
+
+use super::Browser;
+use super::accessibility::{assert_no_violation, axe_source};
+use crate::support::TestApp;
+
+/// The text of a cell of a generation's row.
+fn cell(generation: u32, column: u32) -> String {
+    format!("document.querySelector('.status tbody tr:nth-child({generation}) td:nth-child({column})')?.innerText.trim()")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collection_is_rebuilt_compared_switched_and_rolled_back() {
+    let app = TestApp::start().await;
+    app.seed_demo().await;
+    assert_eq!(app.ingest().await.counts.done, 26);
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    browser.goto("/?view=generations&collection=documents").await;
+    browser.wait_until(&format!("{} === 'current'", cell(1, 2))).await;
+    browser.type_into("input[name=resize]", "stretch").await;
+    browser.click(".job-form button.primary").await;
+    browser.wait_until("document.querySelector('.error').innerText.startsWith('resize: is `stretch`')").await;
+    browser.run("document.querySelector('input[name=resize]').value = ''").await;
+    browser.type_into("input[name=resize]", "pad").await;
+    browser.click(".job-form button.primary").await;
+    browser.wait_until(&format!("{} === 'ready' && {} === '26'", cell(2, 2), cell(2, 5))).await;
+    assert_eq!(browser.run("return document.querySelector('.error').innerText").await, json!(""));
+    browser.wait_until("document.body.innerText.includes('of the ten best results are the same')").await;
+    browser.screenshot("generations").await;
+    if let Some(axe) = axe_source() {
+        assert_no_violation(&browser, &axe, "generations").await;
+    }
+
+    browser.click(".status tbody tr:nth-child(2) button").await;
+    browser.wait_until(&format!("{} === 'current' && {} === 'previous'", cell(2, 2), cell(1, 2))).await;
+    browser.click(".status tbody tr:nth-child(1) button").await;
+    browser.wait_until(&format!("{} === 'ready' && {} === 'current'", cell(2, 2), cell(1, 2))).await;
+    browser.goto("/?q=a+cat&collection=documents&compare=generation+1%2Cgeneration+2").await;
+    browser.wait_until("document.querySelectorAll('.hit').length >= 20").await;
+    browser.screenshot("generations-beside").await;
+    browser.close().await;
+}
