@@ -22,10 +22,14 @@ pub(super) struct Embedding {
     pub(super) verification: Arc<Verification>,
 }
 
-/// Adds these layers to the provider `raw`.
-pub(super) fn add_layers(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, wait_list: &WaitList) -> Embedding {
+/// Adds these layers to the provider `raw`. `name` is its name in the status, in errors and in metrics.
+pub(super) fn add_layers(
+    raw: Arc<dyn ImageEmbeddingProvider>,
+    name: &str,
+    settings: &Settings,
+    wait_list: &WaitList,
+) -> Embedding {
     let embed = &settings.embed;
-    let name = embed.image_embedding_provider.name();
     let (jobs, searches, verification) = if embed.image_embedding_provider == ProviderKind::Local {
         // A model in this process needs no retries. But it may still be downloading, and then a job waits for it.
         let verification = Arc::new(Verification::new(raw.clone(), None));

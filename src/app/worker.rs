@@ -29,7 +29,8 @@ impl WorkerApp {
         let client = Arc::new(ServiceClient::new(worker, &waiting)?);
         let source = parts::sources(settings, bucket::client_settings(settings)?, &waiting).await?;
         let raw = providers::raw(settings).await?;
-        let Embedding { jobs: provider, .. } = embedding::add_layers(raw, settings, &waiting);
+        let name = settings.embed.image_embedding_provider.name();
+        let Embedding { jobs: provider, .. } = embedding::add_layers(raw, name, settings, &waiting);
         let service: Arc<dyn RecordsClient> = client.clone();
         let stores = Stores::new(stores::open_for_worker(settings, &service, &waiting)?);
         let pipeline = Pipeline::new(source.jobs, provider, stores, settings.imaging.limits(), &settings.pipeline)

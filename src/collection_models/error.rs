@@ -1,6 +1,6 @@
 //! Why the model of a collection cannot be used.
 
-use crate::domain::{CollectionName, ModelRecord};
+use crate::domain::{CollectionName, DependencyError, FailureKind, ModelRecord};
 use crate::embed::EmbedError;
 
 /// The name of a model in this process in errors.
@@ -33,6 +33,9 @@ pub struct RecordedModel {
 impl RecordedModel {
     fn message(&self, reason: &dyn std::fmt::Display) -> String {
         let Self { collection, model, has_previous, .. } = self;
+        if let EmbedError::Dependency(DependencyError { failure: FailureKind::Busy { .. }, .. }) = &self.error {
+            return format!("the model {model} of the collection `{collection}` cannot be used now: {reason}");
+        }
         let rollback = match has_previous {
             true => format!(", go back to the previous generation: `glimpse collections rollback {collection}`"),
             false => String::new(),

@@ -12,7 +12,8 @@ mod verify;
 
 pub use duplicates::{DuplicateGroup, DuplicateKind, MAX_LISTED};
 pub use generations::{
-    GenerationView, GenerationsView, MAX_LISTED_MISSING, MIN_COVERAGE_PERCENT, MissingImage, RebuildRequest, Switched,
+    GenerationView, GenerationsView, MAX_LISTED_MISSING, MIN_COVERAGE_PERCENT, MissingImage, RebuildRequest,
+    SwitchRequest, Switched,
 };
 pub use list::Collections;
 pub use recall::{MIN_TESTED_RECORDS, RecallParts, RecallReports, RecallTest};

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// The name of the provider that the settings without a name configure.
 pub const DEFAULT_PROVIDER: &str = "default";
+/// The kind of the models in this process.
+const LOCAL: &str = "local";
 
 /// Which model makes the vectors of a collection, as the ledger records it. It has no address and no key: those are
 /// settings of the provider, and may change.
@@ -31,6 +33,22 @@ pub struct ModelRecord {
     /// As in `IMAGE_TARGET_SIZE`, if it is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_size: Option<u32>,
+}
+
+impl ModelRecord {
+    /// Returns what the networks of a model in this process depend on: models that differ only in the preparation of images share
+    /// their networks. `None` for a model of a service.
+    pub fn networks(&self) -> Option<(&str, &str, Option<u32>)> {
+        (self.kind == LOCAL).then_some((&self.model, &self.precision, self.target_size))
+    }
+
+    /// Returns the name of the provider as a dependency: its kind, and the name under which it is configured if it has one.
+    pub fn dependency(&self) -> String {
+        match self.provider.as_str() {
+            DEFAULT_PROVIDER => self.kind.clone(),
+            provider => format!("{}-{provider}", self.kind),
+        }
+    }
 }
 
 /// Writes `glimpse-mini-1 (local, crop)`, with everything that is not the default.

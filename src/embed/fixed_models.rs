@@ -1,6 +1,7 @@
 //! [`FixedModels`]: models that are in memory already.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -52,6 +53,10 @@ impl EmbeddingModels for FixedModels {
         let found = self.0.iter().find(|model| model.record == *record).cloned();
         let (dependency, detail) = ("local".to_owned(), format!("the model {record} is not in memory"));
         found.ok_or_else(|| DependencyError { dependency, failure: FailureKind::Refused, detail }.into())
+    }
+
+    fn max_in_memory(&self) -> NonZeroUsize {
+        NonZeroUsize::MAX
     }
 
     fn resolve(&self, base: &ModelRecord, request: &ModelRequest) -> Result<ModelRecord, InvalidModel> {

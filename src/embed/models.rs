@@ -1,6 +1,7 @@
 //! The port [`EmbeddingModels`]: the models that this process can use, by their records.
 
 use std::fmt::{self, Debug};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -38,6 +39,9 @@ pub trait EmbeddingModels: Send + Sync + Debug {
     /// [`EmbedError::Dependency`] if the model cannot be loaded, its provider is not configured, or every other model is in
     /// use.
     async fn get(&self, record: &ModelRecord) -> Result<Arc<EmbeddingModel>, EmbedError>;
+
+    /// Returns the maximum number of models of this process that are in memory.
+    fn max_in_memory(&self) -> NonZeroUsize;
 
     /// Returns the record of the model that a request describes: what it leaves out comes from `base`.
     ///

@@ -100,8 +100,8 @@ impl Breaker {
         }
     }
 
-    /// Returns how many times the breaker has opened and closed again: after each outage the dependency may be another
-    /// one than before.
+    /// Returns how many times a call was answered after one or more had failed: after each outage, also a short one, the
+    /// dependency may be another one than before.
     pub fn outages(&self) -> u64 {
         self.outages.load(Ordering::Acquire)
     }
@@ -128,8 +128,8 @@ impl Breaker {
             (State::Open { failures, .. } | State::Probing { failures }, false) => {
                 open_after(failures.saturating_add(1))
             }
-            (State::Closed { .. }, true) => State::Closed { failures: 0 },
-            (State::Open { .. } | State::Probing { .. }, true) => {
+            (State::Closed { failures: 0 }, true) => return,
+            (State::Closed { .. } | State::Open { .. } | State::Probing { .. }, true) => {
                 self.outages.fetch_add(1, Ordering::Release);
                 State::Closed { failures: 0 }
             }
@@ -192,8 +192,9 @@ mod tests {
         for _ in 0..5 {
             breaker.try_enter().unwrap().failed();
             breaker.try_enter().unwrap().succeeded();
+            breaker.try_enter().unwrap().succeeded();
         }
-        assert_eq!(breaker.open_for(), None);
+        assert_eq!((breaker.open_for(), breaker.outages()), (None, 5));
         assert_eq!(open_breaker().try_enter().unwrap_err(), CircuitOpen { retry_after: COOL_DOWN, failures: 2 });
     }
 

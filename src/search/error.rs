@@ -121,6 +121,14 @@ pub enum SearchErrorKind<'a> {
 }
 
 impl SearchError {
+    /// Returns the message for a client. The details of a dependency are for the log.
+    pub fn for_client(&self) -> String {
+        match self.kind() {
+            SearchErrorKind::Dependency(down) => down.for_client(),
+            _ => self.to_string(),
+        }
+    }
+
     /// Returns the kind of the error.
     pub fn kind(&self) -> SearchErrorKind<'_> {
         match self {

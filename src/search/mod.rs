@@ -29,7 +29,7 @@ use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 pub use crate::calibration::{Refit, Scale};
 pub use crate::index::several_stores::MergedHit;
 pub use collapse::{Collapse, CollapsedHit};
-pub use compare::{Comparison, GenerationResults};
+pub use compare::{Compared, Comparison, GenerationResults};
 use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;

@@ -13,7 +13,7 @@ use crate::api::http::{ApiError, ErrorReply, MaybeJson, Path};
 use crate::api::images::DeletedReply;
 use crate::api::jobs::{Accepted, SubmitReply, accepted_reply, parse_executor};
 use crate::api::{AppState, Defaults};
-use crate::collections::RebuildRequest;
+use crate::collections::{RebuildRequest, SwitchRequest};
 use crate::domain::{Executor, GenerationState, ModelRequest};
 use crate::jobs::Jobs;
 use crate::search::Search;
@@ -53,10 +53,14 @@ pub struct RebuildBody {
     pub executor: Option<String>,
 }
 
-/// Whether a switch is made in any case.
+/// The generation to switch to, and whether the switch is made in any case.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchBody {
+    /// The number of the generation [default: the newest one that is ready].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub generation: Option<u32>,
     /// Switch also if images are missing or outdated in the new generation.
     #[serde(deserialize_with = "or_default")]
     #[schema(value_type = Option<bool>)]
@@ -88,7 +92,8 @@ async fn rebuild_collection(
 /// List the generations of a collection, and compare the one that was built, or the previous one, with the current one.
 ///
 /// The comparison searches both for the built-in texts and for images of the collection. It is absent until the other
-/// generation is complete, and is kept until a generation or the number of its images changes.
+/// generation is complete, and is kept until a generation or the number of its images changes. It is made in the background: while
+/// `comparing` is `true`, repeat the request.
 #[utoipa::path(get, path = "/collections/{name}/generations", tag = "images",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = GenerationsReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply)))]
@@ -104,10 +109,7 @@ async fn list_generations(
     let other = other.filter(|one| one.due == 0).map(|one| one.number);
     let images = view.generations.iter().flat_map(|one| &one.stores).map(|(_, count)| count).sum();
     let comparison = match other {
-        Some(other) => match search.compare(&name, [view.current, other], images).await {
-            Ok(comparison) => Some((other, Ok(comparison))),
-            Err(error) => Some((other, Err(ApiError::from(error)))),
-        },
+        Some(other) => Some((other, search.compare(&name, [view.current, other], images).await?)),
         None => None,
     };
     Ok(axum::Json(GenerationsReply::new(view, comparison)))
@@ -125,9 +127,9 @@ async fn list_generations(
 async fn switch_collection(
     State(jobs): State<Jobs>,
     Path(name): Path<String>,
-    MaybeJson(SwitchBody { force }): MaybeJson<SwitchBody>,
+    MaybeJson(SwitchBody { generation, force }): MaybeJson<SwitchBody>,
 ) -> Result<axum::Json<SwitchReply>, ApiError> {
-    Ok(axum::Json(jobs.switch(&name, force).await?.into()))
+    Ok(axum::Json(jobs.switch(&name, SwitchRequest { generation, force }).await?.into()))
 }
 
 /// Use the previous generation again.

@@ -1,15 +1,13 @@
 //! The replies of `/collections/{name}/generations`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::http::ApiError;
 use crate::collections::{GenerationView, GenerationsView, MissingImage, Switched};
 use crate::domain::{GenerationState, ModelRecord};
-use crate::search::{Comparison, GenerationResults};
+use crate::search::{Compared, Comparison, GenerationResults};
 
 /// The generations of a collection.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -24,7 +22,10 @@ pub struct GenerationsReply {
     /// How the results of another generation differ from those of the current one; absent if there is none to compare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comparison: Option<ComparisonReply>,
-    /// Why the generations could not be compared.
+    /// Whether a comparison is being made.
+    #[serde(default)]
+    pub comparing: bool,
+    /// Why the generations could not be compared, or why some searches of the comparison failed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -126,18 +127,30 @@ pub struct SwitchReply {
     pub generation: u32,
     /// The number of the generation that was the current one.
     pub before: u32,
-    /// When the generation that was the current one is removed, in RFC 3339 format; `null` if it stays.
+    /// What the generation that was the current one is used for now: `previous`, `ready`, or `dropping` if it is not kept.
+    #[schema(value_type = GenerationState)]
+    pub state: String,
+    /// When it is removed, in RFC 3339 format; `null` if it stays.
     #[schema(format = DateTime)]
     pub expires_at: Option<String>,
+    /// What is missing after a forced switch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl GenerationsReply {
-    pub(super) fn new(view: GenerationsView, comparison: Option<(u32, Result<Arc<Comparison>, ApiError>)>) -> Self {
-        let (comparison, warnings) = match comparison {
-            None => (None, Vec::new()),
-            Some((generation, Ok(comparison))) => (Some(ComparisonReply::new(generation, &comparison)), Vec::new()),
-            Some((generation, Err(error))) => {
-                (None, vec![format!("generation {generation} cannot be compared: {}", error.message())])
+    pub(super) fn new(view: GenerationsView, comparison: Option<(u32, Compared)>) -> Self {
+        let (comparison, comparing, warning) = match comparison {
+            None => (None, false, None),
+            Some((_, Compared::Running)) => (None, true, None),
+            Some((generation, Compared::Done(comparison))) => {
+                let warning = comparison.failure.as_ref().map(|reason| {
+                    format!("{} searches of the comparison failed, the first one with: {reason}", comparison.failed)
+                });
+                (Some(ComparisonReply::new(generation, &comparison)), false, warning)
+            }
+            Some((generation, Compared::Failed(reason))) => {
+                (None, false, Some(format!("generation {generation} cannot be compared: {reason}")))
             }
         };
         Self {
@@ -145,7 +158,8 @@ impl GenerationsReply {
             current: view.current,
             generations: view.generations.into_iter().map(GenerationReply::from).collect(),
             comparison,
-            warnings,
+            comparing,
+            warnings: warning.into_iter().collect(),
         }
     }
 }
@@ -209,9 +223,18 @@ impl From<&GenerationResults> for ResultsReply {
 }
 
 impl From<Switched> for SwitchReply {
-    fn from(Switched { collection, generation, before, expires_at }: Switched) -> Self {
-        let (collection, expires_at) = (collection.to_string(), expires_at.map(|time| time.to_string()));
-        Self { collection, generation, before, expires_at }
+    fn from(Switched { collection, generation, before, state, expires_at, missing }: Switched) -> Self {
+        let warning = format!(
+            "{missing} images of generation {before} are missing in generation {generation}; a job over their keys indexes them"
+        );
+        Self {
+            collection: collection.to_string(),
+            generation,
+            before,
+            state: state.as_str().to_owned(),
+            expires_at: expires_at.map(|time| time.to_string()),
+            warnings: Some(warning).filter(|_| missing > 0).into_iter().collect(),
+        }
     }
 }
 

@@ -64,7 +64,8 @@ impl Adapters {
                 (Arc::new(local.clone()) as Arc<dyn ImageEmbeddingProvider>, Some(local))
             }
         };
-        let Embedding { jobs, searches, verification } = add_layers(raw, &self.settings, &self.waiting);
+        let Embedding { jobs, searches, verification } =
+            add_layers(raw, self.settings.embed.image_embedding_provider.name(), &self.settings, &self.waiting);
         let end = shutdown.drain();
         shutdown.spawn("probe of the embedding provider", async move { verification.keep(end).await });
         Ok(Made { jobs, searches, parts: Parts { local, _probe: None } })
@@ -83,7 +84,8 @@ impl ModelFactory for Adapters {
             Adapter::Service(service) => (service, None),
             Adapter::Local(local) => (Arc::new(local.clone()) as Arc<dyn ImageEmbeddingProvider>, Some(local)),
         };
-        let Embedding { jobs, searches, verification } = add_layers(raw, &settings, &self.waiting);
+        let Embedding { jobs, searches, verification } =
+            add_layers(raw, &record.dependency(), &settings, &self.waiting);
         #[expect(clippy::disallowed_methods, reason = "the handle is held with the model and aborts on drop")]
         let probe = tokio::spawn(async move { verification.keep(CancellationToken::default()).await });
         Ok(Made { jobs, searches, parts: Parts { local, _probe: Some(AbortOnDropHandle::new(probe)) } })

@@ -48,8 +48,7 @@ struct Held {
 type Networks = (String, String, Option<u32>);
 
 fn networks(record: &ModelRecord) -> Option<Networks> {
-    let is_local = record.kind == ProviderKind::Local.name();
-    is_local.then(|| (record.model.clone(), record.precision.clone(), record.target_size))
+    record.networks().map(|(model, precision, size)| (model.to_owned(), precision.to_owned(), size))
 }
 
 impl Held {
@@ -164,8 +163,10 @@ impl ModelRegistry {
     }
 
     fn full(&self) -> EmbedError {
-        let detail =
-            format!("{} models are in memory and in use; GLIMPSE_MODELS_IN_MEMORY allows no more", self.max_in_memory);
+        let detail = format!(
+            "{} models are in memory and in use; GLIMPSE_MODELS_IN_MEMORY allows no more: try again, or raise it",
+            self.max_in_memory
+        );
         let (dependency, retry_after) = (ProviderKind::Local.name().to_owned(), Duration::from_secs(5));
         DependencyError { dependency, failure: FailureKind::Busy { retry_after }, detail }.into()
     }
@@ -190,6 +191,10 @@ impl EmbeddingModels for ModelRegistry {
             }
         }
         Ok(model)
+    }
+
+    fn max_in_memory(&self) -> NonZeroUsize {
+        self.max_in_memory
     }
 
     fn resolve(&self, base: &ModelRecord, request: &ModelRequest) -> Result<ModelRecord, InvalidModel> {

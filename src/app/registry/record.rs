@@ -1,5 +1,7 @@
 //! Converts the record of a model into settings, and back.
 
+use std::path::Path;
+
 use crate::config::Settings;
 use crate::domain::{DEFAULT_PROVIDER, DependencyError, FailureKind, InvalidModel, ModelRecord, ModelRequest};
 use crate::embed::local::Precision;
@@ -148,6 +150,10 @@ pub(super) fn resolve(
         if model.trim().is_empty() || model.len() > MAX_MODEL_BYTES || model.chars().any(char::is_control) {
             let message = format!("must be the name of a model with 1 to {MAX_MODEL_BYTES} bytes");
             return Err(invalid("model", message));
+        }
+        // The other names are found in the catalogue or on the hub.
+        if is_local && Path::new(model).has_root() && !Path::new(model).exists() {
+            return Err(invalid("model", format!("is `{model}`, which does not exist on the machine of the service")));
         }
         if record.kind == ProviderKind::Ollama.name() && !model.contains(PAIR) {
             return Err(invalid("model", format!("must be a vision model and a text model, separated by `{PAIR}`")));

@@ -1,5 +1,7 @@
 //! `glimpse collections rebuild`, `generations`, `switch`, `rollback` and `drop-generation`.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::api::replies::{
@@ -11,6 +13,9 @@ use crate::cli::jobs::follow;
 use crate::cli::out::{self, Output};
 use crate::cli::{CliError, Ending};
 use crate::config::Settings;
+
+/// The pause between two requests while the service compares generations.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The arguments of `glimpse collections rebuild`.
 #[derive(Debug, Args)]
@@ -47,15 +52,24 @@ impl Rebuild {
 }
 
 pub(super) async fn list(client: &Client, name: &str, output: Output) -> Result<(), CliError> {
-    let reply = client.get(&["collections", name, "generations"], &()).await?;
+    let path = ["collections", name, "generations"];
+    let mut reply = client.get(&path, &()).await?;
+    let bar = out::spinner("comparing the generations");
+    while reply.read::<GenerationsReply>()?.comparing {
+        tokio::time::sleep(POLL_INTERVAL).await;
+        reply = client.get(&path, &()).await?;
+    }
+    bar.finish_and_clear();
     let listed = output.reply(&reply, describe)?;
     out::warnings(&listed.warnings);
     Ok(())
 }
 
-pub(super) async fn switch(client: &Client, name: &str, force: bool, output: Output) -> Result<(), CliError> {
-    let reply = client.post(&["collections", name, "switch"], &SwitchBody { force }).await?;
-    output.reply(&reply, switched).map(drop)
+pub(super) async fn switch(client: &Client, name: &str, body: &SwitchBody, output: Output) -> Result<(), CliError> {
+    let reply = client.post(&["collections", name, "switch"], body).await?;
+    let switched = output.reply(&reply, switched)?;
+    out::warnings(&switched.warnings);
+    Ok(())
 }
 
 pub(super) async fn roll_back(client: &Client, name: &str, output: Output) -> Result<(), CliError> {
@@ -70,8 +84,9 @@ pub(super) async fn drop_one(client: &Client, name: &str, number: u32, output: O
 }
 
 fn switched(reply: &SwitchReply) -> String {
-    let SwitchReply { collection, generation, before, expires_at } = reply;
+    let SwitchReply { collection, generation, before, state, expires_at, .. } = reply;
     let kept = match expires_at {
+        Some(_) if state == "dropping" => format!("generation {before} is not kept (GLIMPSE_GENERATION_TTL=0)"),
         Some(time) => format!("generation {before} is kept until {time}: `glimpse collections rollback {collection}`"),
         None => format!("generation {before} is ready: `glimpse collections switch {collection}`"),
     };
@@ -93,9 +108,11 @@ fn describe(reply: &GenerationsReply) -> String {
             out::number(due),
         ]);
     }
-    let missing = reply.generations.iter().flat_map(|one| &one.missing_images).take(10).map(|image| {
+    let images =
+        reply.generations.iter().flat_map(|one| one.missing_images.iter().map(|image| (one.generation, image)));
+    let missing = images.take(10).map(|(generation, image)| {
         let reason = image.message.as_deref().unwrap_or("not indexed yet");
-        format!("\nmissing: {} ({reason})", image.s3_uri)
+        format!("\nmissing in generation {generation}: {} ({reason})", image.s3_uri)
     });
     let missing: String = missing.collect();
     let comparison = reply.comparison.as_ref().map(compared).unwrap_or_default();

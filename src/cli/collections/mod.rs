@@ -8,10 +8,11 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::out::{self, Output};
+use super::values::whole_number;
 use super::{CliError, Ending, client_help, subcommand_help};
 use crate::api::replies::{
     CollectionDetailsReply, CollectionReply, CollectionsReply, DeletedReply, RecallReply, RecallSampleReply,
-    StatusReply,
+    StatusReply, SwitchBody,
 };
 use crate::config::Settings;
 
@@ -71,6 +72,9 @@ enum Command {
     Switch {
         /// The name of the collection
         name: String,
+        /// The number of the generation [default: the newest one that is ready]
+        #[arg(long, value_name = "NUMBER", value_parser = whole_number::<u32, 1, 4_294_967_295>)]
+        generation: Option<u32>,
         /// Switch also if images are missing or outdated in it
         #[arg(long)]
         force: bool,
@@ -124,7 +128,9 @@ impl Collections {
             Command::Facets(command) => command.run(&client).await?,
             Command::Rebuild(command) => return command.run(settings).await,
             Command::Generations { name, output } => generations::list(&client, &name, output).await?,
-            Command::Switch { name, force, output } => generations::switch(&client, &name, force, output).await?,
+            Command::Switch { name, generation, force, output } => {
+                generations::switch(&client, &name, &SwitchBody { generation, force }, output).await?;
+            }
             Command::Rollback { name, output } => generations::roll_back(&client, &name, output).await?,
             Command::DropGeneration { name, number, output } => {
                 generations::drop_one(&client, &name, number, output).await?;

@@ -125,8 +125,7 @@ impl Eval {
         let (measures, limit) = (Measure::all(&cuts), cuts.last().copied().unwrap_or(1));
         let client = Client::new(settings)?.with_retries();
         let Self { collection, provider, generation, .. } = &self;
-        let target =
-            Target { collection: collection.clone(), provider: provider.clone(), generation: *generation };
+        let target = Target { collection: collection.clone(), provider: provider.clone(), generation: *generation };
         let run = search_all(&client, &known, &target, limit).await?;
         warn_if_nothing_matches(&known, &run);
         let values = Values::new(&measures, &known, &run);

@@ -158,8 +158,7 @@ impl JobService {
                 };
                 let known = events::object(db, &name, &key.uri)?;
                 let digest = objects::metadata_digest(db, &key.source, &key.uri)?;
-                let is_same = known
-                    .is_some_and(|known| Some(known.etag) == object.etag && known.stores.cover(&stores))
+                let is_same = known.is_some_and(|known| Some(known.etag) == object.etag && known.stores.cover(&stores))
                     && objects::metadata_digest(db, &name, &key.uri)? == digest;
                 if is_same { sorted.same.push(key) } else { sorted.changed.push((key, object, digest)) }
             }

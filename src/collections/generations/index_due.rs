@@ -28,6 +28,10 @@ impl JobService {
         let model = self.models.get(physical).await.map_err(JobsError::Model)?;
         let space = model.jobs.space().await;
         let space = space.map_err(|error| JobsError::Model(self.models.error(physical, &model.record, error)))?;
+        // A provider that has another model now fails here, and not its images.
+        for store in self.pipeline.stores().iter() {
+            store.ensure_image_collection(physical, &space).await?;
+        }
         let pipeline = self.pipeline.clone().with_provider(model.jobs.clone());
         let mut metadata = self.metadata_of(&changed).await?;
         let task = |(ticket, (key, image, _)): (usize, &Changed)| Task {
@@ -80,10 +84,7 @@ impl JobService {
     }
 
     /// Returns the metadata that the images have in the generation with which they are compared.
-    async fn metadata_of(
-        &self,
-        changed: &[Changed],
-    ) -> Result<HashMap<ImageId, BTreeMap<String, String>>, JobsError> {
+    async fn metadata_of(&self, changed: &[Changed]) -> Result<HashMap<ImageId, BTreeMap<String, String>>, JobsError> {
         let mut by_source: HashMap<&CollectionName, Vec<ImageId>> = HashMap::new();
         for (key, ..) in changed {
             by_source.entry(&key.source).or_default().push(key.uri.id());

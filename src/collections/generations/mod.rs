@@ -10,7 +10,7 @@ mod upkeep;
 mod view;
 
 pub use rebuild::RebuildRequest;
-pub use switch::{MIN_COVERAGE_PERCENT, Switched};
+pub use switch::{MIN_COVERAGE_PERCENT, SwitchRequest, Switched};
 pub use view::{GenerationView, GenerationsView, MAX_LISTED_MISSING, MissingImage};
 
 use crate::domain::{CollectionName, Generation};
@@ -24,7 +24,7 @@ fn conflict(message: String) -> JobsError {
 /// Returns the error of a collection without a generation that a request needs.
 fn no_generation(collection: &CollectionName, what: &str) -> JobsError {
     conflict(format!(
-        "the collection `{collection}` has no generation {what}; `POST /collections/{collection}/rebuild` builds one"
+        "the collection `{collection}` has no generation {what}; `glimpse collections rebuild {collection}` builds one"
     ))
 }
 

@@ -1,6 +1,6 @@
 //! Submits the job that builds the next generation of a collection.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Transaction};
 
@@ -64,6 +64,7 @@ impl Jobs {
                 format!("the collection uses the model {model} already; name another model, precision or resize");
             return Err(JobsError::Invalid("model", reason));
         }
+        service.check_memory(&model)?;
         let target = service.target(&collection, model).await?;
         let job = self.submit_rebuild(&collection, first.bucket(), &target).await?;
         tracing::info!(%collection, generation = target.number, model = %target.model, job.id = %job.id, "rebuild submitted");
@@ -123,6 +124,25 @@ impl Jobs {
 }
 
 impl JobService {
+    /// Fails if a job with this model would leave no room in memory for the models that searches use: the job holds its model until
+    /// it ends, and the model of the settings is always in memory.
+    fn check_memory(&self, model: &ModelRecord) -> Result<(), JobsError> {
+        let models = self.models.models();
+        let default = models.default_record();
+        let held: BTreeSet<_> = [&default, model].into_iter().filter_map(ModelRecord::networks).collect();
+        let others = self.models.others();
+        let needs_another = others.iter().filter_map(|(_, other)| other.networks()).any(|other| !held.contains(&other));
+        let (needed, max) = (held.len() + usize::from(needs_another), models.max_in_memory().get());
+        if model.networks().is_none() || needed <= max {
+            return Ok(());
+        }
+        let reason = format!(
+            "GLIMPSE_MODELS_IN_MEMORY is {max}, but this rebuild needs at least {needed}: its model, that of the settings, and \
+             those that searches use are in memory at the same time"
+        );
+        Err(JobsError::Invalid("model", reason))
+    }
+
     async fn first_object(&self, physical: &CollectionName) -> Result<Option<ImageUri>, JobsError> {
         let physical = physical.clone();
         let rows = self.ledger.read(move |db| objects::page(db, &physical, None, 1)).await?;
@@ -164,17 +184,18 @@ impl JobService {
         let unused = all.iter().find(|one| matches!(one.state, GenerationState::Building | GenerationState::Ready));
         if let Some(Generation { number, physical, state, .. }) = unused {
             let built_with = self.models.record(physical);
-            if *state == GenerationState::Building && built_with == model {
+            // One that is ready can lack images, for example because the model could not be used for a while.
+            if built_with == model {
                 return Ok(Target { number: *number, physical: physical.clone(), model, is_new: false });
             }
             return Err(conflict(format!(
                 "the collection `{collection}` has generation {number} with the model {built_with}, which is {}: {}, or \
-                 remove it with `DELETE /collections/{collection}/generations/{number}`",
+                 remove it: `glimpse collections drop-generation {collection} {number}`",
                 state.as_str(),
                 if *state == GenerationState::Ready {
-                    "switch to it"
+                    format!("switch to it: `glimpse collections switch {collection}`")
                 } else {
-                    "rebuild with this model to complete it"
+                    "rebuild with this model to complete it".to_owned()
                 },
             )));
         }
@@ -209,7 +230,8 @@ impl JobService {
 }
 
 fn is_in_ledger(db: &Connection, name: &CollectionName) -> rusqlite::Result<bool> {
-    let used = "SELECT 1 FROM objects WHERE collection = ?1 UNION ALL SELECT 1 FROM jobs WHERE collection = ?1
+    let used = "SELECT 1 FROM objects WHERE collection = ?1
+                UNION ALL SELECT 1 FROM jobs WHERE collection = ?1 AND (rebuild IS NULL OR state IN ('PENDING', 'RUNNING'))
                 UNION ALL SELECT 1 FROM generations WHERE physical = ?1 OR collection = ?1
                 UNION ALL SELECT 1 FROM mirrors WHERE json_extract(spec, '$.collection') = ?1
                 UNION ALL SELECT 1 FROM dropping WHERE collection = ?1 LIMIT 1";

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{conflict, no_generation};
 use crate::domain::{CollectionName, Generation, GenerationState, Timestamp};
 use crate::index::IndexError;
+use crate::index::several_stores::Resolved;
 use crate::jobs::{JobService, Jobs, JobsError};
 use crate::ledger::generations::{self, due};
 
@@ -22,40 +23,48 @@ pub struct Switched {
     pub generation: u32,
     /// The number of the generation that was the current one.
     pub before: u32,
-    /// When the generation that was the current one is removed; `None` if it stays until a client removes it.
+    /// What the generation that was the current one is used for now.
+    pub state: GenerationState,
+    /// When it is removed; `None` if it stays until a client removes it.
     pub expires_at: Option<Timestamp>,
+    /// Number of its images that the current generation lacks, after a forced switch.
+    pub missing: u64,
+}
+
+/// What a client wants to switch to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SwitchRequest {
+    /// The number of the generation; `None` for the newest one that is ready.
+    pub generation: Option<u32>,
+    /// Whether to switch also if images are missing or outdated in it.
+    pub force: bool,
 }
 
 impl Jobs {
-    /// Makes the generation that was built the current one. With `force`, also if it is not complete.
+    /// Makes the generation that was built the current one: the newest one, or that with the number of the request. With `force`,
+    /// also if it is not complete.
     ///
     /// # Errors
-    /// [`JobsError::Conflict`] if there is none, or if images are missing or outdated in it;
-    /// [`JobsError::CollectionBusy`] while a job, a verification or a removal uses the collection; the error of the store or
+    /// [`JobsError::Conflict`] if there is none, or if images are missing or outdated in it; [`JobsError::Index`] if the collection
+    /// does not exist; [`JobsError::CollectionBusy`] while a job, a verification or a removal uses the collection; the error of the store or
     /// of the model if the generation cannot be searched.
-    pub async fn switch(&self, name: &str, force: bool) -> Result<Switched, JobsError> {
+    pub async fn switch(&self, name: &str, request: SwitchRequest) -> Result<Switched, JobsError> {
+        let SwitchRequest { generation: wanted, force } = request;
         let service = &self.0;
         let current = service.resolve(&CollectionName::parse(name)?)?;
         let collection = current.name.clone();
         let all = service.stores.generations().list(&collection);
-        let is_target = |one: &&Generation| match one.state {
-            GenerationState::Ready => true,
-            GenerationState::Building => force,
-            GenerationState::Current | GenerationState::Previous | GenerationState::Dropping => false,
-        };
-        let target = all.iter().find(is_target).cloned();
-        let target = target.ok_or_else(|| no_generation(&collection, "that is ready"))?;
+        let target = service.switch_target(&current, &all, wanted, force).await?;
         // No job writes the current generation while the pointer changes; rebuilds write another one.
         let _reserved = service.reserve(&collection).await?;
         if service.running().await?.iter().any(|job| job.spec.collection == target.physical) {
             let number = target.number;
             return Err(conflict(format!("a job is building generation {number}; wait for it, or stop it")));
         }
-        if !force {
-            service.check_complete(&current.physical, &target).await?;
-        }
+        let missing = service.check_complete(&current.physical, &target, force).await?;
         service.check_searchable(&target).await?;
         let ttl = u64::from(service.settings.glimpse_generation_ttl);
+        let state = if ttl == 0 { GenerationState::Dropping } else { GenerationState::Previous };
         let expires_at = later(if ttl == 0 { LAST_SEARCHES } else { Duration::from_hours(ttl) });
         let (name, number, drop_after) = (collection.clone(), target.number, later(LAST_SEARCHES));
         let (old, physical) = (current.physical.clone(), target.physical.clone());
@@ -74,7 +83,14 @@ impl Jobs {
         }
         service.reload_generations().await?;
         tracing::info!(%collection, generation = number, before = current.number, "the collection has another generation");
-        Ok(Switched { collection, generation: number, before: current.number, expires_at: Some(expires_at) })
+        Ok(Switched {
+            collection,
+            generation: number,
+            before: current.number,
+            state,
+            expires_at: Some(expires_at),
+            missing,
+        })
     }
 
     /// Makes the previous generation the current one again. The one that was the current one is ready for another switch.
@@ -96,7 +112,8 @@ impl Jobs {
         let number = number.ok_or_else(|| no_generation(&collection, "to go back to"))?;
         service.reload_generations().await?;
         tracing::info!(%collection, generation = number, before = current.number, "the collection was rolled back");
-        Ok(Switched { collection, generation: number, before: current.number, expires_at: None })
+        let state = GenerationState::Ready;
+        Ok(Switched { collection, generation: number, before: current.number, state, expires_at: None, missing: 0 })
     }
 
     /// Removes a generation that is not the current one. If a store is down, it is removed when the store answers.
@@ -130,10 +147,49 @@ impl Jobs {
 }
 
 impl JobService {
-    /// Fails if images of the current generation are missing or outdated in another one.
-    async fn check_complete(&self, current: &CollectionName, target: &Generation) -> Result<(), JobsError> {
+    /// Returns the generation to switch to.
+    async fn switch_target(
+        &self,
+        current: &Resolved,
+        all: &[Generation],
+        wanted: Option<u32>,
+        force: bool,
+    ) -> Result<Generation, JobsError> {
+        let collection = &current.name;
+        if all.is_empty() {
+            self.stores.describe(&current.physical).await?;
+        }
+        if let Some(number) = wanted.filter(|number| all.iter().all(|one| one.number != *number)) {
+            return Err(IndexError::NoGeneration { collection: collection.clone(), number }.into());
+        }
+        let is_wanted = |one: &&Generation| wanted.is_none_or(|number| one.number == number);
+        let with_state = |state| all.iter().rev().filter(is_wanted).find(|one| one.state == state);
+        let building = with_state(GenerationState::Building);
+        match (with_state(GenerationState::Ready), building) {
+            (Some(ready), _) => Ok(ready.clone()),
+            (None, Some(building)) if force => Ok(building.clone()),
+            (None, Some(Generation { number, .. })) => Err(conflict(format!(
+                "generation {number} of the collection `{collection}` is not complete: wait for its job, or continue it by the same \
+                 rebuild; with `force`, the switch is made all the same"
+            ))),
+            (None, None) => Err(no_generation(collection, "that is ready")),
+        }
+    }
+
+    /// Returns the number of images of the current generation that another one lacks. Without `force`, fails if too many are
+    /// missing, or if some are outdated in it.
+    async fn check_complete(
+        &self,
+        current: &CollectionName,
+        target: &Generation,
+        force: bool,
+    ) -> Result<u64, JobsError> {
         let compare = due::coverage(current.clone(), target.physical.clone(), 0);
         let coverage = self.ledger.read_in_steps(compare).await?;
+        let missing = coverage.total - coverage.covered;
+        if force {
+            return Ok(missing);
+        }
         if coverage.percent() < MIN_COVERAGE_PERCENT {
             let due::Coverage { total, covered, .. } = coverage;
             let message = format!(
@@ -147,7 +203,7 @@ impl JobService {
         if self.ledger.read(move |db| due::count(db, &physical)).await? > 0 {
             return Err(self.still_due(target).await?);
         }
-        Ok(())
+        Ok(missing)
     }
 
     async fn still_due(&self, target: &Generation) -> Result<JobsError, JobsError> {

@@ -1,6 +1,7 @@
 //! Collections as classes, over REST: finds, creates and removes them.
 
 use reqwest::{Method, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::collection::{Class, Classes, StoredCollection, new_class};
@@ -207,10 +208,40 @@ pub(super) async fn set_alias(
     }
 }
 
-/// Removes the class of a collection and its content.
+/// The end of the names of the aliases that [`set_alias`] makes.
+const ALIAS_SUFFIX: &str = "ImagesCurrent";
+
+/// Removes the aliases that [`set_alias`] has made for a class: the server keeps those of a class that is removed. A server before
+/// 1.32 has none.
+async fn remove_aliases(rest: &RestClient, class: &str) -> Result<(), IndexError> {
+    #[derive(Deserialize)]
+    struct Aliases {
+        aliases: Vec<Alias>,
+    }
+    #[derive(Deserialize)]
+    struct Alias {
+        alias: String,
+    }
+    let request = rest.request(Method::GET, &["aliases"]).query(&[("class", class)]);
+    let found = match rest.send(request, MAX_OTHER_REPLY_BYTES).await {
+        Ok(reply) => parse_reply::<Aliases>(&reply)?,
+        Err(error) if error.status == Some(StatusCode::NOT_FOUND) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for Alias { alias } in found.aliases.iter().filter(|alias| alias.alias.ends_with(ALIAS_SUFFIX)) {
+        match rest.send(rest.request(Method::DELETE, &["aliases", alias]), MAX_OTHER_REPLY_BYTES).await {
+            Err(error) if error.status != Some(StatusCode::NOT_FOUND) => return Err(error.into()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Removes the class of a collection, its content and its aliases.
 pub(super) async fn remove(rest: &RestClient, collection: &CollectionName) -> Result<(), IndexError> {
     find(rest, collection).await?.require_own(collection)?;
     let class = collection.weaviate_class();
+    remove_aliases(rest, &class).await?;
     match rest.send(rest.request(Method::DELETE, &["schema", &class]), MAX_OTHER_REPLY_BYTES).await {
         Ok(_) => Ok(()),
         Err(error) if error.status == Some(StatusCode::NOT_FOUND) => {

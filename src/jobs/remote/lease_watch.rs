@@ -132,8 +132,8 @@ mod tests {
             times = renewals => times,
         };
         assert!(until - begun >= 70_000, "renewed for longer than a lease: {}", until - begun);
-        // Paused time advances while the test waits for SQLite's thread: half a second for each poll.
-        assert!((0..5_000).contains(&(ended - until)), "{}", ended - until);
+        // Paused time advances while the test waits for SQLite's thread, by more the slower that thread is.
+        assert!((0..30_000).contains(&(ended - until)), "{}", ended - until);
         let logs = lines().await;
         assert!(logs.iter().any(|(_, line)| line.contains("worker one sent no request for 30 s")), "{logs:?}");
     }

@@ -64,8 +64,11 @@ pub(crate) fn waiting_generations(db: &Connection, now: i64) -> rusqlite::Result
 
 /// Whether the row of a key has not changed since it was read.
 pub(crate) fn is_same(db: &Connection, physical: &CollectionName, key: &DueKey) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM due WHERE physical = ?1 AND uri = ?2 AND version = ?3")?
-        .exists(params![physical, key.uri, key.version])
+    db.prepare_cached("SELECT 1 FROM due WHERE physical = ?1 AND uri = ?2 AND version = ?3")?.exists(params![
+        physical,
+        key.uri,
+        key.version
+    ])
 }
 
 /// Returns at most `limit` keys of a generation that are due at `now`.

@@ -5,8 +5,11 @@ mod measures;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::{Collapse, MAX_HITS, QueryInput, Search, SearchError, SearchOptions, SearchResults};
 use crate::domain::{BrowseQuery, CollectionName, Filter, ImageId, PageStart};
@@ -24,6 +27,10 @@ const CONCURRENCY: usize = 4;
 const TOP: usize = 10;
 /// Maximum number of comparisons that are kept.
 const MAX_KEPT: usize = 64;
+/// How long a request waits for a comparison.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
+/// How long a comparison with failed searches is kept.
+const FAILURE_TTL: Duration = Duration::from_secs(30);
 
 /// Two generations, the version of all generations, and the numbers of their images when they were compared.
 type Key = (CollectionName, u32, u32, u64, u64);
@@ -31,9 +38,39 @@ type Key = (CollectionName, u32, u32, u64, u64);
 /// The last comparisons.
 #[derive(Debug, Default)]
 pub(super) struct Comparisons {
-    kept: Mutex<HashMap<Key, Arc<Comparison>>>,
+    kept: Mutex<HashMap<Key, Kept>>,
     /// One comparison runs at a time.
     running: tokio::sync::Mutex<()>,
+}
+
+#[derive(Clone, Debug)]
+struct Kept {
+    begun: Instant,
+    /// The receiver of what the task of the comparison sends. It is `Running` until then.
+    compared: watch::Receiver<Compared>,
+}
+
+impl Kept {
+    /// Whether the comparison is to be made again: the task has panicked, or searches have failed a while ago.
+    fn is_outdated(&self) -> bool {
+        let is_failure = match &*self.compared.borrow() {
+            Compared::Running => return self.compared.has_changed().is_err(),
+            Compared::Done(comparison) => comparison.failed > 0,
+            Compared::Failed(_) => true,
+        };
+        is_failure && self.begun.elapsed() > FAILURE_TTL
+    }
+}
+
+/// The state of a comparison.
+#[derive(Clone, Debug)]
+pub enum Compared {
+    /// It is being made.
+    Running,
+    /// Its result.
+    Done(Arc<Comparison>),
+    /// Why no query could be searched for, for a client.
+    Failed(String),
 }
 
 /// How the results of two generations differ.
@@ -45,6 +82,8 @@ pub struct Comparison {
     pub images: usize,
     /// Number of queries that a generation could not answer; they are left out.
     pub failed: usize,
+    /// Why the first of them failed, for a client.
+    pub failure: Option<String>,
     /// The mean share of the ten best results that both have, 0 to 1; `None` without queries.
     pub overlap_at_10: Option<f64>,
     /// The mean rank correlation (Spearman) of the results that both have among their best 100, -1 to 1; `None` if no query
@@ -72,7 +111,8 @@ pub struct GenerationResults {
 /// One query, and what both generations found.
 struct Pair {
     is_text: bool,
-    results: Option<[SearchResults; 2]>,
+    /// The results, or the reason of the failure for a client.
+    results: Result<[SearchResults; 2], String>,
 }
 
 impl Search {
@@ -82,42 +122,65 @@ impl Search {
         Self { sample_texts: texts.into(), ..self }
     }
 
-    /// Compares two generations of a collection. The result is kept until a generation or `images` changes, the number of their
-    /// images.
+    /// Compares two generations of a collection in the background, and waits a moment for the result. It is kept until a generation
+    /// or `images` changes, the number of their images.
     ///
     /// # Errors
-    /// [`SearchError`] if a generation does not exist, or if no store answers.
-    pub async fn compare(
-        &self,
-        name: &str,
-        [one, other]: [u32; 2],
-        images: u64,
-    ) -> Result<Arc<Comparison>, SearchError> {
+    /// [`SearchError::Collection`] if the name is malformed.
+    pub async fn compare(&self, name: &str, generations: [u32; 2], images: u64) -> Result<Compared, SearchError> {
         let name = CollectionName::parse(name)?;
-        let _alone = self.comparisons.running.lock().await;
+        let [one, other] = generations;
         let key = (name.clone(), one, other, self.stores.generations().version(), images);
-        if let Some(kept) = lock(&self.comparisons.kept).get(&key) {
-            return Ok(kept.clone());
+        let mut compared = {
+            let mut kept = lock(&self.comparisons.kept);
+            match kept.get(&key).filter(|kept| !kept.is_outdated()) {
+                Some(kept) => kept.compared.clone(),
+                None => {
+                    if kept.len() >= MAX_KEPT {
+                        kept.clear();
+                    }
+                    let compared = self.begin_comparison(name, generations);
+                    kept.insert(key, Kept { begun: Instant::now(), compared: compared.clone() });
+                    compared
+                }
+            }
+        };
+        let done = compared.wait_for(|compared| !matches!(compared, Compared::Running));
+        match tokio::time::timeout(SHORT_WAIT, done).await {
+            Ok(Ok(compared)) => Ok(compared.clone()),
+            Ok(Err(_)) | Err(_) => Ok(Compared::Running),
         }
-        let images = self.sample_images(&name, one, other).await?;
+    }
+
+    fn begin_comparison(&self, name: CollectionName, generations: [u32; 2]) -> watch::Receiver<Compared> {
+        let (sender, compared) = watch::channel(Compared::Running);
+        let search = self.clone();
+        // Ends when each of its searches, which have time limits, has ended.
+        #[expect(clippy::disallowed_methods, reason = "nothing is lost if the process ends in the middle of it")]
+        tokio::spawn(async move {
+            let _alone = search.comparisons.running.lock().await;
+            sender.send_replace(match search.compare_now(&name, generations).await {
+                Ok(comparison) => Compared::Done(Arc::new(comparison)),
+                Err(error) => Compared::Failed(error.for_client()),
+            });
+        });
+        compared
+    }
+
+    async fn compare_now(&self, name: &CollectionName, [one, other]: [u32; 2]) -> Result<Comparison, SearchError> {
+        let images = self.sample_images(name, one, other).await?;
         let texts = self.sample_texts.iter().take(MAX_TEXTS).cloned();
         let queries: Vec<(bool, String)> =
             texts.map(|text| (true, text)).chain(images.into_iter().map(|id| (false, id.to_string()))).collect();
         let pairs: Vec<Pair> = stream::iter(queries)
-            .map(|(is_text, query)| {
-                let name = &name;
-                async move { Pair { is_text, results: self.search_both(name, is_text, query, [one, other]).await.ok() } }
+            .map(|(is_text, query)| async move {
+                let results = self.search_both(name, is_text, query, [one, other]).await;
+                Pair { is_text, results: results.map_err(|error| error.for_client()) }
             })
             .buffered(CONCURRENCY)
             .collect()
             .await;
-        let comparison = Arc::new(summarize(&pairs));
-        let mut kept = lock(&self.comparisons.kept);
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
-        }
-        kept.insert(key, comparison.clone());
-        Ok(comparison)
+        Ok(summarize(&pairs))
     }
 
     /// Returns images that both generations have.
@@ -169,7 +232,7 @@ fn options(name: &CollectionName, generation: u32) -> SearchOptions {
 
 fn summarize(pairs: &[Pair]) -> Comparison {
     let answered: Vec<(bool, &[SearchResults; 2])> =
-        pairs.iter().filter_map(|pair| Some((pair.is_text, pair.results.as_ref()?))).collect();
+        pairs.iter().filter_map(|pair| Some((pair.is_text, pair.results.as_ref().ok()?))).collect();
     let mut overlaps = Vec::new();
     let mut correlations = Vec::new();
     for (_, [one, other]) in &answered {
@@ -198,6 +261,7 @@ fn summarize(pairs: &[Pair]) -> Comparison {
         texts,
         images: answered.len() - texts,
         failed: pairs.len() - answered.len(),
+        failure: pairs.iter().find_map(|pair| pair.results.as_ref().err().cloned()),
         overlap_at_10: mean(&overlaps),
         rank_correlation: mean(&correlations),
         one: results(0),

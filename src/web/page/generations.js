@@ -5,7 +5,7 @@ import { announce, button, confirm, el, field, notice } from "./dom.js";
 import { formatNumber } from "./format.js";
 
 const REFRESH_INTERVAL_MS = 5000;
-const COLUMNS = ["Generation", "State", "Model", "Resize", "Images", "Coverage", "Due", "Actions"];
+const COLUMNS = ["Generation", "State", "Provider", "Model", "Resize", "Images", "Coverage", "Due", "Actions"];
 
 /** @type {import("./main.js").Mount} */
 export function mount(root) {
@@ -64,7 +64,7 @@ export function mount(root) {
  * @param {Change} change
  */
 function sections(reply, change) {
-  const { collection, current, generations, comparison, warnings = [] } = reply;
+  const { collection, current, generations, comparison, comparing, warnings = [] } = reply;
   const missing = generations.flatMap((one) => one.missing_images.slice(0, 10));
   return [
     table(
@@ -72,9 +72,10 @@ function sections(reply, change) {
       generations.map((one) => generationRow(one, change)),
     ),
     ...missing.map(({ s3_uri: uri, message }) =>
-      el("p", { class: "muted" }, `${uri}: ${message ?? "not indexed yet"}`),
+      el("p", { class: "muted" }, `Missing: ${uri} (${message ?? "not indexed yet"})`),
     ),
     ...warnings.map((text) => el("p", { class: "warning" }, text)),
+    ...(comparing ? [el("p", { class: "muted" }, "The generations are being compared.")] : []),
     ...(comparison ? comparisonSection(collection, current, comparison) : []),
   ];
 }
@@ -84,7 +85,7 @@ function sections(reply, change) {
  * @param {Change} change
  */
 function generationRow(
-  { generation, state, model, resize, stores, coverage_percent: coverage, due, job_id: job },
+  { generation, state, provider, model, precision, resize, stores, coverage_percent: coverage, due, job_id: job },
   change,
 ) {
   const images = Math.max(0, ...Object.values(stores));
@@ -92,7 +93,7 @@ function generationRow(
   /** @type {HTMLButtonElement[]} */
   const actions = [];
   if (state === "ready") {
-    actions.push(button("Switch", () => change("POST", "switch", "The collection uses this generation now.", {})));
+    actions.push(button("Switch", () => change("POST", "switch", "The collection uses this generation now.", { generation })));
   }
   if (state === "previous") {
     actions.push(button("Roll back", () => change("POST", "rollback", "The collection uses this generation again.")));
@@ -103,7 +104,8 @@ function generationRow(
   return [
     generation,
     shownState,
-    model,
+    provider,
+    precision === "auto" ? model : `${model} (${precision})`,
     resize,
     formatNumber(images),
     `${coverage.toFixed(2)} %`,
@@ -138,7 +140,7 @@ function comparisonSection(collection, current, comparison) {
     el(
       "p",
       {},
-      `${texts} texts and ${images} images: ${decimal(overlap)} of the ten best results are the same, rank correlation ${decimal(correlation)}. `,
+      `${texts} texts and ${images} images: ${percent(overlap)} of the ten best results are the same, rank correlation ${decimal(correlation)}. `,
       el("a", { href }, "Compare the results of a search"),
     ),
     table(
@@ -156,6 +158,11 @@ function comparisonSection(collection, current, comparison) {
 /** @param {number | null | undefined} number */
 function decimal(number) {
   return number == null ? "–" : number.toFixed(2);
+}
+
+/** @param {number | null | undefined} share */
+function percent(share) {
+  return share == null ? "–" : `${Math.round(share * 100)} %`;
 }
 
 /** @param {number[] | null | undefined} numbers */

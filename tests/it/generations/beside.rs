@@ -80,7 +80,8 @@ async fn events_and_uploads_reach_both_generations() {
     found_until(&app, "&generation=1", &expected).await;
     let deadline = Instant::now() + Duration::from_mins(1);
     for generation in [1, 2] {
-        while (score(&app, generation, "images/moose.jpg").await - score(&app, generation, "images/flower.jpg").await).abs()
+        while (score(&app, generation, "images/moose.jpg").await - score(&app, generation, "images/flower.jpg").await)
+            .abs()
             > 1e-5
         {
             assert!(Instant::now() < deadline, "generation {generation} has the old moose.jpg");

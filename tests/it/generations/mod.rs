@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use glimpse::api::replies::{GenerationsReply, JobReply, SearchReply};
+use glimpse::api::replies::{ComparisonReply, GenerationsReply, JobReply, SearchReply};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::support::{TestApp, demo_image, image_id};
+use crate::support::{TestApp, demo_image, image_id, root};
 
 const FIRST: [&str; 6] = ["cat.jpg", "panda.jpg", "rocket.jpg", "coffee.jpg", "flower.jpg", "raccoon.jpg"];
 
@@ -51,6 +51,18 @@ async fn up_to_date(app: &TestApp) -> GenerationsReply {
         }
         assert!(Instant::now() < deadline, "{reply:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits for the comparison, which is made in the background.
+async fn compared(app: &TestApp) -> ComparisonReply {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let reply = generations(app).await;
+        if let Some(comparison) = reply.comparison {
+            return comparison;
+        }
+        assert!(reply.comparing && Instant::now() < deadline, "{reply:?}");
     }
 }
 
@@ -124,7 +136,7 @@ async fn a_collection_is_rebuilt_switched_and_rolled_back_while_it_is_used() {
     let states: Vec<_> = reply.generations.iter().map(|one| (one.generation, one.state.as_str())).collect();
     assert_eq!((reply.current, &states[..]), (1, &[(1, "current"), (2, "ready")][..]));
     assert!(reply.generations[1].resize == "pad" && reply.generations[1].coverage_percent > 99.99, "{reply:?}");
-    let comparison = reply.comparison.unwrap();
+    let comparison = compared(&app).await;
     assert!(comparison.texts > 10 && comparison.images == 5 && comparison.failed == 0, "{comparison:?}");
     assert!(comparison.overlap_at_10 == Some(1.0) && comparison.rank_correlation > Some(0.3), "{comparison:?}");
     let expected = names(&["cat.jpg", "coffee.jpg", "flower.jpg", "raccoon.jpg", "louvre.jpg"]);
@@ -185,8 +197,20 @@ async fn a_rebuild_that_cannot_be_made_is_refused() {
     assert_eq!(refused("documents", json!({"provider": "unknown"})).await, unprocessable("invalid_provider"));
     assert_eq!(refused("documents", json!({})).await, unprocessable("invalid_model"), "the model of the settings");
     assert_eq!(refused("documents", json!({"executor": "workers"})).await, unprocessable("invalid_executor"));
+    assert_eq!(refused("documents", json!({"model": "/no/such/folder"})).await, unprocessable("invalid_model"));
     let unknown = (StatusCode::NOT_FOUND, "unknown_collection".to_owned());
     assert_eq!(refused("unknown", json!({"resize": "pad"})).await, unknown);
+    let (status, reply) = app.post("/collections/unknown/switch", json!({})).await;
+    assert_eq!((status, reply["code"].as_str().unwrap()), (StatusCode::NOT_FOUND, "unknown_collection"), "{reply}");
+    // Another model beside that of the settings.
+    let app = app.restart_with(&[("GLIMPSE_MODELS_IN_MEMORY", "1")]).await;
+    let folder = root().join("tests/data/clip-tiny");
+    let (status, reply) = app.post("/collections/documents/rebuild", json!({"model": folder})).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{reply}");
+    assert!(reply["message"].as_str().unwrap().contains("GLIMPSE_MODELS_IN_MEMORY is 1"), "{reply}");
+    // The same networks.
+    let job = rebuild(&app, json!({"resize": "pad"})).await;
+    assert_eq!(app.job_until(&job, JobReply::is_final).await.status, "SUCCEEDED");
     let response = app.send(Method::GET, "/collections/unknown/generations", None).await;
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
 }

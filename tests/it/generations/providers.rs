@@ -15,13 +15,13 @@ use crate::support::services::cheap_clip::CheapClip;
 use crate::support::services::wrong_clip::{REVERSED, WrongClip};
 use crate::support::{TestApp, demo_image};
 
-/// Starts the service with a provider `second` behind a proxy that can be cut.
-async fn start_with_second(url: &str) -> (TestApp, TcpProxy) {
+/// Starts the service with a provider `second` behind a proxy that can be cut. Its circuit breaker opens after `threshold` failures.
+async fn start_with_second(url: &str, threshold: &str) -> (TestApp, TcpProxy) {
     let proxy = TcpProxy::start(url, true).await;
     let proxy_url = proxy.url();
     let variables = [
         ("CLIP_URL_SECOND", proxy_url.as_str()),
-        ("CLIP_CIRCUIT_BREAKER_THRESHOLD", "2"),
+        ("CLIP_CIRCUIT_BREAKER_THRESHOLD", threshold),
         ("CLIP_CIRCUIT_BREAKER_TIMEOUT", "1"),
         ("IMAGE_EMBED_BATCH_SIZE", "1"),
         ("IMAGE_BATCH_SIZE", "4"),
@@ -42,7 +42,7 @@ async fn start_with_second(url: &str) -> (TestApp, TcpProxy) {
 async fn a_rebuild_waits_for_its_provider_while_searches_go_on() {
     let clip = WrongClip::new();
     let (url, _serving) = serve(clip.router()).await;
-    let (app, mut proxy) = start_with_second(&url).await;
+    let (app, mut proxy) = start_with_second(&url, "2").await;
     assert_eq!(app.ingest_with(json!({"s3_prefix": "images/cat"})).await.counts.done, 1);
     let searches = Searches::start(&app);
     assert_eq!(app.ingest().await.counts.done, 36);
@@ -93,7 +93,7 @@ async fn a_rebuild_waits_for_its_provider_while_searches_go_on() {
 async fn a_provider_that_is_down_does_not_hold_up_other_collections() {
     let clip = WrongClip::new();
     let (url, _serving) = serve(clip.router()).await;
-    let (app, mut proxy) = start_with_second(&url).await;
+    let (app, mut proxy) = start_with_second(&url, "2").await;
     let ingest = async |collection: &str| {
         app.ingest_with(json!({"s3_prefix": "images/0", "collection": collection})).await.counts.done
     };
@@ -131,7 +131,7 @@ async fn a_provider_that_is_down_does_not_hold_up_other_collections() {
 async fn a_provider_that_changes_its_model_under_its_name_is_not_mixed_in() {
     let clip = WrongClip::new();
     let (url, _serving) = serve(clip.router()).await;
-    let (app, _proxy) = start_with_second(&url).await;
+    let (app, _proxy) = start_with_second(&url, "2").await;
     assert_eq!(app.ingest().await.counts.done, 37);
     let job = rebuild(&app, json!({"provider": "second"})).await;
     app.job_until(&job, |job| job.counts.done > 3).await;
@@ -147,11 +147,56 @@ async fn a_provider_that_changes_its_model_under_its_name_is_not_mixed_in() {
     app.stop().await;
 }
 
+/// The provider is away for such a short time that the circuit breaker does not open, and comes back with another model, whose
+/// vectors have the same size.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_comes_back_with_another_model_is_found_out() {
+    let clip = WrongClip::new();
+    let (url, _serving) = serve(clip.router()).await;
+    let (app, mut proxy) = start_with_second(&url, "100").await;
+    assert_eq!(app.ingest().await.counts.done, 37);
+    let job = rebuild(&app, json!({"provider": "second"})).await;
+    app.job_until(&job, |job| job.counts.done > 3).await;
+    proxy.cut();
+    clip.set_mode(REVERSED);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    proxy.connect().await;
+    let job = app.job_until(&job, JobReply::is_final).await;
+    assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{job:?}");
+    assert!(job.counts.done < 37, "{:?}", job.counts);
+    app.stop().await;
+}
+
+/// An image that could not be indexed in a generation that is ready is missing there until the same rebuild is made again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_is_ready_is_completed_by_the_same_rebuild() {
+    let app = super::start_indexed(&[]).await;
+    let job = rebuild(&app, json!({"resize": "pad"})).await;
+    app.job_until(&job, JobReply::is_final).await;
+    let missing = crate::support::image_id("images/panda.jpg");
+    app.put("images/panda.jpg", b"not an image".to_vec()).await;
+    assert_eq!(app.ingest().await.counts.failed, 1);
+    let reply = up_to_date(&app).await;
+    assert_eq!(reply.generations[1].state, "ready");
+    app.put("images/panda.jpg", demo_image("panda.jpg")).await;
+    let job = rebuild(&app, json!({"resize": "pad"})).await;
+    let job = app.job_until(&job, JobReply::is_final).await;
+    assert_eq!(job.status, "SUCCEEDED", "{job:?}");
+    let reply = up_to_date(&app).await;
+    assert_eq!((reply.generations.len(), reply.generations[1].coverage_percent), (2, 100.0), "{reply:?}");
+    let (status, _) = app.get(&format!("/images/{missing}?collection=documents")).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, reply) = app.post("/collections/documents/switch", json!({"generation": 3})).await;
+    assert_eq!(status, StatusCode::NOT_FOUND, "{reply}");
+    let (status, reply) = app.post("/collections/documents/switch", json!({"generation": 2})).await;
+    assert_eq!((status, &reply["state"]), (StatusCode::OK, &json!("previous")), "{reply}");
+}
+
 /// The disk is full in the middle of a rebuild.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_on_a_full_disk_waits_until_there_is_space() {
     let Some(disk) = SmallDisk::mount(24 * 1024) else { return };
-    let clip = CheapClip::start(Duration::from_millis(5)).await;
+    let clip = CheapClip::start(Duration::from_millis(15)).await;
     let process = Process::start(&disk.data(), &clip);
     let bucket = process.bucket().await;
     for n in 0..400 {
@@ -161,10 +206,13 @@ async fn a_rebuild_on_a_full_disk_waits_until_there_is_space() {
     process.finish().await;
     let url = process.service.url.clone();
     let client = reqwest::Client::new();
-    disk.fill(150);
     let rebuild = client.post(format!("{url}/collections/documents/rebuild")).json(&json!({"resize": "pad"}));
     let reply: serde_json::Value = rebuild.send().await.unwrap().json().await.unwrap();
     assert!(reply["job_id"].is_string(), "{reply}");
+    while process.newest_job().await.unwrap()["counts"]["done"].as_u64() < Some(20) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    disk.fill(100);
     let full = |job: &serde_json::Value| {
         job["waiting_on"]["message"].as_str().is_some_and(|message| message.contains("no space left"))
     };

@@ -67,11 +67,6 @@ impl ApiError {
         if self.status == status { Self { message: format!("{} ({setting})", self.message), ..self } } else { self }
     }
 
-    /// Returns the message.
-    pub(in crate::api) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// Changes the message.
     pub(in crate::api) fn with_message(self, message: String) -> Self {
         Self { message, ..self }

@@ -134,12 +134,8 @@ mod tests {
             right: vec![RightAnswer { rank: 2, answer: 0, hit: 1 }],
             base: Some("s3://b/images/".to_owned()),
         };
-        let searched = |name: &str| Searched {
-            collection: name.into(),
-            generation: 1,
-            provider: "<p>".into(),
-            model: "m".into(),
-        };
+        let searched =
+            |name: &str| Searched { collection: name.into(), generation: 1, provider: "<p>".into(), model: "m".into() };
         let run = Run { outcomes: vec![outcome], searched: searched("c") };
         let values = Values::new(&Measure::all(&[5]), &known, &run);
         let worst = worst::worst_queries(&known, &run, &values);

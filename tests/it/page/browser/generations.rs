@@ -8,7 +8,9 @@ use crate::support::TestApp;
 
 /// The text of a cell of a generation's row.
 fn cell(generation: u32, column: u32) -> String {
-    format!("document.querySelector('.status tbody tr:nth-child({generation}) td:nth-child({column})')?.innerText.trim()")
+    format!(
+        "document.querySelector('.status tbody tr:nth-child({generation}) td:nth-child({column})')?.innerText.trim()"
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +27,7 @@ async fn a_collection_is_rebuilt_compared_switched_and_rolled_back() {
     browser.run("document.querySelector('input[name=resize]').value = ''").await;
     browser.type_into("input[name=resize]", "pad").await;
     browser.click(".job-form button.primary").await;
-    browser.wait_until(&format!("{} === 'ready' && {} === '26'", cell(2, 2), cell(2, 5))).await;
+    browser.wait_until(&format!("{} === 'ready' && {} === '26'", cell(2, 2), cell(2, 6))).await;
     assert_eq!(browser.run("return document.querySelector('.error').innerText").await, json!(""));
     browser.wait_until("document.body.innerText.includes('of the ten best results are the same')").await;
     browser.screenshot("generations").await;

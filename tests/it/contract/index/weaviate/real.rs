@@ -48,6 +48,20 @@ async fn a_class_of_another_application_is_not_changed() {
 }
 
 #[tokio::test]
+async fn an_alias_is_removed_with_its_class() {
+    let Some(server) = Server::real() else { return };
+    let test = async {
+        let collection = fresh(&server.index, "contracted-alias").await;
+        server.index.set_alias(&collection, &collection).await.unwrap();
+        let alias = format!("aliases/{}Current", collection.weaviate_class());
+        assert_eq!(server.rest(Method::GET, &alias, None).await.0, 200);
+        server.index.drop_collection(&collection).await.unwrap();
+        assert_eq!(server.rest(Method::GET, &alias, None).await.0, 404);
+    };
+    server.cleaned("contracted-alias", test).await;
+}
+
+#[tokio::test]
 async fn names_that_differ_only_in_case_collide() {
     let Some(server) = Server::real() else { return };
     server
