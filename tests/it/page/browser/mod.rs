@@ -8,6 +8,7 @@ mod exif;
 mod jobs;
 mod relevance;
 mod restart;
+mod roles;
 mod search;
 mod stores;
 mod terms;
