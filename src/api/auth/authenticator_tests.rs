@@ -1,5 +1,7 @@
 //! Tests of the authenticator.
 
+use tempfile::TempDir;
+
 use super::*;
 use crate::domain::{Role, Secret};
 use crate::keys::KeysParts;
@@ -10,12 +12,13 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 /// An authenticator over a ledger in a temporary folder.
-async fn authenticator(settings: ApiSettings) -> Authenticator {
+async fn authenticator(settings: ApiSettings) -> (TempDir, Authenticator) {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(folder.path()).unwrap();
     let environment = settings.keys();
     let parts = KeysParts { ledger: ledger.clone(), environment, file: None, proxy_role: None };
-    Authenticator::new(&settings, Keys::open(parts).await.unwrap(), Audit::new(ledger))
+    let keys = Keys::open(parts).await.unwrap();
+    (folder, Authenticator::new(&settings, keys, Audit::new(ledger)))
 }
 
 fn authorize(authenticator: &Authenticator, method: &Method, path: &str, headers: &HeaderMap) -> bool {
@@ -26,7 +29,7 @@ fn authorize(authenticator: &Authenticator, method: &Method, path: &str, headers
 #[tokio::test]
 async fn only_a_valid_key_is_accepted() {
     let settings = ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() };
-    let authenticator = authenticator(settings).await;
+    let (_folder, authenticator) = authenticator(settings).await;
     let get = |headers: &HeaderMap| authorize(&authenticator, &Method::GET, "/nowhere", headers);
     assert!(get(&headers(&[("authorization", "Bearer one")])));
     assert!(get(&headers(&[("authorization", "bearer two")])));
@@ -41,7 +44,7 @@ async fn only_a_valid_key_is_accepted() {
 
 #[tokio::test]
 async fn requests_of_other_sites_that_change_something_are_refused() {
-    let authenticator = authenticator(ApiSettings {
+    let (_folder, authenticator) = authenticator(ApiSettings {
         glimpse_cors_origins: "https://ok.example".to_owned().try_into().unwrap(),
         ..ApiSettings::default()
     })
@@ -56,7 +59,7 @@ async fn requests_of_other_sites_that_change_something_are_refused() {
 
 #[tokio::test]
 async fn other_names_that_resolve_to_loopback_are_refused() {
-    let authenticator = authenticator(ApiSettings::default()).await;
+    let (_folder, authenticator) = authenticator(ApiSettings::default()).await;
     let is_authorized = |host| authorize(&authenticator, &Method::GET, "/jobs", &headers(&[("host", host)]));
     for good in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.1.2.3"] {
         assert!(is_authorized(good), "{good}");
@@ -68,7 +71,7 @@ async fn other_names_that_resolve_to_loopback_are_refused() {
 
 #[tokio::test]
 async fn a_session_of_an_open_service_is_not_valid_once_there_is_a_key() {
-    let authenticator = authenticator(ApiSettings::default()).await;
+    let (_folder, authenticator) = authenticator(ApiSettings::default()).await;
     let (key, identity) = authenticator.sign_in("anything", ClientAddress(None)).unwrap();
     assert_eq!(identity, Identity::anonymous());
     let cookie = format!("glimpse_session={}", authenticator.sessions.begin(key).unwrap());

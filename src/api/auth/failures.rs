@@ -37,12 +37,11 @@ impl FailedSignIns {
     /// Fails with 429 if the key must not be checked now.
     pub(super) fn check(&self, address: Option<IpAddr>, key: &str) -> Result<(), ApiError> {
         let Some(address) = limited(address).filter(|_| !key.starts_with(KEY_PREFIX)) else { return Ok(()) };
-        let failures = lock(&self.0).get(&address).copied();
-        let Some(left) =
-            failures.filter(|one| one.count >= MAX_FAILURES).and_then(|one| WINDOW.checked_sub(one.since.elapsed()))
-        else {
+        let failures = lock(&self.0).get(&address).copied().filter(|one| one.count >= MAX_FAILURES);
+        let left = failures.map_or(Duration::ZERO, |one| WINDOW.saturating_sub(one.since.elapsed()));
+        if left.is_zero() {
             return Ok(());
-        };
+        }
         let message =
             format!("{MAX_FAILURES} wrong keys came from this address within a minute; wait before the next attempt");
         Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_wrong_keys", message).with_retry_after(left))
