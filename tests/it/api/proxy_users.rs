@@ -4,6 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
+use crate::support::proxies::nginx::Nginx;
 
 const SETTINGS: [(&str, &str); 4] = [
     ("GLIMPSE_TRUSTED_PROXIES", "127.0.0.0/8"),
@@ -62,4 +63,37 @@ async fn wrong_keys_of_one_client_are_slowed_down_without_locking_out_others() {
     assert_eq!(sign_in.json(&json!({"key": "guess"})).send().await.unwrap().status(), 429);
     assert_eq!(send("198.51.100.7", &random_key).await.status(), 200, "a random key cannot be guessed");
     assert_eq!(send("198.51.100.8", "the-key-of-the-settings").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nginx_signs_users_in_and_replaces_the_headers_of_clients() {
+    let app = TestApp::start_with(&SETTINGS).await;
+    let folder = tempfile::tempdir().unwrap();
+    let users = folder.path().join("users");
+    std::fs::write(&users, "ann:{PLAIN}secret\nbob:{PLAIN}secret\n").unwrap();
+    // The workers of nginx are processes of another user.
+    for path in [folder.path(), &users] {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let directives = format!(
+        "auth_basic glimpse; auth_basic_user_file {}; set $groups staff; if ($remote_user = ann) {{ set $groups staff,editors; }}
+         proxy_set_header X-Forwarded-User $remote_user; proxy_set_header X-Forwarded-Groups $groups;
+         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Authorization \"\"; proxy_set_header Host $http_host;",
+        users.display()
+    );
+    let Some(proxy) = Nginx::start_with_location(&app.url, &directives) else { return };
+    let client = reqwest::Client::builder().danger_accept_invalid_certs(true).no_proxy().build().unwrap();
+    let send = |method: Method, path: &str, user: &str| {
+        let request = client.request(method, format!("{}{path}", proxy.url)).basic_auth(user, Some("secret"));
+        // What a client sends in these headers does not count.
+        let forged = request.header("x-forwarded-user", "root").header("x-forwarded-groups", "ops,editors");
+        let sent = forged.send();
+        async move { sent.await.unwrap() }
+    };
+    assert_eq!(send(Method::GET, "/jobs", "eve").await.status(), 401, "by nginx");
+    let session: Value = send(Method::GET, "/session", "ann").await.json().await.unwrap();
+    assert_eq!((&session["name"], &session["role"]), (&json!("ann"), &json!("write")));
+    assert_eq!(send(Method::DELETE, "/mirrors/none", "ann").await.status(), 404);
+    assert_eq!(send(Method::GET, "/jobs", "bob").await.status(), 200);
+    assert_eq!(send(Method::DELETE, "/mirrors/none", "bob").await.status(), 403);
 }
