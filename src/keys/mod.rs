@@ -250,6 +250,14 @@ impl Keys {
     }
 }
 
+/// Returns the number of keys in a file.
+///
+/// # Errors
+/// [`InvalidKeysFile`] if the file cannot be used.
+pub async fn count_keys(path: PathBuf) -> Result<usize, InvalidKeysFile> {
+    Ok(KeysFile::new(path).load().await?.len())
+}
+
 /// Returns the SHA-256 of a key.
 pub fn digest(key: &str) -> KeyDigest {
     Sha256::digest(key.as_bytes()).into()
