@@ -119,7 +119,7 @@ impl App {
         let searches = default.searches.clone();
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
-        let (keys, audit) = open_keys(&settings, &ledger, shutdown).await?;
+        let (keys, audit) = open_keys(&settings, addr, &ledger, shutdown).await?;
         forget_lost(&ledger, stores.lost).await?;
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
@@ -233,13 +233,19 @@ impl App {
 }
 
 /// Reads the API keys, and keeps them up to date.
-async fn open_keys(settings: &Settings, ledger: &Ledger, shutdown: &Shutdown) -> Result<(Keys, Audit), BuildError> {
+async fn open_keys(
+    settings: &Settings,
+    addr: SocketAddr,
+    ledger: &Ledger,
+    shutdown: &Shutdown,
+) -> Result<(Keys, Audit), BuildError> {
     let api = &settings.api;
     let keys = Keys::open(KeysParts {
         ledger: ledger.clone(),
         environment: api.keys(),
         file: api.glimpse_keys_file.clone(),
         proxy_role: api.proxy_role(),
+        is_local: api.is_local(addr) && !api.glimpse_allow_anonymous,
     })
     .await
     .map_err(|error| match error {

@@ -25,6 +25,9 @@ pub enum KeysError {
          admin key that lasts no further key could be made; add an admin key first, or set GLIMPSE_API_KEY"
     )]
     First,
+    /// Clients on other machines, which need no key, must not close the service.
+    #[error("this service is open to other machines by its settings; set GLIMPSE_API_KEY before further keys are made")]
+    OpenToOthers,
     /// There is no such key.
     #[error("the key `{0}` does not exist")]
     Unknown(String),

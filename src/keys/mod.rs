@@ -94,6 +94,8 @@ pub struct KeysParts {
     pub file: Option<PathBuf>,
     /// The highest role that a client can have without a key, because a proxy signs it in.
     pub proxy_role: Option<Role>,
+    /// Whether only this machine can reach the service, and the settings do not say that it is open to everyone.
+    pub is_local: bool,
 }
 
 /// The keys. Clones share them.
@@ -106,6 +108,7 @@ struct Inner {
     environment: Vec<Entry>,
     file: Option<KeysFile>,
     proxy_role: Option<Role>,
+    is_local: bool,
     stored: RwLock<Stored>,
     /// Held while keys are added or removed, so that the first key and the last admin key are recognised.
     change: tokio::sync::Mutex<()>,
@@ -124,7 +127,7 @@ impl Keys {
     /// # Errors
     /// [`KeysError`] if the ledger or the file cannot be read.
     pub async fn open(parts: KeysParts) -> Result<Self, KeysError> {
-        let KeysParts { ledger, environment, file, proxy_role } = parts;
+        let KeysParts { ledger, environment, file, proxy_role, is_local } = parts;
         let records = ledger.read(keys::all).await?;
         let file = file.map(KeysFile::new);
         let stored = Stored {
@@ -137,7 +140,7 @@ impl Keys {
         let entry = |key: Secret| Entry::new(ENVIRONMENT_NAME, Role::Admin, digest(key.reveal()));
         let environment = environment.into_iter().map(entry).collect();
         let (stored, change) = (RwLock::new(stored), tokio::sync::Mutex::default());
-        Ok(Self(Arc::new(Inner { ledger, environment, file, proxy_role, stored, change })))
+        Ok(Self(Arc::new(Inner { ledger, environment, file, proxy_role, is_local, stored, change })))
     }
 
     /// Whether requests need a key or another sign-in. It stays true if every key has expired, or if the file has no keys.
@@ -180,7 +183,8 @@ impl Keys {
     /// Makes a key, and returns it with its view. The key itself is not stored, so it cannot be returned again.
     ///
     /// The first key of a service that has no other sign-in must be an admin key that does not expire: from then on every
-    /// request needs a key, and without an admin key no further key could be made.
+    /// request needs a key, and without an admin key no further key could be made. On a service that is open to other machines, it
+    /// must be in the settings: otherwise the first of them to send this request would lock out the others.
     ///
     /// # Errors
     /// [`KeysError`]
@@ -198,6 +202,9 @@ impl Keys {
         let _change = self.0.change.lock().await;
         if self.list().iter().any(|key| key.name == name.as_str()) {
             return Err(KeysError::Exists(name));
+        }
+        if !self.is_required() && !self.0.is_local {
+            return Err(KeysError::OpenToOthers);
         }
         if !self.is_required() && (role != Role::Admin || expires_at.is_some()) {
             return Err(KeysError::First);

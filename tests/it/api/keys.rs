@@ -116,3 +116,13 @@ async fn the_audit_log_has_who_changed_what() {
     assert_eq!(send(&app, ROOT, Method::GET, &before, None).await.1["entries"], json!([]));
     assert_eq!(send(&app, ci, Method::GET, "/audit", None).await.0, 403);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_cannot_close_a_service_that_is_open_by_its_settings() {
+    for setting in [("GLIMPSE_ALLOW_ANONYMOUS", "true"), ("GLIMPSE_PUBLIC_URL", "https://photos.example")] {
+        let app = TestApp::start_with(&[setting]).await;
+        let (status, reply) = app.post("/keys", json!({"name": "first", "role": "admin"})).await;
+        assert_eq!((status.as_u16(), &reply["code"]), (409, &json!("key_needed_in_settings")), "{reply}");
+        assert_eq!(app.get("/jobs").await.0, 200);
+    }
+}
