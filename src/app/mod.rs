@@ -178,7 +178,6 @@ impl App {
         if let Some(server) = &bucket_server {
             watch_bucket(server, shutdown);
         }
-        let access_log = parts::access_log(&settings)?;
         let lines = start_lines::start_lines(&settings, addr, &keys, bucket_server.as_ref());
         let state = AppState {
             health: Health::new(searches, stores.searches.clone(), jobs.clone()),
@@ -193,7 +192,7 @@ impl App {
             images: Images::new(stores.searches, thumbnails, originals),
             defaults: defaults(&settings),
         };
-        let router = router(state, &settings.api, access_log);
+        let router = router(state, &settings.api, parts::access_log(&settings)?);
         let shutdown = shutdown.clone();
         Ok(Self { listener, addr, router, lines, shutdown, client, bucket_server, _lock: lock })
     }
