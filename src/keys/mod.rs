@@ -30,7 +30,10 @@ use file::KeysFile;
 const MAX_KEYS: usize = 1_000;
 
 /// The beginning of each key that the service makes, by which programs that look for secrets recognise it.
-pub const KEY_PREFIX: &str = "glimpse_";
+const KEY_PREFIX: &str = "glimpse_";
+
+/// Number of random bytes in such a key.
+const KEY_BYTES: usize = 32;
 
 /// The name of the keys of `GLIMPSE_API_KEY`.
 const ENVIRONMENT_NAME: &str = "GLIMPSE_API_KEY";
@@ -270,9 +273,14 @@ pub fn digest(key: &str) -> KeyDigest {
     Sha256::digest(key.as_bytes()).into()
 }
 
+/// Whether the text has the form of a key that the service makes. Such a key cannot be guessed.
+pub fn is_generated(key: &str) -> bool {
+    key.strip_prefix(KEY_PREFIX).is_some_and(|digits| digits.len() == 2 * KEY_BYTES)
+}
+
 /// Makes a random key.
 fn new_key() -> Result<Secret, KeysError> {
-    let mut bytes = [0_u8; 32];
+    let mut bytes = [0_u8; KEY_BYTES];
     getrandom::fill(&mut bytes).map_err(|_| KeysError::NoRandomBytes)?;
     Ok(Secret::new(format!("{KEY_PREFIX}{}", hex::encode(bytes))))
 }

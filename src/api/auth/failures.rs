@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use tokio::time::Instant;
 
 use crate::api::http::ApiError;
-use crate::keys::KEY_PREFIX;
+use crate::keys::is_generated;
 use crate::lock::lock;
 
 /// Maximum number of wrong keys of one address in one [`WINDOW`].
@@ -36,7 +36,7 @@ struct Failures {
 impl FailedSignIns {
     /// Fails with 429 if the key must not be checked now.
     pub(super) fn check(&self, address: Option<IpAddr>, key: &str) -> Result<(), ApiError> {
-        let Some(address) = limited(address).filter(|_| !key.starts_with(KEY_PREFIX)) else { return Ok(()) };
+        let Some(address) = limited(address).filter(|_| !is_generated(key)) else { return Ok(()) };
         let failures = lock(&self.0).get(&address).copied().filter(|one| one.count >= MAX_FAILURES);
         let left = failures.map_or(Duration::ZERO, |one| WINDOW.saturating_sub(one.since.elapsed()));
         if left.is_zero() {
@@ -93,8 +93,12 @@ mod tests {
             failures.check(guesser, "guess").unwrap();
             failures.record(guesser);
         }
+        assert!(failures.check(guesser, "glimpse_development").is_err());
         assert_eq!(failures.check(guesser, "guess").unwrap_err().status(), StatusCode::TOO_MANY_REQUESTS);
-        assert!(failures.check(guesser, "glimpse_0123").is_ok() && failures.check(address("192.0.2.2"), "x").is_ok());
+        assert!(
+            failures.check(guesser, &format!("glimpse_{}", "0".repeat(64))).is_ok()
+                && failures.check(address("192.0.2.2"), "x").is_ok()
+        );
         tokio::time::advance(WINDOW).await;
         assert!(failures.check(guesser, "guess").is_ok());
     }
