@@ -160,6 +160,22 @@ impl Authenticator {
         }
     }
 
+    /// Runs a request whose sender is known, and records in the audit log what it has changed.
+    async fn run_audited(&self, identity: Identity, mut request: Request, next: Next) -> Response {
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let access = self.roles.access(request.method(), route, request.uri().path());
+        let entry = audit_entry(&request, access, &identity);
+        request.extensions_mut().insert(identity.clone());
+        let mut response = next.run(request).await;
+        if let Some(entry) = entry
+            && response.status().is_success()
+        {
+            self.audit.add(entry.complete(&response)).await;
+        }
+        response.extensions_mut().insert(identity);
+        response
+    }
+
     fn check_origin(&self, headers: &HeaderMap, host: Option<&str>) -> Result<(), ApiError> {
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().unwrap_or("null");
@@ -200,24 +216,15 @@ pub(in crate::api) async fn authenticate(
         headers: request.headers(),
         extensions: request.extensions(),
     };
-    let identity = match authenticator.authorize(&head) {
-        Ok(identity) => identity,
-        Err(refused) => return refused.into_response(),
+    let authorized = authenticator.authorize(&head);
+    let address = ClientAddress(authenticator.client(request.headers(), request.extensions()));
+    request.extensions_mut().insert(address);
+    let mut response = match authorized {
+        Ok(Some(identity)) => authenticator.run_audited(identity, request, next).await,
+        Ok(None) => next.run(request).await,
+        Err(refused) => refused.into_response(),
     };
-    let address = authenticator.client(request.headers(), request.extensions());
-    request.extensions_mut().insert(ClientAddress(address));
-    let Some(identity) = identity else { return next.run(request).await };
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let access = authenticator.roles.access(request.method(), route, request.uri().path());
-    let entry = audit_entry(&request, access, &identity);
-    request.extensions_mut().insert(identity.clone());
-    let mut response = next.run(request).await;
-    if let Some(entry) = entry
-        && response.status().is_success()
-    {
-        authenticator.audit.add(entry.complete(&response)).await;
-    }
-    response.extensions_mut().insert(identity);
+    response.extensions_mut().insert(address);
     response
 }
 
