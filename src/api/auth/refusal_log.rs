@@ -48,7 +48,7 @@ impl RefusalLog {
         let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         // The address that a trusted proxy reports.
         let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
-        tracing::warn!(%peer, client, method, path, reason, left_out, "a request was refused, because it has no valid key, token or signature");
+        tracing::warn!(%peer, %client, method, path, reason, left_out, "a request was refused, because it has no valid key, token or signature");
     }
 
     fn next(&self) -> Line {
