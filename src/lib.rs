@@ -21,6 +21,7 @@ pub mod collections;
 pub mod health;
 pub mod images;
 pub mod jobs;
+pub mod keys;
 pub mod ledger;
 pub mod mirrors;
 pub mod pipeline;

@@ -1,6 +1,7 @@
 //! The HTTP API: routes, bodies, statuses and authentication. It uses the services (`jobs`, `search`, `images`), but
 //! never a provider, a store or a bucket directly.
 
+mod access_log;
 mod auth;
 mod browse_error;
 mod collections;
@@ -10,6 +11,7 @@ mod http;
 mod images;
 mod internal;
 mod jobs;
+mod keys;
 mod metrics;
 mod mirrors;
 mod objects;
@@ -38,11 +40,13 @@ use crate::domain::CollectionName;
 use crate::health::Health;
 use crate::images::Images;
 use crate::jobs::Jobs;
+use crate::keys::{Audit, Keys};
 use crate::mirrors::Mirrors;
 use crate::search::Search;
 use crate::uploads::Uploads;
 use crate::web;
 
+pub use access_log::{AccessLog, AccessLogTarget};
 pub use openapi::document;
 pub use settings::ApiSettings;
 
@@ -70,6 +74,10 @@ pub struct AppState {
     pub recall: RecallReports,
     /// The state of the service.
     pub health: Health,
+    /// The API keys.
+    pub keys: Keys,
+    /// The audit log.
+    pub audit: Audit,
     /// Defaults of requests.
     pub defaults: Defaults,
 }
@@ -92,12 +100,12 @@ pub struct Defaults {
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Returns the router with every route and every layer.
-pub fn router(state: AppState, settings: &ApiSettings) -> Router {
+pub fn router(state: AppState, settings: &ApiSettings, access_log: Option<AccessLog>) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     let (long_routes, _) = openapi::long_routes().split_for_parts();
     let timeout = settings.glimpse_request_timeout.duration();
     let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
-    let authenticator = Arc::new(auth::Authenticator::new(settings));
+    let authenticator = Arc::new(auth::Authenticator::new(settings, state.keys.clone(), state.audit.clone()));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
     let router = routes
         .layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_request))
@@ -122,6 +130,10 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     let router = match cors::layer(&settings.glimpse_cors_origins.as_strings()) {
         Some(layer) => router.layer(layer),
+        None => router,
+    };
+    let router = match access_log {
+        Some(log) => router.layer(from_fn_with_state(log, access_log::log_request)),
         None => router,
     };
     router

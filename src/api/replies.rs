@@ -16,6 +16,7 @@ pub use super::jobs::{
     MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,
     StopReply, SubmitReply, SubmitRequest, ThroughputReply, WaitingReply, WorkerReply,
 };
+pub use super::keys::{AuditEntryReply, AuditReply, KeyReply, KeyRequest, KeysReply, RemovedKeyReply};
 pub use super::mirrors::{
     EventTokenReply, EventsReply, MirrorReply, MirrorRequest, MirrorRunReply, MirrorsReply, RemovedMirrorReply,
     RunReply,

@@ -1,12 +1,14 @@
 //! The settings of the HTTP API: addresses, keys and limits.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::auth::{Origin, Origins};
+use super::access_log::AccessLogTarget;
+use super::auth::{GroupRoles, Header, Networks, Origin, Origins};
 use crate::domain::setting::{check_range, socket_addr};
-use crate::domain::{Seconds, Secret, words};
+use crate::domain::{Role, Seconds, Secret, words};
 
 /// The settings of the HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,19 @@ pub struct ApiSettings {
     pub glimpse_addr: SocketAddr,
     /// `GLIMPSE_API_KEY`: one or several keys, comma-separated; empty (default): no key, and loopback only.
     pub glimpse_api_key: Secret,
+    /// `GLIMPSE_KEYS_FILE`: a file with further keys and their roles; empty (default): none.
+    pub glimpse_keys_file: Option<PathBuf>,
+    /// `GLIMPSE_TRUSTED_PROXIES`: addresses and networks of proxies whose headers are trusted, comma-separated; empty
+    /// (default): none.
+    pub glimpse_trusted_proxies: Networks,
+    /// `GLIMPSE_PROXY_USER_HEADER`: the header with the user that a trusted proxy has signed in; empty (default): none.
+    pub glimpse_proxy_user_header: Option<Header>,
+    /// `GLIMPSE_PROXY_GROUPS_HEADER`: the header with the groups of the user, comma-separated; empty (default): none.
+    pub glimpse_proxy_groups_header: Option<Header>,
+    /// `GLIMPSE_PROXY_ROLES`: the roles of groups, `GROUP=ROLE`, comma-separated; `*` is every user; empty (default): none.
+    pub glimpse_proxy_roles: GroupRoles,
+    /// `GLIMPSE_ACCESS_LOG`: `off` (default), `stderr`, or a file.
+    pub glimpse_access_log: AccessLogTarget,
     /// `GLIMPSE_ALLOW_ANONYMOUS`: allow other addresses than loopback without a key; `false` by default.
     pub glimpse_allow_anonymous: bool,
     /// `GLIMPSE_CORS_ORIGINS`: origins of other sites whose pages may call the API, comma-separated; empty (default):
@@ -39,6 +54,12 @@ impl Default for ApiSettings {
         Self {
             glimpse_addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
             glimpse_api_key: Secret::default(),
+            glimpse_keys_file: None,
+            glimpse_trusted_proxies: Networks::default(),
+            glimpse_proxy_user_header: None,
+            glimpse_proxy_groups_header: None,
+            glimpse_proxy_roles: GroupRoles::default(),
+            glimpse_access_log: AccessLogTarget::default(),
             glimpse_allow_anonymous: false,
             glimpse_cors_origins: Origins::default(),
             glimpse_public_url: None,
@@ -49,9 +70,19 @@ impl Default for ApiSettings {
 }
 
 impl ApiSettings {
-    /// Returns the valid API keys.
+    /// Returns the keys of `GLIMPSE_API_KEY`.
     pub fn keys(&self) -> Vec<Secret> {
         words(self.glimpse_api_key.reveal()).into_iter().map(Secret::new).collect()
+    }
+
+    /// Returns the highest role that a user can have whom a proxy signs in; `None` if no proxy signs users in.
+    pub fn proxy_role(&self) -> Option<Role> {
+        self.glimpse_proxy_user_header.as_ref().and_then(|_| self.glimpse_proxy_roles.highest())
+    }
+
+    /// Whether the settings have a way to sign in.
+    fn has_sign_in(&self) -> bool {
+        !self.keys().is_empty() || self.glimpse_keys_file.is_some() || self.proxy_role().is_some()
     }
 
     /// Whether only this machine can reach the service, which listens on `addr`.
@@ -67,14 +98,34 @@ impl ApiSettings {
         if !self.glimpse_api_key.is_empty() && self.keys().is_empty() {
             return Err("GLIMPSE_API_KEY has no key: set one or several comma-separated keys, or unset it".to_owned());
         }
+        if let Some(message) = self.incomplete_proxy() {
+            return Err(message.to_owned());
+        }
         let addr = self.glimpse_addr;
-        if !addr.ip().is_loopback() && self.keys().is_empty() && !self.glimpse_allow_anonymous {
+        if !addr.ip().is_loopback() && !self.has_sign_in() && !self.glimpse_allow_anonymous {
             return Err(format!(
                 "GLIMPSE_ADDR is {addr}, which other machines can reach, and GLIMPSE_API_KEY is not set: \
                  set a key, or set GLIMPSE_ALLOW_ANONYMOUS=true to allow access without a key"
             ));
         }
         Ok(())
+    }
+
+    /// Returns what is missing for the sign-in by a proxy.
+    fn incomplete_proxy(&self) -> Option<&'static str> {
+        let roles = &self.glimpse_proxy_roles;
+        if self.glimpse_proxy_user_header.is_none() {
+            let unused = self.glimpse_proxy_groups_header.is_some() || roles.highest().is_some();
+            return unused
+                .then_some("GLIMPSE_PROXY_GROUPS_HEADER and GLIMPSE_PROXY_ROLES need GLIMPSE_PROXY_USER_HEADER");
+        }
+        if self.glimpse_trusted_proxies.is_empty() {
+            return Some(
+                "GLIMPSE_PROXY_USER_HEADER needs GLIMPSE_TRUSTED_PROXIES, the addresses of the proxies that may set it",
+            );
+        }
+        let needed = "GLIMPSE_PROXY_USER_HEADER needs GLIMPSE_PROXY_ROLES, such as `*=read`";
+        roles.highest().is_none().then_some(needed)
     }
 }
 
@@ -89,6 +140,13 @@ mod tests {
         ApiSettings { glimpse_api_key: Secret::new("k"), ..open.clone() }.validate().unwrap();
         let no_key = ApiSettings { glimpse_api_key: Secret::new(" ,"), ..ApiSettings::default() };
         assert!(no_key.validate().unwrap_err().contains("has no key"));
+        ApiSettings { glimpse_keys_file: Some("keys".into()), ..open.clone() }.validate().unwrap();
+        let user =
+            ApiSettings { glimpse_proxy_user_header: Some("X-User".to_owned().try_into().unwrap()), ..open.clone() };
+        assert!(user.validate().unwrap_err().contains("GLIMPSE_TRUSTED_PROXIES"));
+        let proxy = ApiSettings { glimpse_trusted_proxies: "10.0.0.1".to_owned().try_into().unwrap(), ..user };
+        assert!(proxy.validate().unwrap_err().contains("GLIMPSE_PROXY_ROLES"));
+        ApiSettings { glimpse_proxy_roles: "*=read".to_owned().try_into().unwrap(), ..proxy }.validate().unwrap();
         ApiSettings { glimpse_allow_anonymous: true, ..open }.validate().unwrap();
         ApiSettings { glimpse_addr: "[::1]:0".parse().unwrap(), ..ApiSettings::default() }.validate().unwrap();
     }

@@ -11,59 +11,71 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::auth::{Authenticator, SESSION_TTL, session_cookie};
+use super::auth::{Authenticator, ClientAddress, Identity, SESSION_TTL, session_cookie};
 use super::http::{ApiError, ErrorReply, Json};
-use crate::domain::Secret;
+use crate::domain::{Role, Secret};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_session, sign_in, sign_out))
 }
 
-/// Whether the service needs a key, and whether the browser is signed in.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+/// Whether the service needs a key, and what the request may do.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SessionReply {
     /// Whether the service needs a key.
     pub required: bool,
-    /// Whether the request has a session or a key.
+    /// Whether the request has a session or a key, or comes from a user that a proxy has signed in.
     pub signed_in: bool,
+    /// What the request may do. `null` if it is not signed in; on a service that needs no key, everyone has the role `admin`.
+    pub role: Option<Role>,
+    /// The name of the key or of the user.
+    pub name: Option<String>,
+    /// Whether the proxy has signed in the user, so that there is nothing to sign out of here.
+    pub by_proxy: bool,
+}
+
+impl SessionReply {
+    fn new(required: bool, identity: Option<Identity>) -> Self {
+        let signed_in = required && identity.is_some();
+        let by_proxy = identity.as_ref().is_some_and(|identity| identity.by_proxy);
+        let (role, name) = identity.map_or((None, None), |identity| (Some(identity.role), identity.name));
+        Self { required, signed_in, role, name: name.as_deref().map(str::to_owned), by_proxy }
+    }
 }
 
 /// A sign-in.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionRequest {
-    /// One of the keys of `GLIMPSE_API_KEY`.
+    /// A key of the service.
     #[schema(value_type = String)]
     pub key: Secret,
 }
 
-/// Return whether the service needs a key, and whether the request has a session or a key (a proxy may add the key).
+/// Return whether the service needs a key, and what the request may do (a proxy may add the key, or sign in the user).
 #[utoipa::path(get, path = "/session", tag = "health", security(()), responses((status = 200, body = SessionReply)))]
 async fn get_session(
     Extension(authenticator): Extension<Arc<Authenticator>>,
-    headers: HeaderMap,
+    identity: Option<Extension<Identity>>,
 ) -> axum::Json<SessionReply> {
-    axum::Json(SessionReply {
-        required: authenticator.needs_key(),
-        signed_in: authenticator.needs_key() && authenticator.is_signed_in(&headers),
-    })
+    axum::Json(SessionReply::new(authenticator.needs_key(), identity.map(|Extension(identity)| identity)))
 }
 
-/// Start a session with the API key. The session is a cookie that lasts 12 hours, until `DELETE /session` or until the
-/// service stops.
+/// Start a session with a key. The session is a cookie that lasts 12 hours, until `DELETE /session`, until the key ends, or until
+/// the service stops.
 #[utoipa::path(post, path = "/session", tag = "health", security(()), request_body = SessionRequest,
     responses((status = 200, body = SessionReply, headers(("set-cookie" = String))),
-        (status = 400, body = ErrorReply), (status = 401, body = ErrorReply), (status = 403, body = ErrorReply)))]
+        (status = 400, body = ErrorReply), (status = 401, body = ErrorReply), (status = 403, body = ErrorReply),
+        (status = 429, body = ErrorReply)))]
 async fn sign_in(
     Extension(authenticator): Extension<Arc<Authenticator>>,
+    Extension(address): Extension<ClientAddress>,
     headers: HeaderMap,
     Json(request): Json<SessionRequest>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<SessionReply>), ApiError> {
-    if authenticator.needs_key() && !authenticator.is_valid_key(request.key.reveal().trim()) {
-        return Err(ApiError::unauthorized("the API key is not valid; use one of GLIMPSE_API_KEY of the service"));
-    }
-    let reply = SessionReply { required: authenticator.needs_key(), signed_in: true };
-    Ok((session_cookie(authenticator.sessions.begin()?, SESSION_TTL, &headers), axum::Json(reply)))
+    let (key, identity) = authenticator.sign_in(request.key.reveal().trim(), address)?;
+    let reply = SessionReply { signed_in: true, ..SessionReply::new(authenticator.needs_key(), Some(identity)) };
+    Ok((session_cookie(authenticator.sessions.begin(key)?, SESSION_TTL, &headers), axum::Json(reply)))
 }
 
 /// End a session. Its cookie is no longer valid.
@@ -74,6 +86,6 @@ async fn sign_out(
     headers: HeaderMap,
 ) -> ([(HeaderName, String); 1], axum::Json<SessionReply>) {
     authenticator.sessions.end(&headers);
-    let reply = SessionReply { required: authenticator.needs_key(), signed_in: false };
+    let reply = SessionReply::new(authenticator.needs_key(), None);
     (session_cookie(String::new(), Duration::ZERO, &headers), axum::Json(reply))
 }

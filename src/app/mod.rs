@@ -38,6 +38,7 @@ use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
 use crate::jobs::{DropListener, JobParts, Jobs};
+use crate::keys::{Audit, Keys, KeysError, KeysParts};
 use crate::ledger::{Ledger, objects};
 use crate::mirrors::Mirrors;
 use crate::pipeline::Pipeline;
@@ -118,6 +119,7 @@ impl App {
         let searches = default.searches.clone();
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
+        let (keys, audit) = open_keys(&settings, addr, &ledger, shutdown).await?;
         forget_lost(&ledger, stores.lost).await?;
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
@@ -176,7 +178,7 @@ impl App {
         if let Some(server) = &bucket_server {
             watch_bucket(server, shutdown);
         }
-        let lines = start_lines::start_lines(&settings, addr, bucket_server.as_ref());
+        let lines = start_lines::start_lines(&settings, addr, &keys, bucket_server.as_ref());
         let state = AppState {
             health: Health::new(searches, stores.searches.clone(), jobs.clone()),
             jobs,
@@ -185,10 +187,12 @@ impl App {
             search: Search::new(models, stores.searches.clone(), calibration.clone(), limits).with_sample_texts(texts),
             browse: Browse::new(stores.searches.clone()),
             recall,
+            keys,
+            audit,
             images: Images::new(stores.searches, thumbnails, originals),
             defaults: defaults(&settings),
         };
-        let router = router(state, &settings.api);
+        let router = router(state, &settings.api, parts::access_log(&settings)?);
         let shutdown = shutdown.clone();
         Ok(Self { listener, addr, router, lines, shutdown, client, bucket_server, _lock: lock })
     }
@@ -225,6 +229,30 @@ impl App {
         };
         serve::serve_until_drained(listener, router, &shutdown, last).await
     }
+}
+
+/// Reads the API keys, and keeps them up to date.
+async fn open_keys(
+    settings: &Settings,
+    addr: SocketAddr,
+    ledger: &Ledger,
+    shutdown: &Shutdown,
+) -> Result<(Keys, Audit), BuildError> {
+    let api = &settings.api;
+    let keys = Keys::open(KeysParts {
+        ledger: ledger.clone(),
+        environment: api.keys(),
+        file: api.glimpse_keys_file.clone(),
+        proxy_role: api.proxy_role(),
+        is_local: api.is_local(addr) && !api.glimpse_allow_anonymous,
+    })
+    .await
+    .map_err(|error| match error {
+        KeysError::Ledger(error) => BuildError::Ledger(error),
+        error => BuildError::Setting(InvalidSetting(error.to_string())),
+    })?;
+    shutdown.spawn("upkeep of keys", keys.clone().keep(shutdown.drain()));
+    Ok((keys, Audit::new(ledger.clone())))
 }
 
 /// Returns what requests use if they do not name it.

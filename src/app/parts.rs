@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::BuildError;
+use crate::api::AccessLog;
 use crate::config::Settings;
+use crate::domain::InvalidSetting;
 use crate::images::{Originals, Thumbnails};
 use crate::resilience::{Breaker, BreakerSettings, Guard, WaitList};
 use crate::source::{
@@ -140,4 +142,13 @@ async fn start_bucket_server(settings: &Settings) -> Result<EmbeddedS3, BuildErr
 /// Returns the folder in which the embedded S3 server stores its objects and its credentials.
 pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
     settings.locations.glimpse_data_dir.join("s3")
+}
+
+/// Opens the access log, if there is one.
+pub(super) fn access_log(settings: &Settings) -> Result<Option<AccessLog>, BuildError> {
+    let target = &settings.api.glimpse_access_log;
+    AccessLog::open(target).map_err(|error| {
+        let path = String::from(target.clone());
+        BuildError::Setting(InvalidSetting(format!("GLIMPSE_ACCESS_LOG is `{path}`, which cannot be opened: {error}")))
+    })
 }

@@ -4,19 +4,29 @@ use std::net::SocketAddr;
 
 use super::{cluster, providers, queue, stores};
 use crate::config::Settings;
+use crate::keys::Keys;
 use crate::source::EmbeddedS3;
 
 /// Returns the start lines: what the service uses and which settings change it.
-pub(super) fn start_lines(settings: &Settings, addr: SocketAddr, server: Option<&EmbeddedS3>) -> Vec<String> {
+pub(super) fn start_lines(
+    settings: &Settings,
+    addr: SocketAddr,
+    keys: &Keys,
+    server: Option<&EmbeddedS3>,
+) -> Vec<String> {
     let source_settings = &settings.source;
     let bucket = match server {
         Some(server) => format!("{} (embedded; S3_ENDPOINT, GLIMPSE_S3_ADDR)", server.endpoint()),
         None => format!("{} (S3_ENDPOINT)", source_settings.s3_endpoint),
     };
-    let auth = match (settings.api.keys().len(), settings.api.glimpse_allow_anonymous) {
-        (0, false) => "no key, only for this machine (GLIMPSE_API_KEY)".to_owned(),
-        (0, true) => "no key, OPEN TO EVERYONE (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
-        (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
+    let by_proxy =
+        if settings.api.proxy_role().is_some() { ", users by proxies (GLIMPSE_TRUSTED_PROXIES)" } else { "" };
+    let auth = match (keys.is_required(), settings.api.glimpse_allow_anonymous) {
+        (false, false) => "no key, only for this machine (GLIMPSE_API_KEY)".to_owned(),
+        (false, true) => "no key, OPEN TO EVERYONE (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
+        (true, _) => {
+            format!("{} API keys (GLIMPSE_API_KEY, GLIMPSE_KEYS_FILE, `glimpse keys list`){by_proxy}", keys.count())
+        }
     };
     let folder = settings.locations.glimpse_data_dir.display();
     let mut lines = vec![

@@ -214,8 +214,8 @@ impl Client {
         let message = match &self.key {
             None => format!("the service at {url} needs an API key: set GLIMPSE_API_KEY to it"),
             Some(_) => format!(
-                "the service at {url} does not know the API key: set GLIMPSE_API_KEY to a key of the service (of several, \
-                 the first one is sent)"
+                "the service at {url} does not accept the API key: set GLIMPSE_API_KEY to a valid key of the service (of \
+                 several, the first one is sent)"
             ),
         };
         CliError::Refused { status: StatusCode::UNAUTHORIZED.as_u16(), message }

@@ -11,6 +11,7 @@ mod help;
 mod images;
 mod ingest;
 mod jobs;
+mod keys;
 mod mirror;
 mod models;
 mod out;
@@ -104,6 +105,8 @@ enum Command {
     Images(images::Images),
     /// List, show or drop collections, and count their values
     Collections(collections::Collections),
+    /// Make, list and remove API keys with roles, and list who has changed what
+    Keys(keys::Keys),
     /// List the known models and their licences; download or check one
     Models(models::Models),
     /// Check the settings and everything that they name, and print what to do about each problem
@@ -169,6 +172,7 @@ impl Command {
             Command::Mirror(command) => command.run(&settings?).await,
             Command::Images(command) => command.run(&settings?).await,
             Command::Collections(command) => command.run(&settings?).await,
+            Command::Keys(command) => command.run(&settings?).await,
             Command::Models(command) => Box::pin(command.run(&settings?)).await,
             Command::Verify(command) => command.run(&settings?).await,
             Command::Eval(command) => command.run(&settings?).await,
@@ -254,6 +258,7 @@ mod tests {
             "glimpse eval --queries q --against birds",
             "glimpse eval --queries q --map train/",
             "glimpse seed --from d --count 3",
+            "glimpse keys add ci --role root",
         ] {
             assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
@@ -262,6 +267,7 @@ mod tests {
             "glimpse search --file f cat",
             "glimpse search --like s3://b/cat.jpg --min-score -0.5 --offset 10",
             "glimpse jobs list",
+            "glimpse keys add ci --role write --expires 30d",
             "glimpse jobs failures 1 --limit 3",
             "glimpse collections drop birds --yes",
             "glimpse eval --queries q --by category --against collection=birds --html page.html --map train/=",

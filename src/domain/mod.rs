@@ -3,6 +3,7 @@
 //! This module has no I/O and no async code, and imports no other module of the crate. All other modules use its types.
 
 mod answer;
+pub mod api_key;
 pub(crate) mod browse;
 pub mod collection;
 pub mod dependency;
@@ -43,6 +44,7 @@ mod typed_value;
 pub mod wire;
 
 pub(crate) use answer::is_answer;
+pub use api_key::{AuditEntry, InvalidKeyName, InvalidRole, KeyDigest, KeyName, KeyRecord, Role};
 pub use browse::{BrowsePage, BrowseQuery, PageStart, StoredImage};
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
 pub use dependency::{DependencyError, FailureAttribution, FailureKind, OperatorError, with_causes};

@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{
-    CollectionName, FailureClass, GenerationState, ImageUri, JobId, JobState, MirrorName, MirrorState, StoreSet,
-    Timestamp,
+    CollectionName, FailureClass, GenerationState, ImageUri, JobId, JobState, KeyName, MirrorName, MirrorState, Role,
+    StoreSet, Timestamp,
 };
 
 /// Stores a type as text.
@@ -32,6 +32,8 @@ macro_rules! text_column {
 
 text_column!(JobId, |id| id.to_string(), |text| text.parse().ok());
 text_column!(JobState, |state| state.as_str(), |text| Self::from_name(text));
+text_column!(KeyName, |name| name.as_str(), |text| Self::parse(text).ok());
+text_column!(Role, |role| role.as_str(), |text| Self::from_name(text));
 text_column!(MirrorName, |name| name.as_str(), |text| Self::parse(text).ok());
 text_column!(MirrorState, |state| state.as_str(), |text| Self::from_name(text));
 text_column!(CollectionName, |name| name.as_str(), |text| Self::parse(text).ok());

@@ -7,9 +7,10 @@
 //! `placements` the workers on a cluster and the tokens of workers, `logs` the lines of a job's log, `failures` its
 //! failed images, `recall` what the self-tests of stores have measured, `collection_models` the models of collections,
 //! `mirrors` the mirrors, `events` the keys that events have named and that are still to be compared with the bucket,
-//! `tombstones` the images that were removed permanently, and `generations` the collections in the stores that a collection
-//! consists of.
+//! `tombstones` the images that were removed permanently, `generations` the collections in the stores that a collection consists
+//! of, `keys` the API keys, and `audit` who has changed what.
 
+pub(crate) mod audit;
 pub mod collection_models;
 mod columns;
 mod error;
@@ -19,6 +20,7 @@ pub(crate) mod failures;
 pub(crate) mod fixture;
 pub(crate) mod generations;
 pub(crate) mod jobs;
+pub(crate) mod keys;
 pub(crate) mod leases;
 pub(crate) mod logs;
 pub(crate) mod metadata;

@@ -4,63 +4,76 @@
 //! of the user: by a request to another origin (recognised by `Origin`) or by a name that resolves to loopback
 //! (recognised by `Host`).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use sha2::{Digest, Sha256};
-use subtle::{Choice, ConstantTimeEq};
 
+use super::audited::audit_entry;
+use super::failures::FailedSignIns;
+use super::identity::{ClientAddress, Identity};
 use super::origin::is_same_host;
-use super::sessions::{SESSION_PATH, Sessions};
+use super::proxy::Proxies;
+use super::roles::{Access, RoleTable};
+use super::sessions::Sessions;
+use crate::api::ApiSettings;
 use crate::api::http::ApiError;
-use crate::api::{ApiSettings, internal, mirrors};
-use crate::web;
+use crate::domain::KeyDigest;
+use crate::keys::{Audit, Keys, digest};
 
 /// The authenticator of the service.
 #[derive(Debug)]
 pub(in crate::api) struct Authenticator {
-    /// SHA-256 of each key. All digests have the same length, so that the comparison reveals nothing about the key.
-    keys: Vec<[u8; 32]>,
+    keys: Keys,
+    proxies: Proxies,
+    roles: RoleTable,
+    failures: FailedSignIns,
+    audit: Audit,
     /// Origins whose pages may send requests that change something: `GLIMPSE_CORS_ORIGINS` and `GLIMPSE_PUBLIC_URL`.
     origins: Vec<String>,
     /// The host of `GLIMPSE_PUBLIC_URL`.
     public_host: Option<String>,
-    /// Whether the host of a request must be a loopback name.
-    loopback_names: bool,
+    /// `GLIMPSE_ALLOW_ANONYMOUS`
+    allow_anonymous: bool,
     /// The sessions of browsers that have sent a valid key.
     pub(in crate::api) sessions: Sessions,
 }
 
-/// Paths that need no key: the health checks, the page, the path where it sends the key, and the path of events, which are
-/// authenticated with the token of a mirror instead.
-const OPEN_PATHS: [&str; 5] = ["/healthz", "/readyz", "/", SESSION_PATH, mirrors::EVENTS_PATH];
-
-/// Prefixes of paths that need no key. Workers authenticate with a token instead.
-const OPEN_PREFIXES: [&str; 2] = [internal::PREFIX, web::PREFIX];
+/// The message for a key that is not valid. It does not say whether the key ever was.
+const WRONG_KEY: &str = "the API key is not valid: it is misspelt, it has expired, or it was removed";
 
 impl Authenticator {
-    pub(in crate::api) fn new(settings: &ApiSettings) -> Self {
-        let keys: Vec<_> = settings.keys().iter().map(|key| digest(key.reveal())).collect();
-        let loopback_names = keys.is_empty() && !settings.glimpse_allow_anonymous;
+    pub(in crate::api) fn new(settings: &ApiSettings, keys: Keys, audit: Audit) -> Self {
         let public = settings.glimpse_public_url.as_ref().map(|origin| origin.as_str().to_owned());
         let public_host =
             public.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host.to_owned());
-        let origins = settings.glimpse_cors_origins.as_strings().into_iter().chain(public).collect();
-        Self { keys, origins, public_host, loopback_names, sessions: Sessions::default() }
+        Self {
+            keys,
+            proxies: Proxies::new(settings),
+            roles: RoleTable::new(),
+            failures: FailedSignIns::default(),
+            audit,
+            origins: settings.glimpse_cors_origins.as_strings().into_iter().chain(public).collect(),
+            public_host,
+            allow_anonymous: settings.glimpse_allow_anonymous,
+            sessions: Sessions::default(),
+        }
     }
 
-    fn authorize(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// Checks the host and the origin of a request, and who sent it. Returns who sent it, if that is known.
+    fn authorize(&self, request: &RequestHead<'_>) -> Result<Option<Identity>, ApiError> {
+        let RequestHead { method, uri, headers, extensions } = *request;
         let path = uri.path();
         // HTTP/2 has `:authority` instead of the header.
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let host = host.or(uri.authority().map(Authority::as_str));
         if let Some(host) = host
-            && self.loopback_names
+            && !self.needs_key()
+            && !self.allow_anonymous
             && !is_loopback_name(host)
             && self.public_host.as_deref().is_none_or(|public| !public.eq_ignore_ascii_case(host))
         {
@@ -72,36 +85,95 @@ impl Authenticator {
         if !method.is_safe() {
             self.check_origin(headers, host)?;
         }
-        let open = OPEN_PATHS.contains(&path) || OPEN_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
-        if open || self.is_signed_in(headers) {
-            return Ok(());
-        }
-        match presented_key(headers) {
-            None => {
-                Err(ApiError::unauthorized("no API key; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"))
-            }
-            Some(_) => {
-                Err(ApiError::unauthorized("the API key is not valid; use one of GLIMPSE_API_KEY of the service"))
+        let route = extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+        match self.roles.access(method, route, path) {
+            Access::OwnToken => Ok(None),
+            // A wrong key is an error only if one is needed.
+            Access::Public => Ok(self.known_identity(headers, extensions).ok().flatten()),
+            Access::Role(role) => {
+                let identity = self.identify(headers, extensions)?;
+                identity.require(role)?;
+                Ok(Some(identity))
             }
         }
     }
 
-    /// Whether the request has a valid session or key, or no key is configured.
-    pub(in crate::api) fn is_signed_in(&self, headers: &HeaderMap) -> bool {
-        self.keys.is_empty()
-            || self.sessions.is_valid(headers)
-            || presented_key(headers).is_some_and(|key| self.is_valid_key(key))
+    /// Returns who sent a request: by its key, its session, or a trusted proxy.
+    pub(in crate::api) fn identify(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Identity, ApiError> {
+        let key = presented_key(headers);
+        let address = self.client(headers, extensions);
+        if let Some(key) = key
+            && let Err(refused) = self.failures.check(address, key)
+        {
+            return Err(refused);
+        }
+        if let Some(identity) = self.known_identity(headers, extensions)? {
+            return Ok(identity);
+        }
+        if key.is_some() {
+            self.failures.record(address);
+            return Err(ApiError::unauthorized(WRONG_KEY));
+        }
+        Err(ApiError::unauthorized("no API key; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"))
+    }
+
+    /// The same, without an error if it is not known.
+    fn known_identity(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Option<Identity>, ApiError> {
+        if !self.needs_key() {
+            return Ok(Some(Identity::anonymous()));
+        }
+        let by_key = || presented_key(headers).and_then(|key| self.keys.find(key));
+        let by_session = || self.sessions.key(headers).and_then(|key| self.keys.find_digest(&key));
+        match by_key().or_else(by_session) {
+            Some(owner) => Ok(Some(owner.into())),
+            None => self.proxies.user(peer(extensions), headers),
+        }
+    }
+
+    /// Returns the address of the client.
+    fn client(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        self.proxies.client(peer(extensions), headers)
     }
 
     /// Whether requests need a key or a session.
     pub(in crate::api) fn needs_key(&self) -> bool {
-        !self.keys.is_empty()
+        self.keys.is_required()
     }
 
-    /// Whether the key is valid. Compares every key, so that the time does not depend on which one matches.
-    pub(in crate::api) fn is_valid_key(&self, key: &str) -> bool {
-        let given = digest(key);
-        self.keys.iter().fold(Choice::from(0), |valid, key| valid | key.ct_eq(&given)).into()
+    /// Checks a key that a browser sends to sign in. Returns its digest, and who it belongs to.
+    pub(in crate::api) fn sign_in(
+        &self,
+        key: &str,
+        ClientAddress(address): ClientAddress,
+    ) -> Result<(KeyDigest, Identity), ApiError> {
+        let digest = digest(key);
+        if !self.needs_key() {
+            return Ok((digest, Identity::anonymous()));
+        }
+        self.failures.check(address, key)?;
+        match self.keys.find_digest(&digest) {
+            Some(owner) => Ok((digest, owner.into())),
+            None => {
+                self.failures.record(address);
+                Err(ApiError::unauthorized(WRONG_KEY))
+            }
+        }
+    }
+
+    /// Runs a request whose sender is known, and records in the audit log what it has changed.
+    async fn run_audited(&self, identity: Identity, mut request: Request, next: Next) -> Response {
+        let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let access = self.roles.access(request.method(), route, request.uri().path());
+        let entry = audit_entry(&request, access, &identity);
+        request.extensions_mut().insert(identity.clone());
+        let mut response = next.run(request).await;
+        if let Some(entry) = entry
+            && response.status().is_success()
+        {
+            self.audit.add(entry.complete(&response)).await;
+        }
+        response.extensions_mut().insert(identity);
+        response
     }
 
     fn check_origin(&self, headers: &HeaderMap, host: Option<&str>) -> Result<(), ApiError> {
@@ -122,16 +194,42 @@ impl Authenticator {
     }
 }
 
-/// Middleware that refuses requests without a valid key, and requests from pages of other sites.
+/// What the authenticator reads of a request.
+#[derive(Clone, Copy, Debug)]
+struct RequestHead<'a> {
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+    extensions: &'a Extensions,
+}
+
+/// Middleware that refuses requests without a valid key or with a role that is too low, and requests from pages of other sites.
+/// Records what has changed data in the audit log.
 pub(in crate::api) async fn authenticate(
     State(authenticator): State<Arc<Authenticator>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    match authenticator.authorize(request.method(), request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+    let head = RequestHead {
+        method: request.method(),
+        uri: request.uri(),
+        headers: request.headers(),
+        extensions: request.extensions(),
+    };
+    let authorized = authenticator.authorize(&head);
+    let address = ClientAddress(authenticator.client(request.headers(), request.extensions()));
+    request.extensions_mut().insert(address);
+    let mut response = match authorized {
+        Ok(Some(identity)) => authenticator.run_audited(identity, request, next).await,
+        Ok(None) => next.run(request).await,
         Err(refused) => refused.into_response(),
-    }
+    };
+    response.extensions_mut().insert(address);
+    response
+}
+
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
 }
 
 /// Returns the key that the request presents.
@@ -150,10 +248,6 @@ fn cross_origin(message: String) -> ApiError {
     ApiError::new(StatusCode::FORBIDDEN, "cross_origin", message)
 }
 
-pub(super) fn digest(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
-}
-
 fn is_loopback_name(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
@@ -164,64 +258,5 @@ fn is_loopback_name(host: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::Secret;
-
-    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
-    }
-
-    #[test]
-    fn only_a_valid_key_is_accepted() {
-        let authenticator =
-            Authenticator::new(&ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
-        let get =
-            |headers: &HeaderMap| authenticator.authorize(&Method::GET, &Uri::from_static("/jobs"), headers).is_ok();
-        assert!(get(&headers(&[("authorization", "Bearer one")])));
-        assert!(get(&headers(&[("authorization", "bearer two")])));
-        assert!(get(&headers(&[("x-api-key", "two")])));
-        for wrong in [&[][..], &[("x-api-key", "onetwo")], &[("x-api-key", "")], &[("authorization", "Basic one")]] {
-            assert!(!get(&headers(wrong)), "{wrong:?}");
-        }
-        for open in OPEN_PATHS {
-            authenticator.authorize(&Method::GET, &Uri::from_static(open), &HeaderMap::new()).unwrap();
-        }
-    }
-
-    #[test]
-    fn requests_of_other_sites_that_change_something_are_refused() {
-        let authenticator = Authenticator::new(&ApiSettings {
-            glimpse_cors_origins: "https://ok.example".to_owned().try_into().unwrap(),
-            ..ApiSettings::default()
-        });
-        let host = ("host", "localhost:8080");
-        let post = |origin| {
-            authenticator
-                .authorize(&Method::POST, &Uri::from_static("/jobs/images"), &headers(&[host, ("origin", origin)]))
-                .is_ok()
-        };
-        assert!(post("http://localhost:8080") && post("https://ok.example"));
-        assert!(!post("https://evil.example") && !post("null") && !post("http://localhost:9"));
-        let get = authenticator.authorize(
-            &Method::GET,
-            &Uri::from_static("/jobs"),
-            &headers(&[host, ("origin", "https://evil.example")]),
-        );
-        assert!(get.is_ok(), "reading is left to CORS");
-    }
-
-    #[test]
-    fn other_names_that_resolve_to_loopback_are_refused() {
-        let authenticator = Authenticator::new(&ApiSettings::default());
-        let is_authorized = |host| {
-            authenticator.authorize(&Method::GET, &Uri::from_static("/jobs"), &headers(&[("host", host)])).is_ok()
-        };
-        for good in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.1.2.3"] {
-            assert!(is_authorized(good), "{good}");
-        }
-        for bad in ["evil.example:8080", "localhost.evil.example", "10.0.0.1", ""] {
-            assert!(!is_authorized(bad), "{bad}");
-        }
-    }
-}
+#[path = "authenticator_tests.rs"]
+mod tests;

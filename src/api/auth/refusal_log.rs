@@ -1,7 +1,7 @@
 //! Logs requests with an invalid key. The number of lines is limited, so that an attacker cannot fill the disk. The key
 //! is not logged.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tokio::time::Instant;
 
+use super::identity::ClientAddress;
 use crate::api::http::UnauthorizedReason;
 use crate::lock::lock;
 
@@ -42,10 +43,12 @@ enum Line {
 
 impl RefusalLog {
     /// Logs that a request had no valid key.
-    fn log(&self, peer: Option<SocketAddr>, method: &str, path: &str, reason: &str) {
+    fn log(&self, peer: Option<SocketAddr>, client: Option<IpAddr>, method: &str, path: &str, reason: &str) {
         let Line::Log { left_out } = self.next() else { return };
         let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-        tracing::warn!(%peer, method, path, reason, left_out, "a request was refused, because it has no valid key, token or signature");
+        // The address that a trusted proxy reports.
+        let client = client.map_or_else(|| "unknown".to_owned(), |client| client.to_string());
+        tracing::warn!(%peer, %client, method, path, reason, left_out, "a request was refused, because it has no valid key, token or signature");
     }
 
     fn next(&self) -> Line {
@@ -68,7 +71,8 @@ pub(in crate::api) async fn log_refusals(State(log): State<Arc<RefusalLog>>, req
     let (method, path) = (request.method().clone(), shortened_path(request.uri().path()).to_owned());
     let response = next.run(request).await;
     if let Some(UnauthorizedReason(reason)) = response.extensions().get() {
-        log.log(peer, method.as_str(), &path, reason);
+        let client = response.extensions().get().and_then(|ClientAddress(client)| *client);
+        log.log(peer, client, method.as_str(), &path, reason);
     }
     response
 }

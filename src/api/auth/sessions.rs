@@ -8,12 +8,10 @@ use axum::http::{HeaderMap, HeaderName, header};
 use cookie::{Cookie, SameSite};
 use tokio::time::Instant;
 
-use super::authenticator::digest;
 use crate::api::http::ApiError;
+use crate::domain::KeyDigest;
+use crate::keys::digest;
 use crate::lock::lock;
-
-/// The path of the sign-in. It needs no session.
-pub(in crate::api) const SESSION_PATH: &str = "/session";
 
 pub(in crate::api) const COOKIE_NAME: &str = "glimpse_session";
 /// How long a session lasts: a working day. After that the user enters the key again.
@@ -21,32 +19,41 @@ pub(in crate::api) const SESSION_TTL: Duration = Duration::from_hours(12);
 /// Maximum number of sessions. A new session beyond it ends the oldest one.
 const MAX_SESSIONS: usize = 1_000;
 
-/// The end of each session, by the digest of the token in its cookie. Sessions are lost when the process ends.
+/// The sessions, by the digest of the token in the cookie. Sessions are lost when the process ends.
+///
+/// A session has no role of its own: it is valid while its key is, and may do what its key may do.
 #[derive(Debug, Default)]
-pub(in crate::api) struct Sessions(Mutex<HashMap<[u8; 32], Instant>>);
+pub(in crate::api) struct Sessions(Mutex<HashMap<[u8; 32], Session>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Session {
+    key: KeyDigest,
+    until: Instant,
+}
 
 impl Sessions {
-    /// Starts a session. Returns the token for its cookie.
-    pub(in crate::api) fn begin(&self) -> Result<String, ApiError> {
+    /// Starts a session of the key with this digest. Returns the token for its cookie.
+    pub(in crate::api) fn begin(&self, key: KeyDigest) -> Result<String, ApiError> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|_| ApiError::internal())?;
         let token = hex::encode(bytes);
         let mut all = lock(&self.0);
         let now = Instant::now();
-        all.retain(|_, until| *until > now);
+        all.retain(|_, session| session.until > now);
         if all.len() >= MAX_SESSIONS
-            && let Some(oldest) = all.iter().min_by_key(|(_, until)| **until).map(|(token, _)| *token)
+            && let Some(oldest) = all.iter().min_by_key(|(_, session)| session.until).map(|(token, _)| *token)
         {
             all.remove(&oldest);
         }
-        all.insert(digest(&token), now + SESSION_TTL);
+        all.insert(digest(&token), Session { key, until: now + SESSION_TTL });
         Ok(token)
     }
 
-    /// Whether the request has a session that has not ended.
-    pub(in crate::api) fn is_valid(&self, headers: &HeaderMap) -> bool {
-        let now = Instant::now();
-        session_token(headers).is_some_and(|token| lock(&self.0).get(&digest(&token)).is_some_and(|until| *until > now))
+    /// Returns the digest of the key of the request's session, if the session has not ended.
+    pub(in crate::api) fn key(&self, headers: &HeaderMap) -> Option<KeyDigest> {
+        let token = session_token(headers)?;
+        let session = lock(&self.0).get(&digest(&token)).copied()?;
+        (session.until > Instant::now()).then_some(session.key)
     }
 
     pub(in crate::api) fn end(&self, headers: &HeaderMap) {
@@ -90,26 +97,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_session_ends_after_its_time_on_sign_out_and_if_there_are_too_many() {
         let sessions = Sessions::default();
-        let token = sessions.begin().unwrap();
-        assert!(
-            sessions.is_valid(&headers_with_cookie(&token))
-                && !sessions.is_valid(&headers_with_cookie("other"))
-                && !sessions.is_valid(&HeaderMap::new())
-        );
+        let (key, other) = (digest("one"), digest("two"));
+        let token = sessions.begin(key).unwrap();
+        assert_eq!(sessions.key(&headers_with_cookie(&token)), Some(key));
+        assert_eq!(sessions.key(&headers_with_cookie("other")), None);
+        assert_eq!(sessions.key(&HeaderMap::new()), None);
         tokio::time::advance(SESSION_TTL).await;
-        assert!(!sessions.is_valid(&headers_with_cookie(&token)));
+        assert_eq!(sessions.key(&headers_with_cookie(&token)), None);
 
-        let token = sessions.begin().unwrap();
+        let token = sessions.begin(key).unwrap();
         sessions.end(&headers_with_cookie(&token));
-        assert!(!sessions.is_valid(&headers_with_cookie(&token)));
+        assert_eq!(sessions.key(&headers_with_cookie(&token)), None);
 
-        let first = sessions.begin().unwrap();
+        let first = sessions.begin(key).unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
-        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.begin().unwrap()).collect();
-        assert!(
-            !sessions.is_valid(&headers_with_cookie(&first))
-                && others.iter().all(|token| sessions.is_valid(&headers_with_cookie(token)))
-        );
+        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.begin(other).unwrap()).collect();
+        assert_eq!(sessions.key(&headers_with_cookie(&first)), None);
+        assert!(others.iter().all(|token| sessions.key(&headers_with_cookie(token)) == Some(other)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::Extension;
 use axum::extract::State;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -9,10 +10,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::AppState;
+use crate::api::auth::Identity;
 use crate::api::http::bounded_json::or_default;
 use crate::api::http::whole_number::optional_whole_number;
 use crate::api::http::{ApiError, ErrorReply, MaybeJson, Path};
 use crate::collections::{Difference, DifferenceKind, MAX_SAMPLED, VerifyOptions, VerifyReport};
+use crate::domain::Role;
 use crate::jobs::Jobs;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -120,7 +123,7 @@ impl From<Difference> for DifferenceReply {
 /// Check whether the stores and the ledger agree.
 ///
 /// Compares every id, and the vector and the payload of a sample of the records. With `repair`, records that differ are
-/// copied from a store that has them. This can take long for a large collection. Meanwhile no job starts on it.
+/// copied from a store that has them; this needs the role `admin`. This can take long for a large collection. Meanwhile no job starts on it.
 #[utoipa::path(post, path = "/collections/{name}/verify", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     request_body = Option<VerifyRequest>,
     responses((status = 200, body = VerifyReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
@@ -128,10 +131,14 @@ impl From<Difference> for DifferenceReply {
         (status = 503, body = ErrorReply)))]
 async fn verify_collection(
     State(jobs): State<Jobs>,
+    Extension(identity): Extension<Identity>,
     Path(name): Path<String>,
     MaybeJson(request): MaybeJson<VerifyRequest>,
 ) -> Result<axum::Json<VerifyReply>, ApiError> {
     let VerifyRequest { repair, sample } = request;
+    if repair {
+        identity.require(Role::Admin)?;
+    }
     if sample > MAX_SAMPLED {
         return Err(ApiError::invalid(
             "sample",

@@ -27,7 +27,11 @@ fn add_errors(operation: &mut Operation, path: &str, safe: bool) {
     let common = [
         (400, "the request cannot be read", true),
         (401, "the API key or the session is missing or not valid", !open),
-        (403, "a page of another site sent the request (`cross_origin`), or the request is not allowed", true),
+        (
+            403,
+            "a page of another site sent the request (`cross_origin`), the role of the key is too low (`role_too_low`), or the request is not allowed",
+            true,
+        ),
         (404, "an object that the path or the query names does not exist", path.contains('{')),
         (408, "the body of the request did not arrive in time", operation.request_body.is_some()),
         (413, "the body is too large", operation.request_body.is_some()),

@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::AppState;
-use super::auth::COOKIE_NAME;
+use super::auth::{COOKIE_NAME, RoleTable};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -26,6 +26,7 @@ use super::auth::COOKIE_NAME;
         (name = "mirrors", description = "Keep a collection in agreement with a bucket"),
         (name = "search", description = "Find images"),
         (name = "images", description = "Indexed images and collections"),
+        (name = "keys", description = "Keys with roles, and who has changed what"),
         (name = "health", description = "Status, metrics and sessions, for operators")
     )
 )]
@@ -60,6 +61,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::images::routes())
         .merge(super::collections::routes())
         .merge(super::health::routes())
+        .merge(super::keys::routes())
         .merge(super::sign_in::routes())
         .merge(super::metrics::routes())
 }
@@ -73,6 +75,7 @@ pub(super) fn long_routes() -> OpenApiRouter<AppState> {
 pub fn document() -> Document {
     let mut document = routes().merge(long_routes()).split_for_parts().1;
     common_replies::add_common_replies(&mut document);
+    RoleTable::new().describe(&mut document);
     document
 }
 

@@ -3,6 +3,7 @@
 
 mod generations;
 mod jobs;
+mod keys;
 mod listings;
 mod mirrors;
 mod models;
@@ -12,13 +13,14 @@ use rusqlite::Connection;
 
 use self::generations::GENERATIONS;
 use self::jobs::{FIRST, LEASES, METADATA, MIRROR, PLACEMENTS, STORES, WAITING};
+use self::keys::KEYS;
 use self::listings::{DROPPING, EXCLUDED, LISTING, RANGES, RECALL};
 use self::mirrors::MIRRORS;
 use self::models::COLLECTION_MODELS;
 use self::tombstones::TOMBSTONES;
 
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 16] = [
+const STEPS: [&str; 17] = [
     FIRST,
     STORES,
     METADATA,
@@ -35,6 +37,7 @@ const STEPS: [&str; 16] = [
     TOMBSTONES,
     COLLECTION_MODELS,
     GENERATIONS,
+    KEYS,
 ];
 
 /// Applies the steps that were not applied to the file yet.

@@ -3,6 +3,7 @@
 import { ApiError, fetchJson, sendJson } from "./api.js";
 import { announce, button, confirm, el, field, notice } from "./dom.js";
 import { formatNumber } from "./format.js";
+import { may } from "./role.js";
 
 const REFRESH_INTERVAL_MS = 5000;
 const COLUMNS = ["Generation", "State", "Provider", "Model", "Resize", "Images", "Coverage", "Due", "Actions"];
@@ -14,7 +15,8 @@ export function mount(root) {
   document.title = `Generations of ${name} · Glimpse`;
   const container = el("div", { class: "status" });
   const errorText = el("p", { class: "error", role: "alert" });
-  root.append(el("h1", {}, `Generations of ${name}`), errorText, container, rebuildForm(change));
+  root.append(el("h1", {}, `Generations of ${name}`), errorText, container);
+  if (may("admin")) root.append(rebuildForm(change));
   let shown = "";
 
   async function refresh() {
@@ -92,13 +94,15 @@ function generationRow(
   const shownState = job ? el("a", { href: `/?view=jobs&id=${encodeURIComponent(job)}` }, state) : state;
   /** @type {HTMLButtonElement[]} */
   const actions = [];
-  if (state === "ready") {
-    actions.push(button("Switch", () => change("POST", "switch", "The collection uses this generation now.", { generation })));
+  if (state === "ready" && may("admin")) {
+    actions.push(
+      button("Switch", () => change("POST", "switch", "The collection uses this generation now.", { generation })),
+    );
   }
-  if (state === "previous") {
+  if (state === "previous" && may("admin")) {
     actions.push(button("Roll back", () => change("POST", "rollback", "The collection uses this generation again.")));
   }
-  if (["building", "ready", "previous"].includes(state)) {
+  if (["building", "ready", "previous"].includes(state) && may("admin")) {
     actions.push(button("Remove", () => remove(generation, change)));
   }
   return [

@@ -2,6 +2,7 @@
 
 import { fetchJson, onUnauthorized } from "./api.js";
 import { button, byId, notice } from "./dom.js";
+import { setRole } from "./role.js";
 import { signIn, signOut } from "./session.js";
 import { installShortcuts } from "./shortcuts.js";
 
@@ -129,9 +130,11 @@ installShortcuts(byId("shortcuts-button"));
 
 async function start() {
   /** @type {SessionReply} */
-  const session = await fetchJson("/session").catch(() => ({ required: false, signed_in: true }));
-  if (session.required && !session.signed_in) await signIn();
-  signOutButton.hidden = !session.required;
+  let session = await fetchJson("/session").catch(() => ({ required: false, signed_in: true, by_proxy: false }));
+  if (session.required && !session.signed_in) session = await signIn();
+  setRole(session.role);
+  signOutButton.hidden = !session.required || session.by_proxy;
+  signOutButton.title = session.name ? `Signed in as ${session.name}, with the role ${session.role}` : "";
   await render();
   // Loads the other views now, so that they can show an error even if the service stops later.
   for (const load of Object.values(VIEWS)) load().catch(() => {});

@@ -5,7 +5,7 @@ import { button, el, field } from "./dom.js";
 
 /**
  * Asks for the API key until the service accepts it.
- * @returns {Promise<void>}
+ * @returns {Promise<SessionReply>}
  */
 export function signIn() {
   return new Promise((resolve) => {
@@ -17,20 +17,22 @@ export function signIn() {
         method: "dialog",
         onsubmit: async (event) => {
           event.preventDefault();
+          /** @type {SessionReply} */
+          let session;
           try {
-            await sendJson("POST", "/session", { key: key.value });
+            session = await sendJson("POST", "/session", { key: key.value });
           } catch (error) {
             if (!(error instanceof ApiError)) throw error;
             errorText.textContent =
               error.status === 401
-                ? "The service does not know this API key. Enter a key that is set in GLIMPSE_API_KEY."
+                ? "The service does not accept this API key. It is misspelt, has expired, or was removed."
                 : error.message;
             key.select();
             return;
           }
           dialog.close();
           dialog.remove();
-          resolve();
+          resolve(session);
         },
       },
       el("h1", {}, "Sign in"),

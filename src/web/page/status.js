@@ -3,6 +3,7 @@
 import { ApiError, fetchJson } from "./api.js";
 import { el, notice, showRefreshError } from "./dom.js";
 import { formatNumber } from "./format.js";
+import { may } from "./role.js";
 
 const REFRESH_INTERVAL_MS = 5000;
 
@@ -99,7 +100,7 @@ function collectionRow({ name, count, model, dimension, recall_at_10: recall = {
   const generations = el(
     "a",
     { href: `/?view=generations&collection=${encodeURIComponent(name)}` },
-    "Change the model",
+    may("admin") ? "Change the model" : "Generations",
   );
   const recalls = el("div", {}, ...Object.entries(recall).map(recallLine));
   return [link, countText(count), model, dimension, recalls, generations];

@@ -1,9 +1,9 @@
-//! Authentication, over every operation of the OpenAPI document. The document is made from the router, so that a new
-//! route is tested without a change of this file.
+//! Authentication, over every operation of the OpenAPI document.
 
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use serde_json::{Value, json};
+use reqwest::{Method, StatusCode};
+use serde_json::json;
 
+use super::operations::{Operation, assert_admitted, read_operations, status_and_code, unauthorized};
 use crate::support::TestApp;
 
 const KEY: &str = "open-sesame";
@@ -15,34 +15,6 @@ const OPEN: [&str; 5] = ["DELETE /session", "GET /healthz", "GET /readyz", "GET 
 /// The operation with tokens of its own, which an API key does not replace: `tests/it/mirrors/events.rs` tests them.
 const OWN_TOKEN: &str = "POST /events/s3";
 
-struct Operation {
-    method: Method,
-    path: String,
-    needs_key: bool,
-}
-
-impl Operation {
-    fn name(&self) -> String {
-        format!("{} {}", self.method, self.path)
-    }
-
-    /// A request for something that does not exist, without a body. It changes nothing.
-    fn request(&self, app: &TestApp) -> RequestBuilder {
-        let path = self
-            .path
-            .replace("{id}", "00000000-0000-7000-8000-000000000000")
-            .replace("{name}", "none")
-            .replace("{key}", "none")
-            .replace("{number}", "2");
-        assert!(!path.contains('{'), "the matrix has no value for a parameter of {path}");
-        app.client.request(self.method.clone(), format!("{}{path}", app.url))
-    }
-
-    fn changes_something(&self) -> bool {
-        self.method != Method::GET
-    }
-}
-
 async fn start() -> (TestApp, Vec<Operation>) {
     let app = TestApp::start_with(&[("GLIMPSE_API_KEY", KEY)]).await;
     let reply = app.client.get(format!("{}/openapi.json", app.url)).bearer_auth(KEY).send().await.unwrap();
@@ -53,26 +25,6 @@ async fn start() -> (TestApp, Vec<Operation>) {
     (app, operations)
 }
 
-fn read_operations(document: &Value) -> Vec<Operation> {
-    let default_security = &document["security"];
-    assert!(needs_key(default_security), "by default operations need a key: {default_security}");
-    let mut operations = Vec::new();
-    for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap() {
-            let method: Method = method.to_uppercase().parse().unwrap();
-            let needs_key = needs_key(operation.get("security").unwrap_or(default_security));
-            operations.push(Operation { method, path: path.clone(), needs_key });
-        }
-    }
-    operations
-}
-
-/// Whether none of the alternatives of a security requirement is empty.
-fn needs_key(security: &Value) -> bool {
-    let alternatives = security.as_array().unwrap();
-    !alternatives.is_empty() && alternatives.iter().all(|one| !one.as_object().unwrap().is_empty())
-}
-
 /// Signs in and returns the cookie of the session.
 async fn sign_in(app: &TestApp) -> String {
     let reply = app.client.post(format!("{}/session", app.url)).json(&json!({"key": KEY})).send().await.unwrap();
@@ -80,23 +32,8 @@ async fn sign_in(app: &TestApp) -> String {
     reply.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
 }
 
-async fn status_and_code(reply: Response) -> (u16, String) {
-    let status = reply.status().as_u16();
-    let code = reply.json::<Value>().await.ok().and_then(|body| Some(body["code"].as_str()?.to_owned()));
-    (status, code.unwrap_or_default())
-}
-
-fn unauthorized() -> (u16, String) {
-    (401, "unauthorized".to_owned())
-}
-
 fn cross_origin() -> (u16, String) {
     (403, "cross_origin".to_owned())
-}
-
-/// Fails if the request did not reach the handler of its route.
-fn assert_admitted(case: &str, (status, code): &(u16, String)) {
-    assert!(![401, 403, 405].contains(status) && code != "unknown_route", "{case}: {status} {code}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

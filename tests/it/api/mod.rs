@@ -1,15 +1,20 @@
 //! The HTTP API.
 
+mod access_log;
 mod auth_matrix;
 mod browse;
 mod composite;
 mod duplicates;
 mod errors;
 mod journey;
+mod keys;
 mod metrics;
 mod openapi;
+mod operations;
 mod originals;
 mod previews;
+mod proxy_users;
+mod roles;
 mod stores;
 mod thumbnails;
 mod uploads;

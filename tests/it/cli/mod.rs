@@ -5,6 +5,7 @@ pub(crate) mod commands;
 mod doctor;
 mod images;
 mod jobs;
+mod keys;
 mod mirror;
 mod models;
 
@@ -14,16 +15,24 @@ use crate::support::TestApp;
 use commands::{glimpse, stderr, stdout};
 
 /// The commands that connect to one service.
-struct Cli(String);
+struct Cli {
+    url: String,
+    key: String,
+}
 
 impl Cli {
     fn new(app: &TestApp) -> Self {
-        Self(app.url.clone())
+        Self { url: app.url.clone(), key: String::new() }
+    }
+
+    /// The same with an API key.
+    fn with_key(self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self }
     }
 
     /// Runs a command that must end with this code, and returns its output.
     async fn run(&self, code: i32, arguments: &[&str]) -> String {
-        let output = glimpse(&[("GLIMPSE_URL", &self.0)], arguments).await;
+        let output = glimpse(&[("GLIMPSE_URL", &self.url), ("GLIMPSE_API_KEY", &self.key)], arguments).await;
         let (out, error) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{error}");
         if code == 0 || code == 3 { out } else { out + &error }

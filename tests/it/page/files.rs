@@ -83,7 +83,8 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
             "{open}"
         );
     }
-    assert_eq!(app.get("/session").await.1, json!({"required": true, "signed_in": false}));
+    let expected = json!({"required": true, "signed_in": false, "role": null, "name": null, "by_proxy": false});
+    assert_eq!(app.get("/session").await.1, expected);
     assert_eq!(app.post("/session", json!({"key": "wrong"})).await.0, StatusCode::UNAUTHORIZED);
     let signed_in = app.send(Method::POST, "/session", Some(json!({"key": "open-sesame"}))).await;
     assert_eq!(signed_in.status(), StatusCode::OK);
@@ -95,7 +96,9 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     };
     assert_eq!(send_with_cookie(Method::GET, "/status").send().await.unwrap().status(), StatusCode::OK);
     let session: Value = send_with_cookie(Method::GET, "/session").send().await.unwrap().json().await.unwrap();
-    assert_eq!(session, json!({"required": true, "signed_in": true}));
+    let name = "GLIMPSE_API_KEY";
+    let expected = json!({"required": true, "signed_in": true, "role": "admin", "name": name, "by_proxy": false});
+    assert_eq!(session, expected);
     // A page of another site cannot change anything, with or without the cookie.
     let foreign =
         send_with_cookie(Method::DELETE, "/session").header("origin", "https://evil.example").send().await.unwrap();
@@ -104,7 +107,8 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     assert_eq!(send_with_cookie(Method::GET, "/status").send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 
     let free = TestApp::start().await;
-    assert_eq!(free.get("/session").await.1, json!({"required": false, "signed_in": false}));
+    let expected = json!({"required": false, "signed_in": false, "role": "admin", "name": null, "by_proxy": false});
+    assert_eq!(free.get("/session").await.1, expected);
     let (_, mut status) = free.get("/status").await;
     // On a busy machine the first verification of the model takes longer than a request waits.
     let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);

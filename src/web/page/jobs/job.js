@@ -3,6 +3,7 @@
 import { ApiError, fetchJson, sendJson } from "../api.js";
 import { announce, button, confirm, el, notice } from "../dom.js";
 import { subscribe } from "../event-stream.js";
+import { may } from "../role.js";
 import { createFailureList } from "./failures.js";
 import { isFinal, renderSummary } from "./summary.js";
 import { createThroughput } from "./throughput.js";
@@ -160,12 +161,14 @@ export function showJob(root, id, navigate) {
  * @returns {Action[]}
  */
 function availableActions(job) {
-  if (!isFinal(job)) return ["stop"];
+  if (!isFinal(job)) return may("write") ? ["stop"] : [];
   /** @type {Action[]} */
   const actions = [];
   // A job that an error of a dependency ended has images left, even if none has failed.
-  if (job.status === "FAILED") actions.push("continue");
-  else if (job.counts.failed) actions.push("retry");
+  if (may("write")) {
+    if (job.status === "FAILED") actions.push("continue");
+    else if (job.counts.failed) actions.push("retry");
+  }
   if (job.counts.done) actions.push("search");
   return actions;
 }

@@ -3,6 +3,7 @@
 import { ApiError, fetchJson, sendJson } from "../api.js";
 import { announce, button, el } from "../dom.js";
 import { formatDateTime, formatNumber } from "../format.js";
+import { may } from "../role.js";
 import { stateBadge } from "./summary.js";
 
 const COLUMNS = ["Mirror", "Source", "Collection", "State", "Last run", "Next run", "Lag", "Events", "Actions"];
@@ -82,7 +83,7 @@ export function createMirrors() {
  */
 function mirrorRows(mirror, change) {
   /** @type {Action[]} */
-  const actions = [mirror.state === "active" ? "pause" : "resume", "run"];
+  const actions = may("write") ? [mirror.state === "active" ? "pause" : "resume", "run"] : [];
   const texts = [mirror.reason, mirror.problem, ...(mirror.warnings ?? [])].filter(Boolean);
   const row = el(
     "tr",

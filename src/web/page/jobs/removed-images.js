@@ -3,6 +3,7 @@
 import { ApiError, fetchJson } from "../api.js";
 import { announce, button, el } from "../dom.js";
 import { formatDateTime, formatNumber } from "../format.js";
+import { may } from "../role.js";
 
 const PAGE_SIZE = 50;
 
@@ -77,6 +78,7 @@ async function collectionList(collection) {
   /** @param {RemovedImagesReply["removed_images"][number]} image */
   function item({ id, s3_uri, removed_at }) {
     const row = el("li", {}, `${s3_uri}, ${formatDateTime(removed_at)} `);
+    if (!may("write")) return row;
     const restore = button("Restore", () =>
       attempt(async () => {
         await fetchJson(`${address}/${encodeURIComponent(id)}`, { method: "DELETE" });

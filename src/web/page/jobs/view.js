@@ -3,6 +3,7 @@
 import { ApiError, fetchJson } from "../api.js";
 import { el, notice, showRefreshError } from "../dom.js";
 import { formatDateTime, formatNumber } from "../format.js";
+import { may } from "../role.js";
 import { createJobForm } from "./form.js";
 import { showJob } from "./job.js";
 import { createMirrors } from "./mirrors.js";
@@ -37,7 +38,8 @@ export function mount(root, navigate) {
 function showList(root, navigate) {
   const list = el("div", { class: "job-list" });
   const mirrors = createMirrors();
-  root.append(createJobForm(navigate), mirrors.element, el("h1", {}, "Jobs"), list, createRemovedImages());
+  if (may("write")) root.append(createJobForm(navigate));
+  root.append(mirrors.element, el("h1", {}, "Jobs"), list, createRemovedImages());
 
   async function refresh() {
     try {

@@ -3,6 +3,7 @@
 import { ApiError, fetchJson } from "../api.js";
 import { announce, button, el, notice } from "../dom.js";
 import { formatBytes, formatCount } from "../format.js";
+import { may } from "../role.js";
 import { acceptFiles } from "./drop-target.js";
 import { createFacets } from "./facets.js";
 import { focusStatusIfLost } from "./focus.js";
@@ -169,7 +170,8 @@ export function mount(root, navigate) {
     }
     const text =
       count === 0 ? `The collection “${collection}” is empty.` : `The collection “${collection}” has no images yet.`;
-    return [notice(text, el("a", { class: "button primary", href: "/?view=jobs" }, "Index a bucket"))];
+    const link = el("a", { class: "button primary", href: "/?view=jobs" }, "Index a bucket");
+    return [notice(text, ...(may("write") ? [link] : []))];
   }
 
   /**
@@ -177,7 +179,7 @@ export function mount(root, navigate) {
    * @param {File[]} files
    */
   async function takeFiles(files) {
-    const prefixes = choices.uploads ?? [];
+    const prefixes = may("write") ? (choices.uploads ?? []) : [];
     const target = { prefixes, collection: form.read().collection || choices.defaultCollection };
     uploads.clear();
     offeredFile = null;

@@ -2,6 +2,7 @@
 
 import { ApiError, fetchJson } from "../api.js";
 import { announce, button, copyButton, el } from "../dom.js";
+import { may } from "../role.js";
 import { isTyping } from "../shortcuts.js";
 import { addImage } from "./add-image.js";
 import { duplicatesList } from "./duplicates.js";
@@ -207,7 +208,7 @@ export function openViewer(grid, firstIndex, context) {
       ...duplicatesList(result),
       ...termScores(result, query),
       facts,
-      removeControl(result),
+      ...(may("write") ? [removeControl(result)] : []),
     );
     announce(`${result.s3_key}, ${index + 1} of ${grid.shownCount}`);
     try {

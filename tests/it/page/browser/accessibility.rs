@@ -135,7 +135,7 @@ async fn the_page_asks_for_the_key_once_and_again_after_signing_out() {
     browser.goto("/").await;
     browser.type_into("dialog[open] input[name=key]", "wrong\u{e007}").await;
     browser
-        .wait_until("document.querySelector('dialog[open] .error').innerText.includes('does not know this API key')")
+        .wait_until("document.querySelector('dialog[open] .error').innerText.includes('does not accept this API key')")
         .await;
     browser.screenshot("sign-in").await;
     browser.run("document.querySelector('dialog[open] input[name=key]').value = ''").await;

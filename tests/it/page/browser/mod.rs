@@ -9,6 +9,7 @@ mod generations;
 mod jobs;
 mod relevance;
 mod restart;
+mod roles;
 mod search;
 mod stores;
 mod terms;

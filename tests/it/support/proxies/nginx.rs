@@ -14,6 +14,11 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// Starts it in front of `upstream`; `None` if nginx or openssl is not installed.
     pub(crate) fn start(upstream: &str) -> Option<Self> {
+        Self::start_with_location(upstream, "")
+    }
+
+    /// The same with more directives in its `location`.
+    pub(crate) fn start_with_location(upstream: &str, directives: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
         let mut openssl = Command::new("openssl");
@@ -38,7 +43,7 @@ impl Nginx {
                      ssl_certificate {path}/certificate.pem;
                      ssl_certificate_key {path}/key.pem;
                      client_max_body_size 51m;
-                     location / {{ proxy_pass {upstream}; }}
+                     location / {{ {directives} proxy_pass {upstream}; }}
                  }}
              }}"
         );

@@ -1,0 +1,48 @@
+//! Who sent a request.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+
+use crate::api::http::ApiError;
+use crate::domain::Role;
+use crate::keys::KeyOwner;
+
+/// Who sent a request, in the extensions of the request and of its reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::api) struct Identity {
+    /// The name of the key, or of the user that a proxy has signed in; `None` on a service without keys.
+    pub(in crate::api) name: Option<Arc<str>>,
+    /// What it may do.
+    pub(in crate::api) role: Role,
+    /// Whether a proxy has signed in the user.
+    pub(in crate::api) by_proxy: bool,
+}
+
+impl Identity {
+    /// Everyone, on a service without keys.
+    pub(super) fn anonymous() -> Self {
+        Self { name: None, role: Role::Admin, by_proxy: false }
+    }
+
+    /// Fails with 403 if the role is lower than the one that the request needs.
+    pub(in crate::api) fn require(&self, needed: Role) -> Result<(), ApiError> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        let message =
+            format!("this request needs the role `{needed}`, and the key or user has the role `{}`", self.role);
+        Err(ApiError::new(StatusCode::FORBIDDEN, "role_too_low", message))
+    }
+}
+
+impl From<KeyOwner> for Identity {
+    fn from(owner: KeyOwner) -> Self {
+        Self { name: Some(owner.name), role: owner.role, by_proxy: false }
+    }
+}
+
+/// The address of the client, in the extensions of the request: that of the connection, or the one that a trusted proxy reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::api) struct ClientAddress(pub(in crate::api) Option<IpAddr>);

@@ -1,0 +1,286 @@
+//! API keys: who may do what. Keys come from `GLIMPSE_API_KEY`, from `GLIMPSE_KEYS_FILE`, and from the ledger.
+//!
+//! All of them are in memory, so a request costs no query. The ledger has the digests of the keys that `POST /keys` has made.
+
+mod audit;
+mod entry;
+mod error;
+mod file;
+mod keep;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::{Arc, RwLock};
+
+use sha2::{Digest, Sha256};
+
+use crate::domain::{KeyDigest, KeyName, KeyRecord, Role, Secret, Timestamp};
+use crate::ledger::{Ledger, keys};
+use crate::lock::{read, write};
+
+pub use audit::{Audit, MAX_AUDIT_PAGE};
+pub use error::KeysError;
+pub use file::InvalidKeysFile;
+
+use entry::Entry;
+use file::KeysFile;
+
+/// Maximum number of keys in the ledger.
+const MAX_KEYS: usize = 1_000;
+
+/// The beginning of each key that the service makes, by which programs that look for secrets recognise it.
+const KEY_PREFIX: &str = "glimpse_";
+
+/// Number of random bytes in such a key.
+const KEY_BYTES: usize = 32;
+
+/// The name of the keys of `GLIMPSE_API_KEY`.
+const ENVIRONMENT_NAME: &str = "GLIMPSE_API_KEY";
+
+/// Where a key is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// `GLIMPSE_API_KEY`
+    Environment,
+    /// `GLIMPSE_KEYS_FILE`
+    File,
+    /// `POST /keys`
+    Ledger,
+}
+
+impl KeySource {
+    /// Returns the name of the source.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Environment => "environment",
+            Self::File => "file",
+            Self::Ledger => "ledger",
+        }
+    }
+}
+
+/// A key as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyView {
+    /// The name of the key.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// Where it is configured.
+    pub source: KeySource,
+    /// When it was made, if it is in the ledger.
+    pub created_at: Option<Timestamp>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+    /// When it was last used: for a key in the ledger, at all; for others, since the start of the service.
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// The owner of a valid key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyOwner {
+    /// The name of the key.
+    pub name: Arc<str>,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// What [`Keys::open`] needs.
+#[derive(Clone, Debug)]
+pub struct KeysParts {
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The keys of `GLIMPSE_API_KEY`.
+    pub environment: Vec<Secret>,
+    /// `GLIMPSE_KEYS_FILE`
+    pub file: Option<PathBuf>,
+    /// The highest role that a client can have without a key, because a proxy signs it in.
+    pub proxy_role: Option<Role>,
+    /// Whether only this machine can reach the service, and the settings do not say that it is open to everyone.
+    pub is_local: bool,
+}
+
+/// The keys. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Keys(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Ledger,
+    environment: Vec<Entry>,
+    file: Option<KeysFile>,
+    proxy_role: Option<Role>,
+    is_local: bool,
+    stored: RwLock<Stored>,
+    /// Held while keys are added or removed, so that the first key and the last admin key are recognised.
+    change: tokio::sync::Mutex<()>,
+}
+
+/// The keys that change while the service runs.
+#[derive(Debug, Default)]
+struct Stored {
+    file: Vec<Entry>,
+    ledger: Vec<Entry>,
+}
+
+impl Keys {
+    /// Reads the keys of every source.
+    ///
+    /// # Errors
+    /// [`KeysError`] if the ledger or the file cannot be read.
+    pub async fn open(parts: KeysParts) -> Result<Self, KeysError> {
+        let KeysParts { ledger, environment, file, proxy_role, is_local } = parts;
+        let records = ledger.read(keys::all).await?;
+        let file = file.map(KeysFile::new);
+        let stored = Stored {
+            file: match &file {
+                Some(file) => file.load().await?,
+                None => Vec::new(),
+            },
+            ledger: records.into_iter().map(Entry::from_record).collect(),
+        };
+        let entry = |key: Secret| Entry::new(ENVIRONMENT_NAME, Role::Admin, digest(key.reveal()));
+        let environment = environment.into_iter().map(entry).collect();
+        let (stored, change) = (RwLock::new(stored), tokio::sync::Mutex::default());
+        Ok(Self(Arc::new(Inner { ledger, environment, file, proxy_role, is_local, stored, change })))
+    }
+
+    /// Whether requests need a key or another sign-in. It stays true if every key has expired, or if the file has no keys.
+    pub fn is_required(&self) -> bool {
+        let Inner { environment, file, proxy_role, stored, .. } = &*self.0;
+        !environment.is_empty() || file.is_some() || proxy_role.is_some() || !read(stored).ledger.is_empty()
+    }
+
+    /// Returns the number of keys.
+    pub fn count(&self) -> usize {
+        let stored = read(&self.0.stored);
+        self.0.environment.len() + stored.file.len() + stored.ledger.len()
+    }
+
+    /// Returns the owner of a key that is valid now, and records its use.
+    pub fn find(&self, key: &str) -> Option<KeyOwner> {
+        self.find_digest(&digest(key))
+    }
+
+    /// The same for the digest of a key. Compares every digest, so that the time does not depend on which one matches.
+    pub fn find_digest(&self, digest: &KeyDigest) -> Option<KeyOwner> {
+        let (stored, now) = (read(&self.0.stored), Timestamp::now());
+        let all = self.0.environment.iter().chain(&stored.file).chain(&stored.ledger);
+        let valid: Vec<&Entry> =
+            all.filter(|entry| entry.matches(digest)).filter(|entry| !entry.is_expired(now)).collect();
+        let best = valid.into_iter().max_by_key(|entry| entry.role)?;
+        best.record_use(now);
+        Some(KeyOwner { name: best.name.clone(), role: best.role })
+    }
+
+    /// Returns every key, in the order of the sources and names.
+    pub fn list(&self) -> Vec<KeyView> {
+        let stored = read(&self.0.stored);
+        let view = |source| move |entry: &Entry| entry.view(source);
+        let environment = self.0.environment.iter().map(view(KeySource::Environment));
+        let file = stored.file.iter().map(view(KeySource::File));
+        environment.chain(file).chain(stored.ledger.iter().map(view(KeySource::Ledger))).collect()
+    }
+
+    /// Makes a key, and returns it with its view. The key itself is not stored, so it cannot be returned again.
+    ///
+    /// The first key of a service that has no other sign-in must be an admin key that does not expire: from then on every
+    /// request needs a key, and without an admin key no further key could be made. On a service that is open to other machines, it
+    /// must be in the settings: otherwise the first of them to send this request would lock out the others.
+    ///
+    /// # Errors
+    /// [`KeysError`]
+    pub async fn add(
+        &self,
+        name: &str,
+        role: Role,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(Secret, KeyView), KeysError> {
+        let name = KeyName::parse(name)?;
+        let created_at = Timestamp::now();
+        if let Some(end) = expires_at.filter(|end| *end <= created_at) {
+            return Err(KeysError::ExpiresInPast(end));
+        }
+        let _change = self.0.change.lock().await;
+        if self.list().iter().any(|key| key.name == name.as_str()) {
+            return Err(KeysError::Exists(name));
+        }
+        if !self.is_required() && !self.0.is_local {
+            return Err(KeysError::OpenToOthers);
+        }
+        if !self.is_required() && (role != Role::Admin || expires_at.is_some()) {
+            return Err(KeysError::First);
+        }
+        let key = new_key()?;
+        let record = KeyRecord { name, role, digest: digest(key.reveal()), created_at, expires_at, last_used_at: None };
+        let row = record.clone();
+        match self.0.ledger.write(move |tx| keys::add(tx, &row, MAX_KEYS)).await? {
+            keys::Added::Created => {}
+            keys::Added::Exists => return Err(KeysError::Exists(record.name)),
+            keys::Added::TooMany => return Err(KeysError::TooMany(MAX_KEYS)),
+        }
+        let entry = Entry::from_record(record);
+        let view = entry.view(KeySource::Ledger);
+        let mut stored = write(&self.0.stored);
+        stored.ledger.push(entry);
+        stored.ledger.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok((key, view))
+    }
+
+    /// Removes a key of the ledger. It and its sessions end at once.
+    ///
+    /// The last admin key that does not expire is kept, unless administration is possible in another way: its removal would
+    /// lock everyone out, or open the service if it is the only key.
+    ///
+    /// # Errors
+    /// [`KeysError`]
+    pub async fn remove(&self, name: &str) -> Result<KeyName, KeysError> {
+        let _change = self.0.change.lock().await;
+        let all = self.list();
+        let Some(key) = all.iter().filter(|key| key.name == name).max_by_key(|key| key.source == KeySource::Ledger)
+        else {
+            return Err(KeysError::Unknown(name.chars().take(KeyName::MAX_CHARACTERS).collect()));
+        };
+        match key.source {
+            KeySource::Ledger => {}
+            KeySource::Environment => return Err(KeysError::Configured(name.to_owned(), ENVIRONMENT_NAME)),
+            KeySource::File => return Err(KeysError::Configured(name.to_owned(), "GLIMPSE_KEYS_FILE")),
+        }
+        let name = KeyName::parse(name)?;
+        let is_lasting_admin = |key: &&KeyView| key.role == Role::Admin && key.expires_at.is_none();
+        let others = all.iter().filter(is_lasting_admin).filter(|other| *other != key).count();
+        if is_lasting_admin(&key) && others == 0 && self.0.proxy_role != Some(Role::Admin) {
+            return Err(KeysError::LastAdmin(name));
+        }
+        let removed = name.clone();
+        self.0.ledger.write(move |tx| keys::remove(tx, &removed)).await?;
+        write(&self.0.stored).ledger.retain(|entry| *entry.name != *name.as_str());
+        Ok(name)
+    }
+}
+
+/// Returns the number of keys in a file.
+///
+/// # Errors
+/// [`InvalidKeysFile`] if the file cannot be used.
+pub async fn count_keys(path: PathBuf) -> Result<usize, InvalidKeysFile> {
+    Ok(KeysFile::new(path).load().await?.len())
+}
+
+/// Returns the SHA-256 of a key.
+pub fn digest(key: &str) -> KeyDigest {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+/// Whether the text has the form of a key that the service makes. Such a key cannot be guessed.
+pub fn is_generated(key: &str) -> bool {
+    key.strip_prefix(KEY_PREFIX).is_some_and(|digits| digits.len() == 2 * KEY_BYTES)
+}
+
+/// Makes a random key.
+fn new_key() -> Result<Secret, KeysError> {
+    let mut bytes = [0_u8; KEY_BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| KeysError::NoRandomBytes)?;
+    Ok(Secret::new(format!("{KEY_PREFIX}{}", hex::encode(bytes))))
+}
