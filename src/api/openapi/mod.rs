@@ -26,6 +26,7 @@ use super::auth::COOKIE_NAME;
         (name = "mirrors", description = "Keep a collection in agreement with a bucket"),
         (name = "search", description = "Find images"),
         (name = "images", description = "Indexed images and collections"),
+        (name = "backups", description = "Copy the data of the service while it runs, for operators"),
         (name = "health", description = "Status, metrics and sessions, for operators")
     )
 )]
@@ -59,6 +60,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::search::routes())
         .merge(super::images::routes())
         .merge(super::collections::routes())
+        .merge(super::backups::routes())
         .merge(super::health::routes())
         .merge(super::sign_in::routes())
         .merge(super::metrics::routes())
@@ -66,7 +68,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Returns the routes without a timeout, and their descriptions.
 pub(super) fn long_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(super::collections::long_routes())
+    OpenApiRouter::new().merge(super::collections::long_routes()).merge(super::backups::long_routes())
 }
 
 /// Returns the OpenAPI document, as served at `/openapi.json`.

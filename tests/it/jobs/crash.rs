@@ -28,10 +28,10 @@ const ROUNDS: u32 = 20;
 const IMAGES: u32 = 1_200;
 
 /// A small xorshift: the same numbers in every run.
-struct Rng(u64);
+pub(crate) struct Rng(pub(crate) u64);
 
 impl Rng {
-    fn next(&mut self, sides: u32) -> u32 {
+    pub(crate) fn next(&mut self, sides: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -110,9 +110,9 @@ pub(crate) fn succeeded(job: &Value) {
 }
 
 /// Every record without its time of indexing, and everything in the ledger.
-type State = (BTreeMap<String, ImageRecord>, Vec<ObjectRow>);
+pub(crate) type State = (BTreeMap<String, ImageRecord>, Vec<ObjectRow>);
 
-async fn state(folder: &Path) -> State {
+pub(crate) async fn state(folder: &Path) -> State {
     let collection = CollectionName::parse("documents").unwrap();
     let index = EmbeddedIndex::open(&folder.join("index")).unwrap();
     let ids: Vec<_> = index.scan(&collection).try_collect().await.unwrap();
