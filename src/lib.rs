@@ -6,6 +6,7 @@ mod http;
 pub mod imaging;
 mod lock;
 mod models;
+pub mod pinned;
 pub mod resilience;
 pub mod sqlite;
 
@@ -13,7 +14,9 @@ pub mod embed;
 pub mod index;
 pub mod source;
 
+pub mod archive;
 pub mod aws;
+pub mod backup;
 pub mod browse;
 pub mod calibration;
 pub mod collection_models;

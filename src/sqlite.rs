@@ -155,11 +155,20 @@ impl Sqlite {
             // Sending fails if the caller no longer waits; the call was still to be made.
             drop(answer.send(outcome));
         });
-        let thread_ended = || SqliteError::new(&self.path, rusqlite::Error::UnwindingPanic);
         match self.work.send(work).await {
-            Ok(()) => answered.await.unwrap_or_else(|_| Err(thread_ended())),
-            Err(_) => Err(thread_ended()),
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(self.thread_ended())),
+            Err(_) => Err(self.thread_ended()),
         }
+    }
+
+    /// Returns the error if the thread has ended.
+    pub(crate) fn thread_ended(&self) -> SqliteError {
+        self.error(rusqlite::Error::UnwindingPanic)
+    }
+
+    /// Returns the error of a statement on this file.
+    pub(crate) fn error(&self, source: rusqlite::Error) -> SqliteError {
+        SqliteError::new(&self.path, source)
     }
 
     /// Returns a new connection to the same file, for reading without the thread.

@@ -3,6 +3,7 @@
 
 mod access_log;
 mod auth;
+mod backups;
 mod browse_error;
 mod collections;
 mod filter;
@@ -34,6 +35,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
+use crate::backup::Backups;
 use crate::browse::Browse;
 use crate::collections::RecallReports;
 use crate::domain::CollectionName;
@@ -72,6 +74,8 @@ pub struct AppState {
     pub browse: Browse,
     /// The recall of searches.
     pub recall: RecallReports,
+    /// The backups of the data folder.
+    pub backups: Backups,
     /// The state of the service.
     pub health: Health,
     /// The API keys.

@@ -1,5 +1,9 @@
 //! The bodies of requests and replies, for clients such as the command line.
 
+pub use super::backups::{
+    BackupChunkReply, BackupChunksReply, BackupFileReply, BackupFilesReply, BackupReply, BackupRequest,
+    EndedBackupReply,
+};
 pub use super::collections::{
     CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, ComparisonReply,
     DifferenceReply, DuplicateImageReply, DuplicatesReply, FacetValueReply, FacetsReply, FitReply, GenerationReply,

@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::archive::ArchiveError;
 use crate::config::SettingsError;
 use crate::domain::InvalidSetting;
 use crate::embed::EmbedError;
@@ -36,6 +37,13 @@ pub enum BuildError {
     /// Another service uses the data folder.
     #[error("another service uses the data folder {}; stop it or set GLIMPSE_DATA_DIR to another folder", .0.display())]
     FolderInUse(PathBuf),
+    /// A restore was interrupted.
+    #[error(
+        "a restore into the data folder {} is not finished; run `glimpse restore` again, which begins anew, or set \
+         GLIMPSE_DATA_DIR to another folder",
+        .0.display()
+    )]
+    UnfinishedRestore(PathBuf),
     /// The data folder cannot be used.
     #[error("the data folder {} cannot be used: {source}; set GLIMPSE_DATA_DIR to another folder", folder.display())]
     Folder {
@@ -65,6 +73,9 @@ pub enum BuildError {
     /// The engine of a model in this process cannot be used.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// An archive of backups cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The HTTP server ended by itself.
     #[error("the HTTP server ended: {0}")]
     Serve(io::Error),
@@ -92,6 +103,8 @@ impl BuildError {
             Self::AddressInUse(_)
             | Self::Listen { .. }
             | Self::FolderInUse(_)
+            | Self::UnfinishedRestore(_)
+            | Self::Archive(_)
             | Self::Folder { .. }
             | Self::BucketServer(_)
             | Self::Index(_)

@@ -1,5 +1,7 @@
 //! The composition root: builds a service from its settings. Only this module names concrete adapters.
 
+mod archive;
+mod backup;
 mod bucket;
 mod clip;
 mod cluster;
@@ -50,6 +52,8 @@ use crate::telemetry::metrics;
 use crate::uploads::Uploads;
 
 pub use crate::aws::SnsConnection;
+pub use crate::ledger::VERSION as LEDGER_VERSION;
+pub use archive::{LOCK_FILE, claim_data_folder, open_archive};
 pub use bucket::Bucket;
 pub use clip::ClipService;
 pub use doctor::{CheckResult, Doctor, Problem, finding};
@@ -110,7 +114,7 @@ impl App {
         let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: requested, source })?;
         metrics::install();
         let folder = settings.locations.glimpse_data_dir.clone();
-        let lock = parts::lock(&folder)?;
+        let lock = parts::lock_for_service(&folder)?;
         let waiting = WaitList::default();
         let (client, bucket_server) = parts::bucket(&settings).await?;
         let source = parts::sources(&settings, client.clone(), &waiting).await?;
@@ -133,6 +137,8 @@ impl App {
         let calibration = Calibration::new(&searches, folder.join("calibration"), settings.embed.glimpse_calibrate);
         let recall = RecallReports::default();
         let models = CollectionModels::open(ledger.clone(), models, stores.searches.clone()).await?;
+        let backups = backup::open(&settings, stores.embedded, ledger.clone(), bucket_server.as_ref())?;
+        shutdown.spawn("upkeep of backups", backups.clone().keep(shutdown.drain()));
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,
@@ -190,6 +196,7 @@ impl App {
             keys,
             audit,
             images: Images::new(stores.searches, thumbnails, originals),
+            backups,
             defaults: defaults(&settings),
         };
         let router = router(state, &settings.api, parts::access_log(&settings)?);

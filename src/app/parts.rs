@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::BuildError;
 use crate::api::AccessLog;
+use crate::archive::{DONE_FOLDER, PART_FOLDER};
 use crate::config::Settings;
 use crate::domain::InvalidSetting;
 use crate::images::{Originals, Thumbnails};
@@ -15,16 +16,30 @@ use crate::source::{
     EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, S3Credentials, S3Endpoint, S3Settings, S3Source,
 };
 
+/// The file in the data folder that the process with the folder has locked.
+pub const LOCK_FILE: &str = "service.lock";
+
 /// Creates the data folder and locks it for this process. The operating system releases the lock when the process ends.
 pub(super) fn lock(folder: &Path) -> Result<File, BuildError> {
     let wrap = |source| BuildError::Folder { folder: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(wrap)?;
-    let file = File::create(folder.join("service.lock")).map_err(wrap)?;
+    let file = File::create(folder.join(LOCK_FILE)).map_err(wrap)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(BuildError::FolderInUse(folder.to_owned())),
         Err(TryLockError::Error(error)) => Err(wrap(error)),
     }
+}
+
+/// Locks the data folder of a service. Fails if it has an unfinished restore.
+pub(super) fn lock_for_service(folder: &Path) -> Result<File, BuildError> {
+    let lock = lock(folder)?;
+    if folder.join(PART_FOLDER).exists() {
+        return Err(BuildError::UnfinishedRestore(folder.to_owned()));
+    }
+    // A restore that was killed after its end leaves this.
+    std::fs::remove_dir_all(folder.join(DONE_FOLDER)).ok();
+    Ok(lock)
 }
 
 /// Checks whether a data folder that does not exist can be created: creates the first missing folder of its path, and

@@ -31,6 +31,8 @@ pub(super) struct Stores {
     pub(super) searches: StoreSet,
     /// Records that were lost in a power failure since the embedded store was last open.
     pub(super) lost: Lost,
+    /// The embedded store, if it is one of them.
+    pub(super) embedded: Option<EmbeddedIndex>,
 }
 
 /// A store for jobs, and the same store for searches.
@@ -38,7 +40,7 @@ type Variants = (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>);
 
 /// Opens the stores. Makes no network call to remote stores yet: a store that is down now may be up when it is needed.
 pub(super) async fn open(settings: &Settings, wait_list: &WaitList) -> Result<Stores, BuildError> {
-    let (mut jobs, mut searches, mut lost) = (Vec::new(), Vec::new(), Lost::new());
+    let (mut jobs, mut searches, mut lost, mut opened) = (Vec::new(), Vec::new(), Lost::new(), None);
     for kind in settings.index.vector_db_provider.as_slice() {
         let (background, interactive) = if let Some(variants) = open_server(*kind, settings, wait_list)? {
             variants
@@ -47,6 +49,7 @@ pub(super) async fn open(settings: &Settings, wait_list: &WaitList) -> Result<St
             for (collection, id) in index.lost_records() {
                 lost.entry(collection.clone()).or_default().insert(*id);
             }
+            opened = Some(index.clone());
             let index: Arc<dyn ImageIndex> = Arc::new(index);
             // Jobs wait while the disk is full. A local store needs no circuit breaker and no timeout.
             let guard = Guard::background(kind.name(), wait_list.clone());
@@ -57,7 +60,7 @@ pub(super) async fn open(settings: &Settings, wait_list: &WaitList) -> Result<St
     }
     let generations = Generations::default();
     let with_generations = |stores| StoreSet::new(stores).with_generations(generations.clone());
-    Ok(Stores { jobs: with_generations(jobs), searches: with_generations(searches), lost })
+    Ok(Stores { jobs: with_generations(jobs), searches: with_generations(searches), lost, embedded: opened })
 }
 
 /// Returns the stores for a remote worker. It writes to the embedded store through the service, because only the

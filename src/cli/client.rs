@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::header::HeaderMap;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
@@ -108,6 +109,29 @@ impl Client {
     pub(super) async fn download(&self, path: &[&str], query: &impl Serialize) -> Result<Bytes, CliError> {
         let response = self.send(self.request(Method::GET, path).query(query)).await?;
         response.bytes().await.map_err(|error| self.connection_error(error))
+    }
+
+    /// `GET path?query`, if the reply is bytes that can be read again. Returns also its headers.
+    pub(super) async fn read_bytes(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+    ) -> Result<(HeaderMap, Bytes), CliError> {
+        let until = Instant::now() + self.retry_window;
+        loop {
+            let read = async {
+                let response = self.send(self.request(Method::GET, path).query(query)).await?;
+                let headers = response.headers().clone();
+                let bytes = response.bytes().await.map_err(|error| self.connection_error(error))?;
+                Ok::<_, CliError>((headers, bytes))
+            };
+            match read.await {
+                Err(error) if error.is_temporary() && Instant::now() < until => {
+                    tokio::time::sleep(RETRY_INTERVAL).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// `GET path?query`, if the reply is a stream of lines. Calls `each` with every line as soon as it arrives.

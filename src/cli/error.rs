@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::app::{BuildError, WorkerError};
+use crate::archive::ArchiveError;
 use crate::config::SettingsError;
 use crate::demo::VaryError;
 
@@ -53,6 +54,12 @@ pub(super) enum CliError {
     /// The service began its reply, and then failed. The message is that of the service.
     #[error("the search ended early: {0}")]
     SearchFailed(String),
+    /// An archive of backups cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The service sent something else than it had announced.
+    #[error("the backup failed at {path}: {problem}; run the command again")]
+    BackupChunk { path: String, problem: String },
     #[error("the mirror `{0}` exists; --replace replaces all its fields, and `glimpse mirror show {0}` prints them")]
     MirrorExists(String),
     #[error("there is no collection `{0}`; `glimpse collections list` shows all")]

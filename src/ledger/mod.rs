@@ -36,10 +36,12 @@ pub(crate) mod tombstones;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use async_trait::async_trait;
 use rusqlite::{Connection, Transaction};
 
 use crate::domain::{JobId, JobRecord};
-use crate::sqlite::Sqlite;
+use crate::pinned::{self, Paused, Pin, PinnedPart};
+use crate::sqlite::{Sqlite, SqliteError};
 
 pub use error::LedgerError;
 pub use failures::FailurePage;
@@ -47,7 +49,11 @@ pub use leases::report::Report;
 pub use leases::{Batch, Held};
 pub use logs::LogPage;
 pub use objects::ObjectRow;
+pub use schema::VERSION;
 pub use tombstones::{Tombstone, TombstonePage};
+
+/// The name of the file in the data folder.
+const FILE: &str = "ledger.sqlite";
 
 /// The result of one step of [`Ledger::in_steps`].
 pub type Step<T> = rusqlite::Result<ControlFlow<T>>;
@@ -67,7 +73,7 @@ impl Ledger {
     /// # Errors
     /// Returns [`LedgerError`] if the file cannot be opened or was written by a newer version.
     pub fn open(folder: &Path) -> Result<Self, LedgerError> {
-        let writer = Sqlite::open(&folder.join("ledger.sqlite"), schema::migrate)?;
+        let writer = Sqlite::open(&folder.join(FILE), schema::migrate)?;
         Ok(Self { reader: writer.read_only()?, writer })
     }
 
@@ -149,5 +155,14 @@ impl Ledger {
     /// Adds a line to a job's log.
     pub(crate) async fn log(&self, job: JobId, line: String) -> Result<(), LedgerError> {
         self.write(move |tx| logs::add(tx, job, &[line])).await
+    }
+}
+
+#[async_trait]
+impl Pin for Ledger {
+    async fn pin(&self, _: bool) -> Result<(PinnedPart, Option<Paused>), SqliteError> {
+        let writer = self.writer.clone();
+        let (connection, paused) = pinned::pause(&self.writer, move || pinned::begin(&writer)).await?;
+        Ok((PinnedPart { databases: vec![(FILE.to_owned(), connection)], files: Box::new(()) }, Some(paused)))
     }
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test waits for the tasks that it spawns")]
 
 mod api;
+mod backup;
 mod calibration;
 mod cli;
 mod collection_models;

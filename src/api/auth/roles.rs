@@ -75,8 +75,14 @@ const WRITE: [&str; 19] = [
 ];
 
 /// Operations on whole collections, on records of the past, and on keys.
-const ADMIN: [&str; 10] = [
+const ADMIN: [&str; 16] = [
     "GET /audit",
+    "POST /backups",
+    "GET /backups/{id}",
+    "DELETE /backups/{id}",
+    "GET /backups/{id}/files",
+    "GET /backups/{id}/chunks",
+    "GET /backups/{id}/content",
     "DELETE /collections/{name}",
     "DELETE /collections/{name}/generations/{number}",
     "POST /collections/{name}/rebuild",

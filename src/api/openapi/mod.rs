@@ -27,6 +27,7 @@ use super::auth::{COOKIE_NAME, RoleTable};
         (name = "search", description = "Find images"),
         (name = "images", description = "Indexed images and collections"),
         (name = "keys", description = "Keys with roles, and who has changed what"),
+        (name = "backups", description = "Copy the data of the service while it runs, for operators"),
         (name = "health", description = "Status, metrics and sessions, for operators")
     )
 )]
@@ -60,6 +61,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::search::routes())
         .merge(super::images::routes())
         .merge(super::collections::routes())
+        .merge(super::backups::routes())
         .merge(super::health::routes())
         .merge(super::keys::routes())
         .merge(super::sign_in::routes())
@@ -68,7 +70,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Returns the routes without a timeout, and their descriptions.
 pub(super) fn long_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().merge(super::collections::long_routes())
+    OpenApiRouter::new().merge(super::collections::long_routes()).merge(super::backups::long_routes())
 }
 
 /// Returns the OpenAPI document, as served at `/openapi.json`.

@@ -92,7 +92,7 @@ impl Doctor {
         let folder = self.settings.locations.glimpse_data_dir.clone();
         let path = folder.display().to_string();
         let checked = if folder.exists() {
-            match parts::lock(&folder) {
+            match parts::lock_for_service(&folder) {
                 Ok(lock) => Ok((Folder::Own(lock), format!("{path}, not in use"))),
                 Err(BuildError::FolderInUse(_)) => {
                     Ok((Folder::Running, format!("{path}, in use by a running service")))

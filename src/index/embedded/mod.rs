@@ -22,6 +22,7 @@ mod indexes;
 mod lists;
 mod maintenance;
 mod near_pairs;
+mod pin;
 mod products;
 mod reclaim;
 mod rows;

@@ -167,7 +167,7 @@ pub(super) fn checksum(values: &[f32]) -> u32 {
     crc32fast::hash(bytes(values))
 }
 
-fn bytes(values: &[f32]) -> &[u8] {
+pub(super) fn bytes(values: &[f32]) -> &[u8] {
     // SAFETY: the same memory, read as bytes, which have no invalid patterns and need no alignment.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) }
 }

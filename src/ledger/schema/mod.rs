@@ -40,6 +40,9 @@ const STEPS: [&str; 17] = [
     KEYS,
 ];
 
+/// The version of a ledger of this service.
+pub const VERSION: usize = STEPS.len();
+
 /// Applies the steps that were not applied to the file yet.
 pub(crate) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
     let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;

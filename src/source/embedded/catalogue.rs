@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::files::Files;
+use super::kept::KeptFiles;
 use super::listing::{Page, PageRequest, list};
 use crate::sqlite::{Sqlite, SqliteError};
 
@@ -56,6 +58,7 @@ pub(super) enum Change {
 pub(super) struct Catalogue {
     db: Sqlite,
     files: Files,
+    kept: KeptFiles,
 }
 
 impl Catalogue {
@@ -69,9 +72,29 @@ impl Catalogue {
             for file in loose.query_map((), |row| row.get::<_, String>(0))? {
                 old_files.remove(&file?);
             }
-            connection.execute_batch("DELETE FROM loose")
+            connection.execute_batch("DELETE FROM loose")?;
+            KeptFiles::create_table(connection)
         })?;
-        Ok(Self { db, files })
+        Ok(Self { db, files, kept: KeptFiles::default() })
+    }
+
+    pub(super) fn sqlite(&self) -> &Sqlite {
+        &self.db
+    }
+
+    /// Keeps the files that are replaced or deleted from now on, until what is returned is dropped.
+    pub(super) fn keep_files(&self) -> Arc<()> {
+        self.kept.keep()
+    }
+
+    /// Removes the files that were kept.
+    pub(super) async fn remove_kept_files(&self) -> Result<(), SqliteError> {
+        loop {
+            let (files, kept) = (self.files.clone(), self.kept.clone());
+            if !self.db.call(move |connection| kept.remove_some(connection, &files)).await? {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) async fn buckets(&self) -> Result<Vec<(String, i64)>, SqliteError> {
@@ -119,7 +142,7 @@ impl Catalogue {
         entry: Entry,
         only_new: bool,
     ) -> Result<Change, SqliteError> {
-        let files = self.files.clone();
+        let (files, kept) = (self.files.clone(), self.kept.clone());
         let call = move |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             let old = find(&transaction, &bucket, &key)?;
@@ -138,7 +161,7 @@ impl Catalogue {
             }
             transaction.commit()?;
             if let Some(file) = &unused {
-                remove_unused(connection, &files, file)?;
+                kept.remove(connection, &files, file)?;
             }
             Ok(refused.unwrap_or(Change::Done))
         };
@@ -151,7 +174,7 @@ impl Catalogue {
 
     /// Removes objects. A missing object is not an error.
     pub(super) async fn delete(&self, bucket: String, keys: Vec<String>) -> Result<(), SqliteError> {
-        let files = self.files.clone();
+        let (files, kept) = (self.files.clone(), self.kept.clone());
         let call = move |connection: &mut Connection| {
             for key in &keys {
                 let transaction = connection.transaction()?;
@@ -160,7 +183,7 @@ impl Catalogue {
                     transaction.execute(statement, params![bucket, key.as_bytes()])?;
                     mark_unused(&transaction, &old.file)?;
                     transaction.commit()?;
-                    remove_unused(connection, &files, &old.file)?;
+                    kept.remove(connection, &files, &old.file)?;
                 }
             }
             Ok(())
@@ -234,12 +257,6 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 /// removed, the next start removes it.
 fn mark_unused(transaction: &Transaction<'_>, file: &str) -> rusqlite::Result<()> {
     transaction.execute("INSERT OR IGNORE INTO loose VALUES (?1)", [file]).map(drop)
-}
-
-/// Removes a file that was registered by [`mark_unused`].
-fn remove_unused(connection: &Connection, files: &Files, file: &str) -> rusqlite::Result<()> {
-    files.remove(file);
-    connection.execute("DELETE FROM loose WHERE file = ?1", [file]).map(drop)
 }
 
 /// Returns the current time in milliseconds since 1970.

@@ -6,11 +6,13 @@ mod access;
 mod catalogue;
 mod checksums;
 mod files;
+mod kept;
 mod listing;
 mod multipart_uploads;
 mod objects;
 mod operations;
 mod pages;
+mod pin;
 mod secrets;
 mod server;
 
@@ -28,6 +30,7 @@ use tokio_util::task::TaskTracker;
 use self::catalogue::Catalogue;
 use self::files::Files;
 use self::objects::Backend;
+pub use self::pin::BucketPin;
 use super::S3Credentials;
 use crate::sqlite::SqliteError;
 
@@ -119,6 +122,7 @@ pub struct EmbeddedS3 {
     credentials: S3Credentials,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    pin: BucketPin,
     _stop_on_drop: DropGuard,
 }
 
@@ -150,6 +154,7 @@ impl EmbeddedS3 {
         };
         let catalogue = Catalogue::open(&folder.join("catalogue.sqlite"), files.clone())?;
         catalogue.create_bucket(bucket).await?;
+        let pin = BucketPin::new(catalogue.clone(), files.clone(), folder);
 
         let mut service =
             S3ServiceBuilder::new(Backend { catalogue, files, max_object_bytes, uploads: Arc::default() });
@@ -162,7 +167,7 @@ impl EmbeddedS3 {
         tasks.spawn(server::serve(listener, service.build(), shutdown.clone()));
         tasks.close();
         let stop_on_drop = shutdown.clone().drop_guard();
-        Ok(Self { addr, credentials, tasks, shutdown, _stop_on_drop: stop_on_drop })
+        Ok(Self { addr, credentials, tasks, shutdown, pin, _stop_on_drop: stop_on_drop })
     }
 
     /// Returns the URL of the server.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::source::S3Credentials;
 
-const FILE_NAME: &str = "credentials.json";
+pub(super) const FILE_NAME: &str = "credentials.json";
 
 /// Returns the credentials that an earlier start created in this folder, if there are any.
 pub(super) fn stored(folder: &Path) -> io::Result<Option<S3Credentials>> {

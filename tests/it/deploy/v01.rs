@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cli::commands::RunningCommand;
+use crate::cli::commands::{RunningCommand, glimpse, stderr};
 use crate::support::environment::{skip, variable};
 use crate::support::qdrant::QdrantServer;
 
@@ -37,13 +37,17 @@ fn copy_folder(from: &Path, to: &Path) {
 struct Service {
     process: RunningCommand,
     client: reqwest::Client,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Service {
     fn start(more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         copy_folder(&fixture("data"), folder.path());
+        Self::start_in(folder, more)
+    }
+
+    fn start_in(folder: tempfile::TempDir, more: &[(&str, &str)]) -> Self {
         let data = folder.path().to_str().unwrap();
         let mut variables = vec![
             ("GLIMPSE_DATA_DIR", data),
@@ -54,7 +58,7 @@ impl Service {
         variables.extend(more);
         let process = RunningCommand::start(&variables, &["serve"], "service ");
         let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
-        Self { process, client, _folder: folder }
+        Self { process, client, folder }
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -166,6 +170,26 @@ async fn its_data_folder_is_searched_and_its_unfinished_job_continues() {
     let again = service.post("/jobs/images", &json!({"s3_prefix": "images/"})).await;
     let again = service.ended(again["job_id"].as_str().unwrap()).await;
     assert!(again["counts"]["unchanged"] == 5 && again["counts"]["done"] == 0, "{again}");
+}
+
+/// The first start upgrades the folder, so a backup is always of the current version.
+#[tokio::test(flavor = "multi_thread")]
+async fn its_data_folder_is_backed_up_and_restored() {
+    let service = Service::start(&[]);
+    let (archive, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let archive = archive.path().to_str().unwrap();
+    let backed_up = glimpse(&[("GLIMPSE_URL", service.process.url.as_str())], &["backup", archive]).await;
+    assert!(backed_up.status.success(), "{}", stderr(&backed_up));
+    drop(service);
+    let data = restored.path().to_str().unwrap();
+    let output = glimpse(&[("GLIMPSE_DATA_DIR", data)], &["restore", archive]).await;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let service = Service::start_in(restored, &[]);
+    assert!(service.folder.path().join("s3/credentials.json").exists());
+    service.finds_what_version_0_1_found("embedded").await;
+    service.post(&format!("/jobs/{UNFINISHED}/executor"), &json!({"executor": "local"})).await;
+    let unfinished = service.ended(UNFINISHED).await;
+    assert!(unfinished["status"] == "SUCCEEDED" && unfinished["counts"]["done"] == 2, "{unfinished}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -110,9 +110,9 @@ pub(crate) fn succeeded(job: &Value) {
 }
 
 /// Every record without its time of indexing, and everything in the ledger.
-type State = (BTreeMap<String, ImageRecord>, Vec<ObjectRow>);
+pub(crate) type State = (BTreeMap<String, ImageRecord>, Vec<ObjectRow>);
 
-async fn state(folder: &Path) -> State {
+pub(crate) async fn state(folder: &Path) -> State {
     let collection = CollectionName::parse("documents").unwrap();
     let index = EmbeddedIndex::open(&folder.join("index")).unwrap();
     let ids: Vec<_> = index.scan(&collection).try_collect().await.unwrap();
