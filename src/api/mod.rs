@@ -4,6 +4,7 @@
 mod access_log;
 mod auth;
 mod backups;
+mod base_path;
 mod browse_error;
 mod collections;
 mod filter;
@@ -34,6 +35,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
+
+pub use base_path::BasePath;
 
 use crate::backup::Backups;
 use crate::browse::Browse;
@@ -99,6 +102,8 @@ pub struct Defaults {
     pub bucket: Arc<str>,
     /// The name of `IMAGE_EMBEDDING_PROVIDER`.
     pub provider: &'static str,
+    /// The path of `GLIMPSE_PUBLIC_URL`.
+    pub base_path: BasePath,
 }
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -111,13 +116,14 @@ pub fn router(state: AppState, settings: &ApiSettings, access_log: Option<Access
     let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
     let authenticator = Arc::new(auth::Authenticator::new(settings, state.keys.clone(), state.audit.clone()));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
+    let base_path = state.defaults.base_path.clone();
     let router = routes
         .layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_request))
         .merge(internal::routes().layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_request)))
         .merge(long_routes.layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_body)))
         .merge(internal::long_routes().layer(from_fn_with_state(limits, RequestTimeout::limit_body)))
         .with_state(state)
-        .merge(openapi::viewer(document()))
+        .merge(openapi::viewer(openapi::document_under(&base_path)))
         .merge(web::routes())
         .fallback(|uri: Uri| async move { ApiError::no_route(uri.path()) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
@@ -140,14 +146,19 @@ pub fn router(state: AppState, settings: &ApiSettings, access_log: Option<Access
         Some(log) => router.layer(from_fn_with_state(log, access_log::log_request)),
         None => router,
     };
-    router
+    let router = router
         .layer(from_fn(metrics::count))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
             tracing::info_span!("http", method = %request.method(), path = auth::shortened_path(request.uri().path()), request.id = id)
         }))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID.clone()))
-        .layer(SetRequestIdLayer::new(REQUEST_ID.clone(), MakeRequestUuid))
+        .layer(SetRequestIdLayer::new(REQUEST_ID.clone(), MakeRequestUuid));
+    if base_path.is_root() {
+        return router;
+    }
+    // A router matches the path before its own layers can change it.
+    Router::new().fallback_service(router).layer(from_fn_with_state(base_path, base_path::answer_under))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer passes the panic by value")]

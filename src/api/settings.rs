@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::access_log::AccessLogTarget;
-use super::auth::{GroupRoles, Header, Networks, Origin, Origins};
+use super::auth::{GroupRoles, Header, Networks, Origins, PublicUrl};
 use crate::domain::setting::{check_range, socket_addr};
 use crate::domain::{Role, Seconds, Secret, words};
 
@@ -38,8 +38,8 @@ pub struct ApiSettings {
     /// none.
     pub glimpse_cors_origins: Origins,
     /// `GLIMPSE_PUBLIC_URL`: the address at which browsers reach the service through a proxy, such as
-    /// `https://photos.example`; empty (default): the address in the request.
-    pub glimpse_public_url: Option<Origin>,
+    /// `https://photos.example` or `https://photos.example/glimpse`; empty (default): the address in the request.
+    pub glimpse_public_url: Option<PublicUrl>,
     /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is cancelled, with 408 if its body has not arrived, otherwise
     /// with 504; 60 by default.
     #[serde(deserialize_with = "check_range::<_, _, 1, 3600>")]

@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::AppState;
 use super::auth::{Authenticator, ClientAddress, Identity, SESSION_TTL, session_cookie};
 use super::http::{ApiError, ErrorReply, Json};
+use super::{AppState, Defaults};
 use crate::domain::{Role, Secret};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -70,12 +71,16 @@ async fn get_session(
 async fn sign_in(
     Extension(authenticator): Extension<Arc<Authenticator>>,
     Extension(address): Extension<ClientAddress>,
+    State(defaults): State<Defaults>,
     headers: HeaderMap,
     Json(request): Json<SessionRequest>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<SessionReply>), ApiError> {
     let (key, identity) = authenticator.sign_in(request.key.reveal().trim(), address)?;
     let reply = SessionReply { signed_in: true, ..SessionReply::new(authenticator.needs_key(), Some(identity)) };
-    Ok((session_cookie(authenticator.sessions.begin(key)?, SESSION_TTL, &headers), axum::Json(reply)))
+    Ok((
+        session_cookie(authenticator.sessions.begin(key)?, SESSION_TTL, &defaults.base_path, &headers),
+        axum::Json(reply),
+    ))
 }
 
 /// End a session. Its cookie is no longer valid.
@@ -83,9 +88,10 @@ async fn sign_in(
     responses((status = 200, body = SessionReply), (status = 403, body = ErrorReply)))]
 async fn sign_out(
     Extension(authenticator): Extension<Arc<Authenticator>>,
+    State(defaults): State<Defaults>,
     headers: HeaderMap,
 ) -> ([(HeaderName, String); 1], axum::Json<SessionReply>) {
     authenticator.sessions.end(&headers);
     let reply = SessionReply::new(authenticator.needs_key(), None);
-    (session_cookie(String::new(), Duration::ZERO, &headers), axum::Json(reply))
+    (session_cookie(String::new(), Duration::ZERO, &defaults.base_path, &headers), axum::Json(reply))
 }

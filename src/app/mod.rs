@@ -26,7 +26,7 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 
-use crate::api::{AppState, Defaults, router};
+use crate::api::{AppState, BasePath, Defaults, router};
 use crate::aws::SnsClient;
 use crate::browse::Browse;
 use crate::calibration::Calibration;
@@ -270,6 +270,7 @@ fn defaults(settings: &Settings) -> Defaults {
         max_image_bytes: usize::try_from(settings.imaging.limits().max_bytes).unwrap_or(usize::MAX),
         bucket: settings.source.s3_bucket.clone().into(),
         provider: settings.embed.image_embedding_provider.name(),
+        base_path: BasePath::new(settings.api.glimpse_public_url.as_ref()),
     }
 }
 

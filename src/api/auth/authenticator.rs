@@ -48,7 +48,7 @@ const WRONG_KEY: &str = "the API key is not valid: it is misspelt, it has expire
 
 impl Authenticator {
     pub(in crate::api) fn new(settings: &ApiSettings, keys: Keys, audit: Audit) -> Self {
-        let public = settings.glimpse_public_url.as_ref().map(|origin| origin.as_str().to_owned());
+        let public = settings.glimpse_public_url.as_ref().map(|url| url.origin().as_str().to_owned());
         let public_host =
             public.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host.to_owned());
         Self {

@@ -14,7 +14,7 @@ mod worker_token;
 
 pub(super) use authenticator::{Authenticator, authenticate, bearer_token};
 pub(super) use identity::{ClientAddress, Identity};
-pub(crate) use origin::{Origin, Origins};
+pub(crate) use origin::{Origins, PublicUrl};
 pub(crate) use proxy_settings::{GroupRoles, Header, Networks};
 pub(super) use refusal_log::{RefusalLog, log_refusals, shortened_path};
 pub(super) use roles::RoleTable;

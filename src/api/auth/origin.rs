@@ -5,6 +5,8 @@ use url::Url;
 
 use crate::domain::words;
 
+const NOT_AN_ORIGIN: &str = "write scheme://host[:port], such as https://photos.example";
+
 /// The origin of a website.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -28,6 +30,57 @@ impl TryFrom<String> for Origin {
 impl From<Origin> for String {
     fn from(origin: Origin) -> Self {
         origin.0
+    }
+}
+
+/// The address at which browsers reach the service: an origin, and a path if a proxy publishes the service under one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PublicUrl {
+    origin: Origin,
+    path: String,
+}
+
+impl PublicUrl {
+    /// Maximum number of bytes of the path.
+    const MAX_PATH: usize = 200;
+
+    /// Returns the origin.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Returns the path without a slash at its end, such as `/glimpse`; empty without a path.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl TryFrom<String> for PublicUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let Some((scheme, rest)) = text.split_once("://") else { return Err(NOT_AN_ORIGIN) };
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let path = path.trim_end_matches('/');
+        let origin = parse_origin(&format!("{scheme}://{host}")).map(Origin)?;
+        let is_plain = |segment: &str| {
+            !matches!(segment, "" | "." | "..")
+                && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        };
+        if path.is_empty() {
+            return Ok(Self { origin, path: String::new() });
+        }
+        if path.len() > Self::MAX_PATH || !path.split('/').all(is_plain) {
+            return Err("the path must have at most 200 letters, digits, `-`, `.`, `_`, `~` and `/`, and no query");
+        }
+        Ok(Self { origin, path: format!("/{path}") })
+    }
+}
+
+impl From<PublicUrl> for String {
+    fn from(url: PublicUrl) -> Self {
+        url.origin.0 + &url.path
     }
 }
 
@@ -69,7 +122,7 @@ fn parse_origin(text: &str) -> Result<String, &'static str> {
     if text == "*" {
         return Err("`*` would let every website use this service from a visitor's browser; list the origins instead");
     }
-    let url = Url::parse(text).map_err(|_| "write scheme://host[:port], such as https://photos.example")?;
+    let url = Url::parse(text).map_err(|_| NOT_AN_ORIGIN)?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err("the scheme must be http or https");
     }
@@ -98,6 +151,29 @@ pub(super) fn is_same_host(origin: &str, host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_public_url_can_have_a_path() {
+        let parse = |text: &str| PublicUrl::try_from(text.to_owned());
+        for (text, origin, path) in [
+            ("https://ok.example", "https://ok.example", ""),
+            ("https://ok.example/", "https://ok.example", ""),
+            ("https://OK.example:443/a/b.c/", "https://ok.example", "/a/b.c"),
+        ] {
+            let url = parse(text).unwrap();
+            assert_eq!((url.origin().as_str(), url.path()), (origin, path), "{text}");
+            assert_eq!(String::from(url), format!("{origin}{path}"));
+        }
+        for wrong in [
+            "ok.example/a",
+            "https://ok.example/a//b",
+            "https://ok.example/../a",
+            "https://ok.example/a?b",
+            "ftp://a/b",
+        ] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn origins_are_normalised_as_browsers_write_them() {

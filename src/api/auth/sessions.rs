@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use cookie::{Cookie, SameSite};
 use tokio::time::Instant;
 
+use crate::api::BasePath;
 use crate::api::http::ApiError;
 use crate::domain::KeyDigest;
 use crate::keys::digest;
@@ -73,11 +74,16 @@ fn session_token(headers: &HeaderMap) -> Option<String> {
 
 /// Returns the cookie. Only pages of the service send it, scripts cannot read it, and it is sent only over TLS if the
 /// page was loaded over TLS.
-pub(in crate::api) fn session_cookie(value: String, ttl: Duration, headers: &HeaderMap) -> [(HeaderName, String); 1] {
+pub(in crate::api) fn session_cookie(
+    value: String,
+    ttl: Duration,
+    base: &BasePath,
+    headers: &HeaderMap,
+) -> [(HeaderName, String); 1] {
     let tls = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
     let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
     let cookie = Cookie::build((COOKIE_NAME, value))
-        .path("/")
+        .path(base.join("/"))
         .http_only(true)
         .same_site(SameSite::Strict)
         .secure(tls)
@@ -118,9 +124,9 @@ mod tests {
 
     #[test]
     fn scripts_and_other_sites_cannot_use_the_cookie() {
-        let plain = session_cookie("t".into(), SESSION_TTL, &HeaderMap::new())[0].1.clone();
+        let plain = session_cookie("t".into(), SESSION_TTL, &BasePath::default(), &HeaderMap::new())[0].1.clone();
         assert_eq!(plain, "glimpse_session=t; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
         let tls = HeaderMap::from_iter([(header::ORIGIN, "https://glimpse.example".parse().unwrap())]);
-        assert!(session_cookie("t".into(), SESSION_TTL, &tls)[0].1.contains("; Secure"));
+        assert!(session_cookie("t".into(), SESSION_TTL, &BasePath::default(), &tls)[0].1.contains("; Secure"));
     }
 }

@@ -7,6 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ImageReply;
+use crate::api::BasePath;
 use crate::api::filter::{FilterParams, FilterRequest};
 use crate::api::http::parameters::Pairs;
 use crate::api::http::{ApiError, ErrorReply, Query};
@@ -67,10 +68,10 @@ pub struct ImagesReply {
     pub warnings: Vec<String>,
 }
 
-impl From<ImagePage> for ImagesReply {
-    fn from(ImagePage { collection, images, next_cursor, warnings }: ImagePage) -> Self {
+impl ImagesReply {
+    fn new(base: &BasePath, ImagePage { collection, images, next_cursor, warnings }: ImagePage) -> Self {
         let images: Vec<_> =
-            images.into_iter().map(|image| ImageReply::new(&collection, image.id, image.payload)).collect();
+            images.into_iter().map(|image| ImageReply::new(base, &collection, image.id, image.payload)).collect();
         Self { count: images.len(), images, next_cursor, warnings }
     }
 }
@@ -94,5 +95,5 @@ async fn list_images(
         filter: FilterRequest::from_pairs(&pairs)?.into_filter()?,
     };
     let page = browse.images(target, &PageOptions { order, cursor, limit }).await?;
-    Ok(axum::Json(page.into()))
+    Ok(axum::Json(ImagesReply::new(&defaults.base_path, page)))
 }

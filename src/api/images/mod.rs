@@ -54,7 +54,7 @@ async fn get_image(
     Query(params): Query<CollectionParam>,
 ) -> Result<axum::Json<ImageReply>, ApiError> {
     let (collection, record) = images.get(&id, &params.or_default(&defaults)).await?;
-    Ok(axum::Json(ImageReply::new(&collection, record.id, record.payload)))
+    Ok(axum::Json(ImageReply::new(&defaults.base_path, &collection, record.id, record.payload)))
 }
 
 /// The query parameters of the removal of an image.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::BasePath;
 use crate::domain::{CollectionName, ExifFacts, ImageFormat, ImageId, Payload};
 
 /// An image in the results of a search, or among the copies of an image.
@@ -156,7 +157,7 @@ pub struct DeletedReply {
 }
 
 impl ImageReply {
-    pub(super) fn new(collection: &CollectionName, id: ImageId, payload: Payload) -> Self {
+    pub(super) fn new(base: &BasePath, collection: &CollectionName, id: ImageId, payload: Payload) -> Self {
         Self {
             id: id.to_string(),
             collection: collection.to_string(),
@@ -168,9 +169,9 @@ impl ImageReply {
             height: payload.height,
             frames: payload.frames,
             thumbnail_key: payload.thumbnail_key,
-            thumbnail: Some(image_path(&id, "thumbnail", collection)),
-            preview: image_path(&id, "preview", collection),
-            original: image_path(&id, "original", collection),
+            thumbnail: Some(image_path(base, &id, "thumbnail", collection)),
+            preview: image_path(base, &id, "preview", collection),
+            original: image_path(base, &id, "original", collection),
             etag: payload.etag,
             size_bytes: payload.size_bytes,
             content_sha256: payload.content_sha256,
@@ -192,7 +193,7 @@ impl ExifReply {
     }
 }
 
-/// Returns the path of a file of an image on this service.
-pub(in crate::api) fn image_path(id: &ImageId, file: &str, collection: &CollectionName) -> String {
-    format!("/images/{id}/{file}?collection={collection}")
+/// Returns the path of a file of an image, as clients request it.
+pub(in crate::api) fn image_path(base: &BasePath, id: &ImageId, file: &str, collection: &CollectionName) -> String {
+    base.join(&format!("/images/{id}/{file}?collection={collection}"))
 }

@@ -3,14 +3,14 @@
 mod common_replies;
 
 use axum::Router;
-use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi as Document, Server};
 use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::AppState;
 use super::auth::{COOKIE_NAME, RoleTable};
+use super::{AppState, BasePath};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -81,9 +81,19 @@ pub fn document() -> Document {
     document
 }
 
+/// Returns the document of a service that a proxy publishes under a path.
+pub(super) fn document_under(base_path: &BasePath) -> Document {
+    let mut document = document();
+    if !base_path.is_root() {
+        document.servers = Some(vec![Server::new(base_path.join(""))]);
+    }
+    document
+}
+
 /// Serves `/openapi.json` and `/docs` from this binary. The page sends no request to another host.
 pub(super) fn viewer(document: Document) -> Router {
     // By default the viewer sends the document to a validator on another host.
-    let config = Config::default().validator_url("none");
+    // The address is relative, because a proxy can publish the service under a path.
+    let config = Config::from("../openapi.json").validator_url("none");
     SwaggerUi::new("/docs").url("/openapi.json", document).config(config).into()
 }

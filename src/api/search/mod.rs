@@ -78,7 +78,7 @@ async fn search_by_text(
         }
     };
     let answer = search.search(query.in_language(language), options).await?;
-    Ok(axum::Json(SearchReply::new(answer, input)))
+    Ok(axum::Json(SearchReply::new(&defaults.base_path, answer, input)))
 }
 
 /// Find images by an uploaded image, or by several texts and images.
@@ -117,7 +117,7 @@ async fn search_by_image(
     let input = SearchInput { query: text, file: file_name, like: params.like.clone() };
     let options = params.into_options(&pairs, &defaults)?;
     let answer = search.search(query, options).await?;
-    Ok(axum::Json(SearchReply::new(answer, input)))
+    Ok(axum::Json(SearchReply::new(&defaults.base_path, answer, input)))
 }
 
 impl Memory for UploadPermit {
@@ -141,5 +141,5 @@ async fn search_by_terms(
     drop(body);
     let (query, options) = query.into_query(permit, images, defaults).await?;
     let answer = search.search(query, options).await?;
-    Ok(axum::Json(SearchReply::new(answer, SearchInput { query: None, file: None, like: None })))
+    Ok(axum::Json(SearchReply::new(&defaults.base_path, answer, SearchInput { query: None, file: None, like: None })))
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::BasePath;
 use crate::api::images::{ImageSummary, image_path};
 use crate::domain::{CollectionName, Hit};
 use crate::search::{CollapsedHit, MergedHit, Scale, SearchResults};
@@ -124,13 +125,13 @@ pub(super) struct SearchInput {
 }
 
 impl SearchReply {
-    pub(super) fn new(answer: SearchResults, input: SearchInput) -> Self {
+    pub(super) fn new(base: &BasePath, answer: SearchResults, input: SearchInput) -> Self {
         let several = answer.provider == "all";
         // Beside other terms, the same image is not the best result.
         let is_single = answer.terms.is_none();
         let same_as = answer.same_as.as_deref();
         let scale = answer.scale.as_ref().ok();
-        let reply = |found| ResultReply::new(&answer.collection, found, scale, several, same_as);
+        let reply = |found| ResultReply::new(base, &answer.collection, found, scale, several, same_as);
         let mut results: Vec<ResultReply> = answer.hits.into_iter().map(reply).collect();
         for (result, terms) in results.iter_mut().zip(answer.terms.into_iter().flatten()) {
             result.terms = terms;
@@ -160,6 +161,7 @@ impl SearchReply {
 
 impl ResultReply {
     fn new(
+        base: &BasePath,
         collection: &CollectionName,
         CollapsedHit { found: MergedHit { hit, stores }, duplicates }: CollapsedHit,
         scale: Option<&Scale>,
@@ -173,12 +175,12 @@ impl ResultReply {
             duplicates: duplicates
                 .into_iter()
                 .take(MAX_DUPLICATES)
-                .map(|duplicate| DuplicateReply::new(collection, duplicate.hit, content))
+                .map(|duplicate| DuplicateReply::new(base, collection, duplicate.hit, content))
                 .collect(),
             identical: same_as.map(|sha256| sha256 == payload.content_sha256),
-            thumbnail: Some(image_path(&hit.id, "thumbnail", collection)),
-            preview: image_path(&hit.id, "preview", collection),
-            original: image_path(&hit.id, "original", collection),
+            thumbnail: Some(image_path(base, &hit.id, "thumbnail", collection)),
+            preview: image_path(base, &hit.id, "preview", collection),
+            original: image_path(base, &hit.id, "original", collection),
             image: ImageSummary::new(hit.id, &payload),
             score: hit.score,
             terms: Vec::new(),
@@ -190,10 +192,10 @@ impl ResultReply {
 }
 
 impl DuplicateReply {
-    fn new(collection: &CollectionName, Hit { id, payload, .. }: Hit, content: &str) -> Self {
+    fn new(base: &BasePath, collection: &CollectionName, Hit { id, payload, .. }: Hit, content: &str) -> Self {
         Self {
             image: ImageSummary::new(id, &payload),
-            original: image_path(&id, "original", collection),
+            original: image_path(base, &id, "original", collection),
             identical: payload.content_sha256 == content,
         }
     }

@@ -83,6 +83,14 @@ export function onUnauthorized(callback) {
 }
 
 /**
+ * Returns the address of a path of the service, relative to the page: a proxy can publish both under a path.
+ * @param {string} path
+ */
+export function relative(path) {
+  return `.${path}`;
+}
+
+/**
  * Sends a request and returns the JSON body of the reply.
  * @template T
  * @param {string} path
@@ -92,7 +100,7 @@ export function onUnauthorized(callback) {
 export async function fetchJson(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, { ...options, headers: { accept: "application/json", ...options.headers } });
+    response = await fetch(relative(path), { ...options, headers: { accept: "application/json", ...options.headers } });
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ApiError("network", SENTENCES.network("", ""), 0);

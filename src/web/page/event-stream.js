@@ -1,6 +1,6 @@
 // Live updates from the service.
 
-import { ApiError, fetchJson } from "./api.js";
+import { ApiError, fetchJson, relative } from "./api.js";
 
 const RETRY_DELAY_MS = 2000;
 
@@ -37,7 +37,7 @@ export function subscribe(path, eventName, { onData, onConnection, onGone }) {
     disconnect();
     if (ended || document.hidden) return;
     // A new EventSource does not send the Last-Event-ID of the one before.
-    const opened = new EventSource(lastEventId ? `${path}?offset=${lastEventId}` : path);
+    const opened = new EventSource(relative(lastEventId ? `${path}?offset=${lastEventId}` : path));
     source = opened;
     opened.addEventListener("open", () => onConnection(true));
     opened.addEventListener(eventName, (event) => {

@@ -91,7 +91,7 @@ function generationRow(
   change,
 ) {
   const images = Math.max(0, ...Object.values(stores));
-  const shownState = job ? el("a", { href: `/?view=jobs&id=${encodeURIComponent(job)}` }, state) : state;
+  const shownState = job ? el("a", { href: `./?view=jobs&id=${encodeURIComponent(job)}` }, state) : state;
   /** @type {HTMLButtonElement[]} */
   const actions = [];
   if (state === "ready" && may("admin")) {
@@ -137,7 +137,7 @@ async function remove(generation, change) {
 function comparisonSection(collection, current, comparison) {
   const { generation, texts, images, overlap_at_10: overlap, rank_correlation: correlation } = comparison;
   const compare = `generation ${current},generation ${generation}`;
-  const href = `/?${new URLSearchParams({ q: "a cat", collection, compare })}`;
+  const href = `./?${new URLSearchParams({ q: "a cat", collection, compare })}`;
   const { current: one, other } = comparison;
   return [
     el("h2", {}, `Generation ${current} and generation ${generation}`),

@@ -95,16 +95,16 @@ function keepState() {
 function navigate(address, { replace = false, isShown = false, state = null } = {}) {
   keepState();
   const first = isShown ? { ...history.state, ...state } : state;
-  if (replace || address === location.pathname + location.search) history.replaceState(first, "", address);
+  if (replace || new URL(address, location.href).href === location.href) history.replaceState(first, "", address);
   else history.pushState(first, "", address);
   return isShown ? Promise.resolve() : render();
 }
 
 document.addEventListener("click", (event) => {
-  const link = event.target instanceof Element ? event.target.closest("a[href^='/']") : null;
+  const link = event.target instanceof Element ? event.target.closest("a[href^='./']") : null;
   const href = link?.getAttribute("href");
   const opensElsewhere = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
-  if (!link || !href || opensElsewhere || link.hasAttribute("target") || !/^\/(\?|$)/.test(href)) return;
+  if (!link || !href || opensElsewhere || link.hasAttribute("target") || !/^\.\/(\?|$)/.test(href)) return;
   event.preventDefault();
   navigate(href, link.hasAttribute("data-replace") ? { replace: true, state: history.state } : {});
 });
@@ -124,7 +124,7 @@ onUnauthorized(async () => {
 });
 signOutButton.addEventListener("click", async () => {
   await signOut();
-  location.assign("/");
+  location.assign("./");
 });
 installShortcuts(byId("shortcuts-button"));
 

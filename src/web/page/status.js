@@ -74,9 +74,9 @@ function sections(status, collections) {
       "p",
       { class: "muted" },
       "For programs: ",
-      el("a", { href: "/docs/", target: "_blank" }, "API documentation"),
+      el("a", { href: "./docs/", target: "_blank" }, "API documentation"),
       ", ",
-      el("a", { href: "/metrics", target: "_blank" }, "metrics"),
+      el("a", { href: "./metrics", target: "_blank" }, "metrics"),
       ".",
     ),
   ];
@@ -96,10 +96,10 @@ function storeRow({ name, ready, message, collections, images }) {
  * @returns {Cell[]}
  */
 function collectionRow({ name, count, model, dimension, recall_at_10: recall = {} }) {
-  const link = el("a", { href: `/?collection=${encodeURIComponent(name)}` }, name);
+  const link = el("a", { href: `./?collection=${encodeURIComponent(name)}` }, name);
   const generations = el(
     "a",
-    { href: `/?view=generations&collection=${encodeURIComponent(name)}` },
+    { href: `./?view=generations&collection=${encodeURIComponent(name)}` },
     may("admin") ? "Change the model" : "Generations",
   );
   const recalls = el("div", {}, ...Object.entries(recall).map(recallLine));

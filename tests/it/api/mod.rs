@@ -2,6 +2,7 @@
 
 mod access_log;
 mod auth_matrix;
+mod base_path;
 mod browse;
 mod composite;
 mod duplicates;

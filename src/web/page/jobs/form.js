@@ -26,7 +26,7 @@ export function createJobForm(navigate) {
         dry_run: dryRun.checked,
       });
       announce("The job was started.");
-      await navigate(`/?view=jobs&id=${encodeURIComponent(job.job_id)}`);
+      await navigate(`./?view=jobs&id=${encodeURIComponent(job.job_id)}`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       errorText.textContent = error.message;

@@ -30,7 +30,7 @@ export function showJob(root, id, navigate) {
   const failures = createFailureList(path);
   const log = el("pre", { class: "log", tabIndex: 0, role: "log", "aria-label": "Log of the job" });
   root.append(
-    el("p", {}, el("a", { href: "/?view=jobs" }, "← All jobs")),
+    el("p", {}, el("a", { href: "./?view=jobs" }, "← All jobs")),
     header,
     throughput.element,
     failures.element,
@@ -70,7 +70,7 @@ export function showJob(root, id, navigate) {
       case "retry":
         return button("Retry failed images", retry, { class: "primary" });
       case "search": {
-        const href = `/?collection=${encodeURIComponent(job.collection)}`;
+        const href = `./?collection=${encodeURIComponent(job.collection)}`;
         return el("a", { class: "button", href }, "Search this collection");
       }
     }
@@ -87,7 +87,7 @@ export function showJob(root, id, navigate) {
     try {
       /** @type {SubmitReply} */
       const next = await sendJson("POST", `${path}/retry`);
-      navigate(`/?view=jobs&id=${encodeURIComponent(next.job_id)}`);
+      navigate(`./?view=jobs&id=${encodeURIComponent(next.job_id)}`);
     } catch (error) {
       showError(error);
     }

@@ -114,7 +114,7 @@ function mirrorRows(mirror, change) {
 /** @param {MirrorReply} mirror */
 function lastRun({ last_run: run }) {
   if (!run) return "none";
-  const href = `/?view=jobs&id=${encodeURIComponent(run.job_id)}`;
+  const href = `./?view=jobs&id=${encodeURIComponent(run.job_id)}`;
   return [el("a", { href }, formatDateTime(run.submitted_at)), " ", stateBadge(run.status)];
 }
 

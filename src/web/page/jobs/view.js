@@ -84,7 +84,7 @@ function jobsTable(jobs) {
 
 /** @param {JobReply} job */
 function jobRow(job) {
-  const href = `/?view=jobs&id=${encodeURIComponent(job.job_id)}`;
+  const href = `./?view=jobs&id=${encodeURIComponent(job.job_id)}`;
   return el(
     "tr",
     {},

@@ -135,7 +135,7 @@ function imageUrl(term, collection, kind) {
   if (isText(term)) return undefined;
   if (term.field !== "file") {
     const params = new URLSearchParams(collection ? { collection } : {});
-    return `/images/${encodeURIComponent(parseImage(term.value).id)}/${kind}?${params}`;
+    return `./images/${encodeURIComponent(parseImage(term.value).id)}/${kind}?${params}`;
   }
   const file = recallFile(term.value);
   return file && URL.createObjectURL(file);

@@ -15,7 +15,7 @@ export function openImageAddress(id) {
   const params = new URLSearchParams(location.search);
   if (id) params.set(PARAMETER, id);
   else params.delete(PARAMETER);
-  return params.size ? `/?${params}` : "/";
+  return params.size ? `./?${params}` : "./";
 }
 
 /**

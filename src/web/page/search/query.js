@@ -104,7 +104,7 @@ function withUsableOptions(query) {
  */
 export function queryAddress(query) {
   const params = toParams(withUsableOptions(query), ADDRESS_PARAMETERS).toString();
-  return params ? `/?${params}` : "/";
+  return params ? `./?${params}` : "./";
 }
 
 /** The names of the parameters in the address that no query has. */

@@ -175,7 +175,7 @@ export class Results {
    */
   #errorActions(query, stores, code) {
     if (code === "file_forgotten" || code === "too_many_terms") return [];
-    if (code === "unknown_collection") return [linkButton("/?view=jobs", "Index a bucket")];
+    if (code === "unknown_collection") return [linkButton("./?view=jobs", "Index a bucket")];
     const other = stores.find((store) => store.ready && store.name !== (query.provider ?? stores[0].name));
     if (!other || !STORE_ERRORS.includes(code) || query.compare || query.provider === "all") {
       return [this.#retryButton()];
@@ -183,7 +183,7 @@ export class Results {
     return [
       this.#retryButton(),
       linkButton(queryAddress({ ...query, provider: other.name }), `Search in ${other.name}`),
-      linkButton("/?view=status", "Status"),
+      linkButton("./?view=status", "Status"),
     ];
   }
 
@@ -211,7 +211,7 @@ export class Results {
     this.summary.replaceChildren(
       text
         ? el("p", { class: "muted", id: "timing" }, text)
-        : notice(nothing, searchesCopies ? null : linkButton("/?view=jobs", "Index a bucket")),
+        : notice(nothing, searchesCopies ? null : linkButton("./?view=jobs", "Index a bucket")),
       ...warnings.map((warning) =>
         el("p", { class: "warning" }, `${warning}. These results are from the other stores.`),
       ),

@@ -170,7 +170,7 @@ export function mount(root, navigate) {
     }
     const text =
       count === 0 ? `The collection “${collection}” is empty.` : `The collection “${collection}” has no images yet.`;
-    const link = el("a", { class: "button primary", href: "/?view=jobs" }, "Index a bucket");
+    const link = el("a", { class: "button primary", href: "./?view=jobs" }, "Index a bucket");
     return [notice(text, ...(may("write") ? [link] : []))];
   }
 

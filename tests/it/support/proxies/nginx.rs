@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 
 use crate::support::environment::{find_program, skip};
+use crate::support::free_address;
 
 /// A running nginx; it ends when this is dropped.
 pub(crate) struct Nginx {
@@ -19,6 +20,12 @@ impl Nginx {
 
     /// The same with more directives in its `location`.
     pub(crate) fn start_with_location(upstream: &str, directives: &str) -> Option<Self> {
+        let location = format!("location / {{ {directives} proxy_pass {upstream}; }}");
+        Self::start_at(&free_address(), &location)
+    }
+
+    /// Starts it at that address of loopback, with these locations.
+    pub(crate) fn start_at(address: &str, locations: &str) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
         let mut openssl = Command::new("openssl");
@@ -30,7 +37,6 @@ impl Nginx {
             skip("nginx", "install nginx and openssl");
             return None;
         };
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let configuration = format!(
             "daemon off; pid {path}/pid; error_log {path}/error.log;
              events {{}}
@@ -39,11 +45,11 @@ impl Nginx {
                  client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/fastcgi;
                  uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;
                  server {{
-                     listen 127.0.0.1:{port} ssl http2;
+                     listen {address} ssl http2;
                      ssl_certificate {path}/certificate.pem;
                      ssl_certificate_key {path}/key.pem;
                      client_max_body_size 51m;
-                     location / {{ {directives} proxy_pass {upstream}; }}
+                     {locations}
                  }}
              }}"
         );
@@ -52,11 +58,12 @@ impl Nginx {
         command.args(["-p", &path, "-c", &format!("{path}/nginx.conf")]).stdout(Stdio::null()).stderr(Stdio::null());
         let process = command.spawn().unwrap();
         let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while std::net::TcpStream::connect(address).is_err() {
             assert!(std::time::Instant::now() < deadline, "nginx does not listen");
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-        Some(Self { url: format!("https://localhost:{port}"), process, _folder: folder })
+        let url = format!("https://{}", address.replace("127.0.0.1", "localhost"));
+        Some(Self { url, process, _folder: folder })
     }
 }
 
