@@ -106,12 +106,7 @@ impl App {
             tracing::warn!("{warning}");
         }
         // The address first: if this fails, no file has been changed.
-        let requested = settings.api.glimpse_addr;
-        let listener = TcpListener::bind(requested).await.map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => BuildError::AddressInUse(requested),
-            _ => BuildError::Listen { addr: requested, source },
-        })?;
-        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: requested, source })?;
+        let (listener, addr) = listen(settings.api.glimpse_addr).await?;
         metrics::install();
         let folder = settings.locations.glimpse_data_dir.clone();
         let lock = parts::lock_for_service(&folder)?;
@@ -263,6 +258,16 @@ async fn open_keys(
 }
 
 /// Returns what requests use if they do not name it.
+async fn listen(requested: SocketAddr) -> Result<(TcpListener, SocketAddr), BuildError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => BuildError::AddressInUse(requested),
+        _ => BuildError::Listen { addr: requested, source },
+    };
+    let listener = TcpListener::bind(requested).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, addr))
+}
+
 fn defaults(settings: &Settings) -> Defaults {
     Defaults {
         collection: settings.index.vector_db_collection.clone(),

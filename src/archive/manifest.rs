@@ -202,7 +202,8 @@ pub(super) mod tests {
 
     #[test]
     fn a_manifest_with_paths_out_of_the_folder_or_wrong_sizes_is_refused() {
-        let valid = manifest(0, &[("a/b", &[7; 3 << 20]), ("empty", b"")]);
+        let large = vec![7; 3 << 20];
+        let valid = manifest(0, &[("a/b", &large), ("empty", b"")]);
         let written = serde_json::to_vec(&valid).unwrap();
         assert_eq!(Manifest::parse(&written).unwrap(), valid);
         let change = |change: fn(&mut Manifest)| {

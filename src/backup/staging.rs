@@ -13,6 +13,9 @@ use super::BackupError;
 use crate::pinned::{PinnedFile, PinnedFiles, PinnedPart};
 use crate::sqlite::is_full;
 
+/// Copied files, and the parts without their databases.
+type Copied = (Vec<PinnedFile>, Vec<Box<dyn PinnedFiles>>);
+
 /// Files below a folder that are copied; more are an error.
 const MAX_FILES: usize = 100_000;
 
@@ -51,12 +54,7 @@ impl Staging {
 
     /// Copies the databases of the parts and the small files of `folders`. Returns the copied files, and the parts
     /// without their databases.
-    pub(super) fn copy(
-        &self,
-        parts: Vec<PinnedPart>,
-        data: &Path,
-        folders: &[&str],
-    ) -> Result<(Vec<PinnedFile>, Vec<Box<dyn PinnedFiles>>), BackupError> {
+    pub(super) fn copy(&self, parts: Vec<PinnedPart>, data: &Path, folders: &[&str]) -> Result<Copied, BackupError> {
         let mut files = Vec::new();
         // First of all, because these are not pinned.
         for folder in folders {

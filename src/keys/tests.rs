@@ -10,6 +10,7 @@ async fn open(folder: &TempDir, environment: &[&str], file: Option<PathBuf>) -> 
     Keys::open(KeysParts { ledger, environment, file, proxy_role: None, is_local: true }).await.unwrap()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as the functions take it")]
 fn at(text: &str) -> Option<Timestamp> {
     Some(Timestamp::parse(text).unwrap())
 }

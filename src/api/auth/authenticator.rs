@@ -151,13 +151,11 @@ impl Authenticator {
             return Ok((digest, Identity::anonymous()));
         }
         self.failures.check(address, key)?;
-        match self.keys.find_digest(&digest) {
-            Some(owner) => Ok((digest, owner.into())),
-            None => {
-                self.failures.record(address);
-                Err(ApiError::unauthorized(WRONG_KEY))
-            }
+        if let Some(owner) = self.keys.find_digest(&digest) {
+            return Ok((digest, owner.into()));
         }
+        self.failures.record(address);
+        Err(ApiError::unauthorized(WRONG_KEY))
     }
 
     /// Runs a request whose sender is known, and records in the audit log what it has changed.

@@ -71,7 +71,8 @@ impl FailedSignIns {
 /// Returns the address whose keys are counted: of IPv6, the network of 64 bits, which one client has as a whole.
 fn limited(address: Option<IpAddr>) -> Option<IpAddr> {
     match address?.to_canonical() {
-        address if address.is_loopback() => None,
+        IpAddr::V4(address) if address.is_loopback() => None,
+        IpAddr::V6(address) if address.is_loopback() => None,
         IpAddr::V6(address) => Some(Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into()),
         address @ IpAddr::V4(_) => Some(address),
     }
@@ -81,6 +82,7 @@ fn limited(address: Option<IpAddr>) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the functions take it")]
     fn address(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
     }

@@ -78,14 +78,12 @@ impl Proxies {
         let groups = self.groups.as_ref().map(|groups| headers.get_all(groups).iter()).into_iter().flatten();
         let groups: Vec<String> = groups.filter_map(|list| list.to_str().ok()).flat_map(words).collect();
         let has = |group: &String| group == EVERYONE || groups.contains(group);
-        match self.roles.iter().filter(|(group, _)| has(group)).map(|(_, role)| *role).max() {
-            Some(role) => Ok(Some(Identity { name: Some(name), role, by_proxy: true })),
-            None => {
-                let message =
-                    format!("the user `{name}` has no role here: none of the user's groups is in GLIMPSE_PROXY_ROLES");
-                Err(ApiError::new(StatusCode::FORBIDDEN, "no_role", message))
-            }
+        if let Some(role) = self.roles.iter().filter(|(group, _)| has(group)).map(|(_, role)| *role).max() {
+            return Ok(Some(Identity { name: Some(name), role, by_proxy: true }));
         }
+        let message =
+            format!("the user `{name}` has no role here: none of the user's groups is in GLIMPSE_PROXY_ROLES");
+        Err(ApiError::new(StatusCode::FORBIDDEN, "no_role", message))
     }
 }
 
@@ -107,6 +105,7 @@ mod tests {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the functions take it")]
     fn peer(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
     }

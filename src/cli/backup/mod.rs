@@ -159,16 +159,14 @@ async fn transfer(
 
 fn describe(done: &Done, location: &str) -> String {
     let Done { created_at, files, bytes, new_bytes, seconds, .. } = done;
-    let mut text = format!(
+    let mut lines = vec![format!(
         "backup of {created_at} in {location}: {files} files, {bytes} bytes, of which {new_bytes} are new, in {seconds:.1} s"
-    );
-    for left_out in &done.left_out {
-        text.push_str(&format!("\nnot in the backup: {left_out}"));
-    }
+    )];
+    lines.extend(done.left_out.iter().map(|left_out| format!("not in the backup: {left_out}")));
     if done.removed_backups > 0 {
-        text.push_str(&format!("\nremoved {} backups and {} chunks", done.removed_backups, done.removed_chunks));
+        lines.push(format!("removed {} backups and {} chunks", done.removed_backups, done.removed_chunks));
     }
-    text
+    lines.join("\n")
 }
 
 async fn list(settings: &Settings, archive: &str, output: Output) -> Result<Ending, CliError> {

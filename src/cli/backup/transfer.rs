@@ -92,7 +92,7 @@ impl<'a> Transfer<'a> {
             let hash = digest(&bytes);
             let expected = (size - number * CHUNK_BYTES).min(CHUNK_BYTES);
             if bytes.len() as u64 != expected {
-                return Err(self.wrong(path, format!("a chunk has {} bytes instead of {expected}", bytes.len())));
+                return Err(wrong(path, format!("a chunk has {} bytes instead of {expected}", bytes.len())));
             }
             if !self.archive.exists(&chunk_name(&hash), expected).await? {
                 self.write(&hash, bytes).await?;
@@ -121,7 +121,7 @@ impl<'a> Transfer<'a> {
         }
         let found: u64 = hashes.iter().map(|(_, size)| size).sum();
         if found != size {
-            return Err(self.wrong(path, format!("the chunks have {found} bytes instead of {size}")));
+            return Err(wrong(path, format!("the chunks have {found} bytes instead of {size}")));
         }
         Ok(hashes.into_iter().map(|(hash, _)| hash).collect())
     }
@@ -135,15 +135,15 @@ impl<'a> Transfer<'a> {
         let sent = sent.and_then(|text| STANDARD.decode(text).ok()).map(hex::encode);
         let found = digest(&bytes);
         let is_expected = sent.as_ref() == Some(&found) && expected.is_none_or(|expected| expected == found);
-        if is_expected { Ok(bytes) } else { Err(self.wrong(path, format!("chunk {number} does not match its hash"))) }
+        if is_expected { Ok(bytes) } else { Err(wrong(path, format!("chunk {number} does not match its hash"))) }
     }
 
     async fn write(&self, hash: &str, bytes: Bytes) -> Result<(), CliError> {
         self.new_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(self.archive.write(&chunk_name(hash), bytes).await?)
     }
+}
 
-    fn wrong(&self, path: &str, problem: String) -> CliError {
-        CliError::BackupChunk { path: path.to_owned(), problem }
-    }
+fn wrong(path: &str, problem: String) -> CliError {
+    CliError::BackupChunk { path: path.to_owned(), problem }
 }

@@ -2,6 +2,7 @@
 //! generation can have outdated images itself: it is brought up to date from the bucket.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::stream::{self, StreamExt};
@@ -13,13 +14,13 @@ use crate::domain::{CollectionName, Generation, GenerationState, ImageId, ImageR
 use crate::jobs::{GRACE, JobService, JobsError};
 use crate::ledger::generations::due::{self, DueKey};
 use crate::ledger::{LedgerError, ObjectRow, events, generations, objects, tombstones};
-use crate::resilience::until_stopped;
+use crate::resilience::{Concurrently, until_stopped};
 use crate::source::find_object;
 
 /// Maximum number of keys of one batch, which is the number of images that it has in memory at most.
 const MAX_KEYS: u32 = 64;
 /// Number of concurrent requests to the bucket.
-const CONCURRENT_REQUESTS: usize = 8;
+const CONCURRENT_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 /// The pause between two attempts at a key.
 const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// The pause between two checks whether the model still answers.
@@ -170,17 +171,17 @@ impl JobService {
     /// Returns the objects of keys, without those for which the bucket did not answer.
     async fn find_in_bucket(&self, keys: &[DueKey]) -> HashMap<ImageUri, Option<ImageRef>> {
         let uris: Vec<ImageUri> = keys.iter().map(|key| key.uri.clone()).collect();
-        let source = self.pipeline.source();
-        let find = |uri: ImageUri| async move {
-            match find_object(source.as_ref(), &uri).await {
-                Ok(found) => Some((uri, found)),
-                Err(error) => {
+        let source = self.pipeline.source().clone();
+        let find = move |uri: ImageUri| {
+            let source = source.clone();
+            async move {
+                let found = find_object(source.as_ref(), &uri).await.inspect_err(|error| {
                     tracing::warn!(image.uri = %uri, %error, "an outdated image cannot be compared with the bucket now");
-                    None
-                }
+                });
+                Some((uri, found.ok()?))
             }
         };
-        let found: Vec<_> = stream::iter(uris).map(find).buffer_unordered(CONCURRENT_REQUESTS).collect().await;
+        let found: Vec<_> = stream::iter(uris).concurrently(CONCURRENT_REQUESTS, find).collect().await;
         found.into_iter().flatten().collect()
     }
 

@@ -133,16 +133,15 @@ impl Search {
         let key = (name.clone(), one, other, self.stores.generations().version(), images);
         let mut compared = {
             let mut kept = lock(&self.comparisons.kept);
-            match kept.get(&key).filter(|kept| !kept.is_outdated()) {
-                Some(kept) => kept.compared.clone(),
-                None => {
-                    if kept.len() >= MAX_KEPT {
-                        kept.clear();
-                    }
-                    let compared = self.begin_comparison(name, generations);
-                    kept.insert(key, Kept { begun: Instant::now(), compared: compared.clone() });
-                    compared
+            if let Some(kept) = kept.get(&key).filter(|kept| !kept.is_outdated()) {
+                kept.compared.clone()
+            } else {
+                if kept.len() >= MAX_KEPT {
+                    kept.clear();
                 }
+                let compared = self.begin_comparison(name, generations);
+                kept.insert(key, Kept { begun: Instant::now(), compared: compared.clone() });
+                compared
             }
         };
         let done = compared.wait_for(|compared| !matches!(compared, Compared::Running));

@@ -169,12 +169,13 @@ fn objects_after(catalogue: &Path, cursor: &str, limit: usize) -> rusqlite::Resu
 mod tests {
     use futures::stream;
 
+    use super::super::checksums::Expected;
     use super::super::objects::{Backend, ObjectAttributes};
     use super::*;
 
     async fn put(backend: &Backend, key: &str, bytes: &'static [u8]) {
         let body = stream::iter([Ok(bytes::Bytes::from_static(bytes))]);
-        let (attributes, expected) = (ObjectAttributes::default(), Default::default());
+        let (attributes, expected) = (ObjectAttributes::default(), Expected::default());
         backend.store("b".to_owned(), key.to_owned(), body, attributes, expected).await.unwrap();
     }
 

@@ -114,7 +114,7 @@ function generationRow(
     formatNumber(images),
     `${coverage.toFixed(2)} %`,
     formatNumber(due),
-    actions,
+    el("div", { class: "buttons" }, ...actions),
   ];
 }
 

@@ -119,6 +119,8 @@ fn the_api_page_has_the_role_of_each_operation() {
             (role, operations)
         })
         .collect();
-    expected.values_mut().for_each(|operations| operations.sort());
+    for operations in expected.values_mut() {
+        operations.sort();
+    }
     assert_eq!(documented, expected);
 }

@@ -96,7 +96,7 @@ async fn backups_under_load_are_consistent() {
     restore_all(archive.path(), restored.path()).await;
     let process = Process::start(restored.path(), &clip);
     // Uploads that were in progress are completed first.
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let verified = loop {
         let verified = verify(&process).await;
         if verified["total"] == 0 || Instant::now() > deadline {
