@@ -170,6 +170,14 @@ pub trait ImageSource: Send + Sync + 'static {
         self.list(scope).take(limit.into()).try_collect().await
     }
 
+    /// Returns the object of a key, by a listing; `None` if it does not exist.
+    async fn find(&self, uri: &ImageUri) -> Result<Option<ImageRef>, SourceError> {
+        let (bucket, prefix) = (uri.bucket().to_owned(), uri.key().to_owned());
+        // The key itself is the first of all keys that begin with it.
+        let first = self.first(&Scope { bucket, prefix, start_after: None }, 1).await?;
+        Ok(first.into_iter().find(|image| image.uri == *uri))
+    }
+
     /// Reads one object completely. Checks its size by the listing, by the header of the reply and while reading.
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError>;
 
@@ -217,15 +225,4 @@ impl Fetched {
         let version = listed.etag.as_ref().filter(keeps_listed).or(self.etag.as_ref()).or(listed.etag.as_ref());
         (version.cloned(), if listed_version { listed.size_bytes } else { size })
     }
-}
-
-/// Returns the object of a key, by a listing; `None` if it does not exist.
-///
-/// # Errors
-/// [`SourceError`] if the bucket does not answer or refuses the request.
-pub async fn find_object(source: &dyn ImageSource, uri: &ImageUri) -> Result<Option<ImageRef>, SourceError> {
-    let (bucket, prefix) = (uri.bucket().to_owned(), uri.key().to_owned());
-    // The key itself is the first of all keys that begin with it.
-    let first = source.first(&Scope { bucket, prefix, start_after: None }, 1).await?;
-    Ok(first.into_iter().find(|image| image.uri == *uri))
 }

@@ -18,7 +18,7 @@ use crate::domain::image_format::has_image_extension;
 use crate::domain::{CollectionName, ImageUri};
 use crate::jobs::{Jobs, JobsError};
 use crate::mirrors::{ClaimError, LaneUpload, Mirrors, UploadEnd};
-use crate::source::{ImageSource, NewObject, SourceError, find_object};
+use crate::source::{ImageSource, NewObject, SourceError};
 
 pub use error::UploadsError;
 pub use key::MAX_KEY_BYTES;
@@ -183,7 +183,7 @@ impl UploadService {
         let claimed = match claim(Duration::ZERO).await {
             Err(ClaimError::Busy) => {
                 // If the bucket is down, the lane holds the key of an earlier upload until it answers.
-                find_object(self.source.as_ref(), uri).await.map_err(|error| bucket_error(uri, error))?;
+                self.source.find(uri).await.map_err(|error| bucket_error(uri, error))?;
                 claim(CLAIM_TIMEOUT).await
             }
             claimed => claimed,
@@ -193,7 +193,7 @@ impl UploadService {
 
     /// Returns whether the object exists. Fails if it is not in the state that the client wants.
     async fn check_conditions(&self, uri: &ImageUri, options: &UploadOptions) -> Result<bool, UploadsError> {
-        let found = find_object(self.source.as_ref(), uri).await.map_err(|error| bucket_error(uri, error))?;
+        let found = self.source.find(uri).await.map_err(|error| bucket_error(uri, error))?;
         if found.is_some() && options.only_new {
             return Err(UploadsError::Exists(uri.clone()));
         }

@@ -15,7 +15,10 @@ pub(super) fn list(reply: &JobsReply) -> String {
             job.job_id.clone().into(),
             job.status.clone().into(),
             format!("{}/{}", job.s3_bucket, job.s3_prefix).into(),
-            job.collection.clone().into(),
+            match job.generation {
+                Some(number) => format!("{}, generation {number}", job.collection).into(),
+                None => job.collection.clone().into(),
+            },
             out::number(job.counts.done),
             out::number(job.counts.failed),
             out::to_the_second(&job.submitted_at).into(),
@@ -57,6 +60,7 @@ pub(super) fn details(job: &JobReply) -> String {
         job.finished_at.as_deref().map_or_else(dash, out::to_the_second),
         job.counts.left
     );
+    text.extend(job.generation.map(|number| format!("\nrebuild: it builds generation {number}")));
     text.extend(job.mirror.as_ref().map(|mirror| format!("\nrun of the mirror {mirror}")));
     text.extend(job.retry_of.as_ref().map(|id| format!("\nretries the job {id}")));
     text.extend(job.eta_seconds.map(|seconds| format!("\n{} left", duration(seconds))));

@@ -15,7 +15,6 @@ use crate::jobs::{GRACE, JobService, JobsError};
 use crate::ledger::generations::due::{self, DueKey};
 use crate::ledger::{LedgerError, ObjectRow, events, generations, objects, tombstones};
 use crate::resilience::{Concurrently, until_stopped};
-use crate::source::find_object;
 
 /// Maximum number of keys of one batch, which is the number of images that it has in memory at most.
 const MAX_KEYS: u32 = 64;
@@ -175,7 +174,7 @@ impl JobService {
         let find = move |uri: ImageUri| {
             let source = source.clone();
             async move {
-                let found = find_object(source.as_ref(), &uri).await.inspect_err(|error| {
+                let found = source.find(&uri).await.inspect_err(|error| {
                     tracing::warn!(image.uri = %uri, %error, "an outdated image cannot be compared with the bucket now");
                 });
                 Some((uri, found.ok()?))

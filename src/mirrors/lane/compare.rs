@@ -14,7 +14,7 @@ use crate::ledger::events::PendingKey;
 use crate::ledger::objects::{self, ObjectRow};
 use crate::ledger::{LedgerError, events, tombstones};
 use crate::resilience::Concurrently;
-use crate::source::{SourceError, find_object};
+use crate::source::SourceError;
 
 /// Maximum number of keys that are requested at the same time.
 const CONCURRENT_REQUESTS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
@@ -62,7 +62,7 @@ impl Batch<'_> {
         let find = move |key: PendingKey| {
             let source = source.clone();
             async move {
-                let found = find_object(source.as_ref(), &key.uri).await;
+                let found = source.find(&key.uri).await;
                 (key, found)
             }
         };
