@@ -71,6 +71,19 @@ impl Verification {
         self.probe(self.provider.space(), |_| true).await
     }
 
+    /// Returns the verified space after another probe of a remote provider, whose model can change without an outage. A model in
+    /// this process cannot change.
+    ///
+    /// # Errors
+    /// As [`space`](Self::space).
+    pub async fn recheck(&self) -> Result<Arc<Space>, EmbedError> {
+        if self.breaker.is_none() || !matches!(self.cached(), Some(Ok(_))) {
+            return self.space().await;
+        }
+        let _probing = self.probing.lock().await;
+        self.probe(self.provider.recheck_space(), |error| !error.is_retryable()).await
+    }
+
     /// Waits for `probe` and caches its result. Errors are cached only if `counts` returns true.
     async fn probe(
         &self,

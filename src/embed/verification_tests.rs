@@ -58,6 +58,20 @@ async fn keep_probes_until_verified_and_after_an_invalidation() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_recheck_finds_another_model_and_an_outage_does_not_invalidate() {
+    let fake = Fake::with_size(4);
+    let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 9, cool_down: COOL_DOWN }));
+    let verification = Verification::new(fake.clone(), Some(breaker));
+    assert_eq!(verification.space().await.unwrap().dimension, 4);
+    fake.set_size(0);
+    verification.recheck().await.unwrap_err();
+    fake.set_size(8);
+    assert_eq!(verification.space().await.unwrap().dimension, 4);
+    assert_eq!(verification.recheck().await.unwrap().dimension, 8);
+    assert_eq!(verification.space().await.unwrap().dimension, 8);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_remote_provider_is_probed_periodically_and_an_outage_does_not_invalidate_it() {
     let fake = Fake::with_size(4);
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 9, cool_down: COOL_DOWN }));

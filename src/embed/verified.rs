@@ -78,6 +78,13 @@ impl ImageEmbeddingProvider for Verified {
         }
     }
 
+    async fn recheck_space(&self) -> Result<Arc<Space>, EmbedError> {
+        match &self.guard {
+            Some(guard) => guard.call(|| self.verification.recheck()).await,
+            None => self.verification.recheck().await,
+        }
+    }
+
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.check(self.inner.embed_image_batch(images), |vectors| vectors).await
     }

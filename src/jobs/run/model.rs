@@ -28,7 +28,8 @@ impl JobService {
                 Ok(model) => {
                     wait_entry.clear();
                     let failed = |error| self.models.error(collection, &model.record, error);
-                    let space = model.jobs.space().await.map_err(failed)?;
+                    // A service can have got another model since it was probed.
+                    let space = model.jobs.recheck_space().await.map_err(failed)?;
                     return Ok((model, space));
                 }
                 Err(error) if error.embed_error().is_retryable() => {
