@@ -91,7 +91,7 @@ $(DENY): Makefile
 	@touch $@
 
 crash: ## kill the service ROUNDS=100 times while jobs and events change the index, and compare it at the end
-	ROUNDS="$${ROUNDS:-100}" $(CARGO) test --locked --test it -- --nocapture jobs::crash:: mirrors::crash:: backup::crash::
+	ROUNDS="$${ROUNDS:-100}" $(CARGO) test --locked --test it -- --nocapture jobs::crash:: mirrors::crash:: generations::crash:: backup::crash::
 
 test-api: ## test the running service against its OpenAPI document with schemathesis (python3; PyPI, under target/api)
 	CARGO="$(CARGO)" zarf/api/test.sh
