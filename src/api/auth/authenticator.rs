@@ -65,7 +65,7 @@ impl Authenticator {
     }
 
     /// Checks the host and the origin of a request, and who sent it. Returns who sent it, if that is known.
-    fn authorize(&self, request: &RequestHead<'_>) -> Result<Option<Identity>, ApiError> {
+    fn authorize(&self, request: &RequestHead<'_>) -> Result<Option<Identity>, Refused> {
         let RequestHead { method, uri, headers, extensions } = *request;
         let path = uri.path();
         // HTTP/2 has `:authority` instead of the header.
@@ -77,10 +77,10 @@ impl Authenticator {
             && !is_loopback_name(host)
             && self.public_host.as_deref().is_none_or(|public| !public.eq_ignore_ascii_case(host))
         {
-            return Err(cross_origin(format!(
+            return Err(Refused::from(cross_origin(format!(
                 "without GLIMPSE_API_KEY this service accepts only loopback host names, not `{host}`; \
                  set GLIMPSE_PUBLIC_URL if this is the address of the service"
-            )));
+            ))));
         }
         if !method.is_safe() {
             self.check_origin(headers, host)?;
@@ -92,8 +92,10 @@ impl Authenticator {
             Access::Public => Ok(self.known_identity(headers, extensions).ok().flatten()),
             Access::Role(role) => {
                 let identity = self.identify(headers, extensions)?;
-                identity.require(role)?;
-                Ok(Some(identity))
+                match identity.require(role) {
+                    Ok(()) => Ok(Some(identity)),
+                    Err(error) => Err(Refused { error, identity: Some(identity) }),
+                }
             }
         }
     }
@@ -192,6 +194,19 @@ impl Authenticator {
     }
 }
 
+/// A request that is refused, and who sent it, if that is known.
+#[derive(Debug)]
+struct Refused {
+    error: ApiError,
+    identity: Option<Identity>,
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self { error, identity: None }
+    }
+}
+
 /// What the authenticator reads of a request.
 #[derive(Clone, Copy, Debug)]
 struct RequestHead<'a> {
@@ -220,7 +235,14 @@ pub(in crate::api) async fn authenticate(
     let mut response = match authorized {
         Ok(Some(identity)) => authenticator.run_audited(identity, request, next).await,
         Ok(None) => next.run(request).await,
-        Err(refused) => refused.into_response(),
+        Err(Refused { error, identity }) => {
+            let mut response = error.into_response();
+            if let Some(identity) = identity {
+                // For the access log.
+                response.extensions_mut().insert(identity);
+            }
+            response
+        }
     };
     response.extensions_mut().insert(address);
     response

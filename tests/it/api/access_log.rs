@@ -18,10 +18,15 @@ async fn each_request_is_one_line_without_its_query() {
     let bytes = reply.bytes().await.unwrap().len();
     assert_eq!(get("/nowhere/secret-path").await.unwrap().status(), 404);
     assert_eq!(app.get("/jobs").await.0, 401);
+    let made = app.client.post(format!("{}/keys", app.url)).bearer_auth("the-key-of-the-settings");
+    let made = made.json(&json!({"name": "viewer", "role": "read"})).send().await.unwrap();
+    let viewer = made.json::<Value>().await.unwrap()["key"].as_str().unwrap().to_owned();
+    let refused = app.client.get(format!("{}/keys", app.url)).bearer_auth(&viewer).send().await.unwrap();
+    assert_eq!(refused.status(), 403);
     let deadline = Instant::now() + Duration::from_mins(1);
     let lines = loop {
         let text = std::fs::read_to_string(&file).unwrap();
-        if text.lines().count() == 3 && text.ends_with('\n') {
+        if text.lines().count() == 5 && text.ends_with('\n') {
             break text;
         }
         assert!(Instant::now() < deadline, "the log has only {text}");
@@ -44,4 +49,8 @@ async fn each_request_is_one_line_without_its_query() {
     }
     assert_eq!((&lines[1]["status"], &lines[1]["route"]), (&json!(404), &json!(null)));
     assert_eq!((&lines[2]["status"], &lines[2]["name"]), (&json!(401), &json!(null)));
+    assert_eq!(
+        (&lines[4]["status"], &lines[4]["name"], &lines[4]["role"]),
+        (&json!(403), &json!("viewer"), &json!("read"))
+    );
 }
