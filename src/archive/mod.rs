@@ -74,11 +74,11 @@ pub enum ArchiveError {
     /// Another process writes the archive.
     #[error("another command writes to {}; wait until it ends", .0.display())]
     Locked(PathBuf),
-    /// There is no backup.
-    #[error("there is no backup in {0}; `glimpse backup` makes one")]
+    /// The archive is empty.
+    #[error("the archive {0} has no backup; `glimpse backup` makes one")]
     Empty(String),
-    /// There is no backup that is old enough.
-    #[error("there is no backup of {at} or earlier in {location}; `glimpse backup list` shows all")]
+    /// Every backup is newer.
+    #[error("the archive {location} has no backup of {at} or earlier; `glimpse backup list` shows all")]
     NoneBefore {
         /// The place of the archive.
         location: String,

@@ -16,9 +16,9 @@ pub enum BackupError {
     /// Another request begins a backup at this moment.
     #[error("another request begins a backup at this moment; wait for that backup")]
     Beginning,
-    /// There is no backup with this id.
+    /// The service does not have a backup with this id.
     #[error(
-        "there is no backup `{0}`: it was ended, or the service was started again, or it had no request for 10 minutes"
+        "the service does not have the backup `{0}`: it was ended, or the service was started again, or it had no request for 10 minutes"
     )]
     Unknown(String),
     /// The backup has no such file.

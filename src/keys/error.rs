@@ -28,7 +28,7 @@ pub enum KeysError {
     /// Clients on other machines, which need no key, must not close the service.
     #[error("this service is open to other machines by its settings; set GLIMPSE_API_KEY before further keys are made")]
     OpenToOthers,
-    /// There is no such key.
+    /// A key with this name does not exist.
     #[error("the key `{0}` does not exist")]
     Unknown(String),
     /// The key is configured in a setting.

@@ -100,7 +100,7 @@ impl Drop for PinnedObjects {
 impl PinnedFiles for PinnedBucket {
     fn page(&self, copies: &Path, cursor: Option<&str>, limit: usize) -> io::Result<(Vec<PinnedFile>, Option<String>)> {
         let Some(cursor) = cursor else {
-            // The credentials can be settings; then there is no file.
+            // The credentials can be settings; then the file does not exist.
             let file = self.credentials.metadata().ok().map(|file| PinnedFile {
                 path: credentials_path(),
                 size: file.len(),

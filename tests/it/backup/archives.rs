@@ -101,7 +101,7 @@ async fn a_damaged_chunk_is_named_and_a_folder_with_data_or_a_service_is_refused
     assert_eq!(left, ["service.lock"]);
     std::fs::write(data.path().join("unknown"), "").unwrap();
     let other = glimpse(&[], &["restore", data.path().to_str().unwrap()]).await;
-    assert!(stderr(&other).contains("there is no backup in"), "{}", stderr(&other));
+    assert!(stderr(&other).contains("has no backup"), "{}", stderr(&other));
 }
 
 #[tokio::test(flavor = "multi_thread")]
