@@ -129,7 +129,8 @@ impl Bench {
         let space = provider.space().await.unwrap().as_ref().clone();
         let stores = StoreSet::parse("embedded");
         let (version, object) = (VERSION.to_owned(), Some(ObjectRead::NotCompared));
-        let introduction = JoinRequest { version, protocol: PROTOCOL, space, stores, node: None, object };
+        let introduction =
+            JoinRequest { version, protocol: PROTOCOL, space, stores, node: None, object, knows_model: true };
         let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
         let broker = ServiceBroker::new(client, introduction, 30, Measures::new(stages, provider));
         let (cpu, started, mut batches) = (cpu_seconds(), Instant::now(), 0);

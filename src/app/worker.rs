@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+
 use super::embedding::Embedding;
-use super::{BuildError, bucket, embedding, parts, providers, stores};
+use super::{BuildError, bucket, embedding, parts, providers, registry, stores};
 use crate::config::Settings;
+use crate::domain::ModelRecord;
+use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::index::Stores;
 use crate::index::remote::RecordsClient;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitList;
-use crate::worker::{ServiceClient, Worker, WorkerError, WorkerSettings};
+use crate::worker::{ServiceClient, Worker, WorkerError, WorkerModels, WorkerSettings};
 
 /// A worker that is built but has not started.
 #[derive(Debug)]
@@ -36,14 +40,39 @@ impl WorkerApp {
         let pipeline = Pipeline::new(source.jobs, provider, stores, settings.imaging.limits(), &settings.pipeline)
             .with_thumbnail_prefix(&settings.source.thumbnail_prefix)
             .with_exif(settings.imaging.image_exif);
-        Ok(Self { worker: Worker::new(client, pipeline) })
+        let models = Arc::new(ModelsOfSettings { settings: settings.clone(), waiting });
+        Ok(Self { worker: Worker::new(client, pipeline, models) })
     }
 
     /// Works until the job ends or `drain` is cancelled.
     ///
     /// # Errors
     /// [`WorkerError`]
-    pub async fn run(&self, drain: &tokio_util::sync::CancellationToken) -> Result<(), WorkerError> {
+    pub async fn run(self, drain: &tokio_util::sync::CancellationToken) -> Result<(), WorkerError> {
         self.worker.run(drain).await
+    }
+}
+
+/// The adapter of [`WorkerModels`].
+struct ModelsOfSettings {
+    settings: Settings,
+    waiting: WaitList,
+}
+
+#[async_trait]
+impl WorkerModels for ModelsOfSettings {
+    async fn provider(&self, model: &ModelRecord) -> Result<Option<Arc<dyn ImageEmbeddingProvider>>, EmbedError> {
+        if *model == registry::default_record(&self.settings) {
+            return Ok(None);
+        }
+        let settings = registry::settings_of(&self.settings, model)?;
+        let raw = providers::raw(&settings).await.map_err(registry::unusable_provider)?;
+        Ok(Some(embedding::add_layers(raw, &model.dependency(), &settings, &self.waiting).jobs))
+    }
+}
+
+impl std::fmt::Debug for ModelsOfSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelsOfSettings").finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, Endpoint, FailureKind, ImageUri, InvalidSetting, Secret};
+use crate::domain::{DependencyError, Endpoint, FailureKind, ImageUri, InvalidSetting, ModelRecord, Secret};
 use crate::http::{BodyError, client_builder, join, read_body, retry_after};
 use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
@@ -120,25 +120,31 @@ impl ServiceClient {
         self.settings.url.as_str()
     }
 
-    /// Joins the job. Waits until the job has its turn. If the service asks for an object, `read` reads it.
+    /// Joins the job. Waits until the job has its turn. If the service asks for an object, `read` reads it; if it names
+    /// another model, `change_model` changes the request.
     pub(super) async fn join(
         &self,
-        request: &JoinRequest,
+        request: &mut JoinRequest,
         read: impl AsyncFn(&ImageUri) -> ObjectRead,
+        mut change_model: impl AsyncFnMut(&mut JoinRequest, &ModelRecord),
     ) -> Result<Joined, LeaseError> {
-        let mut request = request.clone();
         loop {
-            match self.call(REQUEST_TIMEOUT, &["workers", self.name()], &request).await? {
+            match self.call(REQUEST_TIMEOUT, &["workers", self.name()], request).await? {
                 JoinReply::Joined(joined) => return Ok(*joined),
                 JoinReply::Wait { wait_ms } => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
                 JoinReply::Read { read: uri } => request.object = Some(read(&uri).await),
+                JoinReply::Model { model } => {
+                    change_model(request, &model).await;
+                    request.knows_model = true;
+                }
             }
         }
     }
 
     /// Joins the job again after a restart of the service. Waits until the job has its turn.
     pub(super) async fn join_again(&self, request: &JoinRequest) -> Result<(), LeaseError> {
-        self.join(request, async |_| ObjectRead::NotCompared).await.map(drop)
+        let mut request = request.clone();
+        self.join(&mut request, async |_| ObjectRead::NotCompared, async |_, _| {}).await.map(drop)
     }
 
     /// Like [`Self::join_again`], but sends one request and does not wait or retry, so that the caller can send heartbeats
@@ -153,7 +159,7 @@ impl ServiceClient {
             JoinReply::Joined(_) => Ok(None),
             JoinReply::Wait { wait_ms } => Ok(Some(Duration::from_millis(wait_ms))),
             // The objects were compared before.
-            JoinReply::Read { .. } => Ok(Some(Duration::ZERO)),
+            JoinReply::Read { .. } | JoinReply::Model { .. } => Ok(Some(Duration::ZERO)),
         }
     }
 

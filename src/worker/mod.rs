@@ -1,17 +1,19 @@
 //! A worker in another process or on another machine. It joins a job of a service, leases batches of images, runs the
 //! pipeline, reports the outcomes, and leaves when the job ends or when it is asked to stop. Its provider, bucket and
-//! stores come from its own environment. They must fit the job; otherwise the service refuses the worker.
+//! stores come from its own environment. If the collection uses another model, the worker changes to it. Everything must fit
+//! the job; otherwise the service refuses the worker.
 
 mod broker;
 mod client;
 mod measures;
+mod models;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{DependencyError, ImageUri};
+use crate::domain::{DependencyError, ImageUri, ModelRecord};
 use crate::embed::EmbedError;
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError};
 use crate::jobs::remote::protocol::wire::{JoinRequest, PROTOCOL, VERSION};
@@ -23,6 +25,7 @@ use crate::resilience::Retryable;
 pub use broker::ServiceBroker;
 pub use client::{ServiceClient, WorkerSettings};
 pub use measures::Measures;
+pub use models::WorkerModels;
 
 /// When the worker is asked to stop, the work in flight may take at most this long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -35,6 +38,7 @@ const RESTART_DELAY: Duration = Duration::from_secs(5);
 pub struct Worker {
     client: Arc<ServiceClient>,
     pipeline: Pipeline,
+    models: Arc<dyn WorkerModels>,
 }
 
 /// Why a worker could not continue.
@@ -82,8 +86,8 @@ impl WorkerError {
 
 impl Worker {
     /// Creates a worker that runs this pipeline for the job of the client.
-    pub fn new(client: Arc<ServiceClient>, pipeline: Pipeline) -> Self {
-        Self { client, pipeline }
+    pub fn new(client: Arc<ServiceClient>, pipeline: Pipeline, models: Arc<dyn WorkerModels>) -> Self {
+        Self { client, pipeline, models }
     }
 
     /// Works until the job ends or `drain` is cancelled. Then the work in flight is finished, and the other images are
@@ -91,7 +95,8 @@ impl Worker {
     ///
     /// # Errors
     /// [`WorkerError`]
-    pub async fn run(&self, drain: &CancellationToken) -> Result<(), WorkerError> {
+    pub async fn run(mut self, drain: &CancellationToken) -> Result<(), WorkerError> {
+        let client = self.client.clone();
         let outcome = tokio::select! {
             outcome = self.work(drain) => outcome,
             () = async { drain.cancelled().await; tokio::time::sleep(DRAIN_TIMEOUT).await } => Ok(()),
@@ -100,7 +105,7 @@ impl Worker {
             return outcome;
         }
         // An orderly exit: the service takes back the remaining images without counting a failure.
-        let left = tokio::time::timeout(Duration::from_secs(5), self.client.exit(0)).await;
+        let left = tokio::time::timeout(Duration::from_secs(5), client.exit(0)).await;
         match left {
             Ok(Ok(()) | Err(LeaseError::JobEnded)) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the exit could not be reported; the leases will expire"),
@@ -109,7 +114,7 @@ impl Worker {
         outcome
     }
 
-    async fn work(&self, drain: &CancellationToken) -> Result<(), WorkerError> {
+    async fn work(&mut self, drain: &CancellationToken) -> Result<(), WorkerError> {
         // Waits for a provider that is down, but not after the drain has begun.
         let space = tokio::select! {
             space = self.pipeline.provider().space() => space?,
@@ -118,11 +123,16 @@ impl Worker {
         let stores = self.pipeline.stores().name_set();
         let (version, space) = (VERSION.to_owned(), space.as_ref().clone());
         let node = self.client.node().map(str::to_owned);
-        let request = JoinRequest { version, protocol: PROTOCOL, space, stores, node, object: None };
-        let read = async |uri: &ImageUri| ObjectRead::read(self.pipeline.source().as_ref(), uri).await;
+        let mut request =
+            JoinRequest { version, protocol: PROTOCOL, space, stores, node, object: None, knows_model: false };
+        let (client, source) = (self.client.clone(), self.pipeline.source().clone());
+        let read = async |uri: &ImageUri| ObjectRead::read(source.as_ref(), uri).await;
         loop {
+            // The object of an earlier connection is not sent again.
+            request.object = None;
+            let change = async |request: &mut JoinRequest, model: &ModelRecord| self.change_model(request, model).await;
             let joined = tokio::select! {
-                joined = self.client.join(&request, &read) => joined,
+                joined = client.join(&mut request, &read, change) => joined,
                 () = drain.cancelled() => return Ok(()),
             };
             let joined = match joined {
@@ -133,9 +143,9 @@ impl Worker {
             tracing::info!(worker = self.client.name(), job = self.client.job(), "the worker starts");
             let stages = Arc::new(Stages::new(self.pipeline.lanes(), self.pipeline.provider().busy()));
             let measures = Measures::new(stages.clone(), self.pipeline.provider().clone());
-            let join_request = JoinRequest { object: Some(ObjectRead::NotCompared), ..request.clone() };
-            let client = self.client.clone();
-            let broker = Arc::new(ServiceBroker::new(client, join_request, joined.lease_seconds, measures));
+            let object = Some(ObjectRead::NotCompared);
+            let join_request = JoinRequest { object, knows_model: true, ..request.clone() };
+            let broker = Arc::new(ServiceBroker::new(client.clone(), join_request, joined.lease_seconds, measures));
             let threads = self.pipeline.lanes().prepare;
             self.log_to_job(&broker, format!("starts: {threads} threads, version {VERSION}")).await;
             let (collection, space, exif) = (joined.collection, Arc::new(joined.space), joined.exif);
@@ -173,6 +183,27 @@ impl Worker {
                     .await;
                     return Err(error.into());
                 }
+            }
+        }
+    }
+
+    /// Uses the model of the job from now on, if the settings of this worker allow it. Otherwise the service refuses the worker.
+    async fn change_model(&mut self, request: &mut JoinRequest, model: &ModelRecord) {
+        let changed = async {
+            let Some(provider) = self.models.provider(model).await? else { return Ok::<_, EmbedError>(None) };
+            let space = provider.space().await?;
+            Ok(Some((provider, space)))
+        };
+        match changed.await {
+            Ok(Some((provider, space))) => {
+                tracing::info!(%model, "the collection of the job uses another model than the settings; it is used now");
+                request.space = space.as_ref().clone();
+                self.pipeline = self.pipeline.clone().with_provider(provider);
+            }
+            // The service answers with the difference.
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(%model, %error, "the model of the job's collection cannot be used by this worker")
             }
         }
     }

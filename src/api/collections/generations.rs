@@ -47,7 +47,7 @@ pub struct RebuildBody {
     /// As in `IMAGE_RESIZE`: `crop` or `pad`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<String>,
-    /// What runs the job: only `local`.
+    /// What runs the job: `local`, `workers` or `ray`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Executor>)]
     pub executor: Option<String>,

@@ -76,10 +76,7 @@ impl Adapters {
 impl ModelFactory for Adapters {
     async fn make(&self, record: &ModelRecord, shared: Option<LocalProvider>) -> Result<Made, EmbedError> {
         let settings = record::settings_of(&self.settings, record)?;
-        let adapter = providers::adapter(&settings, shared).await.map_err(|error| match error {
-            BuildError::Provider(error) => error,
-            other => record::unusable(other.to_string()),
-        })?;
+        let adapter = providers::adapter(&settings, shared).await.map_err(unusable_provider)?;
         let (raw, local) = match adapter {
             Adapter::Service(service) => (service, None),
             Adapter::Local(local) => (Arc::new(local.clone()) as Arc<dyn ImageEmbeddingProvider>, Some(local)),
@@ -89,5 +86,13 @@ impl ModelFactory for Adapters {
         #[expect(clippy::disallowed_methods, reason = "the handle is held with the model and aborts on drop")]
         let probe = tokio::spawn(async move { verification.keep(CancellationToken::default()).await });
         Ok(Made { jobs, searches, parts: Parts { local, _probe: Some(AbortOnDropHandle::new(probe)) } })
+    }
+}
+
+/// Returns the error of a provider that cannot be made.
+pub(in crate::app) fn unusable_provider(error: BuildError) -> EmbedError {
+    match error {
+        BuildError::Provider(error) => error,
+        other => record::unusable(other.to_string()),
     }
 }

@@ -21,6 +21,9 @@ use crate::shutdown::Shutdown;
 
 use factory::{Adapters, Made, ModelFactory, Parts};
 
+pub(super) use factory::unusable_provider;
+pub(super) use record::{default_record, settings_of};
+
 /// Maximum number of models that are held, also those of services, which need little memory.
 const MAX_HELD: usize = 64;
 /// How often a caller looks for room in memory, and the pause between.

@@ -16,7 +16,7 @@ const ANY_PRECISION: &str = "auto";
 const MAX_MODEL_BYTES: usize = 512;
 
 /// Returns the record of the model that these settings describe.
-pub(super) fn default_record(settings: &Settings) -> ModelRecord {
+pub(in crate::app) fn default_record(settings: &Settings) -> ModelRecord {
     let (embed, imaging) = (&settings.embed, &settings.imaging);
     let kind = embed.image_embedding_provider;
     let pads = imaging.image_resize == ResizeKind::Pad;
@@ -51,7 +51,7 @@ fn pad_color(settings: &Settings) -> Option<String> {
 ///
 /// # Errors
 /// [`EmbedError::Dependency`] if the provider is not configured, or the record is of a later version.
-pub(super) fn settings_of(settings: &Settings, record: &ModelRecord) -> Result<Settings, EmbedError> {
+pub(in crate::app) fn settings_of(settings: &Settings, record: &ModelRecord) -> Result<Settings, EmbedError> {
     let mut own = settings.clone();
     let kind = ProviderKind::try_from(record.kind.clone())
         .map_err(|reason| unusable(format!("the kind of the provider is `{}`; {reason}", record.kind)))?;

@@ -9,7 +9,7 @@ use crate::api::replies::{
     SwitchReply,
 };
 use crate::cli::client::Client;
-use crate::cli::jobs::follow;
+use crate::cli::jobs::{executors, follow};
 use crate::cli::out::{self, Output};
 use crate::cli::{CliError, Ending};
 use crate::config::Settings;
@@ -34,6 +34,9 @@ pub(super) struct Rebuild {
     /// How images are resized, as in IMAGE_RESIZE: `crop` or `pad`
     #[arg(long)]
     resize: Option<String>,
+    /// `local` (the service, the default), `workers` (that you start with the printed command) or `ray` (the Ray cluster)
+    #[arg(long, value_parser = executors(), hide_possible_values = true)]
+    executor: Option<String>,
     /// Do not wait for the end of the job
     #[arg(long)]
     no_wait: bool,
@@ -44,8 +47,8 @@ pub(super) struct Rebuild {
 impl Rebuild {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let client = Client::new(settings)?;
-        let Self { name, provider, model, precision, resize, no_wait, output } = self;
-        let body = RebuildBody { provider, model, precision, resize, executor: None };
+        let Self { name, provider, model, precision, resize, executor, no_wait, output } = self;
+        let body = RebuildBody { provider, model, precision, resize, executor };
         let submitted = client.post(&["collections", &name, "rebuild"], &body).await?;
         follow::submitted(&client, &submitted, settings, no_wait, output).await
     }

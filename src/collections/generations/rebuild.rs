@@ -44,10 +44,6 @@ impl Jobs {
         let service = &self.0;
         let current = service.resolve(&CollectionName::parse(name)?)?;
         let collection = current.name.clone();
-        if request.executor != Executor::Local {
-            let reason = "must be `local`: workers use one model, and a rebuild needs that of the new generation";
-            return Err(JobsError::Invalid("executor", reason.to_owned()));
-        }
         let base = service.models.record(&current.physical);
         let models = service.models.models();
         let model = if request.model == ModelRequest::default() {
@@ -66,7 +62,7 @@ impl Jobs {
         }
         service.check_memory(&model)?;
         let target = service.target(&collection, model).await?;
-        let job = self.submit_rebuild(&collection, first.bucket(), &target).await?;
+        let job = self.submit_rebuild(&collection, first.bucket(), &target, request.executor).await?;
         tracing::info!(%collection, generation = target.number, model = %target.model, job.id = %job.id, "rebuild submitted");
         Ok(job)
     }
@@ -76,6 +72,7 @@ impl Jobs {
         collection: &CollectionName,
         bucket: &str,
         target: &Target,
+        executor: Executor,
     ) -> Result<JobRecord, JobsError> {
         let spec = JobSpec {
             bucket: bucket.to_owned(),
@@ -96,7 +93,7 @@ impl Jobs {
             refresh: None,
             mirror: None,
             rebuild: Some(Rebuild { collection: collection.clone(), number: target.number }),
-            executor: Executor::Local,
+            executor,
         };
         let (name, number, physical) = (collection.clone(), target.number, target.physical.clone());
         let (model, is_new) = (target.model.clone(), target.is_new);

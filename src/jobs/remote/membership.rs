@@ -78,7 +78,12 @@ impl WorkerJob {
         let Some((running, space)) = running.and_then(|running| Some((running, running.space.get()?))) else {
             return Ok(JoinReply::Wait { wait_ms: millis(NOT_RUNNING_RETRY_DELAY) });
         };
-        space.admits(&request.space)?;
+        if let Err(mismatch) = space.admits(&request.space) {
+            if request.knows_model {
+                return Err(mismatch.into());
+            }
+            return Ok(JoinReply::Model { model: self.jobs.0.models.record(&self.job.spec.collection) });
+        }
         match &request.object {
             Some(object) => self.compare_object(object).await?,
             None => {

@@ -85,9 +85,6 @@ impl Jobs {
             Executor::Workers => Some(token::fresh().ok_or(JobsError::NoToken)?),
             Executor::Local | Executor::Ray => None,
         };
-        if job.spec.rebuild.is_some() && executor != Executor::Local {
-            return Err(JobsError::Invalid("executor", "a rebuild runs only with the executor `local`".to_owned()));
-        }
         if job.spec.executor == executor && worker_token.is_none() {
             return Ok(Moved { job: job.id, executor, worker_token });
         }

@@ -2,7 +2,7 @@
 
 import { ApiError, fetchJson, sendJson } from "./api.js";
 import { announce, button, confirm, el, field, notice } from "./dom.js";
-import { formatNumber } from "./format.js";
+import { formatDateTime, formatNumber } from "./format.js";
 import { may } from "./role.js";
 
 const REFRESH_INTERVAL_MS = 5000;
@@ -87,7 +87,19 @@ function sections(reply, change) {
  * @param {Change} change
  */
 function generationRow(
-  { generation, state, provider, model, precision, resize, stores, coverage_percent: coverage, due, job_id: job },
+  {
+    generation,
+    state,
+    provider,
+    model,
+    precision,
+    resize,
+    stores,
+    coverage_percent: coverage,
+    due,
+    job_id: job,
+    expires_at: expiry,
+  },
   change,
 ) {
   const images = Math.max(0, ...Object.values(stores));
@@ -107,7 +119,7 @@ function generationRow(
   }
   return [
     generation,
-    shownState,
+    el("span", {}, shownState, ...(expiry ? [` until ${formatDateTime(expiry)}`] : [])),
     provider,
     precision === "auto" ? model : `${model} (${precision})`,
     resize,

@@ -214,11 +214,19 @@ async fn uploads_above_the_shared_limit_get_429_with_retry_after() {
     app.ingest().await;
     // Uploads that never end, after 128 MB together.
     let megabyte = bytes::Bytes::from(vec![0; 1024 * 1024]);
-    let endless = |megabytes| {
+    let endless = move |megabytes| {
         let sent = vec![megabyte.clone(); megabytes].into_iter().map(Ok);
         futures::stream::iter(sent).chain(futures::stream::pending())
     };
-    let started = [49, 49, 30].map(|megabytes| tokio::spawn(of_unknown_size(&app, endless(megabytes)).send()));
+    let started = [49, 49, 30].map(|megabytes| {
+        let (client, url, endless) = (app.client.clone(), app.url.clone(), endless.clone());
+        tokio::spawn(async move {
+            // One of them can be refused itself, while a late search holds the rest of the bytes.
+            loop {
+                of_unknown_size(&client, &url, endless(megabytes)).send().await.ok();
+            }
+        })
+    });
     // A file that is not an image is refused at once, so it does not keep the others waiting for the bytes that it has.
     let late = search_until(&app, "no image".into(), StatusCode::TOO_MANY_REQUESTS).await;
     assert!(late.headers().contains_key("retry-after"));
@@ -231,12 +239,13 @@ async fn uploads_above_the_shared_limit_get_429_with_retry_after() {
 
 /// A search by an image without a content length.
 fn of_unknown_size(
-    app: &TestApp,
+    client: &reqwest::Client,
+    url: &str,
     bytes: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Send + 'static,
 ) -> reqwest::RequestBuilder {
     let part = reqwest::multipart::Part::stream(reqwest::Body::wrap_stream(bytes)).file_name("slow.jpg");
     let form = reqwest::multipart::Form::new().part("file", part);
-    app.client.post(format!("{}/search/images", app.url)).multipart(form)
+    client.post(format!("{url}/search/images")).multipart(form)
 }
 
 /// Searches by such a file until the reply has this status.
@@ -244,7 +253,7 @@ async fn search_until(app: &TestApp, file: bytes::Bytes, status: StatusCode) -> 
     let deadline = Instant::now() + Duration::from_mins(1);
     while Instant::now() < deadline {
         let file = futures::stream::iter([Ok(file.clone())]);
-        let response = of_unknown_size(app, file).send().await.unwrap();
+        let response = of_unknown_size(&app.client, &app.url, file).send().await.unwrap();
         if response.status() == status {
             return response;
         }

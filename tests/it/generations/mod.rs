@@ -4,6 +4,7 @@ mod beside;
 mod crash;
 mod providers;
 mod resume;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -196,7 +197,8 @@ async fn a_rebuild_that_cannot_be_made_is_refused() {
     assert_eq!(refused("documents", json!({"resize": "stretch"})).await, unprocessable("invalid_resize"));
     assert_eq!(refused("documents", json!({"provider": "unknown"})).await, unprocessable("invalid_provider"));
     assert_eq!(refused("documents", json!({})).await, unprocessable("invalid_model"), "the model of the settings");
-    assert_eq!(refused("documents", json!({"executor": "workers"})).await, unprocessable("invalid_executor"));
+    let ray = json!({"resize": "pad", "executor": "ray"});
+    assert_eq!(refused("documents", ray).await, unprocessable("invalid_executor"), "RAY_ADDRESS is not set");
     assert_eq!(refused("documents", json!({"model": "/no/such/folder"})).await, unprocessable("invalid_model"));
     let unknown = (StatusCode::NOT_FOUND, "unknown_collection".to_owned());
     assert_eq!(refused("unknown", json!({"resize": "pad"})).await, unknown);

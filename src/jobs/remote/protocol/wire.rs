@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{CollectionName, ExifLevel, ImageUri, Space, StoreSet};
+use crate::domain::{CollectionName, ExifLevel, ImageUri, ModelRecord, Space, StoreSet};
 use crate::jobs::pool::broker::LeaseStatus;
 use crate::jobs::remote::protocol::worker_name::WorkerName;
 use crate::jobs::remote::same_bucket::ObjectRead;
@@ -14,7 +14,7 @@ use crate::pipeline::{ItemOutcome, TaskOutcome, Timings};
 use crate::resilience::Waiting;
 
 /// The version of this protocol. A worker with another version is refused.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// The version of this build. A worker with another version is refused.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -36,6 +36,9 @@ pub struct JoinRequest {
     /// What the worker reads at the URI of [`JoinReply::Read`]; absent in its first request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectRead>,
+    /// Whether the worker has received [`JoinReply::Model`]; `space` is that of the model that it uses since.
+    #[serde(default)]
+    pub knows_model: bool,
 }
 
 /// The reply to a [`JoinRequest`].
@@ -53,6 +56,11 @@ pub enum JoinReply {
     Read {
         /// The URI.
         read: ImageUri,
+    },
+    /// The collection of the job uses another model than the worker. Send the request again with the space of this model.
+    Model {
+        /// The model.
+        model: ModelRecord,
     },
 }
 

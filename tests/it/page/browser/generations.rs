@@ -36,7 +36,8 @@ async fn a_collection_is_rebuilt_compared_switched_and_rolled_back() {
     }
 
     browser.click(".status tbody tr:nth-child(2) button").await;
-    browser.wait_until(&format!("{} === 'current' && {} === 'previous'", cell(2, 2), cell(1, 2))).await;
+    let switched = format!("{} === 'current' && {}.startsWith('previous until ')", cell(2, 2), cell(1, 2));
+    browser.wait_until(&switched).await;
     browser.click(".status tbody tr:nth-child(1) button").await;
     browser.wait_until(&format!("{} === 'ready' && {} === 'current'", cell(2, 2), cell(1, 2))).await;
     browser.goto("/?q=a+cat&collection=documents&compare=generation+1%2Cgeneration+2").await;
