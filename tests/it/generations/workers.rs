@@ -1,11 +1,11 @@
 //! Rebuilds that remote workers run.
 
-use glimpse::api::replies::{JobReply, SubmitReply};
+use glimpse::api::replies::{JobReply, SearchReply, SubmitReply};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use super::{rebuild, search, up_to_date};
-use crate::support::services::wrong_clip::WrongClip;
+use super::{rebuild, up_to_date};
+use crate::support::services::wrong_clip::{REVERSED, WrongClip};
 use crate::support::worker::Worker;
 use crate::support::{TestApp, demo_image, root, serve};
 
@@ -34,7 +34,9 @@ async fn submit(app: &TestApp, body: Value) -> SubmitReply {
 
 /// The score of each image in a generation.
 async fn scores(app: &TestApp, generation: u32) -> Vec<(String, f64)> {
-    let reply = search(app, &format!("&limit=100&generation={generation}")).await;
+    let (status, reply) = app.get(&format!("/search/images?q=a+cat&limit=100&generation={generation}")).await;
+    assert_eq!(status, StatusCode::OK, "{reply}");
+    let reply: SearchReply = serde_json::from_value(reply).unwrap();
     let mut scores: Vec<_> = reply.results.into_iter().map(|hit| (hit.image.s3_key, f64::from(hit.score))).collect();
     scores.sort_by(|first, other| first.0.cmp(&other.0));
     scores
@@ -42,14 +44,15 @@ async fn scores(app: &TestApp, generation: u32) -> Vec<(String, f64)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_change_to_the_model_of_the_new_generation() {
-    let app = start(&[]).await;
+    // Workers keep no thumbnails, so they decode to the size of the model, which is small here.
+    let app = start(&[("GLIMPSE_INDEX_THUMBNAILS", "false")]).await;
     let model = root().join("tests/data/clip-tiny");
     let job = submit(&app, json!({"model": model, "executor": "workers"})).await;
     // Their settings name the model of the current generation.
-    let first = Worker::start(&app, &job, "one", &[]);
+    let first = Worker::start(&app, &job, "one", &[("IMAGE_EMBED_BATCH_SIZE", "1")]);
     app.job_until(&job.job_id, |job| job.counts.done > 0).await;
     first.signal("-KILL");
-    let second = Worker::start(&app, &job, "two", &[]);
+    let second = Worker::start(&app, &job, "two", &[("IMAGE_EMBED_BATCH_SIZE", "1")]);
     let ended = app.job_until(&job.job_id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done, ended.counts.failed), ("SUCCEEDED", IMAGES, 0), "{ended:?}");
     let (code, text) = second.wait().await;
@@ -63,7 +66,7 @@ async fn workers_change_to_the_model_of_the_new_generation() {
     assert_eq!(app.delete("/collections/documents/generations/2").await.0, StatusCode::OK);
     let job = rebuild(&app, json!({"model": model})).await;
     assert_eq!(app.job_until(&job, JobReply::is_final).await.status, "SUCCEEDED");
-    for ((key, score), (other_key, other)) in scores(&app, 3).await.iter().zip(&by_workers) {
+    for ((key, score), (other_key, other)) in scores(&app, 2).await.iter().zip(&by_workers) {
         assert!(key == other_key && (score - other).abs() < 1e-4, "{key} {score}, {other_key} {other}");
     }
 
@@ -77,13 +80,15 @@ async fn workers_change_to_the_model_of_the_new_generation() {
     assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 1), "{ended:?}");
     assert_eq!(third.wait().await.0, Some(0));
     up_to_date(&app).await;
-    assert_eq!((scores(&app, 3).await.len() as u64, scores(&app, 1).await.len() as u64), (IMAGES + 1, IMAGES + 1));
+    assert_eq!((scores(&app, 2).await.len() as u64, scores(&app, 1).await.len() as u64), (IMAGES + 1, IMAGES + 1));
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_the_provider_of_the_new_generation_is_refused_and_the_job_can_be_moved() {
-    let (url, _serving) = serve(WrongClip::new().router()).await;
+    let clip = WrongClip::new();
+    clip.set_mode(REVERSED);
+    let (url, _serving) = serve(clip.router()).await;
     let app = start(&[("CLIP_URL_SECOND", url.as_str())]).await;
     let job = submit(&app, json!({"provider": "second", "executor": "workers"})).await;
     let (code, text) = Worker::start(&app, &job, "one", &[]).wait().await;
