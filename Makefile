@@ -28,7 +28,7 @@ IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run seed-images ingest-images search-image-text search-image search-image-qdrant search-image-weaviate eval \
-	release install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability bench bench-peers bench-gpu scale screenshot \
+	release install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability bench bench-peers bench-gpu load scale screenshot \
 	up status logs stack-seed down compose
 
 help:
@@ -129,6 +129,9 @@ bench-peers: target/peers/clip-b32 target/peers/siglip2-b16-256 ## compare with 
 	$(CARGO) bench --locked $${FEATURES:+--features "$$FEATURES"} --bench decode_peer --bench embed_peer --no-run
 	target/peers/bin/python zarf/peers/decode.py target/peers/files
 	target/peers/bin/python zarf/peers/embed.py target/peers/clip-b32 target/peers/siglip2-b16-256
+
+load: ## searches per second and latencies of 200 searchers beside a job, in a release build (python3; builds oha under target)
+	CARGO="$(CARGO)" zarf/load/load.sh
 
 bench-gpu: ## measure indexing on an NVIDIA GPU (driver, python3; 10 GB under target); DEVICE=cuda COUNT=10000 BATCH=256
 	CARGO="$(CARGO)" zarf/gpu/bench.sh

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{back_up, restore_all, verify};
-use crate::jobs::crash::{Process, is_final, put, state, succeeded};
+use crate::jobs::crash::{Process, assert_undisturbed, is_final, put, succeeded};
 use crate::support::quarters_png;
 use crate::support::services::cheap_clip::CheapClip;
 
@@ -41,20 +41,7 @@ async fn a_job_goes_on_after_a_restore_and_its_result_equals_an_undisturbed_run(
     let verified = verify(&process).await;
     assert_eq!((&verified["total"], &verified["ledger"]), (&json!(0), &json!(IMAGES)), "{verified}");
     assert_eq!(process.service.stop(), Some(0));
-
-    let quiet = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-r").arg(folder.path().join("s3")).arg(quiet.path()).status();
-    assert!(copied.unwrap().success());
-    let undisturbed = Process::start(quiet.path(), &clip);
-    undisturbed.submit().await;
-    undisturbed.finish().await;
-    assert_eq!(undisturbed.service.stop(), Some(0));
-    let ((records, rows), (expected, expected_rows)) = (state(folder.path()).await, state(quiet.path()).await);
-    assert_eq!(records.len(), IMAGES as usize);
-    for (key, record) in &records {
-        assert_eq!(record, &expected[key], "{key}");
-    }
-    assert_eq!(rows, expected_rows);
+    assert_undisturbed(folder.path(), &clip, IMAGES as usize).await;
 }
 
 /// Uploads, replaces, removes and searches images until it is dropped.

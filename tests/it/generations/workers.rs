@@ -5,6 +5,8 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use super::{rebuild, up_to_date};
+use crate::ray::jobs::{put_images, with_ray};
+use crate::support::ray::OnSubmit;
 use crate::support::services::wrong_clip::{REVERSED, WrongClip};
 use crate::support::worker::Worker;
 use crate::support::{TestApp, demo_image, root, serve};
@@ -107,5 +109,23 @@ async fn a_worker_without_the_provider_of_the_new_generation_is_refused_and_the_
     let (code, text) = worker.wait().await;
     assert!(code == Some(0) || code == Some(1) || code == Some(78), "{code:?} {text}");
     assert_eq!(scores(&app, 2).await.len() as u64, IMAGES);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_runs_a_rebuild() {
+    let (app, ray) = with_ray(&[]).await;
+    ray.set_on_submit(OnSubmit::StartsWorkers);
+    put_images(&app, 30).await;
+    assert_eq!(app.ingest().await.counts.done, 30);
+    let job = rebuild(&app, json!({"model": root().join("tests/data/clip-tiny"), "executor": "ray"})).await;
+    let ended = app.job_until(&job, JobReply::is_final).await;
+    // Each of the five images is embedded once; the other objects have the same bytes.
+    assert_eq!(
+        (ended.status.as_str(), ended.executor.as_str(), ended.counts.done),
+        ("SUCCEEDED", "ray", 30),
+        "{ended:?}"
+    );
+    assert_eq!(scores(&app, 2).await.len(), 30);
     app.stop().await;
 }

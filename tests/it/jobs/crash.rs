@@ -190,19 +190,23 @@ async fn the_index_after_kills_equals_that_of_an_undisturbed_run() {
     last.finish().await;
     assert_eq!(last.service.stop(), Some(0));
     eprintln!("{kills} kills over {jobs} jobs in {:?}", started.elapsed());
+    assert_undisturbed(folder.path(), &clip, present.len()).await;
+}
 
+/// Runs a job over a copy of the bucket, and asserts that it leaves the same index and the same ledger.
+pub(crate) async fn assert_undisturbed(folder: &Path, clip: &CheapClip, images: usize) {
     let quiet = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-r").arg(folder.path().join("s3")).arg(quiet.path()).status();
+    let copied = std::process::Command::new("cp").arg("-r").arg(folder.join("s3")).arg(quiet.path()).status();
     assert!(copied.unwrap().success());
-    let undisturbed = Process::start(quiet.path(), &clip);
+    let undisturbed = Process::start(quiet.path(), clip);
     undisturbed.submit().await;
     undisturbed.finish().await;
     assert_eq!(undisturbed.service.stop(), Some(0));
-    let ((records, ledger_rows), (expected, beliefs)) = (state(folder.path()).await, state(quiet.path()).await);
-    assert_eq!(records.len(), present.len());
+    let ((records, rows), (expected, expected_rows)) = (state(folder).await, state(quiet.path()).await);
+    assert_eq!(records.len(), images);
     assert!(records.keys().eq(expected.keys()), "the same keys");
     for (key, record) in &records {
         assert_eq!(record, &expected[key], "{key}");
     }
-    assert_eq!(ledger_rows, beliefs);
+    assert_eq!(rows, expected_rows);
 }
