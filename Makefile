@@ -28,7 +28,7 @@ IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run seed-images ingest-images search-image-text search-image search-image-qdrant search-image-weaviate eval \
-	release install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability test-image nightly \
+	release dist install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability test-image nightly \
 	bench bench-peers bench-gpu scale screenshot \
 	up status logs stack-seed down compose
 
@@ -67,6 +67,9 @@ eval: ## measure recall and MRR for the known answers in QUERIES=demo/queries.js
 
 release: ## build the optimised binary: target/release/glimpse
 	$(CARGO) build --release --locked
+
+dist: ## build a release into target/dist: a static binary, checksums, the list of crates (musl-tools; installs cargo-cyclonedx into target/tools)
+	CARGO="$(CARGO)" zarf/dist/build.sh
 
 install: ## build the optimised binary and copy it to ~/.cargo/bin
 	$(CARGO) install --locked --path .
