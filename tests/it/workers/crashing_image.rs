@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use glimpse::api::replies::{JobReply, SubmitReply};
-use glimpse::domain::{Embedding, Secret, Space};
+use glimpse::domain::{Embedding, ModelRecord, Secret, Space};
 use glimpse::embed::local::LocalProvider;
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Verification, Verified};
 use glimpse::imaging::{Limits, PreparedImage, Preprocessing};
@@ -15,7 +15,7 @@ use glimpse::index::remote::RemoteIndex;
 use glimpse::pipeline::{Pipeline, PipelineSettings};
 use glimpse::resilience::WaitList;
 use glimpse::source::{S3Credentials, S3Settings, S3Source};
-use glimpse::worker::{ServiceClient, Worker, WorkerSettings};
+use glimpse::worker::{ServiceClient, Worker, WorkerModels, WorkerSettings};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,17 @@ use crate::support::environment::variable;
 use crate::support::fakes::lanes;
 use crate::support::process::test_command;
 use crate::support::{TestApp, demo_image};
+
+/// The worker has only its own model.
+#[derive(Debug)]
+struct NoOtherModel;
+
+#[async_trait]
+impl WorkerModels for NoOtherModel {
+    async fn provider(&self, _model: &ModelRecord) -> Result<Option<Arc<dyn ImageEmbeddingProvider>>, EmbedError> {
+        Ok(None)
+    }
+}
 
 /// Aborts the process for a black image, as a fault in a native library would.
 struct CrashingProvider(Arc<dyn ImageEmbeddingProvider>);
@@ -84,7 +95,7 @@ async fn worker_process_of_the_test_below() {
     let limits = Limits { max_bytes: 1 << 24, max_pixels: 1 << 26, max_decode_bytes: 1 << 28 };
     let settings = PipelineSettings { image_embed_batch_size: 4, ..PipelineSettings::default() };
     let pipeline = Pipeline::new(Arc::new(source.await.unwrap()), provider, stores, limits, &settings);
-    Worker::new(client, pipeline).run(&CancellationToken::new()).await.unwrap();
+    Worker::new(client, pipeline, Arc::new(NoOtherModel)).run(&CancellationToken::new()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
