@@ -28,7 +28,7 @@ IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run seed-images ingest-images search-image-text search-image search-image-qdrant search-image-weaviate eval \
-	release dist install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability test-image nightly \
+	release dist install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability test-image test-charts nightly \
 	bench bench-peers bench-gpu scale screenshot \
 	up status logs stack-seed down compose
 
@@ -119,7 +119,10 @@ test-image: ## build the image from BINARY=target/debug/glimpse and run it read-
 	@if [ -z "$$BINARY" ]; then $(CARGO) test $(TEST_FLAGS) --test it --no-run; fi
 	zarf/image/check.sh "$${BINARY:-$${CARGO_TARGET_DIR:-target}/debug/glimpse}"
 
-nightly: crash test-servers test-observability test-image ## all tests that are too slow for each change
+test-charts: ## check the Helm chart and the manifests against the schemas of Kubernetes (go builds helm once; python3, PyPI, under target)
+	zarf/k8s/test.sh
+
+nightly: crash test-servers test-observability test-image test-charts ## all tests that are too slow for each change
 
 bench: ## run all benchmarks
 	$(CARGO) bench --locked
