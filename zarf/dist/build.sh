@@ -16,6 +16,7 @@ cd "$(dirname "$0")/../.."
 cargo=${CARGO:-cargo}
 target=${TARGET:-x86_64-unknown-linux-musl}
 features=${FEATURES:-}
+c_flags=
 cyclonedx_version=0.5.9
 
 fail() {
@@ -33,6 +34,17 @@ case $target in
     command -v "$compiler" >/dev/null || fail "musl-gcc is missing: install musl-tools"
     printf 'int main(void) { return 0; }\n' | "$compiler" -static -x c - -o /dev/null || fail "$compiler cannot build a static program"
     export "CC_${target//-/_}=$compiler"
+    # aws-lc includes <linux/random.h>. The headers of the kernel do not depend on the C library, but musl-gcc does not look for them.
+    headers=${CARGO_TARGET_DIR:-$PWD/target}/musl-headers
+    mkdir -p "$headers"
+    machine=$("${CC:-cc}" -dumpmachine)
+    for name in linux asm-generic "$machine/asm"; do
+        [ -d "/usr/include/$name" ] || fail "/usr/include/$name is missing: install linux-libc-dev"
+        ln -sfn "/usr/include/$name" "$headers/${name##*/}"
+    done
+    c_flags="-idirafter $headers"
+    # shellcheck disable=SC2086 # two words
+    printf '#include <linux/random.h>\n' | "$compiler" $c_flags -fsyntax-only -x c - || fail "$compiler does not find the headers of the kernel"
     ;;
 *-windows-* | *-darwin) fail "TARGET is $target, which is not Linux" ;;
 esac
@@ -48,7 +60,7 @@ mkdir -p "$staging"
 flags=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$target")_RUSTFLAGS
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
 export "$flags=${!flags:-} --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$sysroot=/rust --remap-path-prefix=$PWD=/glimpse"
-export "CFLAGS_${target//-/_}=-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$PWD=/glimpse"
+export "CFLAGS_${target//-/_}=$c_flags -ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$PWD=/glimpse"
 CARGO_INCREMENTAL=0 "$cargo" build --locked --release --target "$target" --features "$features" --bin glimpse
 
 binary=$staging/glimpse
