@@ -35,8 +35,9 @@ case $target in
     printf 'int main(void) { return 0; }\n' | "$compiler" -static -x c - -o /dev/null || fail "$compiler cannot build a static program"
     export "CC_${target//-/_}=$compiler"
     # aws-lc includes <linux/random.h>. The headers of the kernel do not depend on the C library, but musl-gcc does not look for them.
-    headers=${CARGO_TARGET_DIR:-$PWD/target}/musl-headers
+    headers=${CARGO_TARGET_DIR:-target}/musl-headers
     mkdir -p "$headers"
+    headers=$(cd "$headers" && pwd)
     machine=$("${CC:-cc}" -dumpmachine)
     for name in linux asm-generic "$machine/asm"; do
         [ -d "/usr/include/$name" ] || fail "/usr/include/$name is missing: install linux-libc-dev"
