@@ -28,7 +28,8 @@ IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run seed-images ingest-images search-image-text search-image search-image-qdrant search-image-weaviate eval \
-	release install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability bench bench-peers bench-gpu load scale screenshot \
+	release dist install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability test-image test-charts nightly \
+	bench bench-peers bench-gpu load scale screenshot \
 	up status logs stack-seed down compose
 
 help:
@@ -66,6 +67,9 @@ eval: ## measure recall and MRR for the known answers in QUERIES=demo/queries.js
 
 release: ## build the optimised binary: target/release/glimpse
 	$(CARGO) build --release --locked
+
+dist: ## build a release into target/dist: a static binary, checksums, the list of crates (musl-tools; installs cargo-cyclonedx into target/tools)
+	CARGO="$(CARGO)" zarf/dist/build.sh
 
 install: ## build the optimised binary and copy it to ~/.cargo/bin
 	$(CARGO) install --locked --path .
@@ -110,6 +114,15 @@ test-ray: ## test jobs on a real Ray cluster in a network of its own (root, pyth
 
 test-observability: ## check the dashboard and the alert rules in a real Prometheus (python3; Debian's package, under target)
 	CARGO="$(CARGO)" zarf/observability/test.sh
+
+test-image: ## build the image from BINARY=target/debug/glimpse and run it read-only (root on Debian; installs buildah, podman, runc)
+	@if [ -z "$$BINARY" ]; then $(CARGO) test $(TEST_FLAGS) --test it --no-run; fi
+	zarf/image/check.sh "$${BINARY:-$${CARGO_TARGET_DIR:-target}/debug/glimpse}"
+
+test-charts: ## check the Helm chart and the manifests against the schemas of Kubernetes (go builds helm once; python3, PyPI, under target)
+	zarf/k8s/test.sh
+
+nightly: crash test-servers test-observability test-image test-charts ## all tests that are too slow for each change
 
 bench: ## run all benchmarks
 	$(CARGO) bench --locked

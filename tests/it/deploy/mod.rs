@@ -2,6 +2,8 @@
 
 mod compose;
 mod draining;
+mod kubernetes;
 mod observability;
 mod servers;
+mod small_stack;
 mod v01;

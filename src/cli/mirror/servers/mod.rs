@@ -22,8 +22,8 @@ pub(super) fn instructions(mirror: &MirrorReply, service: &str, server: Option<&
     );
     for name in NAMES.into_iter().filter(|name| server.is_none_or(|wanted| wanted == *name)) {
         let part = match name {
-            "minio" => webhook("MinIO", "MINIO", "minio", mirror, service),
-            "rustfs" => webhook("RustFS", "RUSTFS", "rustfs", mirror, service),
+            "minio" => minio(mirror, service),
+            "rustfs" => rustfs(mirror, service),
             "ceph" => ceph(mirror, service),
             _ => aws::instructions(mirror, service),
         };
@@ -37,20 +37,43 @@ fn endpoint(service: &str) -> String {
     format!("{}/events/s3", service.trim_end_matches('/'))
 }
 
-/// MinIO, and RustFS with other names. The webhook is read at the start of the server.
-fn webhook(title: &str, variable: &str, arn: &str, mirror: &MirrorReply, service: &str) -> String {
+/// The webhook is read at the start of the server.
+fn minio(mirror: &MirrorReply, service: &str) -> String {
     let prefix = if mirror.s3_prefix.is_empty() { String::new() } else { format!(" --prefix '{}'", mirror.s3_prefix) };
+    format!(
+        "MinIO: in its environment, then restart it\n{}\
+         and once:\n  \
+         mc event add ALIAS/{} arn:minio:sqs::{}:webhook --event put,delete{prefix}\n",
+        webhook("MINIO", mirror, service),
+        mirror.s3_bucket,
+        webhook_id(&mirror.name),
+    )
+}
+
+/// RustFS has no command of its own for the rule of a bucket.
+fn rustfs(mirror: &MirrorReply, service: &str) -> String {
+    format!(
+        "RustFS: in its environment, then restart it\n  \
+         RUSTFS_NOTIFY_ENABLE=true\n\
+         {}  \
+         RUSTFS_OUTBOUND_ALLOW_ORIGINS={service}   # only if its address is private\n\
+         and once, with the region of the server:\n  \
+         glimpse mirror events {} --apply --target arn:rustfs:sqs:us-east-1:{}:webhook\n",
+        webhook("RUSTFS", mirror, service),
+        mirror.name,
+        webhook_id(&mirror.name).to_ascii_lowercase(),
+    )
+}
+
+/// Returns the variables of a webhook, in which MinIO and RustFS differ only by the first word.
+fn webhook(server: &str, mirror: &MirrorReply, service: &str) -> String {
     let id = webhook_id(&mirror.name);
     format!(
-        "{title}: in its environment, then restart it\n  \
-         {variable}_NOTIFY_WEBHOOK_ENABLE_{id}=on\n  \
-         {variable}_NOTIFY_WEBHOOK_ENDPOINT_{id}={endpoint}\n  \
-         {variable}_NOTIFY_WEBHOOK_AUTH_TOKEN_{id}={TOKEN}\n  \
-         {variable}_NOTIFY_WEBHOOK_QUEUE_DIR_{id}=/var/lib/glimpse-events/{name}   # keeps events while the service does not answer\n\
-         and once:\n  \
-         mc event add ALIAS/{bucket} arn:{arn}:sqs::{id}:webhook --event put,delete{prefix}\n",
+        "  {server}_NOTIFY_WEBHOOK_ENABLE_{id}=on\n  \
+         {server}_NOTIFY_WEBHOOK_ENDPOINT_{id}={endpoint}\n  \
+         {server}_NOTIFY_WEBHOOK_AUTH_TOKEN_{id}={TOKEN}\n  \
+         {server}_NOTIFY_WEBHOOK_QUEUE_DIR_{id}=/var/lib/glimpse-events/{name}   # keeps events while the service does not answer\n",
         endpoint = endpoint(service),
-        bucket = mirror.s3_bucket,
         name = mirror.name,
     )
 }
