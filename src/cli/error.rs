@@ -38,6 +38,9 @@ pub(super) enum CliError {
         "the reply of {url} is not a reply of Glimpse; set GLIMPSE_URL to the address of a service of the same version"
     )]
     InvalidReply { url: String, source: serde_json::Error },
+    /// A file with certificates that the client trusts cannot be used.
+    #[error("{0}")]
+    Trust(String),
     #[error("the HTTP client cannot be created")]
     Client(#[source] reqwest::Error),
     #[error("{} cannot be read", path.display())]
