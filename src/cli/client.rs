@@ -14,7 +14,7 @@ use super::CliError;
 use crate::api::replies::ErrorReply;
 use crate::config::Settings;
 use crate::domain::{Endpoint, Secret, TrustedFiles};
-use crate::http::{is_this_machine, trust_files};
+use crate::http::{is_this_machine, is_untrusted, trust_files};
 
 /// How long a command that waits for a job retries requests. It is long enough for a restart of the service.
 const RETRY_WINDOW: Duration = Duration::from_secs(30);
@@ -254,6 +254,9 @@ impl Client {
 
     fn connection_error(&self, error: reqwest::Error) -> CliError {
         let (url, connect, source) = (self.address(), error.is_connect(), error.without_url());
+        if is_untrusted(&source) {
+            return CliError::Untrusted { url, source };
+        }
         if connect { CliError::Unreachable { url, source } } else { CliError::Lost { url, source } }
     }
 

@@ -56,6 +56,20 @@ fn read_certificates(setting: &str, path: Option<&Path>) -> Result<Vec<Certifica
     Ok(certificates)
 }
 
+/// Whether a request failed because the certificate of the server is not trusted.
+pub(crate) fn is_untrusted(error: &reqwest::Error) -> bool {
+    let is_certificate = |error: &Error| matches!(error, Error::InvalidCertificate(_));
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if inner.and_then(|inner| inner.downcast_ref()).is_some_and(is_certificate) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Accepts the certificates of the files themselves, and otherwise what the operating system or they have signed.
 ///
 /// A certificate that a server has signed itself is usually marked as one of an authority. The library refuses such a certificate

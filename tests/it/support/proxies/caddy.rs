@@ -24,7 +24,6 @@ pub(super) fn start_caddy(address: &str, authority: Option<&Authority>, directiv
         "{{
     admin off
     auto_https off
-    persist_config off
 }}
 {scheme}://localhost:{port} {{
     bind 127.0.0.1
