@@ -61,11 +61,12 @@ pub(crate) fn is_untrusted(error: &reqwest::Error) -> bool {
     let is_certificate = |error: &Error| matches!(error, Error::InvalidCertificate(_));
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if inner.and_then(|inner| inner.downcast_ref()).is_some_and(is_certificate) {
+        if error.downcast_ref().is_some_and(is_certificate) {
             return true;
         }
-        cause = error.source();
+        // The source of an I/O error is that of the error in it.
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        cause = inner.map(|inner| inner as _).or_else(|| error.source());
     }
     false
 }

@@ -18,7 +18,9 @@ use crate::lock::lock;
 const URL_INTERVAL: Duration = Duration::from_mins(10);
 /// How often a file is read. Reading is cheap, and mounted secrets report changes in different ways.
 const FILE_INTERVAL: Duration = Duration::from_secs(5);
-/// Minimum time between two requests: senders of tokens choose the ids of keys.
+/// How soon they are requested again while there are none: the identity provider may be starting, too.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Minimum time between two requests because of a token: senders of tokens choose the ids of keys.
 pub(super) const MIN_INTERVAL: Duration = Duration::from_mins(1);
 /// How long keys stay in use that could not be read again.
 pub(super) const MAX_AGE: Duration = Duration::from_hours(12);
@@ -112,7 +114,12 @@ impl KeyCache {
         let interval = if self.source.is_file() { FILE_INTERVAL } else { URL_INTERVAL };
         loop {
             let read = end.run_until_cancelled(self.refresh()).await;
-            let pause = if read.is_some_and(|read| read.is_ok()) { interval } else { interval.min(MIN_INTERVAL) };
+            let has_keys = lock(&self.state).keys_in_use().is_some();
+            let pause = match read {
+                Some(Ok(())) => interval,
+                _ if has_keys => interval.min(MIN_INTERVAL),
+                _ => interval.min(RETRY_DELAY),
+            };
             if end.run_until_cancelled(sleep(pause)).await.is_none() {
                 return;
             }

@@ -25,7 +25,7 @@ impl Doctor {
             let days = facts.remaining().as_secs() / SECONDS_OF_A_DAY;
             if facts.remaining() < WARN_BEFORE {
                 let text = "renew it; a running service reads the new files by itself (GLIMPSE_TLS_CERT)";
-                warning = Some(format!("the certificate ends in {days} days: {text}"));
+                warning = Some(format!("the certificate ends in less than {} days: {text}", days + 1));
             }
             Ok(format!("{names}, valid for {days} days, until {until} (GLIMPSE_TLS_CERT)"))
         };
