@@ -123,6 +123,7 @@ impl Bench {
             name: "w".into(),
             token: Secret::new(job.token),
             node: None,
+            trusted: glimpse::domain::TrustedFiles::default(),
         };
         let client = Arc::new(ServiceClient::new(settings, &WaitList::default()).unwrap());
         let provider = provider(clip);

@@ -24,6 +24,7 @@ pub mod collections;
 pub mod health;
 pub mod images;
 pub mod jobs;
+pub mod jwt;
 pub mod keys;
 pub mod ledger;
 pub mod mirrors;

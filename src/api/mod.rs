@@ -45,6 +45,7 @@ use crate::domain::CollectionName;
 use crate::health::Health;
 use crate::images::Images;
 use crate::jobs::Jobs;
+use crate::jwt::Tokens;
 use crate::keys::{Audit, Keys};
 use crate::mirrors::Mirrors;
 use crate::search::Search;
@@ -85,6 +86,8 @@ pub struct AppState {
     pub keys: Keys,
     /// The audit log.
     pub audit: Audit,
+    /// The tokens of an identity provider.
+    pub tokens: Tokens,
     /// Defaults of requests.
     pub defaults: Defaults,
 }
@@ -104,6 +107,23 @@ pub struct Defaults {
     pub provider: &'static str,
     /// The path of `GLIMPSE_PUBLIC_URL`.
     pub base_path: BasePath,
+    /// Whether the service itself has TLS (`GLIMPSE_TLS_CERT`).
+    pub has_tls: bool,
+}
+
+#[cfg(test)]
+impl Defaults {
+    fn for_tests() -> Self {
+        Self {
+            collection: CollectionName::default(),
+            namespace: Arc::from(""),
+            max_image_bytes: 0,
+            bucket: Arc::from(""),
+            provider: "local",
+            base_path: BasePath::default(),
+            has_tls: false,
+        }
+    }
 }
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -114,7 +134,8 @@ pub fn router(state: AppState, settings: &ApiSettings, access_log: Option<Access
     let (long_routes, _) = openapi::long_routes().split_for_parts();
     let timeout = settings.glimpse_request_timeout.duration();
     let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
-    let authenticator = Arc::new(auth::Authenticator::new(settings, state.keys.clone(), state.audit.clone()));
+    let (keys, audit, tokens) = (state.keys.clone(), state.audit.clone(), state.tokens.clone());
+    let authenticator = Arc::new(auth::Authenticator::new(settings, keys, audit, tokens));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
     let base_path = state.defaults.base_path.clone();
     let router = routes

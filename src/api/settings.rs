@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::access_log::AccessLogTarget;
-use super::auth::{GroupRoles, Header, Networks, Origins, PublicUrl};
+use super::auth::{Header, Networks, Origins, PublicUrl};
 use crate::domain::setting::{check_range, socket_addr};
-use crate::domain::{Role, Seconds, Secret, words};
+use crate::domain::{GroupRoles, Role, Seconds, Secret, words};
 
 /// The settings of the HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +80,7 @@ impl ApiSettings {
         self.glimpse_proxy_user_header.as_ref().and_then(|_| self.glimpse_proxy_roles.highest())
     }
 
-    /// Whether the settings have a way to sign in.
+    /// Whether these settings have a way to sign in.
     fn has_sign_in(&self) -> bool {
         !self.keys().is_empty() || self.glimpse_keys_file.is_some() || self.proxy_role().is_some()
     }
@@ -90,11 +90,12 @@ impl ApiSettings {
         addr.ip().is_loopback() && self.glimpse_public_url.is_none()
     }
 
-    /// Checks that the settings do not contradict each other.
+    /// Checks that the settings do not contradict each other. `has_tokens`: whether users can sign in with tokens of an identity
+    /// provider.
     ///
     /// # Errors
     /// A message that names the settings and what is allowed.
-    pub fn validate(&self) -> Result<(), String> {
+    pub fn validate(&self, has_tokens: bool) -> Result<(), String> {
         if !self.glimpse_api_key.is_empty() && self.keys().is_empty() {
             return Err("GLIMPSE_API_KEY has no key: set one or several comma-separated keys, or unset it".to_owned());
         }
@@ -102,7 +103,7 @@ impl ApiSettings {
             return Err(message.to_owned());
         }
         let addr = self.glimpse_addr;
-        if !addr.ip().is_loopback() && !self.has_sign_in() && !self.glimpse_allow_anonymous {
+        if !addr.ip().is_loopback() && !self.has_sign_in() && !has_tokens && !self.glimpse_allow_anonymous {
             return Err(format!(
                 "GLIMPSE_ADDR is {addr}, which other machines can reach, and GLIMPSE_API_KEY is not set: \
                  set a key, or set GLIMPSE_ALLOW_ANONYMOUS=true to allow access without a key"
@@ -136,18 +137,19 @@ mod tests {
     #[test]
     fn access_from_other_machines_needs_a_key_or_an_explicit_setting() {
         let open = ApiSettings { glimpse_addr: ([0, 0, 0, 0], 8080).into(), ..ApiSettings::default() };
-        assert!(open.validate().unwrap_err().contains("GLIMPSE_API_KEY"));
-        ApiSettings { glimpse_api_key: Secret::new("k"), ..open.clone() }.validate().unwrap();
+        assert!(open.validate(false).unwrap_err().contains("GLIMPSE_API_KEY"));
+        ApiSettings { glimpse_api_key: Secret::new("k"), ..open.clone() }.validate(false).unwrap();
         let no_key = ApiSettings { glimpse_api_key: Secret::new(" ,"), ..ApiSettings::default() };
-        assert!(no_key.validate().unwrap_err().contains("has no key"));
-        ApiSettings { glimpse_keys_file: Some("keys".into()), ..open.clone() }.validate().unwrap();
+        assert!(no_key.validate(false).unwrap_err().contains("has no key"));
+        open.validate(true).unwrap();
+        ApiSettings { glimpse_keys_file: Some("keys".into()), ..open.clone() }.validate(false).unwrap();
         let user =
             ApiSettings { glimpse_proxy_user_header: Some("X-User".to_owned().try_into().unwrap()), ..open.clone() };
-        assert!(user.validate().unwrap_err().contains("GLIMPSE_TRUSTED_PROXIES"));
+        assert!(user.validate(false).unwrap_err().contains("GLIMPSE_TRUSTED_PROXIES"));
         let proxy = ApiSettings { glimpse_trusted_proxies: "10.0.0.1".to_owned().try_into().unwrap(), ..user };
-        assert!(proxy.validate().unwrap_err().contains("GLIMPSE_PROXY_ROLES"));
-        ApiSettings { glimpse_proxy_roles: "*=read".to_owned().try_into().unwrap(), ..proxy }.validate().unwrap();
-        ApiSettings { glimpse_allow_anonymous: true, ..open }.validate().unwrap();
-        ApiSettings { glimpse_addr: "[::1]:0".parse().unwrap(), ..ApiSettings::default() }.validate().unwrap();
+        assert!(proxy.validate(false).unwrap_err().contains("GLIMPSE_PROXY_ROLES"));
+        ApiSettings { glimpse_proxy_roles: "*=read".to_owned().try_into().unwrap(), ..proxy }.validate(false).unwrap();
+        ApiSettings { glimpse_allow_anonymous: true, ..open }.validate(false).unwrap();
+        ApiSettings { glimpse_addr: "[::1]:0".parse().unwrap(), ..ApiSettings::default() }.validate(false).unwrap();
     }
 }

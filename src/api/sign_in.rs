@@ -25,13 +25,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 pub struct SessionReply {
     /// Whether the service needs a key.
     pub required: bool,
-    /// Whether the request has a session or a key, or comes from a user that a proxy has signed in.
+    /// Whether the request has a session, a key or a token, or comes from a user that a proxy has signed in.
     pub signed_in: bool,
     /// What the request may do. `null` if it is not signed in; on a service that needs no key, everyone has the role `admin`.
     pub role: Option<Role>,
     /// The name of the key or of the user.
     pub name: Option<String>,
-    /// Whether the proxy has signed in the user, so that there is nothing to sign out of here.
+    /// Whether a proxy or the identity provider of a token has signed in the user, so that there is nothing to sign out of here.
     pub by_proxy: bool,
 }
 
@@ -77,10 +77,7 @@ async fn sign_in(
 ) -> Result<([(HeaderName, String); 1], axum::Json<SessionReply>), ApiError> {
     let (key, identity) = authenticator.sign_in(request.key.reveal().trim(), address)?;
     let reply = SessionReply { signed_in: true, ..SessionReply::new(authenticator.needs_key(), Some(identity)) };
-    Ok((
-        session_cookie(authenticator.sessions.begin(key)?, SESSION_TTL, &defaults.base_path, &headers),
-        axum::Json(reply),
-    ))
+    Ok((session_cookie(authenticator.sessions.begin(key)?, SESSION_TTL, &defaults, &headers), axum::Json(reply)))
 }
 
 /// End a session. Its cookie is no longer valid.
@@ -93,5 +90,5 @@ async fn sign_out(
 ) -> ([(HeaderName, String); 1], axum::Json<SessionReply>) {
     authenticator.sessions.end(&headers);
     let reply = SessionReply::new(authenticator.needs_key(), None);
-    (session_cookie(String::new(), Duration::ZERO, &defaults.base_path, &headers), axum::Json(reply))
+    (session_cookie(String::new(), Duration::ZERO, &defaults, &headers), axum::Json(reply))
 }

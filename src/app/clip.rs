@@ -75,6 +75,6 @@ impl ClipService {
     /// # Errors
     /// [`BuildError::Serve`] if the HTTP server ends by itself.
     pub async fn serve(self) -> Result<(), BuildError> {
-        serve_until_drained(self.listener, self.router, &self.shutdown, async {}).await
+        serve_until_drained(self.listener, self.router, None, &self.shutdown, async {}).await
     }
 }

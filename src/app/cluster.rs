@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::BuildError;
 use crate::config::Settings;
-use crate::domain::Endpoint;
 use crate::jobs::Placing;
 use crate::ray::RayCluster;
 
@@ -15,7 +14,7 @@ pub(super) fn placing(settings: &Settings, addr: SocketAddr) -> Result<Option<Pl
     let ray = &settings.ray;
     let Some(address) = &ray.ray_address else { return Ok(None) };
     let url = settings.locations.glimpse_url.as_ref();
-    let advertised = ray.advertised(address, url, &Endpoint::on_this_machine(addr))?;
+    let advertised = ray.advertised(address, url, &settings.local_url(addr))?;
     let cluster = RayCluster::new(address, ray, advertised)?;
     let (max_retries, timeout) = (ray.ray_task_max_retries, ray.timeout());
     Ok(Some(Placing { cluster: Arc::new(cluster), max_retries, timeout }))

@@ -12,6 +12,7 @@ use crate::embed::local::EngineError;
 use crate::index::embedded::OpenError;
 use crate::ledger::LedgerError;
 use crate::resilience::Retryable;
+use crate::server::TlsError;
 use crate::source::{EmbeddedS3Error, InvalidS3Settings, SourceError};
 
 /// Why the service cannot start. The messages say what to set.
@@ -52,6 +53,9 @@ pub enum BuildError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The certificate of the service cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The embedded S3 server cannot start.
     #[error(transparent)]
     BucketServer(#[from] EmbeddedS3Error),
@@ -97,7 +101,7 @@ impl BuildError {
     /// Whether the error persists until a setting is changed.
     pub fn is_configuration_error(&self) -> bool {
         match self {
-            Self::Settings(_) | Self::Setting(_) | Self::Bucket(_) | Self::Engine(_) => true,
+            Self::Settings(_) | Self::Setting(_) | Self::Bucket(_) | Self::Tls(_) | Self::Engine(_) => true,
             Self::Provider(error) => !error.is_retryable(),
             Self::Source(error) => !error.is_retryable(),
             Self::AddressInUse(_)

@@ -6,6 +6,7 @@ mod bucket;
 mod clip;
 mod cluster;
 mod doctor;
+mod edge;
 mod embedding;
 mod error;
 pub(crate) mod models;
@@ -40,12 +41,12 @@ use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
 use crate::jobs::{DropListener, JobParts, Jobs};
-use crate::keys::{Audit, Keys, KeysError, KeysParts};
 use crate::ledger::{Ledger, objects};
 use crate::mirrors::Mirrors;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitList;
 use crate::search::Search;
+use crate::server::ServerTls;
 use crate::shutdown::Shutdown;
 use crate::source::{EmbeddedS3, S3Settings};
 use crate::telemetry::metrics;
@@ -70,6 +71,7 @@ pub struct App {
     listener: TcpListener,
     addr: SocketAddr,
     router: Router,
+    tls: Option<ServerTls>,
     lines: Vec<String>,
     shutdown: Shutdown,
     client: S3Settings,
@@ -108,6 +110,7 @@ impl App {
         // The address first: if this fails, no file has been changed.
         let (listener, addr) = listen(settings.api.glimpse_addr).await?;
         metrics::install();
+        let (tls, tokens) = edge::open(&settings, shutdown).await?;
         let folder = settings.locations.glimpse_data_dir.clone();
         let lock = parts::lock_for_service(&folder)?;
         let waiting = WaitList::default();
@@ -118,7 +121,7 @@ impl App {
         let searches = default.searches.clone();
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
-        let (keys, audit) = open_keys(&settings, addr, &ledger, shutdown).await?;
+        let (keys, audit) = edge::open_keys(&settings, addr, &ledger, shutdown).await?;
         forget_lost(&ledger, stores.lost).await?;
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
@@ -179,7 +182,7 @@ impl App {
         if let Some(server) = &bucket_server {
             watch_bucket(server, shutdown);
         }
-        let lines = start_lines::start_lines(&settings, addr, &keys, bucket_server.as_ref());
+        let lines = start_lines::start_lines(&settings, addr, &keys, tls.as_ref(), bucket_server.as_ref());
         let state = AppState {
             health: Health::new(searches, stores.searches.clone(), jobs.clone()),
             jobs,
@@ -190,13 +193,14 @@ impl App {
             recall,
             keys,
             audit,
+            tokens,
             images: Images::new(stores.searches, thumbnails, originals),
             backups,
             defaults: defaults(&settings),
         };
         let router = router(state, &settings.api, parts::access_log(&settings)?);
         let shutdown = shutdown.clone();
-        Ok(Self { listener, addr, router, lines, shutdown, client, bucket_server, _lock: lock })
+        Ok(Self { listener, addr, router, tls, lines, shutdown, client, bucket_server, _lock: lock })
     }
 
     /// Returns the address that the service listens on.
@@ -222,39 +226,15 @@ impl App {
     /// # Errors
     /// [`BuildError::Serve`] if the HTTP server ends by itself, [`BuildError::Task`] if a necessary task does.
     pub async fn serve(self) -> Result<(), BuildError> {
-        let Self { listener, router, shutdown, bucket_server, _lock, .. } = self;
+        let Self { listener, router, tls, shutdown, bucket_server, _lock, .. } = self;
         // The bucket is stopped last, because jobs in flight still read from it.
         let last = async {
             if let Some(server) = bucket_server {
                 server.stop().await;
             }
         };
-        serve::serve_until_drained(listener, router, &shutdown, last).await
+        serve::serve_until_drained(listener, router, tls, &shutdown, last).await
     }
-}
-
-/// Reads the API keys, and keeps them up to date.
-async fn open_keys(
-    settings: &Settings,
-    addr: SocketAddr,
-    ledger: &Ledger,
-    shutdown: &Shutdown,
-) -> Result<(Keys, Audit), BuildError> {
-    let api = &settings.api;
-    let keys = Keys::open(KeysParts {
-        ledger: ledger.clone(),
-        environment: api.keys(),
-        file: api.glimpse_keys_file.clone(),
-        proxy_role: api.proxy_role(),
-        is_local: api.is_local(addr) && !api.glimpse_allow_anonymous,
-    })
-    .await
-    .map_err(|error| match error {
-        KeysError::Ledger(error) => BuildError::Ledger(error),
-        error => BuildError::Setting(InvalidSetting(error.to_string())),
-    })?;
-    shutdown.spawn("upkeep of keys", keys.clone().keep(shutdown.drain()));
-    Ok((keys, Audit::new(ledger.clone())))
 }
 
 /// Returns what requests use if they do not name it.
@@ -276,6 +256,7 @@ fn defaults(settings: &Settings) -> Defaults {
         bucket: settings.source.s3_bucket.clone().into(),
         provider: settings.embed.image_embedding_provider.name(),
         base_path: BasePath::new(settings.api.glimpse_public_url.as_ref()),
+        has_tls: settings.tls.files().is_some(),
     }
 }
 

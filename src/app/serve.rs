@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::BuildError;
-use crate::server::{self, ServerSettings};
+use crate::server::{self, ServerSettings, ServerTls};
 use crate::shutdown::{REPLY_TIMEOUT, Shutdown};
 
 /// Answers requests until the shutdown begins and all work in flight has ended, and then awaits `last`. During the
@@ -17,12 +17,14 @@ use crate::shutdown::{REPLY_TIMEOUT, Shutdown};
 pub(super) async fn serve_until_drained(
     listener: TcpListener,
     router: Router,
+    tls: Option<ServerTls>,
     shutdown: &Shutdown,
     last: impl Future<Output = ()>,
 ) -> Result<(), BuildError> {
     let (drain, closing) = (shutdown.drain(), CancellationToken::new());
     let service = TowerToHyperService::new(router);
-    let server = server::serve(listener, service, ServerSettings::new("the service"), closing.clone());
+    let settings = ServerSettings { tls, ..ServerSettings::new("the service") };
+    let server = server::serve(listener, service, settings, closing.clone());
     #[expect(clippy::disallowed_methods, reason = "the handle aborts on drop; draining must not wait for it")]
     let mut serving = AbortOnDropHandle::new(tokio::spawn(server));
     let ended_early = tokio::select! {

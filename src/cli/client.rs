@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::CliError;
 use crate::api::replies::ErrorReply;
 use crate::config::Settings;
-use crate::domain::{Endpoint, Secret};
-use crate::http::is_this_machine;
+use crate::domain::{Endpoint, Secret, TrustedFiles};
+use crate::http::{is_this_machine, is_untrusted, trust_files};
 
 /// How long a command that waits for a job retries requests. It is long enough for a restart of the service.
 const RETRY_WINDOW: Duration = Duration::from_secs(30);
@@ -27,6 +27,12 @@ pub(super) struct Client {
     url: Url,
     key: Option<Secret>,
     retry_window: Duration,
+}
+
+/// Returns the files with certificates that a client of the service at this address trusts.
+pub(super) fn trusted_files(url: &Url, settings: &Settings) -> TrustedFiles {
+    let own = settings.tls.glimpse_tls_cert.clone().filter(|_| url.scheme() == "https" && is_this_machine(url));
+    TrustedFiles { authorities: settings.locations.glimpse_ca_file.clone(), own }
 }
 
 /// A successful reply, as text or parsed.
@@ -78,6 +84,7 @@ impl Client {
         if is_this_machine(&url) {
             http = http.no_proxy();
         }
+        let http = trust_files(http, &trusted_files(&url, settings)).map_err(CliError::Trust)?;
         let http = http.build().map_err(CliError::Client)?;
         Ok(Self { http, url, key: settings.api.keys().into_iter().next(), retry_window: Duration::ZERO })
     }
@@ -247,6 +254,9 @@ impl Client {
 
     fn connection_error(&self, error: reqwest::Error) -> CliError {
         let (url, connect, source) = (self.address(), error.is_connect(), error.without_url());
+        if is_untrusted(&source) {
+            return CliError::Untrusted { url, source };
+        }
         if connect { CliError::Unreachable { url, source } } else { CliError::Lost { url, source } }
     }
 

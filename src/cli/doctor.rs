@@ -14,8 +14,8 @@ Examples:
   glimpse doctor           check everything that the settings of this environment name
   glimpse doctor --quick   check only whether the running service is ready
 
-Checks the settings, the data folder, the bucket, the embedding provider (images and text), the stores, the file of
-keys, the queue of events and the Ray cluster (if they are set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
+Checks the settings, the data folder, the bucket, the embedding provider (images and text), the stores, the certificate,
+the file of keys, the queue of events and the Ray cluster (if they are set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
 not printed. With --quick it only requests /readyz from the service on this machine and waits at most two seconds. Use
 it as the health check of a container. It does not request /healthz: whatever waits until the container is healthy needs
 a service that can answer searches. A probe that restarts the container should use /healthz instead, because a restart
@@ -60,14 +60,9 @@ impl Doctor {
                 for store in checks.stores().await {
                     report.line(&store)?;
                 }
-                if let Some(keys) = checks.keys().await {
-                    report.line(&keys)?;
-                }
-                if let Some(queue) = checks.queue().await {
-                    report.line(&queue)?;
-                }
-                if let Some(ray) = checks.ray().await {
-                    report.line(&ray)?;
+                let more = [checks.tls().await, checks.keys().await, checks.queue().await, checks.ray().await];
+                for check in more.iter().flatten() {
+                    report.line(check)?;
                 }
             }
             report.line(&finding("service", service(&settings, self.quick)).await)?;
@@ -82,8 +77,11 @@ struct Report {
 
 impl Report {
     fn line(&mut self, finding: &CheckResult) -> Result<(), CliError> {
-        let CheckResult { what, took, outcome } = finding;
+        let CheckResult { what, took, outcome, warning } = finding;
         let took = format!("{:.0} ms", took.as_secs_f64() * 1000.0);
+        if let Some(warning) = warning {
+            out::line(format!("warn  {what:<9} {warning}"))?;
+        }
         match outcome {
             Ok(detail) => out::line(format!("ok    {what:<9} {detail} ({took})")),
             Err(Problem { problem, advice }) => {

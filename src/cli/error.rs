@@ -29,6 +29,11 @@ pub(super) enum CliError {
     NotEmbedded(String),
     #[error("no service answers at {url}; start it with `glimpse serve`, or set GLIMPSE_URL to its address")]
     Unreachable { url: String, source: reqwest::Error },
+    #[error(
+        "the certificate of {url} is not trusted; set GLIMPSE_CA_FILE to a file with the certificate of its authority, and \
+         GLIMPSE_URL to an address with a name in the certificate"
+    )]
+    Untrusted { url: String, source: reqwest::Error },
     #[error("the service at {url} did not finish its reply")]
     Lost { url: String, source: reqwest::Error },
     /// The service refused the request. The message is that of the service.
@@ -38,6 +43,9 @@ pub(super) enum CliError {
         "the reply of {url} is not a reply of Glimpse; set GLIMPSE_URL to the address of a service of the same version"
     )]
     InvalidReply { url: String, source: serde_json::Error },
+    /// A file with certificates that the client trusts cannot be used.
+    #[error("{0}")]
+    Trust(String),
     #[error("the HTTP client cannot be created")]
     Client(#[source] reqwest::Error),
     #[error("{} cannot be read", path.display())]
@@ -123,7 +131,7 @@ impl CliError {
         while let Some(error) = cause {
             cause = error.source();
             // The HTTP client adds many layers between this message and the error of the operating system.
-            let network = matches!(self, Self::Unreachable { .. } | Self::Lost { .. });
+            let network = matches!(self, Self::Unreachable { .. } | Self::Untrusted { .. } | Self::Lost { .. });
             let text = error.to_string();
             if !(chain.contains(&text) || network && cause.is_some()) {
                 write!(chain, ": {text}").ok();

@@ -68,7 +68,8 @@ Examples:
   glimpse jobs list                              see what was indexed
 
 Settings are environment variables; docs/settings.md describes them. Commands that need a running service connect to
-GLIMPSE_URL (by default at the address of GLIMPSE_ADDR) and send the first key of GLIMPSE_API_KEY.
+GLIMPSE_URL (by default at the address of GLIMPSE_ADDR) and send the first key of GLIMPSE_API_KEY. GLIMPSE_CA_FILE names
+certificates that they trust in addition, such as that of a private authority.
 
 Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 70 a task that the
 service needs ended unexpectedly; 78 the service refuses the worker, or the settings of the worker are invalid.";

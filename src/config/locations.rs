@@ -14,10 +14,13 @@ pub struct LocationSettings {
     pub glimpse_data_dir: PathBuf,
     /// `GLIMPSE_URL`: where the commands that are clients find the service; empty (default): at `GLIMPSE_ADDR`.
     pub glimpse_url: Option<Endpoint>,
+    /// `GLIMPSE_CA_FILE`: a PEM file with certificates that clients trust in addition to those of the operating system: the
+    /// commands and workers as clients of the service, and the service as a client of `GLIMPSE_JWKS_URL`; empty (default): none.
+    pub glimpse_ca_file: Option<PathBuf>,
 }
 
 impl Default for LocationSettings {
     fn default() -> Self {
-        Self { glimpse_data_dir: "./data".into(), glimpse_url: None }
+        Self { glimpse_data_dir: "./data".into(), glimpse_url: None, glimpse_ca_file: None }
     }
 }

@@ -8,6 +8,7 @@ mod unknown;
 mod variables;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
@@ -20,8 +21,10 @@ use crate::images::ImagesSettings;
 use crate::imaging::ImagingSettings;
 use crate::index::IndexSettings;
 use crate::jobs::JobSettings;
+use crate::jwt::JwtSettings;
 use crate::pipeline::PipelineSettings;
 use crate::ray::RaySettings;
+use crate::server::TlsSettings;
 use crate::source::SourceSettings;
 use crate::telemetry::TelemetrySettings;
 use crate::uploads::UploadsSettings;
@@ -36,6 +39,8 @@ use variables::Variables;
 pub struct Settings {
     pub locations: LocationSettings,
     pub api: ApiSettings,
+    pub tls: TlsSettings,
+    pub jwt: JwtSettings,
     pub source: SourceSettings,
     pub embed: EmbedSettings,
     pub hub: HubSettings,
@@ -102,6 +107,8 @@ impl Settings {
             named_providers,
             locations: variables::read(variables, errors)?,
             api: variables::read(variables, errors)?,
+            tls: variables::read(variables, errors)?,
+            jwt: variables::read(variables, errors)?,
             source: variables::read(variables, errors)?,
             embed: variables::read(variables, errors)?,
             hub: variables::read(variables, errors)?,
@@ -123,7 +130,9 @@ impl Settings {
     /// [`SettingsError`] that names every invalid setting.
     pub fn validate(&self) -> Result<(), SettingsError> {
         let checks = [
-            self.api.validate(),
+            self.api.validate(self.jwt.is_set()),
+            self.tls.validate(),
+            self.jwt.validate(),
             self.source.validate(),
             self.embed.validate(),
             self.hub.validate(),
@@ -136,8 +145,12 @@ impl Settings {
 
     /// Returns the address at which the commands find the service: `GLIMPSE_URL`, or else that of `GLIMPSE_ADDR`.
     pub fn service_url(&self) -> Endpoint {
-        let addr = self.api.glimpse_addr;
-        self.locations.glimpse_url.clone().unwrap_or_else(|| Endpoint::on_this_machine(addr))
+        self.locations.glimpse_url.clone().unwrap_or_else(|| self.local_url(self.api.glimpse_addr))
+    }
+
+    /// Returns the address at which a process on this machine reaches the service that listens at `addr`.
+    pub fn local_url(&self, addr: SocketAddr) -> Endpoint {
+        Endpoint::on_this_machine(self.tls.scheme(), addr)
     }
 
     /// Returns a warning for each setting that is set but has no effect, because another setting selects something else.

@@ -69,6 +69,9 @@ fn every_invalid_setting_is_named() {
         ("WEAVIATE_URL", "weaviate", "http://"),
         ("WEAVIATE_GRPC_URL", "http://weaviate/path", "must not have a path"),
         ("GLIMPSE_URL", "bogus", "http://"),
+        ("GLIMPSE_JWKS_URL", "sso.example", "http://"),
+        ("GLIMPSE_JWT_ROLES", "ops=root", "GROUP=ROLE"),
+        ("GLIMPSE_JWT_ROLES_CLAIM", "realm_access..roles", "names"),
         ("GLIMPSE_ADVERTISED_URL", "glimpse:8080", "http://"),
         ("RAY_ADDRESS", "10.0.0.1:6379", "http://"),
         ("RAY_NUM_WORKERS", "bogus", "between 1 and 1000"),
@@ -94,6 +97,8 @@ fn every_invalid_setting_is_named() {
     }
     assert!(error_of(&[("QDRANT_API_KEY", "hush hush")]).contains("QDRANT_API_KEY contains a space"));
     assert!(error_of(&[("S3_ACCESS_KEY_ID", "a")]).contains("S3_SECRET_ACCESS_KEY"));
+    assert!(error_of(&[("GLIMPSE_TLS_CERT", "a")]).contains("needs GLIMPSE_TLS_KEY"));
+    assert!(error_of(&[("GLIMPSE_TLS_KEY", "a")]).contains("needs GLIMPSE_TLS_CERT"));
 }
 
 #[test]
@@ -166,6 +171,8 @@ fn the_service_is_expected_at_glimpse_addr_unless_glimpse_url_is_set() {
     assert_eq!(url(&[]), "http://127.0.0.1:8080");
     assert_eq!(url(&[("GLIMPSE_ADDR", "0.0.0.0:9000"), ("GLIMPSE_API_KEY", "k")]), "http://127.0.0.1:9000");
     assert_eq!(url(&[("GLIMPSE_ADDR", "[::1]:9000")]), "http://[::1]:9000");
+    let tls = [("GLIMPSE_TLS_CERT", "c.pem"), ("GLIMPSE_TLS_KEY", "k.pem")];
+    assert_eq!(url(&tls), "https://127.0.0.1:8080");
     assert_eq!(url(&[("GLIMPSE_ADDR", "127.0.0.1:9000"), ("GLIMPSE_URL", "http://there:1")]), "http://there:1");
 }
 

@@ -26,17 +26,18 @@ impl Endpoint {
         text.parse().expect("a constant is a valid address")
     }
 
-    /// Returns the address at which a process on this machine reaches a server that listens at `addr`.
+    /// Returns the address at which a process on this machine reaches a server that listens at `addr`. The scheme is `http` or
+    /// `https`.
     ///
     /// # Panics
-    /// Never: every socket address is a part of a valid URL.
-    pub fn on_this_machine(addr: SocketAddr) -> Self {
+    /// Never with one of these schemes: every socket address is a part of a valid URL.
+    pub fn on_this_machine(scheme: &'static str, addr: SocketAddr) -> Self {
         let ip = match addr.ip() {
             IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
             ip => ip,
         };
-        let text = format!("http://{}", SocketAddr::new(ip, addr.port()));
+        let text = format!("{scheme}://{}", SocketAddr::new(ip, addr.port()));
         text.parse().expect("a socket address makes a valid URL")
     }
 
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_server_that_listens_everywhere_is_reached_at_loopback() {
-        let local = |addr: &str| Endpoint::on_this_machine(addr.parse().unwrap()).to_string();
+        let local = |addr: &str| Endpoint::on_this_machine("http", addr.parse().unwrap()).to_string();
         assert_eq!(local("0.0.0.0:9000"), "http://127.0.0.1:9000");
         assert_eq!(local("[::]:9000"), "http://[::1]:9000");
         assert_eq!(local("10.0.0.1:9000"), "http://10.0.0.1:9000");

@@ -18,6 +18,7 @@ pub mod filter;
 pub mod filter_value;
 mod first_items;
 pub mod generation;
+pub mod group_roles;
 pub mod image;
 pub mod image_format;
 pub mod job;
@@ -40,6 +41,7 @@ pub mod store_set;
 pub mod task;
 pub mod timestamp;
 pub mod topic_arn;
+mod trusted_files;
 mod typed_value;
 pub mod wire;
 
@@ -60,6 +62,7 @@ pub use filter::{Condition, Filter, MetaValue, ValueRange};
 pub use filter_value::{InvalidFilterValue, MAX_FILTER_VALUES, parse_times};
 pub(crate) use first_items::FirstItems;
 pub use generation::{Generation, GenerationState, Rebuild};
+pub use group_roles::GroupRoles;
 pub use image::{ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
 pub use image_format::ImageFormat;
 pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, Refresh};
@@ -79,6 +82,7 @@ pub use store_set::StoreSet;
 pub use task::{Indexed, ItemOutcome, Task, TaskOutcome};
 pub use timestamp::Timestamp;
 pub use topic_arn::{InvalidTopicArn, TopicArn};
+pub use trusted_files::TrustedFiles;
 pub(crate) use typed_value::{parse_date, parse_number};
 
 /// Splits a comma-separated list, as settings contain it, into its items. The items are trimmed, and empty ones are

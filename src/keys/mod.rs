@@ -95,8 +95,8 @@ pub struct KeysParts {
     pub environment: Vec<Secret>,
     /// `GLIMPSE_KEYS_FILE`
     pub file: Option<PathBuf>,
-    /// The highest role that a client can have without a key, because a proxy signs it in.
-    pub proxy_role: Option<Role>,
+    /// The highest role that a client can have without a key, because a proxy or an identity provider signs it in.
+    pub user_role: Option<Role>,
     /// Whether only this machine can reach the service, and the settings do not say that it is open to everyone.
     pub is_local: bool,
 }
@@ -110,7 +110,7 @@ struct Inner {
     ledger: Ledger,
     environment: Vec<Entry>,
     file: Option<KeysFile>,
-    proxy_role: Option<Role>,
+    user_role: Option<Role>,
     is_local: bool,
     stored: RwLock<Stored>,
     /// Held while keys are added or removed, so that the first key and the last admin key are recognised.
@@ -130,7 +130,7 @@ impl Keys {
     /// # Errors
     /// [`KeysError`] if the ledger or the file cannot be read.
     pub async fn open(parts: KeysParts) -> Result<Self, KeysError> {
-        let KeysParts { ledger, environment, file, proxy_role, is_local } = parts;
+        let KeysParts { ledger, environment, file, user_role, is_local } = parts;
         let records = ledger.read(keys::all).await?;
         let file = file.map(KeysFile::new);
         let stored = Stored {
@@ -143,13 +143,13 @@ impl Keys {
         let entry = |key: Secret| Entry::new(ENVIRONMENT_NAME, Role::Admin, digest(key.reveal()));
         let environment = environment.into_iter().map(entry).collect();
         let (stored, change) = (RwLock::new(stored), tokio::sync::Mutex::default());
-        Ok(Self(Arc::new(Inner { ledger, environment, file, proxy_role, is_local, stored, change })))
+        Ok(Self(Arc::new(Inner { ledger, environment, file, user_role, is_local, stored, change })))
     }
 
     /// Whether requests need a key or another sign-in. It stays true if every key has expired, or if the file has no keys.
     pub fn is_required(&self) -> bool {
-        let Inner { environment, file, proxy_role, stored, .. } = &*self.0;
-        !environment.is_empty() || file.is_some() || proxy_role.is_some() || !read(stored).ledger.is_empty()
+        let Inner { environment, file, user_role, stored, .. } = &*self.0;
+        !environment.is_empty() || file.is_some() || user_role.is_some() || !read(stored).ledger.is_empty()
     }
 
     /// Returns the number of keys.
@@ -250,7 +250,7 @@ impl Keys {
         let name = KeyName::parse(name)?;
         let is_lasting_admin = |key: &&KeyView| key.role == Role::Admin && key.expires_at.is_none();
         let others = all.iter().filter(is_lasting_admin).filter(|other| *other != key).count();
-        if is_lasting_admin(&key) && others == 0 && self.0.proxy_role != Some(Role::Admin) {
+        if is_lasting_admin(&key) && others == 0 && self.0.user_role != Some(Role::Admin) {
             return Err(KeysError::LastAdmin(name));
         }
         let removed = name.clone();

@@ -7,7 +7,7 @@ use super::*;
 async fn open(folder: &TempDir, environment: &[&str], file: Option<PathBuf>) -> Keys {
     let environment = environment.iter().map(|key| Secret::new(*key)).collect();
     let ledger = Ledger::open(folder.path()).unwrap();
-    Keys::open(KeysParts { ledger, environment, file, proxy_role: None, is_local: true }).await.unwrap()
+    Keys::open(KeysParts { ledger, environment, file, user_role: None, is_local: true }).await.unwrap()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the functions take it")]

@@ -23,12 +23,13 @@ use super::{BoxError, ServerSettings};
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Serves a connection until it ends.
-pub(super) async fn drive_connection<S, B>(
-    connection: auto::Connection<'_, TokioIo<Connection>, S, TokioExecutor>,
+pub(super) async fn drive_connection<I, S, B>(
+    connection: auto::Connection<'_, TokioIo<I>, S, TokioExecutor>,
     activity: &Activity,
     settings: &ServerSettings,
     closing: &CancellationToken,
 ) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<B>>,
     S::Future: Send + 'static,
     S::Error: Into<BoxError>,
@@ -75,6 +76,12 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>, stall_timeout: Duration) -> Self {
         Self { stream, activity, stall_timeout, stalled: None }
+    }
+
+    /// Waits for the first byte. Returns whether it is the one of HTTP without TLS: the first letter of a method.
+    pub(super) async fn begins_with_text(&self) -> bool {
+        let mut first = [0];
+        matches!(self.stream.peek(&mut first).await, Ok(1) if first[0].is_ascii_uppercase())
     }
 
     fn watch<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {

@@ -5,6 +5,7 @@ mod activity;
 mod body_progress;
 mod connection;
 mod files;
+mod tls;
 mod tracked;
 
 use std::collections::HashMap;
@@ -21,9 +22,11 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use body_progress::BodyProgress;
+pub use tls::{CertificateFacts, ServerTls, TlsError, TlsSettings, check_pair};
 
 use activity::Activity;
 use connection::{Connection, drive_connection};
+use tls::accept_tls;
 use tracked::Tracked;
 
 /// An error of a service or of a body.
@@ -40,8 +43,10 @@ pub struct ServerSettings {
     pub head_timeout: Duration,
     /// How long a reply waits for a client that reads nothing.
     pub stall_timeout: Duration,
-    /// Whether HTTP/2 without TLS is served in addition to HTTP/1.
+    /// Whether HTTP/2 is served in addition to HTTP/1.
     pub http2: bool,
+    /// The certificate; `None`: HTTP without TLS.
+    pub tls: Option<ServerTls>,
 }
 
 impl ServerSettings {
@@ -53,6 +58,7 @@ impl ServerSettings {
             head_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_mins(2),
             http2: true,
+            tls: None,
         }
     }
 }
@@ -109,11 +115,17 @@ where
         let activity = Arc::new(Activity::default());
         let tracked = Tracked::new(service.clone(), activity.clone(), peer);
         let (builder, limits, closing) = (builder.clone(), settings.clone(), closing.clone());
-        let io = TokioIo::new(Connection::new(with_socket_options(stream), activity.clone(), settings.stall_timeout));
-        let connection_activity = activity.clone();
+        let stream = Connection::new(with_socket_options(stream), activity.clone(), settings.stall_timeout);
+        let watched = activity.clone();
         let task = tasks.spawn(async move {
-            let connection = builder.serve_connection(io, tracked);
-            drive_connection(connection, &connection_activity, &limits, &closing).await;
+            let Some(tls) = &limits.tls else {
+                let connection = builder.serve_connection(TokioIo::new(stream), tracked);
+                return drive_connection(connection, &watched, &limits, &closing).await;
+            };
+            if let Some(stream) = accept_tls(stream, tls, &watched, &limits, &closing).await {
+                let connection = builder.serve_connection(TokioIo::new(stream), tracked);
+                drive_connection(connection, &watched, &limits, &closing).await;
+            }
         });
         open.insert(task.id(), activity);
         if open.len() > settings.max_connections {

@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::WorkerSettings;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, Endpoint, FailureKind, ImageUri, InvalidSetting, ModelRecord, Secret};
-use crate::http::{BodyError, client_builder, join, read_body, retry_after};
+use crate::domain::{DependencyError, FailureKind, ImageUri, InvalidSetting, ModelRecord};
+use crate::http::{BodyError, client_builder, join, read_body, retry_after, trust_files};
 use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
 use crate::jobs::remote::protocol::wire::{
@@ -43,21 +44,6 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Maximum size of a reply in bytes: the largest lease, with metadata.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
-
-/// The job and the identity of a worker.
-#[derive(Clone, Debug)]
-pub struct WorkerSettings {
-    /// The URL of the service.
-    pub url: Endpoint,
-    /// The id of the job.
-    pub job: String,
-    /// The name of the worker, unique within the job.
-    pub name: String,
-    /// The worker token of the job.
-    pub token: Secret,
-    /// The name of the machine of the worker, if known.
-    pub node: Option<String>,
-}
 
 /// A client of one job of one service.
 #[derive(Debug)]
@@ -89,7 +75,7 @@ impl ServiceClient {
         }
         // A proxy in front of the service may redirect to another path.
         let url = settings.url.url().clone();
-        let http = client_builder(&url).redirect(Policy::default()).build();
+        let http = trust_files(client_builder(&url).redirect(Policy::default()), &settings.trusted)?.build();
         let http = http.map_err(|error| format!("the HTTP client cannot be created: {error}"))?;
         Ok(Self {
             http,

@@ -7,6 +7,7 @@ mod broker;
 mod client;
 mod measures;
 mod models;
+mod settings;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,9 +24,10 @@ use crate::pipeline::{Pipeline, Run, RunError, Stages, WriteLease};
 use crate::resilience::Retryable;
 
 pub use broker::ServiceBroker;
-pub use client::{ServiceClient, WorkerSettings};
+pub use client::ServiceClient;
 pub use measures::Measures;
 pub use models::WorkerModels;
+pub use settings::WorkerSettings;
 
 /// When the worker is asked to stop, the work in flight may take at most this long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Checks who may use the service: API keys, sessions, and the origin of requests from browsers.
+//! Checks who may use the service: API keys, sessions, tokens, and the origin of requests from browsers.
 //!
 //! Without a key the service listens on loopback only. A page of another site could still reach it through the browser
 //! of the user: by a request to another origin (recognised by `Origin`) or by a name that resolves to loopback
@@ -17,12 +17,15 @@ use super::audited::audit_entry;
 use super::failures::FailedSignIns;
 use super::identity::{ClientAddress, Identity};
 use super::origin::is_same_host;
+use super::presented::{bearer_token, presented_key};
 use super::proxy::Proxies;
 use super::roles::{Access, RoleTable};
 use super::sessions::Sessions;
+use super::tokens::CheckedToken;
 use crate::api::ApiSettings;
 use crate::api::http::ApiError;
 use crate::domain::KeyDigest;
+use crate::jwt::Tokens;
 use crate::keys::{Audit, Keys, digest};
 
 /// The authenticator of the service.
@@ -33,6 +36,7 @@ pub(in crate::api) struct Authenticator {
     roles: RoleTable,
     failures: FailedSignIns,
     audit: Audit,
+    tokens: Tokens,
     /// Origins whose pages may send requests that change something: `GLIMPSE_CORS_ORIGINS` and `GLIMPSE_PUBLIC_URL`.
     origins: Vec<String>,
     /// The host of `GLIMPSE_PUBLIC_URL`.
@@ -47,7 +51,7 @@ pub(in crate::api) struct Authenticator {
 const WRONG_KEY: &str = "the API key is not valid: it is misspelt, it has expired, or it was removed";
 
 impl Authenticator {
-    pub(in crate::api) fn new(settings: &ApiSettings, keys: Keys, audit: Audit) -> Self {
+    pub(in crate::api) fn new(settings: &ApiSettings, keys: Keys, audit: Audit, tokens: Tokens) -> Self {
         let public = settings.glimpse_public_url.as_ref().map(|url| url.origin().as_str().to_owned());
         let public_host =
             public.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host.to_owned());
@@ -57,6 +61,7 @@ impl Authenticator {
             roles: RoleTable::new(),
             failures: FailedSignIns::default(),
             audit,
+            tokens,
             origins: settings.glimpse_cors_origins.as_strings().into_iter().chain(public).collect(),
             public_host,
             allow_anonymous: settings.glimpse_allow_anonymous,
@@ -100,23 +105,31 @@ impl Authenticator {
         }
     }
 
-    /// Returns who sent a request: by its key, its session, or a trusted proxy.
-    pub(in crate::api) fn identify(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Identity, ApiError> {
+    /// Returns who sent a request: by its key, its session, its token, or a trusted proxy.
+    fn identify(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Identity, ApiError> {
         let key = presented_key(headers);
         let address = self.client(headers, extensions);
-        if let Some(key) = key
-            && let Err(refused) = self.failures.check(address, key)
-        {
-            return Err(refused);
+        // A signature cannot be guessed, so tokens are always verified.
+        let is_token = extensions.get::<CheckedToken>().is_some();
+        if let Some(key) = key.filter(|_| !is_token) {
+            self.failures.check(address, key)?;
         }
-        if let Some(identity) = self.known_identity(headers, extensions)? {
-            return Ok(identity);
+        match self.known_identity(headers, extensions) {
+            Ok(Some(identity)) => Ok(identity),
+            Err(error) if is_token && error.status() == StatusCode::UNAUTHORIZED => {
+                self.failures.check(address, "")?;
+                self.failures.record(address);
+                Err(error)
+            }
+            Err(error) => Err(error),
+            Ok(None) if key.is_some() => {
+                self.failures.record(address);
+                Err(ApiError::unauthorized(WRONG_KEY))
+            }
+            Ok(None) => {
+                Err(ApiError::unauthorized("no API key; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"))
+            }
         }
-        if key.is_some() {
-            self.failures.record(address);
-            return Err(ApiError::unauthorized(WRONG_KEY));
-        }
-        Err(ApiError::unauthorized("no API key; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"))
     }
 
     /// The same, without an error if it is not known.
@@ -126,10 +139,18 @@ impl Authenticator {
         }
         let by_key = || presented_key(headers).and_then(|key| self.keys.find(key));
         let by_session = || self.sessions.key(headers).and_then(|key| self.keys.find_digest(&key));
-        match by_key().or_else(by_session) {
-            Some(owner) => Ok(Some(owner.into())),
+        if let Some(owner) = by_key().or_else(by_session) {
+            return Ok(Some(owner.into()));
+        }
+        match extensions.get::<CheckedToken>() {
+            Some(token) => token.identity().map(Some),
             None => self.proxies.user(peer(extensions), headers),
         }
+    }
+
+    /// Verifies the bearer token of a request, if it has the form of a token of an identity provider.
+    async fn check_token(&self, headers: &HeaderMap) -> Option<CheckedToken> {
+        self.tokens.verify(bearer_token(headers)?).await.map(CheckedToken)
     }
 
     /// Returns the address of the client.
@@ -223,6 +244,9 @@ pub(in crate::api) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
+    if let Some(token) = authenticator.check_token(request.headers()).await {
+        request.extensions_mut().insert(token);
+    }
     let head = RequestHead {
         method: request.method(),
         uri: request.uri(),
@@ -250,17 +274,6 @@ pub(in crate::api) async fn authenticate(
 
 fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
-}
-
-/// Returns the key that the request presents.
-fn presented_key(headers: &HeaderMap) -> Option<&str> {
-    bearer_token(headers).or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
-}
-
-/// Returns the token of `Authorization: Bearer TOKEN`.
-pub(in crate::api) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 /// 403 for a request that a page of another site made a browser send.

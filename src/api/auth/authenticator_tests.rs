@@ -16,9 +16,9 @@ async fn authenticator(settings: ApiSettings) -> (TempDir, Authenticator) {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(folder.path()).unwrap();
     let environment = settings.keys();
-    let parts = KeysParts { ledger: ledger.clone(), environment, file: None, proxy_role: None, is_local: true };
+    let parts = KeysParts { ledger: ledger.clone(), environment, file: None, user_role: None, is_local: true };
     let keys = Keys::open(parts).await.unwrap();
-    (folder, Authenticator::new(&settings, keys, Audit::new(ledger)))
+    (folder, Authenticator::new(&settings, keys, Audit::new(ledger), Tokens::default()))
 }
 
 fn authorize(authenticator: &Authenticator, method: &Method, path: &str, headers: &HeaderMap) -> bool {

@@ -42,8 +42,9 @@ impl FailedSignIns {
         if left.is_zero() {
             return Ok(());
         }
-        let message =
-            format!("{MAX_FAILURES} wrong keys came from this address within a minute; wait before the next attempt");
+        let message = format!(
+            "{MAX_FAILURES} wrong keys or tokens came from this address within a minute; wait before the next attempt"
+        );
         Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_wrong_keys", message).with_retry_after(left))
     }
 

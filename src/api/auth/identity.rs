@@ -12,11 +12,11 @@ use crate::keys::KeyOwner;
 /// Who sent a request, in the extensions of the request and of its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::api) struct Identity {
-    /// The name of the key, or of the user that a proxy has signed in; `None` on a service without keys.
+    /// The name of the key, or of the user that a proxy or an identity provider has signed in; `None` on a service without keys.
     pub(in crate::api) name: Option<Arc<str>>,
     /// What it may do.
     pub(in crate::api) role: Role,
-    /// Whether a proxy has signed in the user.
+    /// Whether a proxy or an identity provider has signed in the user, so that the service cannot sign the user out.
     pub(in crate::api) by_proxy: bool,
 }
 

@@ -9,12 +9,10 @@ use ipnet::IpNet;
 use super::identity::Identity;
 use crate::api::ApiSettings;
 use crate::api::http::ApiError;
-use crate::domain::{Role, words};
+use crate::domain::{GroupRoles, words};
 
 /// Maximum number of characters of the name of a user.
 const MAX_NAME: usize = 256;
-/// The group that every user has.
-const EVERYONE: &str = "*";
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The proxies that are trusted, and what they report.
@@ -23,7 +21,7 @@ pub(super) struct Proxies {
     trusted: Vec<IpNet>,
     user: Option<HeaderName>,
     groups: Option<HeaderName>,
-    roles: Vec<(String, Role)>,
+    roles: GroupRoles,
 }
 
 impl Proxies {
@@ -32,7 +30,7 @@ impl Proxies {
             trusted: settings.glimpse_trusted_proxies.networks().to_vec(),
             user: settings.glimpse_proxy_user_header.as_ref().map(|header| header.name().clone()),
             groups: settings.glimpse_proxy_groups_header.as_ref().map(|header| header.name().clone()),
-            roles: settings.glimpse_proxy_roles.pairs().to_vec(),
+            roles: settings.glimpse_proxy_roles.clone(),
         }
     }
 
@@ -77,8 +75,7 @@ impl Proxies {
         let name: Arc<str> = name.chars().take(MAX_NAME).collect::<String>().into();
         let groups = self.groups.as_ref().map(|groups| headers.get_all(groups).iter()).into_iter().flatten();
         let groups: Vec<String> = groups.filter_map(|list| list.to_str().ok()).flat_map(words).collect();
-        let has = |group: &String| group == EVERYONE || groups.contains(group);
-        if let Some(role) = self.roles.iter().filter(|(group, _)| has(group)).map(|(_, role)| *role).max() {
+        if let Some(role) = self.roles.role_of(&groups) {
             return Ok(Some(Identity { name: Some(name), role, by_proxy: true }));
         }
         let message =
@@ -90,6 +87,7 @@ impl Proxies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Role;
 
     fn proxies() -> Proxies {
         Proxies::new(&ApiSettings {

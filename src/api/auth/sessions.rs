@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderName, header};
 use cookie::{Cookie, SameSite};
 use tokio::time::Instant;
 
-use crate::api::BasePath;
+use crate::api::Defaults;
 use crate::api::http::ApiError;
 use crate::domain::KeyDigest;
 use crate::keys::digest;
@@ -73,17 +73,18 @@ fn session_token(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Returns the cookie. Only pages of the service send it, scripts cannot read it, and it is sent only over TLS if the
-/// page was loaded over TLS.
+/// page was loaded over TLS. A client that does not name its page uses the service itself, which may have TLS.
 pub(in crate::api) fn session_cookie(
     value: String,
     ttl: Duration,
-    base: &BasePath,
+    defaults: &Defaults,
     headers: &HeaderMap,
 ) -> [(HeaderName, String); 1] {
-    let tls = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+    let origin = headers.get(header::ORIGIN);
+    let tls = origin.map_or(defaults.has_tls, |origin| origin.as_bytes().starts_with(b"https://"));
     let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
     let cookie = Cookie::build((COOKIE_NAME, value))
-        .path(base.join("/"))
+        .path(defaults.base_path.join("/"))
         .http_only(true)
         .same_site(SameSite::Strict)
         .secure(tls)
@@ -124,9 +125,16 @@ mod tests {
 
     #[test]
     fn scripts_and_other_sites_cannot_use_the_cookie() {
-        let plain = session_cookie("t".into(), SESSION_TTL, &BasePath::default(), &HeaderMap::new())[0].1.clone();
-        assert_eq!(plain, "glimpse_session=t; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
-        let tls = HeaderMap::from_iter([(header::ORIGIN, "https://glimpse.example".parse().unwrap())]);
-        assert!(session_cookie("t".into(), SESSION_TTL, &BasePath::default(), &tls)[0].1.contains("; Secure"));
+        let cookie = |has_tls, headers: &HeaderMap| {
+            let defaults = Defaults { has_tls, ..Defaults::for_tests() };
+            session_cookie("t".into(), SESSION_TTL, &defaults, headers)[0].1.clone()
+        };
+        let none = HeaderMap::new();
+        assert_eq!(cookie(false, &none), "glimpse_session=t; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
+        assert!(cookie(true, &none).contains("; Secure"));
+        let origin = |origin: &str| HeaderMap::from_iter([(header::ORIGIN, origin.parse().unwrap())]);
+        assert!(cookie(false, &origin("https://glimpse.example")).contains("; Secure"));
+        // A proxy speaks HTTP with the browser, and TLS with the service.
+        assert!(!cookie(true, &origin("http://glimpse.example")).contains("; Secure"));
     }
 }

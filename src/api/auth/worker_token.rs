@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 
-use super::authenticator::bearer_token;
+use super::presented::bearer_token;
 use crate::api::AppState;
 use crate::api::http::ApiError;
 use crate::jobs::{Jobs, WorkerJob};

@@ -26,7 +26,7 @@ fn add_errors(operation: &mut Operation, path: &str, safe: bool) {
     let open = operation.security.is_some();
     let common = [
         (400, "the request cannot be read", true),
-        (401, "the API key or the session is missing or not valid", !open),
+        (401, "the API key, the session or the token is missing or not valid", !open),
         (
             403,
             "a page of another site sent the request (`cross_origin`), the role of the key is too low (`role_too_low`), or the request is not allowed",
@@ -37,13 +37,13 @@ fn add_errors(operation: &mut Operation, path: &str, safe: bool) {
         (413, "the body is too large", operation.request_body.is_some()),
         (415, "the content type of the body is not supported", operation.request_body.is_some()),
         (422, "a value or a parameter is not allowed; the message names it", true),
-        (429, "too many requests or jobs; retry after the seconds in `Retry-After`", !health),
+        (429, "too many requests or jobs; retry after the seconds in `Retry-After`", !health || !open),
         (500, "an internal error; search the log for the request id", true),
         (502, "a dependency failed or refused the request; the message names it", !health),
         (
             503,
             "a dependency or the service is not available; retry after the seconds in `Retry-After`",
-            !health || !safe,
+            !health || !safe || !open,
         ),
         (504, "a dependency or the service did not answer in time", true),
     ];

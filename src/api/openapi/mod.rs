@@ -38,7 +38,10 @@ struct Keys;
 impl Modify for Keys {
     fn modify(&self, document: &mut Document) {
         let components = document.components.get_or_insert_default();
-        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("an API key, or a token (JWT) of the identity provider"))
+            .build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let token = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)

@@ -5,6 +5,7 @@ mod cluster;
 mod keys;
 mod queue;
 mod stores;
+mod tls;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct CheckResult {
     pub took: Duration,
     /// A description of what was found, or the problem.
     pub outcome: Result<String, Problem>,
+    /// What will be a problem later.
+    pub warning: Option<String>,
 }
 
 /// A problem and what to do about it.
@@ -57,7 +60,7 @@ pub async fn finding(what: &'static str, check: impl Future<Output = Result<Stri
             "check the address and the load of what it waits for",
         ))
     });
-    CheckResult { what, took: started.elapsed(), outcome }
+    CheckResult { what, took: started.elapsed(), outcome, warning: None }
 }
 
 /// The state of the data folder.

@@ -49,7 +49,7 @@ impl Demo {
         let (shutdown, _logs) = super::begin(&settings)?;
         let app = App::build(settings.clone(), &shutdown).await?;
         let lines = app.lines().to_vec();
-        let url = Endpoint::on_this_machine(app.addr());
+        let url = settings.local_url(app.addr());
         let demo = DemoRun { client: Client::for_url(&url, &settings)?, bucket: app.bucket().await?, settings, url };
 
         let drain = shutdown.drain();

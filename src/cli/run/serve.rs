@@ -11,6 +11,8 @@ Examples:
   glimpse serve                                      the embedded bucket and index, under GLIMPSE_DATA_DIR
   GLIMPSE_ADDR=0.0.0.0:8080 GLIMPSE_API_KEY=KEY glimpse serve
                                                      for other machines, with a key
+  GLIMPSE_TLS_CERT=chain.pem GLIMPSE_TLS_KEY=key.pem glimpse serve
+                                                     with TLS: https://127.0.0.1:8080
 
 At start it prints what it uses and which variables change that. After the first SIGTERM or Ctrl-C it finishes running
 work, for at most 25 s; the second one stops it at once. Unfinished jobs continue at the next start.

@@ -5,6 +5,7 @@ use std::io::Read;
 use clap::Args;
 
 use crate::app::{WorkerApp, WorkerSettings};
+use crate::cli::client::trusted_files;
 use crate::cli::{CliError, Ending};
 use crate::config::Settings;
 use crate::domain::Endpoint;
@@ -52,8 +53,10 @@ impl Worker {
         if self.with_parent {
             watch_parent(&shutdown)?;
         }
+        let url = self.service.unwrap_or_else(|| settings.service_url());
         let worker_settings = WorkerSettings {
-            url: self.service.unwrap_or_else(|| settings.service_url()),
+            trusted: trusted_files(url.url(), &settings),
+            url,
             job: self.job,
             name: self.name.unwrap_or_else(random_name),
             token: settings.jobs.glimpse_worker_token.clone(),

@@ -133,6 +133,9 @@ families! {
     SEARCH_UPLOADS_LIMIT: Gauge "glimpse_search_upload_limit_bytes" [] Bytes
         "Size of the budget for uploaded search images."
 
+    TLS_EXPIRY: Gauge "glimpse_tls_certificate_expiry_timestamp_seconds" [] Seconds
+        "When the certificate of `GLIMPSE_TLS_CERT` ends, in seconds since 1970. Absent without it."
+
     PROCESS_MEMORY: Gauge "process_resident_memory_bytes" [] Bytes
         "Resident memory of this process."
     PROCESS_MEMORY_PEAK: Gauge "glimpse_process_resident_memory_peak_bytes" [] Bytes

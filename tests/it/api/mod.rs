@@ -18,4 +18,6 @@ mod proxy_users;
 mod roles;
 mod stores;
 mod thumbnails;
+mod tls;
+mod tokens;
 mod uploads;

@@ -1,10 +1,12 @@
 //! The whole service in a temporary folder, used over real HTTP.
 
+pub(crate) mod certificates;
 pub(crate) mod decode_helper;
 pub(crate) mod demo;
 pub(crate) mod environment;
 pub(crate) mod exif;
 pub(crate) mod fakes;
+pub(crate) mod http2;
 mod images;
 pub(crate) mod jobs;
 pub(crate) mod named_index;
@@ -100,12 +102,14 @@ impl TestApp {
         let settings = Settings::from_variables(all).unwrap();
         let shutdown = Shutdown::new();
         let app = Self::build(settings, &shutdown, &sns).await;
-        let url = format!("http://{}", app.addr());
+        let url = app.lines()[0].split_whitespace().nth(1).unwrap().to_owned();
         let bucket = app.bucket().await.unwrap();
         let bucket_line = app.lines().iter().find(|line| line.starts_with("bucket")).unwrap();
         let bucket_url = bucket_line.split(' ').find(|word| word.starts_with("http")).unwrap_or_default().to_owned();
         let served = tokio::spawn(async move { app.serve().await.unwrap() });
-        let client = Client::builder().timeout(std::time::Duration::from_mins(2)).build().unwrap();
+        // The certificate of a service with TLS does not have its address.
+        let client = Client::builder().danger_accept_invalid_certs(url.starts_with("https"));
+        let client = client.timeout(std::time::Duration::from_mins(2)).build().unwrap();
         Self { url, client, bucket, bucket_url, folder, variables, shutdown, served }
     }
 

@@ -73,6 +73,7 @@ async fn worker_process_of_the_test_below() {
         name: name.into(),
         token: Secret::new(token),
         node: None,
+        trusted: glimpse::domain::TrustedFiles::default(),
     };
     let client = Arc::new(ServiceClient::new(settings, &wait_list).unwrap());
     let source = S3Source::new(S3Settings {

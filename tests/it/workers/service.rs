@@ -168,7 +168,14 @@ async fn a_worker_reaches_only_the_records_of_its_own_job() {
     let job: SubmitReply = serde_json::from_value(reply).unwrap();
     app.job_until(&job.job_id, |job| job.waiting_on.is_some() && job.counts.left > 0).await;
     let (url, token) = (app.url.clone(), Secret::new(job.worker_token.unwrap()));
-    let settings = WorkerSettings { url: url.parse().unwrap(), job: job.job_id, name: "w".into(), token, node: None };
+    let settings = WorkerSettings {
+        url: url.parse().unwrap(),
+        job: job.job_id,
+        name: "w".into(),
+        token,
+        node: None,
+        trusted: glimpse::domain::TrustedFiles::default(),
+    };
     let client = Arc::new(ServiceClient::new(settings, &WaitList::default()).unwrap());
     let index = RemoteIndex::new(client);
     let documents = CollectionName::parse("documents").unwrap();

@@ -145,8 +145,14 @@ fn the_metrics_page_has_every_metric_with_its_kind_and_labels() {
 }
 
 /// The collection is too small for a self-test, no mirror exists, and no queue is set.
-const ABSENT: [&str; 5] =
-    ["glimpse_recall_", "glimpse_events_", "glimpse_event_keys_total", "glimpse_mirror_", "glimpse_queue_"];
+const ABSENT: [&str; 6] = [
+    "glimpse_recall_",
+    "glimpse_events_",
+    "glimpse_event_keys_total",
+    "glimpse_mirror_",
+    "glimpse_queue_",
+    "glimpse_tls_",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_scrape_has_all_counts_and_no_text_from_clients() {

@@ -1,0 +1,14 @@
+//! The key or the token that a request presents.
+
+use axum::http::{HeaderMap, header};
+
+/// Returns the key that the request presents.
+pub(super) fn presented_key(headers: &HeaderMap) -> Option<&str> {
+    bearer_token(headers).or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
+}
+
+/// Returns the token of `Authorization: Bearer TOKEN`.
+pub(in crate::api) fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

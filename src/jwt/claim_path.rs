@@ -1,0 +1,47 @@
+//! Where a token has the groups of its user.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Maximum number of names in a path.
+const MAX_NAMES: usize = 8;
+
+/// The path of a claim: names of nested objects, separated by dots, such as `realm_access.roles`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClaimPath(String);
+
+impl Default for ClaimPath {
+    fn default() -> Self {
+        Self("groups".to_owned())
+    }
+}
+
+impl ClaimPath {
+    /// Returns the value at this path. A claim whose name is the whole path comes first, because names may contain dots:
+    /// `https://glimpse.example/roles`.
+    pub(super) fn find<'a>(&self, claims: &'a Value) -> Option<&'a Value> {
+        let nested = || self.0.split('.').try_fold(claims, |value, name| value.get(name));
+        claims.get(&self.0).or_else(nested)
+    }
+}
+
+impl TryFrom<String> for ClaimPath {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let names: Vec<&str> = text.split('.').collect();
+        if names.len() > MAX_NAMES || names.iter().any(|name| name.trim().is_empty()) {
+            return Err(format!(
+                "it must be the name of a claim, or at most {MAX_NAMES} names separated by single dots, such as `groups` or `realm_access.roles`"
+            ));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl From<ClaimPath> for String {
+    fn from(path: ClaimPath) -> Self {
+        path.0
+    }
+}
