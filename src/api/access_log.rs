@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tower_http::request_id::RequestId;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 
-use super::auth::Identity;
+use super::auth::Sender;
 use crate::domain::Timestamp;
 
 /// Where the access log is written.
@@ -80,6 +80,9 @@ impl AccessLog {
     }
 }
 
+/// The status of a request whose client disconnected before the reply began.
+const DISCONNECTED: u16 = 499;
+
 /// One line of the log.
 #[derive(Debug, Serialize)]
 struct Line {
@@ -98,26 +101,27 @@ struct Line {
 }
 
 /// Middleware that writes a line when the reply to a request has ended.
-pub(super) async fn log_request(State(log): State<AccessLog>, request: Request, next: Next) -> Response {
+pub(super) async fn log_request(State(log): State<AccessLog>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
     let method: String = request.method().as_str().chars().take(32).collect();
     let request_id = id.map(|id| id.chars().take(200).collect());
-    let response = next.run(request).await;
-    let identity = response.extensions().get::<Identity>();
     let line = Line {
         time: Timestamp::now(),
         request_id,
         method,
         route,
-        status: response.status().as_u16(),
+        status: DISCONNECTED,
         ms: 0,
-        role: identity.map(|identity| identity.role.as_str()),
-        name: identity.and_then(|identity| identity.name.as_deref().map(str::to_owned)),
+        role: None,
+        name: None,
         bytes: 0,
     };
-    let end = End { log, started, line };
+    let mut end = End { log, started, sender: Sender::default(), line };
+    request.extensions_mut().insert(end.sender.clone());
+    let response = next.run(request).await;
+    end.line.status = response.status().as_u16();
     response.map(|body| Body::new(LoggedBody { body, end }))
 }
 
@@ -126,11 +130,16 @@ pub(super) async fn log_request(State(log): State<AccessLog>, request: Request, 
 struct End {
     log: AccessLog,
     started: Instant,
+    sender: Sender,
     line: Line,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
+        if let Some(identity) = self.sender.get() {
+            self.line.role = Some(identity.role.as_str());
+            self.line.name = identity.name.as_deref().map(str::to_owned);
+        }
         self.line.time = Timestamp::now();
         self.line.ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         if let Ok(mut text) = serde_json::to_vec(&self.line) {

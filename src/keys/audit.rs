@@ -29,6 +29,13 @@ impl Audit {
         }
     }
 
+    /// Adds an entry without waiting for it.
+    pub fn add_later(&self, entry: AuditEntry) {
+        let audit = self.clone();
+        #[expect(clippy::disallowed_methods, reason = "one transaction, for which no request waits")]
+        tokio::spawn(async move { audit.add(entry).await });
+    }
+
     /// Returns at most `limit` entries with their numbers, the newest first; only those before the number `before`.
     ///
     /// # Errors

@@ -25,6 +25,9 @@ pub enum KeysError {
          admin key that lasts no further key could be made; add an admin key first, or set GLIMPSE_API_KEY"
     )]
     First,
+    /// The service was open when the request was accepted, and another request has made the first key meanwhile.
+    #[error("another request has just made the first key: from now on, every request needs a key")]
+    NotFirst,
     /// Clients on other machines, which need no key, must not close the service.
     #[error("this service is open to other machines by its settings; set GLIMPSE_API_KEY before further keys are made")]
     OpenToOthers,

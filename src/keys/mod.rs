@@ -3,6 +3,7 @@
 //! All of them are in memory, so a request costs no query. The ledger has the digests of the keys that `POST /keys` has made.
 
 mod audit;
+mod change;
 mod entry;
 mod error;
 mod file;
@@ -15,9 +16,9 @@ use std::sync::{Arc, RwLock};
 
 use sha2::{Digest, Sha256};
 
-use crate::domain::{KeyDigest, KeyName, KeyRecord, Role, Secret, Timestamp};
+use crate::domain::{KeyDigest, Role, Secret, Timestamp};
 use crate::ledger::{Ledger, keys};
-use crate::lock::{read, write};
+use crate::lock::read;
 
 pub use audit::{Audit, MAX_AUDIT_PAGE};
 pub use error::KeysError;
@@ -25,9 +26,6 @@ pub use file::InvalidKeysFile;
 
 use entry::Entry;
 use file::KeysFile;
-
-/// Maximum number of keys in the ledger.
-const MAX_KEYS: usize = 1_000;
 
 /// The beginning of each key that the service makes, by which programs that look for secrets recognise it.
 const KEY_PREFIX: &str = "glimpse_";
@@ -182,82 +180,6 @@ impl Keys {
         let file = stored.file.iter().map(view(KeySource::File));
         environment.chain(file).chain(stored.ledger.iter().map(view(KeySource::Ledger))).collect()
     }
-
-    /// Makes a key, and returns it with its view. The key itself is not stored, so it cannot be returned again.
-    ///
-    /// The first key of a service that has no other sign-in must be an admin key that does not expire: from then on every
-    /// request needs a key, and without an admin key no further key could be made. On a service that is open to other machines, it
-    /// must be in the settings: otherwise the first of them to send this request would lock out the others.
-    ///
-    /// # Errors
-    /// [`KeysError`]
-    pub async fn add(
-        &self,
-        name: &str,
-        role: Role,
-        expires_at: Option<Timestamp>,
-    ) -> Result<(Secret, KeyView), KeysError> {
-        let name = KeyName::parse(name)?;
-        let created_at = Timestamp::now();
-        if let Some(end) = expires_at.filter(|end| *end <= created_at) {
-            return Err(KeysError::ExpiresInPast(end));
-        }
-        let _change = self.0.change.lock().await;
-        if self.list().iter().any(|key| key.name == name.as_str()) {
-            return Err(KeysError::Exists(name));
-        }
-        if !self.is_required() && !self.0.is_local {
-            return Err(KeysError::OpenToOthers);
-        }
-        if !self.is_required() && (role != Role::Admin || expires_at.is_some()) {
-            return Err(KeysError::First);
-        }
-        let key = new_key()?;
-        let record = KeyRecord { name, role, digest: digest(key.reveal()), created_at, expires_at, last_used_at: None };
-        let row = record.clone();
-        match self.0.ledger.write(move |tx| keys::add(tx, &row, MAX_KEYS)).await? {
-            keys::Added::Created => {}
-            keys::Added::Exists => return Err(KeysError::Exists(record.name)),
-            keys::Added::TooMany => return Err(KeysError::TooMany(MAX_KEYS)),
-        }
-        let entry = Entry::from_record(record);
-        let view = entry.view(KeySource::Ledger);
-        let mut stored = write(&self.0.stored);
-        stored.ledger.push(entry);
-        stored.ledger.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok((key, view))
-    }
-
-    /// Removes a key of the ledger. It and its sessions end at once.
-    ///
-    /// The last admin key that does not expire is kept, unless administration is possible in another way: its removal would
-    /// lock everyone out, or open the service if it is the only key.
-    ///
-    /// # Errors
-    /// [`KeysError`]
-    pub async fn remove(&self, name: &str) -> Result<KeyName, KeysError> {
-        let _change = self.0.change.lock().await;
-        let all = self.list();
-        let Some(key) = all.iter().filter(|key| key.name == name).max_by_key(|key| key.source == KeySource::Ledger)
-        else {
-            return Err(KeysError::Unknown(name.chars().take(KeyName::MAX_CHARACTERS).collect()));
-        };
-        match key.source {
-            KeySource::Ledger => {}
-            KeySource::Environment => return Err(KeysError::Configured(name.to_owned(), ENVIRONMENT_NAME)),
-            KeySource::File => return Err(KeysError::Configured(name.to_owned(), "GLIMPSE_KEYS_FILE")),
-        }
-        let name = KeyName::parse(name)?;
-        let is_lasting_admin = |key: &&KeyView| key.role == Role::Admin && key.expires_at.is_none();
-        let others = all.iter().filter(is_lasting_admin).filter(|other| *other != key).count();
-        if is_lasting_admin(&key) && others == 0 && self.0.user_role != Some(Role::Admin) {
-            return Err(KeysError::LastAdmin(name));
-        }
-        let removed = name.clone();
-        self.0.ledger.write(move |tx| keys::remove(tx, &removed)).await?;
-        write(&self.0.stored).ledger.retain(|entry| *entry.name != *name.as_str());
-        Ok(name)
-    }
 }
 
 /// Returns the number of keys in a file.
@@ -276,11 +198,4 @@ pub fn digest(key: &str) -> KeyDigest {
 /// Whether the text has the form of a key that the service makes. Such a key cannot be guessed.
 pub fn is_generated(key: &str) -> bool {
     key.strip_prefix(KEY_PREFIX).is_some_and(|digits| digits.len() == 2 * KEY_BYTES)
-}
-
-/// Makes a random key.
-fn new_key() -> Result<Secret, KeysError> {
-    let mut bytes = [0_u8; KEY_BYTES];
-    getrandom::fill(&mut bytes).map_err(|_| KeysError::NoRandomBytes)?;
-    Ok(Secret::new(format!("{KEY_PREFIX}{}", hex::encode(bytes))))
 }

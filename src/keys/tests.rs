@@ -2,7 +2,9 @@
 
 use tempfile::TempDir;
 
+use super::change::MAX_KEYS;
 use super::*;
+use crate::domain::{KeyName, KeyRecord};
 
 async fn open(folder: &TempDir, environment: &[&str], file: Option<PathBuf>) -> Keys {
     let environment = environment.iter().map(|key| Secret::new(*key)).collect();
@@ -21,14 +23,14 @@ const LATER: &str = "2999-01-01T00:00:00Z";
 async fn a_key_is_known_until_it_is_removed_also_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let keys = open(&folder, &["root-key"], None).await;
-    let (key, view) = keys.add("ci", Role::Write, at(LATER)).await.unwrap();
+    let (key, view) = keys.add("ci", Role::Write, at(LATER), true).await.unwrap();
     assert!(key.reveal().starts_with(KEY_PREFIX) && key.reveal().len() == KEY_PREFIX.len() + 64);
     assert_eq!((view.role, view.last_used_at), (Role::Write, None));
     let owner = KeyOwner { name: "ci".into(), role: Role::Write };
     assert_eq!(keys.find(key.reveal()), Some(owner.clone()));
     assert!(keys.find(&key.reveal()[..70]).is_none() && keys.find("").is_none());
     assert_eq!(keys.find("root-key").unwrap().role, Role::Admin);
-    assert!(matches!(keys.add("ci", Role::Read, None).await, Err(KeysError::Exists(_))));
+    assert!(matches!(keys.add("ci", Role::Read, None, true).await, Err(KeysError::Exists(_))));
     keys.write_last_uses().await;
     drop(keys);
 
@@ -49,17 +51,17 @@ async fn the_first_key_neither_locks_out_nor_opens_anything() {
     let keys = open(&folder, &[], None).await;
     assert!(!keys.is_required());
     for (role, end) in [(Role::Read, None), (Role::Write, None), (Role::Admin, at(LATER))] {
-        assert!(matches!(keys.add("first", role, end).await, Err(KeysError::First)));
+        assert!(matches!(keys.add("first", role, end, true).await, Err(KeysError::First)));
     }
-    keys.add("first", Role::Admin, None).await.unwrap();
+    keys.add("first", Role::Admin, None, true).await.unwrap();
     assert!(keys.is_required());
-    keys.add("viewer", Role::Read, at(LATER)).await.unwrap();
+    keys.add("viewer", Role::Read, at(LATER), true).await.unwrap();
     assert!(matches!(keys.remove("first").await, Err(KeysError::LastAdmin(_))));
-    keys.add("second", Role::Admin, at(LATER)).await.unwrap();
+    keys.add("second", Role::Admin, at(LATER), true).await.unwrap();
     assert!(matches!(keys.remove("first").await, Err(KeysError::LastAdmin(_))), "the other one expires");
-    keys.add("third", Role::Admin, None).await.unwrap();
+    keys.add("third", Role::Admin, None, true).await.unwrap();
     keys.remove("first").await.unwrap();
-    let past = keys.add("past", Role::Read, at("2020-01-01T00:00:00Z")).await;
+    let past = keys.add("past", Role::Read, at("2020-01-01T00:00:00Z"), true).await;
     assert!(matches!(past, Err(KeysError::ExpiresInPast(_))));
 
     // With a key in the settings, every key can be removed.
@@ -136,4 +138,43 @@ async fn the_audit_log_keeps_the_newest_rows_of_each_role() {
     let third = page[1].0;
     assert_eq!(paths(page), ["3", "2", "a"]);
     assert_eq!(paths(audit.page(Some(third), 10).await.unwrap()), ["a"]);
+}
+
+#[tokio::test]
+async fn of_two_first_keys_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = open(&folder, &[], None).await;
+    keys.add("one", Role::Admin, None, false).await.unwrap();
+    // Its request was accepted while the service was open.
+    assert!(matches!(keys.add("two", Role::Admin, None, false).await, Err(KeysError::NotFirst)));
+    keys.add("two", Role::Admin, None, true).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_change_is_completed_although_its_client_has_disconnected() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = open(&folder, &["root-key"], None).await;
+    let (key, _) = keys.add("ci", Role::Admin, None, true).await.unwrap();
+    // The ledger is busy, so that neither request is complete when its client leaves.
+    let (begin, wait) = std::sync::mpsc::channel::<()>();
+    let ledger = keys.0.ledger.clone();
+    let busy = tokio::spawn(async move {
+        ledger
+            .write(move |_| {
+                wait.recv().ok();
+                Ok(())
+            })
+            .await
+    });
+    let short = std::time::Duration::from_millis(50);
+    assert!(tokio::time::timeout(short, keys.remove("ci")).await.is_err());
+    assert!(tokio::time::timeout(short, keys.add("other", Role::Read, None, true)).await.is_err());
+    begin.send(()).unwrap();
+    busy.await.unwrap().unwrap();
+    let names = || keys.list().into_iter().map(|key| key.name).collect::<Vec<_>>();
+    while names() != ["GLIMPSE_API_KEY", "other"] {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(keys.find(key.reveal()).is_none());
+    keys.remove("other").await.unwrap();
 }

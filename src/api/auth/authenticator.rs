@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::audited::audit_entry;
 use super::failures::FailedSignIns;
-use super::identity::{ClientAddress, Identity};
+use super::identity::{ClientAddress, Identity, Sender};
 use super::origin::is_same_host;
 use super::presented::{bearer_token, presented_key};
 use super::proxy::Proxies;
@@ -93,8 +93,8 @@ impl Authenticator {
         let route = extensions.get::<MatchedPath>().map(MatchedPath::as_str);
         match self.roles.access(method, route, path) {
             Access::OwnToken => Ok(None),
-            // A wrong key is an error only if one is needed.
-            Access::Public => Ok(self.known_identity(headers, extensions).ok().flatten()),
+            // A wrong key is an error only if one is needed. It is counted here, too: the reply shows whether it is valid.
+            Access::Public => Ok(self.identify(headers, extensions).ok()),
             Access::Role(role) => {
                 let identity = self.identify(headers, extensions)?;
                 match identity.require(role) {
@@ -115,7 +115,14 @@ impl Authenticator {
             self.failures.check(address, key)?;
         }
         match self.known_identity(headers, extensions) {
-            Ok(Some(identity)) => Ok(identity),
+            Ok(Some(identity)) => {
+                // The session or the proxy identifies the sender, and the key beside it can be a guess.
+                let is_guess = |key| !identity.by_proxy && self.needs_key() && self.keys.find(key).is_none();
+                if key.is_some_and(is_guess) && !is_token {
+                    self.failures.record(address);
+                }
+                Ok(identity)
+            }
             Err(error) if is_token && error.status() == StatusCode::UNAUTHORIZED => {
                 self.failures.check(address, "")?;
                 self.failures.record(address);
@@ -185,15 +192,12 @@ impl Authenticator {
     async fn run_audited(&self, identity: Identity, mut request: Request, next: Next) -> Response {
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let access = self.roles.access(request.method(), route, request.uri().path());
-        let entry = audit_entry(&request, access, &identity);
-        request.extensions_mut().insert(identity.clone());
-        let mut response = next.run(request).await;
-        if let Some(entry) = entry
-            && response.status().is_success()
-        {
-            self.audit.add(entry.complete(&response)).await;
+        let entry = audit_entry(&self.audit, &request, access, &identity);
+        request.extensions_mut().insert(identity);
+        let response = next.run(request).await;
+        if let Some(entry) = entry.and_then(|entry| entry.complete(&response)) {
+            self.audit.add(entry).await;
         }
-        response.extensions_mut().insert(identity);
         response
     }
 
@@ -256,17 +260,16 @@ pub(in crate::api) async fn authenticate(
     let authorized = authenticator.authorize(&head);
     let address = ClientAddress(authenticator.client(request.headers(), request.extensions()));
     request.extensions_mut().insert(address);
+    let sender = match &authorized {
+        Ok(identity) | Err(Refused { identity, .. }) => identity.clone(),
+    };
+    if let (Some(sender), Some(identity)) = (request.extensions().get::<Sender>(), sender) {
+        sender.set(identity);
+    }
     let mut response = match authorized {
         Ok(Some(identity)) => authenticator.run_audited(identity, request, next).await,
         Ok(None) => next.run(request).await,
-        Err(Refused { error, identity }) => {
-            let mut response = error.into_response();
-            if let Some(identity) = identity {
-                // For the access log.
-                response.extensions_mut().insert(identity);
-            }
-            response
-        }
+        Err(Refused { error, .. }) => error.into_response(),
     };
     response.extensions_mut().insert(address);
     response

@@ -77,17 +77,17 @@ async fn a_session_of_an_open_service_is_not_valid_once_there_is_a_key() {
     let cookie = format!("glimpse_session={}", authenticator.sessions.begin(key).unwrap());
     let session = headers(&[("host", "localhost"), ("cookie", &cookie)]);
     assert!(authorize(&authenticator, &Method::GET, "/jobs", &session));
-    let (key, _) = authenticator.keys.add("root", Role::Admin, None).await.unwrap();
+    let (key, _) = authenticator.keys.add("root", Role::Admin, None, true).await.unwrap();
     assert!(!authorize(&authenticator, &Method::GET, "/jobs", &session));
 
     // A session ends with its key, and has its role.
-    authenticator.keys.add("viewer", Role::Read, None).await.unwrap();
+    authenticator.keys.add("viewer", Role::Read, None, true).await.unwrap();
     let (digest, identity) = authenticator.sign_in(key.reveal(), ClientAddress(None)).unwrap();
     assert_eq!(identity.role, Role::Admin);
     let cookie = format!("glimpse_session={}", authenticator.sessions.begin(digest).unwrap());
     let session = headers(&[("host", "localhost"), ("cookie", &cookie)]);
     assert!(authorize(&authenticator, &Method::GET, "/jobs", &session));
-    authenticator.keys.add("other", Role::Admin, None).await.unwrap();
+    authenticator.keys.add("other", Role::Admin, None, true).await.unwrap();
     authenticator.keys.remove("root").await.unwrap();
     assert!(!authorize(&authenticator, &Method::GET, "/jobs", &session));
 }

@@ -1,7 +1,7 @@
 //! Who sent a request.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::http::StatusCode;
 
@@ -9,7 +9,7 @@ use crate::api::http::ApiError;
 use crate::domain::Role;
 use crate::keys::KeyOwner;
 
-/// Who sent a request, in the extensions of the request and of its reply.
+/// Who sent a request, in the extensions of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::api) struct Identity {
     /// The name of the key, or of the user that a proxy or an identity provider has signed in; `None` on a service without keys.
@@ -46,3 +46,18 @@ impl From<KeyOwner> for Identity {
 /// The address of the client, in the extensions of the request: that of the connection, or the one that a trusted proxy reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api) struct ClientAddress(pub(in crate::api) Option<IpAddr>);
+
+/// The place in the extensions of a request where the access log, which runs before the sender is known, finds the sender.
+#[derive(Clone, Debug, Default)]
+pub(in crate::api) struct Sender(Arc<OnceLock<Identity>>);
+
+impl Sender {
+    /// Returns the sender, if it is known.
+    pub(in crate::api) fn get(&self) -> Option<&Identity> {
+        self.0.get()
+    }
+
+    pub(super) fn set(&self, identity: Identity) {
+        self.0.set(identity).ok();
+    }
+}

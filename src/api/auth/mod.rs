@@ -15,7 +15,7 @@ mod tokens;
 mod worker_token;
 
 pub(super) use authenticator::{Authenticator, authenticate};
-pub(super) use identity::{ClientAddress, Identity};
+pub(super) use identity::{ClientAddress, Identity, Sender};
 pub(crate) use origin::{Origins, PublicUrl};
 pub(super) use presented::bearer_token;
 pub(crate) use proxy_settings::{Header, Networks};

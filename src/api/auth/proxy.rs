@@ -1,6 +1,6 @@
 //! Sign-in by a proxy: a proxy that is trusted names the user and the groups of the user in headers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
@@ -49,10 +49,10 @@ impl Proxies {
         let lists = headers.get_all(FORWARDED_FOR).iter().filter_map(|list| list.to_str().ok());
         let addresses: Vec<&str> = lists.flat_map(|list| list.split(',')).map(str::trim).collect();
         for address in addresses.into_iter().rev() {
-            match address.parse::<IpAddr>() {
-                Ok(address) if self.is_trusted(Some(address)) => {}
-                Ok(address) => return Some(address),
-                Err(_) => break,
+            match parse_address(address) {
+                Some(address) if self.is_trusted(Some(address)) => {}
+                Some(address) => return Some(address),
+                None => break,
             }
         }
         peer
@@ -82,6 +82,12 @@ impl Proxies {
             format!("the user `{name}` has no role here: none of the user's groups is in GLIMPSE_PROXY_ROLES");
         Err(ApiError::new(StatusCode::FORBIDDEN, "no_role", message))
     }
+}
+
+/// Parses an address in `X-Forwarded-For`. Some proxies add the port.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip())).or_else(bare)
 }
 
 #[cfg(test)]
@@ -132,6 +138,11 @@ mod tests {
         let forwarded = headers(&[("x-forwarded-for", "198.51.100.9, 203.0.113.7, 10.0.0.2")]);
         assert_eq!(proxies.client(peer("10.0.0.1"), &forwarded), peer("203.0.113.7"));
         assert_eq!(proxies.client(peer("203.0.113.1"), &forwarded), peer("203.0.113.1"), "a header of the client");
+        for (text, address) in
+            [("203.0.113.7:4711", "203.0.113.7"), ("[2001:db8::1]:80", "2001:db8::1"), ("[2001:db8::1]", "2001:db8::1")]
+        {
+            assert_eq!(proxies.client(peer("10.0.0.1"), &headers(&[("x-forwarded-for", text)])), peer(address));
+        }
         let wrong = headers(&[("x-forwarded-for", "unknown")]);
         assert_eq!(proxies.client(peer("10.0.0.1"), &wrong), peer("10.0.0.1"));
     }

@@ -17,8 +17,9 @@ use crate::lock::lock;
 pub(in crate::api) const COOKIE_NAME: &str = "glimpse_session";
 /// How long a session lasts: a working day. After that the user enters the key again.
 pub(in crate::api) const SESSION_TTL: Duration = Duration::from_hours(12);
-/// Maximum number of sessions. A new session beyond it ends the oldest one.
-const MAX_SESSIONS: usize = 1_000;
+/// Maximum number of sessions of one key, and of all keys. A new session beyond it ends the oldest one, if possible one of its key.
+const MAX_SESSIONS_OF_KEY: usize = 1_000;
+const MAX_SESSIONS: usize = 10_000;
 
 /// The sessions, by the digest of the token in the cookie. Sessions are lost when the process ends.
 ///
@@ -41,9 +42,15 @@ impl Sessions {
         let mut all = lock(&self.0);
         let now = Instant::now();
         all.retain(|_, session| session.until > now);
-        if all.len() >= MAX_SESSIONS
-            && let Some(oldest) = all.iter().min_by_key(|(_, session)| session.until).map(|(token, _)| *token)
-        {
+        let of_key = all.iter().filter(|(_, session)| session.key == key);
+        let oldest = if of_key.clone().count() >= MAX_SESSIONS_OF_KEY {
+            of_key.min_by_key(|(_, session)| session.until).map(|(token, _)| *token)
+        } else if all.len() >= MAX_SESSIONS {
+            all.iter().min_by_key(|(_, session)| session.until).map(|(token, _)| *token)
+        } else {
+            None
+        };
+        if let Some(oldest) = oldest {
             all.remove(&oldest);
         }
         all.insert(digest(&token), Session { key, until: now + SESSION_TTL });
@@ -118,9 +125,19 @@ mod tests {
 
         let first = sessions.begin(key).unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
-        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.begin(other).unwrap()).collect();
-        assert_eq!(sessions.key(&headers_with_cookie(&first)), None);
+        let oldest = sessions.begin(other).unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let others: Vec<String> = (0..MAX_SESSIONS_OF_KEY).map(|_| sessions.begin(other).unwrap()).collect();
         assert!(others.iter().all(|token| sessions.key(&headers_with_cookie(token)) == Some(other)));
+        assert_eq!(sessions.key(&headers_with_cookie(&oldest)), None);
+        assert_eq!(sessions.key(&headers_with_cookie(&first)), Some(key), "those of another key stay");
+        for number in 2..=MAX_SESSIONS / MAX_SESSIONS_OF_KEY {
+            let many = digest(&number.to_string());
+            for _ in 0..MAX_SESSIONS_OF_KEY {
+                sessions.begin(many).unwrap();
+            }
+        }
+        assert_eq!(sessions.key(&headers_with_cookie(&first)), None, "too many of all keys");
     }
 
     #[test]

@@ -13,6 +13,7 @@ impl From<KeysError> for ApiError {
             KeysError::Name(_) => Self::invalid("name", message),
             KeysError::ExpiresInPast(_) => Self::invalid("expires_at", message),
             KeysError::First => Self::invalid("role", message),
+            KeysError::NotFirst => Self::unauthorized(message),
             KeysError::OpenToOthers => Self::new(StatusCode::CONFLICT, "key_needed_in_settings", message),
             KeysError::Exists(_) => Self::new(StatusCode::CONFLICT, "key_exists", message),
             KeysError::TooMany(_) => Self::new(StatusCode::CONFLICT, "too_many_keys", message),

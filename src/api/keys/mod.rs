@@ -3,6 +3,7 @@
 mod audit;
 mod error;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
+use super::auth::Identity;
 use super::http::{ApiError, ErrorReply, Json, Path};
 use crate::domain::{Role, Timestamp};
 use crate::keys::{KeyView, Keys};
@@ -113,13 +115,14 @@ async fn list_keys(State(keys): State<Keys>) -> axum::Json<KeysReply> {
         (status = 422, body = ErrorReply), (status = 503, body = ErrorReply)))]
 async fn add_key(
     State(keys): State<Keys>,
+    Extension(identity): Extension<Identity>,
     Json(request): Json<KeyRequest>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], axum::Json<KeyReply>), ApiError> {
     let role: Role = request.role.parse::<Role>().map_err(|error| ApiError::invalid("role", error.to_string()))?;
     let end = request.expires_at.as_deref().map(Timestamp::parse).transpose();
     let end = end.map_err(|error| ApiError::invalid("expires_at", error.to_string()))?;
     let was_open = !keys.is_required();
-    let (key, view) = keys.add(&request.name, role, end).await?;
+    let (key, view) = keys.add(&request.name, role, end, identity.name.is_some()).await?;
     let note = was_open.then(|| "from now on, every request needs a key".to_owned());
     let reply = KeyReply { key: Some(key.reveal().to_owned()), note, ..view.into() };
     Ok((StatusCode::CREATED, [(header::LOCATION, format!("/keys/{}", reply.name))], axum::Json(reply)))
