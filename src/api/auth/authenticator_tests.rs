@@ -1,6 +1,10 @@
 //! Tests of the authenticator.
 
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::post;
 use tempfile::TempDir;
+use tower::ServiceExt;
 
 use super::*;
 use crate::domain::{Role, Secret};
@@ -90,4 +94,61 @@ async fn a_session_of_an_open_service_is_not_valid_once_there_is_a_key() {
     authenticator.keys.add("other", Role::Admin, None, true).await.unwrap();
     authenticator.keys.remove("root").await.unwrap();
     assert!(!authorize(&authenticator, &Method::GET, "/jobs", &session));
+}
+
+#[tokio::test]
+async fn guesses_are_limited_on_public_routes_and_beside_a_session() {
+    let settings = ApiSettings { glimpse_api_key: Secret::new("root-key"), ..ApiSettings::default() };
+    let (_folder, authenticator) = authenticator(settings).await;
+    let mut extensions = Extensions::new();
+    extensions.insert(ConnectInfo(SocketAddr::from(([192, 0, 2, 1], 80))));
+    let sender = |path: &str, headers: &HeaderMap| {
+        let (uri, method) = (path.parse().unwrap(), &Method::GET);
+        let head = RequestHead { method, uri: &uri, headers, extensions: &extensions };
+        authenticator.authorize(&head)
+    };
+    let guess = headers(&[("host", "localhost"), ("x-api-key", "guess")]);
+    let right = headers(&[("host", "localhost"), ("x-api-key", "root-key")]);
+    assert!(sender("/session", &right).unwrap().is_some());
+    for _ in 0..5 {
+        assert!(sender("/session", &guess).unwrap().is_none());
+    }
+    let cookie = format!("glimpse_session={}", authenticator.sessions.begin(digest("root-key")).unwrap());
+    let with_session = headers(&[("host", "localhost"), ("x-api-key", "guess"), ("cookie", &cookie)]);
+    for _ in 0..5 {
+        assert!(sender("/jobs", &with_session).unwrap().is_some());
+    }
+    // Now no key of this address is checked for a while.
+    assert!(sender("/session", &right).unwrap().is_none());
+    assert_eq!(sender("/jobs", &right).unwrap_err().error.status(), StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test]
+async fn what_a_disconnected_client_may_have_changed_is_in_the_audit_log() {
+    let (_folder, authenticator) = authenticator(ApiSettings::default()).await;
+    let audit = authenticator.audit.clone();
+    let fails = || async { StatusCode::BAD_GATEWAY };
+    let refuses = || async { StatusCode::CONFLICT };
+    let routes = Router::new()
+        .route("/jobs/images", post(std::future::pending::<()>))
+        .route("/jobs/prune", post(fails))
+        .route("/mirrors/{name}/run", post(refuses))
+        .layer(from_fn_with_state(Arc::new(authenticator), authenticate));
+    let send = |path: &str| {
+        let request = Request::post(path).header("host", "localhost").body(axum::body::Body::empty()).unwrap();
+        tokio::time::timeout(std::time::Duration::from_millis(50), routes.clone().oneshot(request))
+    };
+    assert!(send("/jobs/images").await.is_err(), "the client has left");
+    assert_eq!(send("/jobs/prune").await.unwrap().unwrap().status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(send("/mirrors/photos/run").await.unwrap().unwrap().status(), StatusCode::CONFLICT);
+    let recorded = loop {
+        let page = audit.page(None, 10).await.unwrap();
+        if page.len() >= 2 {
+            break page;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    let mut recorded: Vec<_> = recorded.into_iter().map(|(_, entry)| (entry.path, entry.status)).collect();
+    recorded.sort();
+    assert_eq!(recorded, [("/jobs/images".to_owned(), 499), ("/jobs/prune".to_owned(), 502)]);
 }
