@@ -161,7 +161,7 @@ async fn forged_tokens_are_refused() {
     // The public key as the secret of a symmetric algorithm, in the forms in which it is published.
     let jwk = key.jwk();
     let point = [
-        &[4][..],
+        &[4_u8][..],
         &URL_SAFE_NO_PAD.decode(jwk["x"].as_str().unwrap()).unwrap(),
         &URL_SAFE_NO_PAD.decode(jwk["y"].as_str().unwrap()).unwrap(),
     ]
@@ -203,10 +203,10 @@ async fn the_error_of_a_set_names_the_setting() {
         ("", "the reply is not valid"),
         ("{}", "keys"),
         ("<html>", "HTML"),
-        (&symmetric, "no public key"),
-        (&encryption, "no public key"),
-        (&many, "at most 100"),
-        (&"x".repeat(300 * 1024), "262144 bytes"),
+        (symmetric.as_str(), "no public key"),
+        (encryption.as_str(), "no public key"),
+        (many.as_str(), "at most 100"),
+        ("x".repeat(300 * 1024).as_str(), "262144 bytes"),
     ] {
         let (_file, tokens) = tokens_of_file(content).await;
         let error = tokens.unwrap_err().to_string();

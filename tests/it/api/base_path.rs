@@ -47,11 +47,11 @@ async fn check(proxy: ReverseProxy, tls: bool, removes_path: bool) {
     let (address, authority) = (free_address(), tls.then(Authority::new));
     let scheme = if tls { "https" } else { "http" };
     let url = format!("{scheme}://{}{PATH}", address.replace("127.0.0.1", "localhost"));
-    let clip = CheapClip::start(Duration::from_millis(200)).await;
+    let clip = CheapClip::start(Duration::from_millis(100)).await;
     let provider = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", &*clip.url)];
     let app =
         TestApp::start_with(&[&provider[..], &[("GLIMPSE_API_KEY", KEY), ("GLIMPSE_PUBLIC_URL", &url)]].concat()).await;
-    for copy in 0..60 {
+    for copy in 0..40 {
         let bytes: Vec<u8> = demo_image("cat.jpg").into_iter().chain([copy]).collect();
         app.put(&format!("images/{copy}.jpg"), bytes).await;
     }
