@@ -52,7 +52,7 @@ const READ: [&str; 29] = [
 
 /// Operations that change images and what indexes them. A verification is one of them, because no job starts meanwhile; with
 /// `repair` it needs the role admin.
-const WRITE: [&str; 19] = [
+const WRITE: [&str; 21] = [
     "PUT /collections/{name}/calibration",
     "DELETE /collections/{name}/calibration",
     "DELETE /collections/{name}/removed-images/{id}",
@@ -61,6 +61,8 @@ const WRITE: [&str; 19] = [
     "POST /jobs/images",
     "DELETE /jobs/{id}",
     "POST /jobs/{id}/executor",
+    "POST /jobs/{id}/pause",
+    "POST /jobs/{id}/resume",
     "POST /jobs/{id}/retry",
     "PUT /mirrors/{name}",
     "DELETE /mirrors/{name}",

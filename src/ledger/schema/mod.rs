@@ -12,7 +12,7 @@ mod tombstones;
 use rusqlite::Connection;
 
 use self::generations::GENERATIONS;
-use self::jobs::{FIRST, LEASES, METADATA, MIRROR, PLACEMENTS, STORES, WAITING};
+use self::jobs::{FIRST, LEASES, METADATA, MIRROR, PAUSES, PLACEMENTS, STORES, WAITING};
 use self::keys::KEYS;
 use self::listings::{DROPPING, EXCLUDED, LISTING, RANGES, RECALL};
 use self::mirrors::MIRRORS;
@@ -20,7 +20,7 @@ use self::models::COLLECTION_MODELS;
 use self::tombstones::TOMBSTONES;
 
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 17] = [
+const STEPS: [&str; 18] = [
     FIRST,
     STORES,
     METADATA,
@@ -38,6 +38,7 @@ const STEPS: [&str; 17] = [
     COLLECTION_MODELS,
     GENERATIONS,
     KEYS,
+    PAUSES,
 ];
 
 /// The version of a ledger of this service.

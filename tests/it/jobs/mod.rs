@@ -7,6 +7,7 @@ pub(crate) mod full_disk;
 mod lifecycle;
 mod metadata;
 pub(crate) mod mirror;
+mod pausing;
 mod provider_failure;
 mod providers;
 mod recall;
