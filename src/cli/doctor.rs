@@ -15,7 +15,7 @@ Examples:
   glimpse doctor --quick   check only whether the running service is ready
 
 Checks the settings, the data folder, the bucket, the embedding provider (images and text), the stores, the file of
-keys, the queue of events and the Ray cluster (if they are set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
+keys, the queue of events, the receiver of webhooks and the Ray cluster (if they are set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
 not printed. With --quick it only requests /readyz from the service on this machine and waits at most two seconds. Use
 it as the health check of a container. It does not request /healthz: whatever waits until the container is healthy needs
 a service that can answer searches. A probe that restarts the container should use /healthz instead, because a restart
@@ -47,7 +47,8 @@ impl Doctor {
         }
         if !self.quick {
             let unused = settings.iter().flat_map(Settings::without_effect);
-            for warning in crate::config::warnings().into_iter().chain(unused) {
+            let cautions = settings.iter().flat_map(Settings::cautions);
+            for warning in crate::config::warnings().into_iter().chain(unused).chain(cautions) {
                 out::line(format!("warn  {:<9} {warning}", "settings"))?;
             }
         }
@@ -65,6 +66,9 @@ impl Doctor {
                 }
                 if let Some(queue) = checks.queue().await {
                     report.line(&queue)?;
+                }
+                if let Some(webhooks) = checks.webhooks().await {
+                    report.line(&webhooks)?;
                 }
                 if let Some(ray) = checks.ray().await {
                     report.line(&ray)?;

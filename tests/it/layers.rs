@@ -54,6 +54,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "backup" | "ledger" => vec!["domain", "sqlite", "pinned"],
         "collection_models" => ports(&["domain", "ledger"]),
         "keys" => vec!["domain", "ledger"],
+        "webhooks" => vec!["domain", "http", "ledger"],
         "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "collection_models"]),
         "collections" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
         "mirrors" => ports(&["domain", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
@@ -131,6 +132,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "shutdown",
             "demo",
             "models",
+            "webhooks",
         ],
         other => panic!("src/{other} has no row in the table of layers: give it one"),
     }

@@ -5,6 +5,7 @@ mod cluster;
 mod keys;
 mod queue;
 mod stores;
+mod webhooks;
 
 use std::fs::File;
 use std::sync::Arc;

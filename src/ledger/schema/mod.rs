@@ -7,6 +7,7 @@ mod keys;
 mod listings;
 mod mirrors;
 mod models;
+mod outbox;
 mod tombstones;
 
 use rusqlite::Connection;
@@ -17,10 +18,11 @@ use self::keys::KEYS;
 use self::listings::{DROPPING, EXCLUDED, LISTING, RANGES, RECALL};
 use self::mirrors::MIRRORS;
 use self::models::COLLECTION_MODELS;
+use self::outbox::OUTBOX;
 use self::tombstones::TOMBSTONES;
 
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 18] = [
+const STEPS: [&str; 19] = [
     FIRST,
     STORES,
     METADATA,
@@ -39,6 +41,7 @@ const STEPS: [&str; 18] = [
     GENERATIONS,
     KEYS,
     PAUSES,
+    OUTBOX,
 ];
 
 /// The version of a ledger of this service.

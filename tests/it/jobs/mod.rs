@@ -12,3 +12,4 @@ mod provider_failure;
 mod providers;
 mod recall;
 mod several_stores;
+mod webhooks;
