@@ -8,6 +8,7 @@ mod collections;
 mod doctor;
 mod error;
 mod eval;
+mod export;
 mod help;
 mod images;
 mod ingest;

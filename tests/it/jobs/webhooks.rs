@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use glimpse::api::replies::JobReply;
+use glimpse::domain::ImageUri;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -148,7 +149,7 @@ async fn a_stopped_mirror_is_reported_with_its_reason() {
     let url = format!("http://{address}/hooks/m");
     let app = TestApp::start_with(&[("GLIMPSE_WEBHOOK_URL", &url), ("GLIMPSE_WEBHOOK_SECRET", SECRET)]).await;
     app.seed_demo().await;
-    let mirror = json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 0});
+    let mirror = json!({"s3_prefix": "images/", "collection": "documents", "sync": true, "max_delete_percent": 0});
     let put = async |body: &Value| {
         let reply = app.send(reqwest::Method::PUT, "/mirrors/photos", Some(body.clone())).await;
         assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
@@ -156,7 +157,7 @@ async fn a_stopped_mirror_is_reported_with_its_reason() {
     put(&mirror).await;
     let first = receiver.wait_for(1).await.remove(0).json();
     assert_eq!((&first["type"], &first["data"]["mirror"]), (&json!("job.succeeded"), &json!("photos")), "{first}");
-    app.bucket.delete("pipeline", "images/cat.jpg").await.unwrap();
+    app.bucket.remove(&ImageUri::new("pipeline", "images/cat.jpg")).await.unwrap();
     app.post("/mirrors/photos/run", json!({})).await;
     let mut events: Vec<Value> = receiver.wait_for(3).await[1..].iter().map(Received::json).collect();
     events.sort_by_key(|event| event["type"].to_string());
