@@ -76,7 +76,8 @@ impl Exporter {
                     lines.write_record(self.columns.iter().map(|column| column.name)).expect(IN_MEMORY);
                 }
                 for row in rows {
-                    let cells = self.columns.iter().map(|column| row.pointer(column.pointer).map_or_else(String::new, cell));
+                    let cells =
+                        self.columns.iter().map(|column| row.pointer(column.pointer).map_or_else(String::new, cell));
                     lines.write_record(cells).expect(IN_MEMORY);
                 }
                 lines.into_inner().expect(IN_MEMORY)

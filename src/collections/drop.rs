@@ -173,7 +173,8 @@ impl JobService {
         let paused = self.ledger.read(pauses::holding).await?;
         if running.iter().any(|job| job.spec.collection == *collection)
             || paused.iter().any(|(_, held)| held == collection)
-            || !self.clear_lane(collection).await {
+            || !self.clear_lane(collection).await
+        {
             return Err(busy());
         }
         Ok(reserved)

@@ -211,7 +211,8 @@ mod tests {
 
     #[test]
     fn every_state_that_is_not_final_is_unfinished() {
-        let names = JobState::ALL.into_iter().filter(|state| !state.is_final()).map(|state| format!("'{}'", state.as_str()));
+        let names =
+            JobState::ALL.into_iter().filter(|state| !state.is_final()).map(|state| format!("'{}'", state.as_str()));
         assert_eq!(UNFINISHED, format!("({})", names.collect::<Vec<_>>().join(", ")));
     }
 

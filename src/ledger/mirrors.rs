@@ -119,7 +119,8 @@ pub(crate) fn last_run(db: &Connection, name: &MirrorName) -> rusqlite::Result<O
 
 /// Whether a run of a mirror has not ended.
 pub(crate) fn is_running(db: &Connection, name: &MirrorName) -> rusqlite::Result<bool> {
-    db.prepare_cached(&format!("SELECT 1 FROM jobs WHERE mirror = ?1 AND state IN {UNFINISHED} LIMIT 1"))?.exists([name])
+    db.prepare_cached(&format!("SELECT 1 FROM jobs WHERE mirror = ?1 AND state IN {UNFINISHED} LIMIT 1"))?
+        .exists([name])
 }
 
 /// Returns how many objects the last successful run of a mirror with `sync` found in the collection.

@@ -60,7 +60,8 @@ mod tests {
     async fn a_paused_job_keeps_its_work_and_its_place() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
-        let (begun, waiting, last) = (fixture::job(Executor::Workers), fixture::job(Executor::Local), fixture::job(Executor::Local));
+        let (begun, waiting, last) =
+            (fixture::job(Executor::Workers), fixture::job(Executor::Local), fixture::job(Executor::Local));
         fixture::begin(&ledger, &begun).await;
         let image = ImageRef { uri: ImageUri::new("b", "a.jpg"), etag: None, size_bytes: 1, modified: None };
         let page = Page { listed: 1, images: vec![image], ..Page::default() };

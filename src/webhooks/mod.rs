@@ -143,7 +143,10 @@ impl Webhooks {
         let counts = self.ledger.read(outbox::counts).await?;
         gauge!(families::WEBHOOKS_WAITING).set(f64::from(counts.waiting));
         if counts.dropped > 0 {
-            tracing::error!(dropped = counts.dropped, "webhooks were dropped, because too many waited for the receiver");
+            tracing::error!(
+                dropped = counts.dropped,
+                "webhooks were dropped, because too many waited for the receiver"
+            );
             count("dropped", counts.dropped.into());
             self.ledger.write(move |tx| outbox::forget_dropped(tx, counts.dropped)).await?;
         }
@@ -186,7 +189,15 @@ impl Webhooks {
         match RETRY_DELAYS.get(row.attempts as usize).filter(|_| !failed.is_final) {
             Some(delay) => {
                 let delay = failed.retry_after.map_or(*delay, |wait| wait.max(*delay));
-                tracing::warn!(webhook = row.id, event, subject, attempts, reason, ?delay, "a webhook is tried again later");
+                tracing::warn!(
+                    webhook = row.id,
+                    event,
+                    subject,
+                    attempts,
+                    reason,
+                    ?delay,
+                    "a webhook is tried again later"
+                );
                 let due = now_millis().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
                 self.ledger.write(move |tx| outbox::retry(tx, number, due)).await
             }
@@ -214,7 +225,11 @@ impl Webhooks {
             return Ok(());
         }
         let retry_after = retry_after(reply.headers());
-        Err(FailedAttempt { reason: format!("the receiver replied {status}"), retry_after, is_final: status == StatusCode::GONE })
+        Err(FailedAttempt {
+            reason: format!("the receiver replied {status}"),
+            retry_after,
+            is_final: status == StatusCode::GONE,
+        })
     }
 }
 

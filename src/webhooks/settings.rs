@@ -28,7 +28,8 @@ impl WebhookSettings {
         let unencrypted = format!(
             "GLIMPSE_WEBHOOK_URL is {url}: names of buckets and prefixes are sent unencrypted to another machine; use https://"
         );
-        let unsigned = "GLIMPSE_WEBHOOK_SECRET is not set, so the receiver cannot verify that a webhook is from this service";
+        let unsigned =
+            "GLIMPSE_WEBHOOK_SECRET is not set, so the receiver cannot verify that a webhook is from this service";
         let is_unsigned = self.glimpse_webhook_secret.is_none();
         is_open.then_some(unencrypted).into_iter().chain(is_unsigned.then(|| unsigned.to_owned())).collect()
     }
@@ -61,7 +62,9 @@ impl FromStr for WebhookUrl {
         let text = text.trim();
         let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
         let url = url.filter(|_| text.contains("://"));
-        let url = url.ok_or("it must be a URL that begins with https:// or http://, such as https://example.org/hooks/glimpse")?;
+        let url = url.ok_or(
+            "it must be a URL that begins with https:// or http://, such as https://example.org/hooks/glimpse",
+        )?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err("it must not contain a user name or a password; GLIMPSE_WEBHOOK_SECRET signs the requests");
         }
@@ -161,7 +164,10 @@ mod tests {
             ("https://[::1]/?token=hush", "https://[::1]/***"),
         ] {
             let url: WebhookUrl = text.parse().unwrap();
-            assert_eq!((url.to_string(), format!("{url:?}"), String::from(url.clone())), (shown.into(), shown.into(), shown.into()));
+            assert_eq!(
+                (url.to_string(), format!("{url:?}"), String::from(url.clone())),
+                (shown.into(), shown.into(), shown.into())
+            );
             assert_eq!(url.reveal().as_str(), Url::parse(text).unwrap().as_str());
         }
         for wrong in ["", "h", "ftp://h/a", "https:h", "https://u:hush@h/", "https://h/#a"] {
@@ -172,8 +178,17 @@ mod tests {
     #[test]
     fn a_secret_has_24_to_64_bytes_and_is_never_shown() {
         let secret: WebhookSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
-        assert_eq!((secret.bytes().len(), format!("{secret:?}"), String::from(secret)), (24, "(redacted)".into(), "(redacted)".into()));
-        for wrong in ["hush", "whsec_", "whsec_aHVzaA==", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", &format!("whsec_{}", "A".repeat(88))] {
+        assert_eq!(
+            (secret.bytes().len(), format!("{secret:?}"), String::from(secret)),
+            (24, "(redacted)".into(), "(redacted)".into())
+        );
+        for wrong in [
+            "hush",
+            "whsec_",
+            "whsec_aHVzaA==",
+            "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+            &format!("whsec_{}", "A".repeat(88)),
+        ] {
             assert!(wrong.parse::<WebhookSecret>().unwrap_err().contains("whsec_"), "{wrong}");
         }
     }

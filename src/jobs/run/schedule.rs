@@ -77,7 +77,9 @@ impl JobService {
         let is_rebuild = |other: &JobRecord| other.spec.rebuild.is_some();
         let slots = self.settings.glimpse_jobs_at_once;
         let message = if let Some((id, _)) = paused.first() {
-            format!("the job {id} is paused and keeps its collection; resume it (`glimpse jobs resume {id}`) or stop it")
+            format!(
+                "the job {id} is paused and keeps its collection; resume it (`glimpse jobs resume {id}`) or stop it"
+            )
         } else if let Some(other) = running.iter().find(|other| other.spec.collection == *collection) {
             format!("the job {} is not finished; a collection has one job at a time", other.id)
         } else if lock(&self.reserved).contains(collection) {

@@ -164,10 +164,16 @@ async fn a_stopped_mirror_is_reported_with_its_reason() {
     assert_eq!((&events[0]["type"], &events[1]["type"]), (&json!("job.failed"), &json!("mirror.failed")));
     let data = &events[1]["data"];
     assert_eq!((&data["name"], &data["state"]), (&json!("photos"), &json!("stopped")));
-    assert!(data["reason"].as_str().unwrap().contains("max_delete_percent") && data.get("event_token").is_none(), "{data}");
+    assert!(
+        data["reason"].as_str().unwrap().contains("max_delete_percent") && data.get("event_token").is_none(),
+        "{data}"
+    );
     app.post("/mirrors/photos/resume", json!({})).await;
     let last = receiver.wait_for(4).await.remove(3).json();
-    assert_eq!((&last["type"], &last["data"]["state"], &last["data"]["reason"]), (&json!("mirror.recovered"), &json!("active"), &Value::Null));
+    assert_eq!(
+        (&last["type"], &last["data"]["state"], &last["data"]["reason"]),
+        (&json!("mirror.recovered"), &json!("active"), &Value::Null)
+    );
 }
 
 #[tokio::test]
