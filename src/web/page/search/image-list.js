@@ -3,8 +3,8 @@
 import { fetchJson } from "../api.js";
 import { el, field } from "../dom.js";
 import { formatNumber } from "../format.js";
-import { LABELS, withFormNames } from "./fields.js";
 import { downloadButton, IMAGE_COLUMNS } from "./export.js";
+import { LABELS, withFormNames } from "./fields.js";
 import { createImageGrid } from "./image-grid.js";
 import { createPaging } from "./paging.js";
 import { browseParams, queryAddress } from "./query.js";
@@ -83,7 +83,7 @@ async function* allPages(query, signal) {
   let cursor = null;
   do {
     const page = await fetchPage(query, cursor, signal, MAX_PAGE_SIZE);
-    yield /** @type {import("./export.js").Row[]} */ (/** @type {unknown} */ (page.images));
+    yield/** @type {import("./export.js").Row[]} */ (/** @type {unknown} */ (page.images));
     cursor = page.next_cursor ?? null;
   } while (cursor);
 }
