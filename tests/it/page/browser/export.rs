@@ -29,7 +29,7 @@ async fn the_page_saves_the_same_csv_as_the_command_line() {
     let format = ["--all", "--output-format", "csv"];
     for (address, command) in [
         ("/?order=key", ["images", "list", "--order", "key"]),
-        ("/?q=a+cat", ["search", "a cat", "--collection", "documents"]),
+        ("/?q=a+cat&collapse=none", ["search", "a cat", "--collection", "documents"]),
     ] {
         browser.goto(address).await;
         browser.wait_until("document.querySelectorAll('.hit').length > 9").await;
