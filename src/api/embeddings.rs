@@ -12,6 +12,8 @@ use bytes::Bytes;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -22,6 +24,9 @@ use super::{AppState, Defaults};
 use crate::domain::Embedding;
 use crate::search::{EmbeddingInputs, EmbeddingOptions, Embeddings, MAX_TERMS, QueryImage, Search};
 
+const INPUT: &str = "A text of 1 to 1,000 characters, or a list of at most 16. With the modality `image`: an image in base64 or \
+                     as a `data:` URI, or a list of at most 8.";
+
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     // The handler limits the size of the body itself.
     OpenApiRouter::new().routes(routes!(create_embeddings)).layer(DefaultBodyLimit::disable())
@@ -31,9 +36,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddingsRequest {
-    /// A text of 1 to 1,000 characters, or a list of at most 16. With the modality `image`: an image in base64 or as a `data:`
-    /// URI, or a list of at most 8.
-    #[schema(value_type = TextOrList)]
+    /// A text or a list of texts, or images.
+    #[schema(schema_with = input_schema)]
     pub input: InputList,
     /// What the inputs are; texts by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,13 +87,10 @@ pub enum Encoding {
     Base64,
 }
 
-/// One text or several, for readers of the API.
-#[derive(ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "describes `input` to readers of the API")]
-enum TextOrList {
-    One(String),
-    Several(#[schema(min_items = 1, max_items = 16)] Vec<String>),
+fn input_schema() -> impl Into<RefOr<Schema>> {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let list = ArrayBuilder::new().items(text()).min_items(Some(1)).max_items(Some(MAX_TERMS));
+    OneOfBuilder::new().description(Some(INPUT)).item(text()).item(list)
 }
 
 /// The inputs of a request. Of a long list, one more than the maximum is read, so that it is refused.
