@@ -111,6 +111,7 @@ impl Webhooks {
         for outcome in ["delivered", "failed", "dropped"] {
             count(outcome, 0);
         }
+        gauge!(families::WEBHOOKS_WAITING).set(0.0);
         // Written only if it changes, because the service must be able to start on a full disk.
         if ledger.read(outbox::is_enabled).await? != enabled {
             ledger.write(move |tx| outbox::set_enabled(tx, enabled)).await?;
