@@ -69,7 +69,14 @@ impl Exporter {
 
     fn encode(&mut self, rows: &[Value]) -> Vec<u8> {
         match self.format {
-            ExportFormat::Ndjson => rows.iter().map(|row| format!("{row}\n")).collect::<String>().into_bytes(),
+            ExportFormat::Ndjson => {
+                let mut lines = String::new();
+                for row in rows {
+                    lines += &row.to_string();
+                    lines.push('\n');
+                }
+                lines.into_bytes()
+            }
             ExportFormat::Csv => {
                 let mut lines = csv::Writer::from_writer(Vec::new());
                 if !std::mem::replace(&mut self.has_header, true) {

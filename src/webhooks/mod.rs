@@ -164,7 +164,7 @@ impl Webhooks {
                 count("delivered", 1);
                 self.ledger.write(move |tx| outbox::remove(tx, number)).await?;
             }
-            Err(failed) => self.record_failure(&row, failed).await?,
+            Err(failed) => self.record_failure(&row, &failed).await?,
         }
         Ok(true)
     }
@@ -183,31 +183,27 @@ impl Webhooks {
         Ok(Ok(body))
     }
 
-    async fn record_failure(&self, row: &OutboxRow, failed: FailedAttempt) -> Result<(), LedgerError> {
+    async fn record_failure(&self, row: &OutboxRow, failed: &FailedAttempt) -> Result<(), LedgerError> {
         let (number, attempts) = (row.number, row.attempts + 1);
         let (event, subject, reason) = (&row.event, &row.subject, &failed.reason);
         count("failed", 1);
-        match RETRY_DELAYS.get(row.attempts as usize).filter(|_| !failed.is_final) {
-            Some(delay) => {
-                let delay = failed.retry_after.map_or(*delay, |wait| wait.max(*delay));
-                tracing::warn!(
-                    webhook = row.id,
-                    event,
-                    subject,
-                    attempts,
-                    reason,
-                    ?delay,
-                    "a webhook is tried again later"
-                );
-                let due = now_millis().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
-                self.ledger.write(move |tx| outbox::retry(tx, number, due)).await
-            }
-            None => {
-                tracing::error!(webhook = row.id, event, subject, attempts, reason, "a webhook could not be delivered");
-                count("dropped", 1);
-                self.ledger.write(move |tx| outbox::remove(tx, number)).await
-            }
+        if let Some(delay) = RETRY_DELAYS.get(row.attempts as usize).filter(|_| !failed.is_final) {
+            let delay = failed.retry_after.map_or(*delay, |wait| wait.max(*delay));
+            tracing::warn!(
+                webhook = row.id,
+                event,
+                subject,
+                attempts,
+                reason,
+                ?delay,
+                "a webhook is tried again later"
+            );
+            let due = now_millis().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+            return self.ledger.write(move |tx| outbox::retry(tx, number, due)).await;
         }
+        tracing::error!(webhook = row.id, event, subject, attempts, reason, "a webhook could not be delivered");
+        count("dropped", 1);
+        self.ledger.write(move |tx| outbox::remove(tx, number)).await
     }
 
     /// Sends one request. Only the status and `Retry-After` of the reply are used; its body is not read.
@@ -256,3 +252,6 @@ fn now_millis() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
