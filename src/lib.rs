@@ -32,6 +32,7 @@ pub mod pipeline;
 pub mod ray;
 pub mod search;
 pub mod uploads;
+pub mod webhooks;
 pub mod worker;
 
 pub mod api;

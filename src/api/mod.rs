@@ -7,6 +7,7 @@ mod backups;
 mod base_path;
 mod browse_error;
 mod collections;
+mod embeddings;
 mod filter;
 mod health;
 mod http;

@@ -11,6 +11,9 @@ pub use super::collections::{
     RemovedImageReply, RemovedImagesReply, RestoredReply, ResultsReply, SwitchBody, SwitchReply, VerifyReply,
     VerifyRequest,
 };
+pub use super::embeddings::{
+    EmbeddingReply, EmbeddingsReply, EmbeddingsRequest, Encoding, InputList, Modality, UsageReply, VectorReply,
+};
 pub use super::filter::{FilterRequest, Values};
 pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};
 pub use super::http::ErrorReply;

@@ -17,6 +17,7 @@ mod registry;
 mod serve;
 mod start_lines;
 mod stores;
+mod webhooks;
 mod worker;
 
 use std::fs::File;
@@ -137,6 +138,7 @@ impl App {
         let models = CollectionModels::open(ledger.clone(), models, stores.searches.clone()).await?;
         let backups = backup::open(&settings, stores.embedded, ledger.clone(), bucket_server.as_ref())?;
         shutdown.spawn("upkeep of backups", backups.clone().keep(shutdown.drain()));
+        let webhooks = webhooks::open(&ledger, &settings).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,
@@ -158,6 +160,7 @@ impl App {
         let sns = SnsClient::new(sns).map_err(|error| BuildError::Setting(InvalidSetting(error)))?;
         let (mirrors, keep_mirrors) = Mirrors::start(&jobs, Arc::new(sns)).await?;
         shutdown.spawn("mirrors", keep_mirrors);
+        webhooks::start(webhooks, &jobs, &mirrors, shutdown);
         queue::start(&settings, &mirrors, shutdown).await;
         let allowed = settings.uploads.allowed(settings.api.is_local(addr));
         let uploads = Uploads::new(jobs.clone(), mirrors.clone(), source.requests, allowed);

@@ -15,7 +15,7 @@ Examples:
   glimpse doctor --quick   check only whether the running service is ready
 
 Checks the settings, the data folder, the bucket, the embedding provider (images and text), the stores, the certificate,
-the file of keys, the queue of events and the Ray cluster (if they are set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
+the file of keys, the queue of events, the receiver of webhooks and the Ray cluster (if they are set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
 not printed. With --quick it only requests /readyz from the service on this machine and waits at most two seconds. Use
 it as the health check of a container. It does not request /healthz: whatever waits until the container is healthy needs
 a service that can answer searches. A probe that restarts the container should use /healthz instead, because a restart
@@ -47,7 +47,8 @@ impl Doctor {
         }
         if !self.quick {
             let unused = settings.iter().flat_map(Settings::without_effect);
-            for warning in crate::config::warnings().into_iter().chain(unused) {
+            let cautions = settings.iter().flat_map(Settings::cautions);
+            for warning in crate::config::warnings().into_iter().chain(unused).chain(cautions) {
                 out::line(format!("warn  {:<9} {warning}", "settings"))?;
             }
         }
@@ -60,8 +61,8 @@ impl Doctor {
                 for store in checks.stores().await {
                     report.line(&store)?;
                 }
-                let more = [checks.tls().await, checks.keys().await, checks.queue().await, checks.ray().await];
-                for check in more.iter().flatten() {
+                let more = [checks.tls().await, checks.keys().await, checks.queue().await, checks.webhooks().await];
+                for check in more.iter().chain(&[checks.ray().await]).flatten() {
                     report.line(check)?;
                 }
             }

@@ -6,8 +6,10 @@ mod backup;
 mod client;
 mod collections;
 mod doctor;
+mod embed;
 mod error;
 mod eval;
+mod export;
 mod help;
 mod images;
 mod ingest;
@@ -100,7 +102,9 @@ enum Command {
     Ingest(ingest::Ingest),
     /// Find images by text, by an image, or by both
     Search(Box<search::Search>),
-    /// List jobs; show, follow, stop, retry, move or delete them
+    /// Print the vectors of texts or images, by the model of a collection
+    Embed(embed::Embed),
+    /// List jobs; show, follow, pause, stop, retry, move or delete them
     Jobs(jobs::Jobs),
     /// Keep a collection up to date: add, list, pause, run or remove mirrors of a bucket
     Mirror(mirror::Mirror),
@@ -175,6 +179,7 @@ impl Command {
             Command::Add(command) => Box::pin(command.run(&settings?)).await,
             Command::Ingest(command) => command.run(&settings?).await,
             Command::Search(command) => command.run(&settings?).await,
+            Command::Embed(command) => command.run(&settings?).await,
             Command::Jobs(command) => command.run(&settings?).await,
             Command::Mirror(command) => command.run(&settings?).await,
             Command::Images(command) => command.run(&settings?).await,

@@ -11,8 +11,8 @@ use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::service::Jobs;
-use crate::ledger::LedgerError;
 use crate::ledger::objects::forget;
+use crate::ledger::{LedgerError, pauses};
 use crate::lock::lock;
 
 impl Jobs {
@@ -160,7 +160,7 @@ impl JobService {
     /// Keeps jobs from starting on a collection, and stops the work on single keys of it.
     ///
     /// # Errors
-    /// [`JobsError::CollectionBusy`] if a job runs on it or if it is already reserved.
+    /// [`JobsError::CollectionBusy`] if a job runs on it or is paused, or if it is already reserved.
     pub(crate) async fn reserve(&self, collection: &CollectionName) -> Result<Reserved<'_>, JobsError> {
         let busy = || JobsError::CollectionBusy(collection.clone());
         if !lock(&self.reserved).insert(collection.clone()) {
@@ -169,7 +169,12 @@ impl JobService {
         // Reserved first and checked afterwards, so that no job can start in between (`start_next`).
         let reserved = Reserved { jobs: self, collection: collection.clone() };
         let running = self.running().await?;
-        if running.iter().any(|job| job.spec.collection == *collection) || !self.clear_lane(collection).await {
+        // After the running ones: a job that is paused meanwhile is among either of them.
+        let paused = self.ledger.read(pauses::holding).await?;
+        if running.iter().any(|job| job.spec.collection == *collection)
+            || paused.iter().any(|(_, held)| held == collection)
+            || !self.clear_lane(collection).await
+        {
             return Err(busy());
         }
         Ok(reserved)

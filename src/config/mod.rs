@@ -28,6 +28,7 @@ use crate::server::TlsSettings;
 use crate::source::SourceSettings;
 use crate::telemetry::TelemetrySettings;
 use crate::uploads::UploadsSettings;
+use crate::webhooks::WebhookSettings;
 
 pub use locations::LocationSettings;
 
@@ -53,6 +54,7 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
     pub uploads: UploadsSettings,
     pub aws: AwsSettings,
+    pub webhooks: WebhookSettings,
     /// The providers with a name (`CLIP_URL_<NAME>`), by their lower-case names.
     #[serde(skip)]
     pub named_providers: BTreeMap<String, NamedProviderSettings>,
@@ -121,6 +123,7 @@ impl Settings {
             telemetry: variables::read(variables, errors)?,
             uploads: variables::read(variables, errors)?,
             aws: variables::read(variables, errors)?,
+            webhooks: variables::read(variables, errors)?,
         })
     }
 
@@ -155,12 +158,17 @@ impl Settings {
 
     /// Returns a warning for each setting that is set but has no effect, because another setting selects something else.
     pub fn without_effect(&self) -> Vec<String> {
-        let unused = [self.embed.unused(), self.index.unused()].concat();
+        let unused = [self.embed.unused(), self.index.unused(), self.webhooks.unused()].concat();
         let (set, defaults) = (self.values(), Self::defaults());
         let changed = set.into_iter().zip(defaults).filter(|(set, default)| set != default).map(|((name, _), _)| name);
         let changed: BTreeSet<String> = changed.collect();
         let unused = unused.into_iter().filter(|(name, _)| changed.contains(*name));
         unused.map(|(name, reason)| format!("{name} is set but has no effect, because {reason}")).collect()
+    }
+
+    /// Returns warnings about settings that are allowed but not safe.
+    pub fn cautions(&self) -> Vec<String> {
+        self.webhooks.cautions()
     }
 
     /// Returns every variable with its default value as text. A test compares them with the tables in

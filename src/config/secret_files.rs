@@ -7,9 +7,11 @@ use super::named_providers;
 use super::variables::Variables;
 
 /// Every setting that is a secret.
-pub(super) const SECRETS: [&str; 9] = [
+pub(super) const SECRETS: [&str; 11] = [
     "CLIP_API_KEY",
     "GLIMPSE_API_KEY",
+    "GLIMPSE_WEBHOOK_SECRET",
+    "GLIMPSE_WEBHOOK_URL",
     "GLIMPSE_WORKER_TOKEN",
     "HF_TOKEN",
     "HUGGING_FACE_HUB_TOKEN",

@@ -155,6 +155,8 @@ pub enum JobState {
     Pending,
     /// The job is running.
     Running,
+    /// A client paused the job. It continues when a client resumes it.
+    Paused,
     /// All items are indexed or have failed, within `max_failures`.
     Succeeded,
     /// The job could not continue; its message says why.
@@ -165,13 +167,15 @@ pub enum JobState {
 
 impl JobState {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Stopped];
+    pub const ALL: [Self; 6] =
+        [Self::Pending, Self::Running, Self::Paused, Self::Succeeded, Self::Failed, Self::Stopped];
 
     /// Returns the upper-case name, as in replies and in the ledger.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",
             Self::Running => "RUNNING",
+            Self::Paused => "PAUSED",
             Self::Succeeded => "SUCCEEDED",
             Self::Failed => "FAILED",
             Self::Stopped => "STOPPED",
@@ -186,7 +190,7 @@ impl JobState {
     /// Whether the job has ended.
     pub fn is_final(self) -> bool {
         match self {
-            Self::Pending | Self::Running => false,
+            Self::Pending | Self::Running | Self::Paused => false,
             Self::Succeeded | Self::Failed | Self::Stopped => true,
         }
     }
@@ -234,6 +238,8 @@ pub struct JobRecord {
     pub started_at: Option<Timestamp>,
     /// When the job ended.
     pub finished_at: Option<Timestamp>,
+    /// Since when the job is paused.
+    pub paused_at: Option<Timestamp>,
     /// Numbers of keys by state.
     pub counts: JobCounts,
     /// For a dry run: what the job would do.

@@ -55,7 +55,7 @@ pub enum JobsError {
     #[error(transparent)]
     Cluster(#[from] ClusterError),
     /// The queue of waiting jobs is full.
-    #[error("the queue of waiting jobs is full (GLIMPSE_JOB_QUEUE); try again later")]
+    #[error("the queue of waiting and paused jobs is full (GLIMPSE_JOB_QUEUE); try again later")]
     QueueFull,
     /// The service is stopping.
     #[error("the service is stopping and accepts no more jobs")]
@@ -99,8 +99,8 @@ pub enum JobsError {
     },
     /// A job, a verification or a removal uses the collection.
     #[error(
-        "the collection `{0}` is in use by a job, a verification or a removal, or by a stopped job that finishes its \
-         last images; wait until it ends, or stop it"
+        "the collection `{0}` is in use by a job that runs or is paused, by a verification or a removal, or by a stopped job \
+         that finishes its last images; wait until it ends, or stop it"
     )]
     CollectionBusy(CollectionName),
     /// Another search for duplicates runs.

@@ -17,7 +17,7 @@ pub struct JobSettings {
     /// (never two on one collection); 1 by default.
     #[serde(deserialize_with = "check_range::<_, _, 1, 64>")]
     pub glimpse_jobs_at_once: usize,
-    /// `GLIMPSE_JOB_QUEUE`: maximum number of waiting jobs; one more is refused with 429; 100 by default.
+    /// `GLIMPSE_JOB_QUEUE`: maximum number of waiting and paused jobs; one more is refused with 429; 100 by default.
     #[serde(deserialize_with = "check_range::<_, _, 1, 100_000>")]
     pub glimpse_job_queue: usize,
     /// `IMAGE_BATCH_SIZE`: number of images in one lease; 10 by default. A pool holds as many leases as its pipeline
@@ -39,7 +39,7 @@ pub struct JobSettings {
     #[serde(deserialize_with = "check_range::<_, _, 0, 87_600>")]
     pub glimpse_generation_ttl: u32,
     /// `GLIMPSE_RESUME`: whether unfinished jobs continue at the next start; `true` by default. With `false` they are
-    /// stopped.
+    /// stopped, except for paused jobs.
     pub glimpse_resume: bool,
 }
 

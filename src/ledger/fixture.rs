@@ -42,6 +42,7 @@ pub(crate) fn job(executor: Executor) -> JobRecord {
         submitted_at: Timestamp::now(),
         started_at: None,
         finished_at: None,
+        paused_at: None,
         counts: JobCounts::default(),
         plan: None,
     }

@@ -21,22 +21,25 @@ pub(crate) struct Finish {
 }
 
 const COLUMNS: &str = "listed, skipped, unchanged, done, failed, deleted, \
-                       id, spec, state, message, submitted_at, started_at, finished_at, plan";
+                       id, spec, state, message, submitted_at, started_at, finished_at, plan, paused_at";
 
-/// Adds a new job with the state `PENDING`, unless `max_pending` jobs have this state already. Returns whether it was
-/// added.
+/// The states of jobs that have not ended, for the `IN` of a query.
+pub(crate) const UNFINISHED: &str = "('PENDING', 'RUNNING', 'PAUSED')";
+
+/// Adds a new job with the state `PENDING`, unless `max_pending` jobs are pending or paused already. Returns whether it
+/// was added.
 pub(crate) fn enqueue(tx: &Transaction<'_>, job: &JobRecord, max_pending: usize) -> rusqlite::Result<bool> {
     let added = tx.execute(
         "INSERT INTO jobs(id, state, collection, spec, submitted_at) SELECT ?1, 'PENDING', ?2, ?3, ?4
-         WHERE (SELECT count(*) FROM jobs WHERE state = 'PENDING') < ?5",
+         WHERE (SELECT count(*) FROM jobs WHERE state IN ('PENDING', 'PAUSED')) < ?5",
         params![job.id, job.spec.collection, Json(&job.spec), job.submitted_at, max_pending],
     )?;
     Ok(added == 1)
 }
 
-/// Whether fewer than `max_pending` jobs have the state `PENDING`.
+/// Whether fewer than `max_pending` jobs are pending or paused.
 pub(crate) fn has_space(db: &Connection, max_pending: usize) -> rusqlite::Result<bool> {
-    let fewer = "SELECT count(*) < ?1 FROM jobs WHERE state = 'PENDING'";
+    let fewer = "SELECT count(*) < ?1 FROM jobs WHERE state IN ('PENDING', 'PAUSED')";
     db.prepare_cached(fewer)?.query_row([max_pending], |row| row.get(0))
 }
 
@@ -58,7 +61,7 @@ pub(crate) fn count_by_state(db: &Connection) -> rusqlite::Result<HashMap<JobSta
         .collect()
 }
 
-/// Returns the jobs that have not ended, the oldest first.
+/// Returns the jobs that wait or run, the oldest first. Paused jobs are left out.
 pub(crate) fn unfinished(db: &Connection) -> rusqlite::Result<Vec<JobId>> {
     db.prepare_cached("SELECT id FROM jobs WHERE state IN ('PENDING', 'RUNNING') ORDER BY id")?
         .query_map((), |row| row.get(0))?
@@ -104,7 +107,7 @@ pub(crate) fn next_rebuild(db: &Connection, busy: &[CollectionName]) -> rusqlite
 
 /// Returns the rebuild of a collection that has not ended.
 pub(crate) fn rebuild_of(db: &Connection, collection: &CollectionName) -> rusqlite::Result<Option<JobId>> {
-    db.prepare_cached("SELECT id FROM jobs WHERE rebuild = ?1 AND state IN ('RUNNING', 'PENDING') LIMIT 1")?
+    db.prepare_cached(&format!("SELECT id FROM jobs WHERE rebuild = ?1 AND state IN {UNFINISHED} LIMIT 1"))?
         .query_row([collection], |row| row.get(0))
         .optional()
 }
@@ -119,11 +122,13 @@ pub(crate) fn begin(tx: &Transaction<'_>, id: JobId) -> rusqlite::Result<bool> {
     Ok(changed == 1)
 }
 
-/// Ends a job whose state is not final. Returns whether this call ended it.
+/// Ends a job whose state is not final. Returns whether this call ended it. Of a paused job, only a client ends it, with
+/// the state `STOPPED`: a run that notices the pause late is continued after it.
 pub(crate) fn finish(tx: &Transaction<'_>, id: JobId, finish: &Finish) -> rusqlite::Result<bool> {
     let changed = tx.execute(
-        "UPDATE jobs SET state = ?2, message = ?3, summary = coalesce(?4, summary), finished_at = ?5
-         WHERE id = ?1 AND state IN ('PENDING', 'RUNNING')",
+        "UPDATE jobs SET state = ?2, message = ?3, summary = coalesce(?4, summary), finished_at = ?5,
+             paused_at = NULL
+         WHERE id = ?1 AND (state IN ('PENDING', 'RUNNING') OR state = 'PAUSED' AND ?2 = 'STOPPED')",
         params![id, finish.state, finish.message, finish.summary, Timestamp::now()],
     )?;
     Ok(changed == 1)
@@ -195,6 +200,7 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
         started_at: row.get(11)?,
         finished_at: row.get(12)?,
         plan: plan.map(|Json(plan)| plan),
+        paused_at: row.get(14)?,
     })
 }
 
@@ -202,6 +208,13 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
 mod tests {
     use super::*;
     use crate::ledger::{Ledger, fixture, placements};
+
+    #[test]
+    fn every_state_that_is_not_final_is_unfinished() {
+        let names =
+            JobState::ALL.into_iter().filter(|state| !state.is_final()).map(|state| format!("'{}'", state.as_str()));
+        assert_eq!(UNFINISHED, format!("({})", names.collect::<Vec<_>>().join(", ")));
+    }
 
     #[tokio::test]
     async fn a_job_that_can_start_is_found_behind_many_that_cannot() {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use crate::domain::{JobId, JobRecord, Mirror, MirrorName, MirrorSpec, Timestamp};
 use crate::ledger::columns::Json;
 use crate::ledger::events::{self, KeyOwner};
-use crate::ledger::jobs;
+use crate::ledger::jobs::{self, UNFINISHED};
 
 const COLUMNS: &str = "name, spec, state, reason, created_at, next_run, list_soon, removed";
 
@@ -119,7 +119,7 @@ pub(crate) fn last_run(db: &Connection, name: &MirrorName) -> rusqlite::Result<O
 
 /// Whether a run of a mirror has not ended.
 pub(crate) fn is_running(db: &Connection, name: &MirrorName) -> rusqlite::Result<bool> {
-    db.prepare_cached("SELECT 1 FROM jobs WHERE mirror = ?1 AND state IN ('PENDING', 'RUNNING') LIMIT 1")?
+    db.prepare_cached(&format!("SELECT 1 FROM jobs WHERE mirror = ?1 AND state IN {UNFINISHED} LIMIT 1"))?
         .exists([name])
 }
 

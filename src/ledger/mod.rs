@@ -8,7 +8,8 @@
 //! failed images, `recall` what the self-tests of stores have measured, `collection_models` the models of collections,
 //! `mirrors` the mirrors, `events` the keys that events have named and that are still to be compared with the bucket,
 //! `tombstones` the images that were removed permanently, `generations` the collections in the stores that a collection consists
-//! of, `keys` the API keys, and `audit` who has changed what.
+//! of, `keys` the API keys, `audit` who has changed what, `pauses` the jobs that clients have paused, and `outbox` the webhooks that are
+//! to be sent.
 
 pub(crate) mod audit;
 pub mod collection_models;
@@ -26,6 +27,8 @@ pub(crate) mod logs;
 pub(crate) mod metadata;
 pub(crate) mod mirrors;
 pub mod objects;
+pub(crate) mod outbox;
+pub(crate) mod pauses;
 pub(crate) mod placements;
 pub(crate) mod planning;
 pub(crate) mod prune;

@@ -96,6 +96,11 @@ pub(crate) fn find(db: &Connection, job: JobId) -> rusqlite::Result<Option<Place
     .optional()
 }
 
+/// Removes the placement of a job. Returns its submission id, which must be stopped in the cluster.
+pub(crate) fn remove(tx: &Transaction<'_>, job: JobId) -> rusqlite::Result<Option<String>> {
+    tx.query_row("DELETE FROM placements WHERE job = ?1 RETURNING submission", [job], |row| row.get(0)).optional()
+}
+
 /// The result of giving a job to another executor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HandOver {
@@ -120,9 +125,7 @@ pub(crate) fn hand_over(
         "UPDATE jobs SET spec = ?2, worker_token = ?3, generation = generation + 1 WHERE id = ?1",
         params![job, Json(&record.spec), sha256],
     )?;
-    let placed = tx
-        .query_row("DELETE FROM placements WHERE job = ?1 RETURNING submission", [job], |row| row.get(0))
-        .optional()?;
+    let placed = remove(tx, job)?;
     leases::recall(tx, job)?;
     Ok(HandOver::Done { placed })
 }

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use crate::domain::JobId;
+use crate::ledger::jobs::UNFINISHED;
 use crate::ledger::{Step, jobs};
 
 /// Maximum number of rows in one transaction: a job can have a million failed images, and other calls wait for the
@@ -28,12 +29,11 @@ pub(crate) fn prune(keep: u64) -> impl FnMut(&Transaction<'_>) -> Step<u64> + Se
 
 /// Returns a finished job that has `keep` newer finished jobs.
 fn oldest_beyond(tx: &Transaction<'_>, keep: u64) -> rusqlite::Result<Option<JobId>> {
-    tx.prepare_cached(
-        "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')
-         AND id NOT IN (SELECT coalesce(json_extract(spec, '$.retry_of'), '') FROM jobs
-                        WHERE state IN ('PENDING', 'RUNNING'))
-         ORDER BY id DESC LIMIT 1 OFFSET ?1",
-    )?
+    tx.prepare_cached(&format!(
+        "SELECT id FROM jobs WHERE state NOT IN {UNFINISHED}
+         AND id NOT IN (SELECT coalesce(json_extract(spec, '$.retry_of'), '') FROM jobs WHERE state IN {UNFINISHED})
+         ORDER BY id DESC LIMIT 1 OFFSET ?1"
+    ))?
     .query_row([i64::try_from(keep).unwrap_or(i64::MAX)], |row| row.get(0))
     .optional()
 }
@@ -42,14 +42,14 @@ fn oldest_beyond(tx: &Transaction<'_>, keep: u64) -> rusqlite::Result<Option<Job
 pub(crate) fn clear_finished() -> impl FnMut(&Transaction<'_>) -> Step<()> + Send + 'static {
     |tx| {
         let leftover: Option<JobId> = tx
-            .prepare_cached(
-                "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING') AND
+            .prepare_cached(&format!(
+                "SELECT id FROM jobs WHERE state NOT IN {UNFINISHED} AND
                  (EXISTS (SELECT 1 FROM batches WHERE job = jobs.id) OR EXISTS (SELECT 1 FROM items WHERE job = jobs.id) OR
                   EXISTS (SELECT 1 FROM metadata WHERE job = jobs.id) OR EXISTS (SELECT 1 FROM vanished WHERE job = jobs.id) OR
                   EXISTS (SELECT 1 FROM touched WHERE job = jobs.id) OR
                   EXISTS (SELECT 1 FROM ranges WHERE job = jobs.id))
-                 LIMIT 1",
-            )?
+                 LIMIT 1"
+            ))?
             .query_row((), |row| row.get(0))
             .optional()?;
         match leftover {

@@ -4,6 +4,7 @@ mod collapse;
 mod compare;
 mod copies;
 mod decoder;
+mod embeddings;
 mod error;
 mod observe;
 mod page;
@@ -31,6 +32,7 @@ pub use crate::index::several_stores::MergedHit;
 pub use collapse::{Collapse, CollapsedHit};
 pub use compare::{Compared, Comparison, GenerationResults};
 use decoder::Decoder;
+pub use embeddings::{EmbeddingInputs, EmbeddingOptions, Embeddings};
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;
 pub use query_input::{

@@ -55,6 +55,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "collection_models" => ports(&["domain", "ledger"]),
         "keys" => vec!["domain", "ledger"],
         "jwt" => vec!["domain", "http"],
+        "webhooks" => vec!["domain", "http", "ledger"],
         "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "collection_models"]),
         "collections" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
         "mirrors" => ports(&["domain", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
@@ -134,6 +135,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "shutdown",
             "demo",
             "models",
+            "webhooks",
         ],
         other => panic!("src/{other} has no row in the table of layers: give it one"),
     }

@@ -17,7 +17,7 @@ use crate::web;
 const PUBLIC: [&str; 5] = ["GET /healthz", "GET /readyz", "GET /session", "POST /session", "DELETE /session"];
 
 /// Operations that only read.
-const READ: [&str; 29] = [
+const READ: [&str; 30] = [
     "GET /collections",
     "GET /collections/{name}",
     "GET /collections/{name}/calibration",
@@ -43,6 +43,8 @@ const READ: [&str; 29] = [
     "GET /search/images",
     "POST /search/images",
     "GET /status",
+    // It costs as much as a search, and changes nothing.
+    "POST /v1/embeddings",
     // Not in the OpenAPI document: the document itself, and the page that shows it.
     "GET /docs",
     "GET /docs/",
@@ -52,7 +54,7 @@ const READ: [&str; 29] = [
 
 /// Operations that change images and what indexes them. A verification is one of them, because no job starts meanwhile; with
 /// `repair` it needs the role admin.
-const WRITE: [&str; 19] = [
+const WRITE: [&str; 21] = [
     "PUT /collections/{name}/calibration",
     "DELETE /collections/{name}/calibration",
     "DELETE /collections/{name}/removed-images/{id}",
@@ -61,6 +63,8 @@ const WRITE: [&str; 19] = [
     "POST /jobs/images",
     "DELETE /jobs/{id}",
     "POST /jobs/{id}/executor",
+    "POST /jobs/{id}/pause",
+    "POST /jobs/{id}/resume",
     "POST /jobs/{id}/retry",
     "PUT /mirrors/{name}",
     "DELETE /mirrors/{name}",

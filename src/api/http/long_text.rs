@@ -5,8 +5,8 @@ use memchr::{memchr, memchr2};
 /// Maximum bytes of a text or a name in a JSON body: the longest search text, with an escape of twelve bytes for each
 /// character (`\ud83d\ude00`), and spaces around it.
 const MAX_TEXT_BYTES: usize = 16 * 1024;
-/// The field that can have longer texts: files in base64.
-const FILE_FIELD: &[u8] = b"image";
+/// The fields that can have longer texts: files in base64.
+const FILE_FIELDS: [&[u8]; 2] = [b"image", b"input"];
 /// Maximum bytes of a name in a message.
 const MAX_SHOWN_BYTES: usize = 100;
 
@@ -17,7 +17,7 @@ pub(super) fn find_long_text(json: &[u8]) -> Option<String> {
     while let Some(begin) = memchr(b'"', rest) {
         let (text, after) = split_text(&rest[begin + 1..])?;
         let is_name = after.trim_ascii_start().starts_with(b":");
-        if text.len() > MAX_TEXT_BYTES && (is_name || field != FILE_FIELD) {
+        if text.len() > MAX_TEXT_BYTES && (is_name || !FILE_FIELDS.contains(&field)) {
             let bytes = text.len();
             let shown = |name: &[u8]| String::from_utf8_lossy(&name[..name.len().min(MAX_SHOWN_BYTES)]).into_owned();
             return Some(if is_name {

@@ -15,7 +15,7 @@ pub struct JobReply {
     /// The id of the job.
     #[schema(format = Uuid)]
     pub job_id: String,
-    /// The state: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
+    /// The state: `PENDING`, `RUNNING`, `PAUSED`, `SUCCEEDED`, `FAILED` or `STOPPED`.
     #[schema(value_type = JobState)]
     pub status: String,
     /// Why the job failed, or a note on its success.
@@ -48,6 +48,10 @@ pub struct JobReply {
     /// When the job ended, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub finished_at: Option<String>,
+    /// Since when the job is paused, in RFC 3339 format. Missing if it is not paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub paused_at: Option<String>,
     /// The job whose failed images or unfinished work this job takes over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Uuid)]
@@ -162,6 +166,7 @@ impl From<JobView> for JobReply {
             submitted_at: job.submitted_at.to_string(),
             started_at: job.started_at.map(|time| time.to_string()),
             finished_at: job.finished_at.map(|time| time.to_string()),
+            paused_at: job.paused_at.map(|time| time.to_string()),
             retry_of: job.spec.continues.or(job.spec.retry_of).map(|id| id.to_string()),
             plan: plan.map(PlanReply::from),
             counts,

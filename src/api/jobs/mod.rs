@@ -7,6 +7,7 @@ mod failures;
 mod job_reply;
 mod logs;
 mod move_job;
+mod pause;
 mod prune;
 mod ray;
 mod submit;
@@ -41,6 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(get_job, stop_job))
         .merge(submit::routes())
         .merge(move_job::routes())
+        .merge(pause::routes())
         .merge(prune::routes())
         .merge(logs::routes())
         .merge(failures::routes())

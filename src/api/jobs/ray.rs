@@ -52,7 +52,7 @@ pub struct RayJobReply {
     /// The id of the job.
     #[schema(format = Uuid)]
     pub job_id: String,
-    /// The state: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
+    /// The state: `PENDING`, `RUNNING`, `PAUSED`, `SUCCEEDED`, `FAILED` or `STOPPED`.
     #[schema(value_type = JobState)]
     pub status: String,
     /// Why the job failed, or a note on its success.

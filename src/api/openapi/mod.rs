@@ -62,6 +62,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::mirrors::routes())
         .merge(super::objects::routes())
         .merge(super::search::routes())
+        .merge(super::embeddings::routes())
         .merge(super::images::routes())
         .merge(super::collections::routes())
         .merge(super::backups::routes())

@@ -41,7 +41,8 @@ impl<'de> Deserialize<'de> for Base64Bytes {
     }
 }
 
-fn decode(text: &str) -> Option<Vec<u8>> {
+/// Decodes base64, or a `data:` URI with base64; `None` if the text is neither.
+pub(in crate::api) fn decode(text: &str) -> Option<Vec<u8>> {
     let text = match text.strip_prefix("data:") {
         Some(uri) => uri.split_once(";base64,")?.1,
         None => text,

@@ -151,7 +151,7 @@ fn weight(weight: f64) -> Result<f32, String> {
 
 /// Returns the maximum size of the body, for images of at most `max_image_bytes`: that of 8 images, but not more than the
 /// uploads together may hold, unless one image needs more.
-pub(super) fn max_body_bytes(max_image_bytes: usize, upload_budget: u64) -> usize {
+pub(in crate::api) fn max_body_bytes(max_image_bytes: usize, upload_budget: u64) -> usize {
     // Base64 has four characters for three bytes.
     let base64 = |images: usize| max_image_bytes.saturating_mul(images).div_ceil(3).saturating_mul(4);
     let budget = usize::try_from(upload_budget).unwrap_or(usize::MAX);

@@ -31,7 +31,10 @@ use reply::SearchInput;
 use upload_form::ImageForm;
 
 pub use base64_bytes::Base64Bytes;
+pub(super) use base64_bytes::decode as decode_base64;
+pub(super) use composite::max_body_bytes;
 pub use composite::{CompositeQuery, TermRequest};
+pub(super) use params::parse_language;
 pub use region::RegionRequest;
 pub use reply::{DuplicateReply, ResultReply, SearchReply, TookReply};
 

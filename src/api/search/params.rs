@@ -104,7 +104,7 @@ impl SearchParams {
 }
 
 /// Returns the language of the texts of a search. An empty one is the same as none.
-pub(super) fn parse_language(language: Option<&str>) -> Result<Option<Language>, ApiError> {
+pub(in crate::api) fn parse_language(language: Option<&str>) -> Result<Option<Language>, ApiError> {
     let parse =
         |text: &str| text.parse().map_err(|error: UnknownLanguage| ApiError::invalid("lang", error.to_string()));
     language.filter(|text| !text.is_empty()).map(parse).transpose()

@@ -6,6 +6,7 @@ mod keys;
 mod queue;
 mod stores;
 mod tls;
+mod webhooks;
 
 use std::fs::File;
 use std::sync::Arc;

@@ -4,7 +4,8 @@ use clap::Args;
 
 use crate::api::replies::ImagesReply;
 use crate::cli::CliError;
-use crate::cli::client::Client;
+use crate::cli::client::{Client, Reply};
+use crate::cli::export::Export;
 use crate::cli::out::{self, Output};
 use crate::cli::search::Filter;
 use crate::cli::values::whole_number;
@@ -16,10 +17,10 @@ pub(super) struct List {
     order: Option<String>,
     /// Number of images, 1 to 100
     #[arg(long, value_name = "N", default_value_t = 50, allow_negative_numbers = true, value_parser = whole_number::<usize, 1, 100>)]
-    limit: usize,
+    pub(super) limit: usize,
     /// Continue after the page that printed this cursor
     #[arg(long, value_name = "CURSOR")]
-    cursor: Option<String>,
+    pub(super) cursor: Option<String>,
     /// The store: embedded, qdrant or weaviate, or all [default: the first store of the service]
     #[arg(long, value_name = "STORE")]
     provider: Option<String>,
@@ -29,23 +30,34 @@ pub(super) struct List {
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
+    pub(super) export: Export,
+    #[command(flatten)]
     filter: Filter,
 }
 
 impl List {
     pub(super) async fn run(self, client: &Client) -> Result<(), CliError> {
-        let mut query = self.filter.request().to_pairs();
-        let given = [
-            ("order", self.order),
-            ("limit", Some(self.limit.to_string())),
-            ("cursor", self.cursor),
-            ("provider", self.provider),
-            ("collection", self.collection),
-        ];
-        query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        let reply = self.output.reply(&client.get(&["images"], &query).await?, page)?;
+        if let Some(format) = self.export.output_format {
+            return self.print_export(client, format).await;
+        }
+        let reply = self.request(client, self.limit, self.cursor.as_deref()).await?;
+        let reply = self.output.reply(&reply, page)?;
         out::warnings(&reply.warnings);
         Ok(())
+    }
+
+    /// Requests one page.
+    pub(super) async fn request(&self, client: &Client, limit: usize, cursor: Option<&str>) -> Result<Reply, CliError> {
+        let mut query = self.filter.request().to_pairs();
+        let given = [
+            ("order", self.order.clone()),
+            ("limit", Some(limit.to_string())),
+            ("cursor", cursor.map(str::to_owned)),
+            ("provider", self.provider.clone()),
+            ("collection", self.collection.clone()),
+        ];
+        query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+        client.get(&["images"], &query).await
     }
 }
 

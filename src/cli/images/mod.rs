@@ -1,5 +1,6 @@
 //! `glimpse images`: lists indexed images, shows, saves or removes one of them, and restores it.
 
+mod export;
 mod list;
 mod removed;
 
@@ -19,6 +20,7 @@ const EXAMPLES: &str = "\
 Examples:
   glimpse images list                                           the newest images
   glimpse images list --order random --meta place=CH --limit 10
+  glimpse images list --all --output-format csv > images.csv    every image; ndjson has all fields
   glimpse images show s3://photos/cat.jpg                       its record, with metadata
   glimpse images thumbnail s3://photos/cat.jpg --output t.jpg   an upright JPEG of at most 256 x 256 pixels
   glimpse images original ID --output cat.jpg                   the file as it is in the bucket

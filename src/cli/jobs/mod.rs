@@ -24,6 +24,8 @@ Examples:
   glimpse jobs failures ID            list the images that could not be indexed, and why
   glimpse jobs failures ID --json     the same list as JSON, with all fields
   glimpse jobs retry ID               index these images again in a new job, and wait for its end
+  glimpse jobs pause ID               pause a job; its work and its place in the queue stay
+  glimpse jobs resume ID              continue a paused job
   glimpse jobs stop ID                stop a job; images that it has indexed stay in the index
   glimpse jobs move ID local          let the service do the rest, for example if the Ray cluster is gone
   glimpse jobs prune --keep 20        delete all finished jobs except the 20 newest
@@ -87,6 +89,20 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Pause a job until it is resumed; its work and its place in the queue stay, also if the service is restarted
+    Pause {
+        /// The id of the job
+        id: String,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Continue a paused job
+    Resume {
+        /// The id of the job
+        id: String,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Stop a job; images that it has indexed stay in the index
     Stop {
         /// The id of the job
@@ -144,6 +160,12 @@ impl Jobs {
             }
             Command::Failures { id, limit, cursor, output } => {
                 pages::failures(&client, &id, limit, cursor, output).await?;
+            }
+            Command::Pause { id, output } => {
+                output.reply(&client.post(&["jobs", &id, "pause"], &()).await?, text::state)?;
+            }
+            Command::Resume { id, output } => {
+                output.reply(&client.post(&["jobs", &id, "resume"], &()).await?, text::state)?;
             }
             Command::Stop { id, output } => {
                 let reply = client.delete(&["jobs", &id], &()).await?;

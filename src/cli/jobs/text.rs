@@ -45,6 +45,20 @@ pub(super) fn failures(id: &str, reply: &FailuresReply) -> String {
     }
 }
 
+/// Returns the state of a job, and what continues it if it is paused.
+pub(super) fn state(job: &JobReply) -> String {
+    let text = format!("job {}: {}", job.job_id, job.status);
+    match pause(job) {
+        Some(pause) => format!("{text}\n{pause}"),
+        None => text,
+    }
+}
+
+fn pause(job: &JobReply) -> Option<String> {
+    let since = out::to_the_second(job.paused_at.as_ref()?);
+    Some(format!("paused since {since}; continue it with: glimpse jobs resume {}", job.job_id))
+}
+
 /// Describes a job in several lines.
 pub(super) fn details(job: &JobReply) -> String {
     let dash = || "-".to_owned();
@@ -64,6 +78,7 @@ pub(super) fn details(job: &JobReply) -> String {
     text.extend(job.mirror.as_ref().map(|mirror| format!("\nrun of the mirror {mirror}")));
     text.extend(job.retry_of.as_ref().map(|id| format!("\nretries the job {id}")));
     text.extend(job.eta_seconds.map(|seconds| format!("\n{} left", duration(seconds))));
+    text.extend(pause(job).map(|pause| format!("\n{pause}")));
     text.extend(job.waiting_on.as_ref().map(|waiting| format!("\nwaiting: {}", waiting.message)));
     if !job.workers.is_empty() {
         let mut table = out::table(&["worker", "machine", "leased", "indexed", "images/s", "last request"]);
@@ -123,6 +138,9 @@ fn dry_run(job: &JobReply, plan: &PlanReply) -> String {
 
 /// Describes the progress of an unfinished job in one line.
 pub(super) fn progress(job: &JobReply) -> String {
+    if let Some(pause) = pause(job) {
+        return pause;
+    }
     if let Some(waiting) = &job.waiting_on {
         return format!("waiting: {}", waiting.message);
     }
@@ -180,6 +198,12 @@ pub(super) mod tests {
     fn lines_contain_the_counts_and_the_next_command() {
         assert_eq!(progress(&job("RUNNING", 1)), "2.0 images/s · 1 failed · 1 min 15 s left");
         assert_eq!(progress(&job("PENDING", 0)), "waiting for its turn");
+        let paused = JobReply { paused_at: Some("2026-01-02T03:04:05.678Z".to_owned()), ..job("PAUSED", 0) };
+        let line = "paused since 2026-01-02T03:04:05Z; continue it with: glimpse jobs resume j";
+        assert_eq!(progress(&paused), line);
+        assert_eq!(state(&paused), format!("job j: PAUSED\n{line}"));
+        assert!(details(&paused).ends_with(line), "{}", details(&paused));
+        assert_eq!(state(&job("RUNNING", 0)), "job j: RUNNING");
         let text = summary(&job("SUCCEEDED", 3));
         assert!(text.contains("5 indexed, 3 failed") && text.contains("glimpse jobs failures j"), "{text}");
     }

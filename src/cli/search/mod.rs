@@ -1,5 +1,6 @@
 //! `glimpse search`: finds images.
 
+mod export;
 mod filter;
 mod table;
 
@@ -11,6 +12,7 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::client::{Client, Reply};
+use super::export::Export;
 use super::out::{self, Output};
 use super::values::{ImageName, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
@@ -37,6 +39,7 @@ Examples:
   glimpse search \"a cat\" --meta month=4..6 --meta 'place=!CH'    April to June, not in CH
   glimpse search \"eine Katze\" --lang de                 for a model that needs to know the language
   glimpse search \"a cat\" --json | jq .results
+  glimpse search \"a cat\" --all --output-format csv > cats.csv      every result; ndjson has all fields
 
 The score is the cosine similarity of query and image; its range depends on the model. The relevance says what it means:
 how likely it is that the image matches, 0 to 1. It is not known while a new model is being calibrated, and for a search by
@@ -99,6 +102,8 @@ pub(super) struct Search {
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
+    export: Export,
+    #[command(flatten)]
     filter: Filter,
 }
 
@@ -118,17 +123,26 @@ fn parse_region(text: &str) -> Result<RegionRequest, String> {
 impl Search {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let client = Client::new(settings)?;
-        let reply = if self.has_several_terms() {
-            let body = self.body().await?;
-            client.post(&["search", "images"], &body).await
-        } else {
-            self.find_one(&client).await
-        };
-        let names = self.like.iter().chain(&self.not_like);
-        let reply = reply.map_err(|error| names.fold(error, |error, name| name.in_error(error)))?;
+        if let Some(format) = self.export.output_format {
+            self.export(&client, format).await?;
+            return Ok(Ending::Done);
+        }
+        let reply = self.request(&client, self.limit, self.offset).await?;
         let found = self.output.reply(&reply, |found: &SearchReply| table(found, self.offset))?;
         out::warnings(&found.warnings);
         Ok(Ending::Done)
+    }
+
+    /// Requests one page.
+    async fn request(&self, client: &Client, limit: usize, offset: usize) -> Result<Reply, CliError> {
+        let reply = if self.has_several_terms() {
+            let body = self.body(limit, offset).await?;
+            client.post(&["search", "images"], &body).await
+        } else {
+            self.find_one(client, limit, offset).await
+        };
+        let names = self.like.iter().chain(&self.not_like);
+        reply.map_err(|error| names.fold(error, |error, name| name.in_error(error)))
     }
 
     /// Whether the search needs the JSON body.
@@ -143,7 +157,7 @@ impl Search {
     }
 
     /// Searches with the query string and, for a file, a form.
-    async fn find_one(&self, client: &Client) -> Result<Reply, CliError> {
+    async fn find_one(&self, client: &Client, limit: usize, offset: usize) -> Result<Reply, CliError> {
         let mut query = self.filter.request().to_pairs();
         let given = [
             ("q", self.text.clone()),
@@ -153,8 +167,8 @@ impl Search {
             ("provider", self.provider.clone()),
             ("collection", self.collection.clone()),
             ("generation", self.generation.map(|number| number.to_string())),
-            ("limit", Some(self.limit.to_string())),
-            ("offset", Some(self.offset.to_string())),
+            ("limit", Some(limit.to_string())),
+            ("offset", Some(offset.to_string())),
             ("min_score", self.min_score.map(|score| score.to_string())),
             ("min_relevance", self.min_relevance.map(|relevance| relevance.to_string())),
             ("collapse", self.collapse.clone()),
@@ -168,7 +182,7 @@ impl Search {
         }
     }
 
-    async fn body(&self) -> Result<CompositeQuery, CliError> {
+    async fn body(&self, limit: usize, offset: usize) -> Result<CompositeQuery, CliError> {
         let text = |text: &String| TermRequest { text: Some(text.clone()), ..TermRequest::default() };
         let like = |like: &ImageName| TermRequest { id: Some(like.id.to_string()), ..TermRequest::default() };
         let image = self.image().await?.map(|bytes| Base64Bytes(Some(bytes)));
@@ -181,8 +195,8 @@ impl Search {
             positive: self.text.iter().map(text).chain(images).collect(),
             negative: self.not.iter().map(text).chain(self.not_like.iter().map(like)).collect(),
             filter: self.filter.request(),
-            limit: self.limit,
-            offset: self.offset,
+            limit,
+            offset,
             provider: self.provider.clone(),
             collection: self.collection.clone(),
             generation: self.generation,

@@ -11,6 +11,7 @@ use crate::domain::{
 };
 use crate::index::IndexError;
 use crate::jobs::{JobService, Jobs, JobsError};
+use crate::ledger::jobs::UNFINISHED;
 use crate::ledger::{collection_models, generations, jobs, objects};
 
 /// How many names are tried for a generation in the stores.
@@ -227,10 +228,12 @@ impl JobService {
 }
 
 fn is_in_ledger(db: &Connection, name: &CollectionName) -> rusqlite::Result<bool> {
-    let used = "SELECT 1 FROM objects WHERE collection = ?1
-                UNION ALL SELECT 1 FROM jobs WHERE collection = ?1 AND (rebuild IS NULL OR state IN ('PENDING', 'RUNNING'))
+    let used = format!(
+        "SELECT 1 FROM objects WHERE collection = ?1
+                UNION ALL SELECT 1 FROM jobs WHERE collection = ?1 AND (rebuild IS NULL OR state IN {UNFINISHED})
                 UNION ALL SELECT 1 FROM generations WHERE physical = ?1 OR collection = ?1
                 UNION ALL SELECT 1 FROM mirrors WHERE json_extract(spec, '$.collection') = ?1
-                UNION ALL SELECT 1 FROM dropping WHERE collection = ?1 LIMIT 1";
-    Ok(db.prepare_cached(used)?.query_row([name], |_| Ok(())).optional()?.is_some())
+                UNION ALL SELECT 1 FROM dropping WHERE collection = ?1 LIMIT 1"
+    );
+    Ok(db.prepare_cached(&used)?.query_row([name], |_| Ok(())).optional()?.is_some())
 }

@@ -35,12 +35,14 @@ impl WorkerJob {
         self.check_not_ended()?;
         let until = Instant::now() + MAX_HOLD.min(self.lease_time() / 3);
         loop {
+            let wait = LeaseReply::Wait { wait_ms: millis(NOT_RUNNING_RETRY_DELAY) };
+            let stop = if self.must_stop() { Some(LeaseReply::Stop { stop: true }) } else { None };
             // The job may end while a request is held.
             let Some(running) = self.at_work().filter(|running| self.is_current_run(running)) else {
-                return Ok(LeaseReply::Wait { wait_ms: millis(NOT_RUNNING_RETRY_DELAY) });
+                return Ok(stop.unwrap_or(wait));
             };
             if running.stop.is_cancelled() {
-                return Ok(LeaseReply::Stop { stop: true });
+                return Ok(stop.unwrap_or(wait));
             }
             // Subscribed before checking, so that work that arrives in between is not missed.
             let changed = running.work_changed.notified();

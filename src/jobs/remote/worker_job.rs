@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use subtle::ConstantTimeEq;
 
-use crate::domain::{JobId, JobRecord, Secret};
+use crate::domain::{Executor, JobId, JobRecord, JobState, Secret};
 use crate::jobs::error::JobsError;
 use crate::jobs::remote::protocol::token;
 use crate::jobs::remote::protocol::wire::SummaryReply;
@@ -89,8 +89,14 @@ impl WorkerJob {
         self.running.as_ref().filter(|_| !self.jobs.0.drain.is_cancelled())
     }
 
+    /// Returns whether a worker must end. While the job is paused, workers that a user has started wait, and those of a cluster
+    /// end, so that the cluster is free for other work.
     pub(super) fn must_stop(&self) -> bool {
-        self.at_work().is_some_and(|running| running.stop.is_cancelled())
+        match self.at_work() {
+            Some(running) if running.is_paused() => self.job.spec.executor == Executor::Ray,
+            Some(running) => running.stop.is_cancelled(),
+            None => self.job.state == JobState::Paused && self.job.spec.executor == Executor::Ray,
+        }
     }
 
     pub(super) fn lease_time(&self) -> Duration {

@@ -87,8 +87,9 @@ impl JobService {
     ) -> Result<(), JobFailure> {
         let id = job.id;
         let Some(now) = self.ledger.job(id).await? else { return Ok(()) };
+        let is_paused = running.is_paused() || now.state == JobState::Paused;
         // A job that is only interrupted writes more at the next start.
-        if !job.spec.dry_run && (now.state.is_final() || !running.stop.is_cancelled()) {
+        if !job.spec.dry_run && (now.state.is_final() || is_paused || !running.stop.is_cancelled()) {
             self.finish_load(job).await;
         }
         let stages = running.stages(job.spec.executor);
@@ -108,6 +109,10 @@ impl JobService {
                 let executor = executor.as_str();
                 tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job moves to another executor");
                 return Ok(self.ledger.log(job.id, format!("the job moves to another executor: {executor}")).await?);
+            }
+            // Also with an error, which occurs again after the pause.
+            _ if is_paused => {
+                return Ok(self.end_paused_run(&JobRecord { counts, ..job.clone() }).await?);
             }
             // Also with an error: waiting for a dependency ends with one, and any other error occurs again at the next
             // start.

@@ -8,6 +8,7 @@ pub(crate) mod limit;
 pub(crate) mod listing;
 pub(crate) mod metadata;
 mod model;
+mod pause_run;
 pub(crate) mod progress;
 mod reconcile;
 mod run_job;

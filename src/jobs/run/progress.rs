@@ -1,6 +1,7 @@
 //! The progress of a running job: its rate, its timings and its remote workers.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -56,6 +57,8 @@ pub(crate) struct RunningJob {
     pub(crate) operator: SetOnce<(String, String)>,
     /// The executor that the job was moved to. This run then ends, and the next run begins.
     next_executor: OnceLock<Executor>,
+    /// Whether a client has paused the job. This run then ends.
+    is_paused: AtomicBool,
     /// A warning about vectors that a search may still miss when the job ends.
     pub(crate) unsettled: OnceLock<String>,
     begun: Instant,
@@ -79,6 +82,7 @@ impl RunningJob {
             placing: PlacingView::default(),
             operator: SetOnce::new(),
             next_executor: OnceLock::new(),
+            is_paused: AtomicBool::new(false),
             unsettled: OnceLock::new(),
             begun: Instant::now(),
             processed_before: processed(counts),
@@ -99,6 +103,17 @@ impl RunningJob {
     pub(crate) fn move_to_executor(&self, executor: Executor) {
         self.next_executor.get_or_init(|| executor);
         self.stop.cancel();
+    }
+
+    /// Ends this run of the job until a client resumes it.
+    pub(crate) fn pause(&self) {
+        self.is_paused.store(true, Ordering::Relaxed);
+        self.stop.cancel();
+    }
+
+    /// Returns whether this run ends because a client has paused the job.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
     }
 
     /// Returns the executor that continues the job, if it was moved.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::{Executor, JobId, JobRecord};
 use crate::jobs::{JobService, LEDGER_RETRY_DELAY};
-use crate::ledger::{LedgerError, jobs};
+use crate::ledger::{LedgerError, jobs, pauses};
 use crate::lock::lock;
 use crate::resilience::Waiting;
 
@@ -33,6 +33,7 @@ impl JobService {
     async fn start_next(self: &Arc<Self>) -> Result<bool, LedgerError> {
         let running: Vec<JobId> = self.running_jobs().keys().copied().collect();
         let mut busy: Vec<_> = lock(&self.reserved).iter().cloned().collect();
+        busy.extend(self.ledger.read(pauses::holding).await?.into_iter().map(|(_, collection)| collection));
         let (mut running_executors, mut is_rebuilding) = (Vec::new(), false);
         for id in &running {
             if let Some(job) = self.ledger.job(*id).await? {
@@ -71,9 +72,15 @@ impl JobService {
         let mut running = self.running().await?;
         // An ended job leaves the running ones in a moment, and this job may have started meanwhile.
         running.retain(|other| other.id != job.id && !other.state.is_final());
+        let mut paused = self.ledger.read(pauses::holding).await?;
+        paused.retain(|(_, held)| held == collection);
         let is_rebuild = |other: &JobRecord| other.spec.rebuild.is_some();
         let slots = self.settings.glimpse_jobs_at_once;
-        let message = if let Some(other) = running.iter().find(|other| other.spec.collection == *collection) {
+        let message = if let Some((id, _)) = paused.first() {
+            format!(
+                "the job {id} is paused and keeps its collection; resume it (`glimpse jobs resume {id}`) or stop it"
+            )
+        } else if let Some(other) = running.iter().find(|other| other.spec.collection == *collection) {
             format!("the job {} is not finished; a collection has one job at a time", other.id)
         } else if lock(&self.reserved).contains(collection) {
             format!("the collection `{collection}` is being verified or removed")

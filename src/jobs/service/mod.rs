@@ -2,6 +2,7 @@
 
 mod control;
 pub(crate) mod finish;
+mod pause;
 mod resume;
 mod retry;
 mod submit;

@@ -133,6 +133,7 @@ impl Jobs {
             submitted_at: Timestamp::now(),
             started_at: None,
             finished_at: None,
+            paused_at: None,
             counts: crate::domain::JobCounts::default(),
             plan: None,
         };

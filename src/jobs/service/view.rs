@@ -1,6 +1,6 @@
 //! Jobs, their logs and failures, as the API shows them.
 
-use crate::domain::JobRecord;
+use crate::domain::{JobRecord, JobState};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::remote::remote_workers::WorkerView;
@@ -74,13 +74,16 @@ impl JobService {
         let Some(running) = running else {
             let kept = self.ledger.read(move |db| jobs::summary(db, id)).await?;
             let rates = kept.and_then(|kept| serde_json::from_str(&kept).ok());
-            let waiting_on = if job.state.is_final() { None } else { self.queued_behind(&job).await? };
+            let waits = !job.state.is_final() && job.state != JobState::Paused;
+            let waiting_on = if !waits { None } else { self.queued_behind(&job).await? };
             return Ok(JobView { job, rates, eta_seconds: None, waiting_on, workers: Vec::new() });
         };
         let stages = running.stages(job.spec.executor);
         let overall = Some(running.overall(&job.counts));
         let throughput = Some(running.throughput());
         let rates = Rates { images_per_second: running.rate(), overall, stages, throughput };
+        // A job that has just ended, or was just paused, can still be among the running ones.
+        let is_at_work = !job.state.is_final() && job.state != JobState::Paused;
         // The number of images left is known only after the listing is complete.
         let (_, complete) = self.ledger.read(move |db| planning::listing::progress(db, id)).await?;
         #[expect(
@@ -89,12 +92,12 @@ impl JobService {
             clippy::cast_sign_loss,
             reason = "an estimate"
         )]
-        let eta = (complete && !job.state.is_final() && rates.images_per_second > 0.0 && processed(&job.counts) > 0)
+        let eta = (complete && is_at_work && rates.images_per_second > 0.0 && processed(&job.counts) > 0)
             .then(|| (job.counts.left() as f64 / rates.images_per_second).ceil() as u64);
         let waiting_on = self.waiting.snapshot().or_else(|| self.waits_for_workers(&job, &running));
+        let waiting_on = waiting_on.filter(|_| job.state != JobState::Paused);
         let workers = self.workers(&job, &running).await?;
-        // A job that has just ended can still be among the running ones.
-        let warns = waiting_on.is_none() && !job.state.is_final();
+        let warns = waiting_on.is_none() && is_at_work;
         job.message = job.message.or_else(|| running.placing.warning().filter(|_| warns));
         Ok(JobView { job, rates: Some(rates), eta_seconds: eta, waiting_on, workers })
     }

@@ -244,10 +244,10 @@ pub(crate) fn record(tx: &Transaction<'_>, key: &PendingKey, written: &Written<'
     Ok(true)
 }
 
-/// Keeps the `sync` of running jobs from removing an object that is newer than their listing.
+/// Keeps the `sync` of running and paused jobs from removing an object that is newer than their listing.
 fn keep_from_sync(tx: &Transaction<'_>, collection: &CollectionName, uri: &ImageUri) -> rusqlite::Result<()> {
     let running = format!(
-        "SELECT id FROM jobs INDEXED BY jobs_waiting WHERE state = 'RUNNING' AND collection = {}",
+        "SELECT id FROM jobs INDEXED BY jobs_waiting WHERE state IN ('RUNNING', 'PAUSED') AND collection = {}",
         owner_sql("?1")
     );
     tx.prepare_cached(&format!("INSERT OR IGNORE INTO touched(job, uri) SELECT id, ?2 FROM ({running})"))?

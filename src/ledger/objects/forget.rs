@@ -14,6 +14,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use crate::domain::{CollectionName, ImageId, ImageUri, JobId};
 use crate::ledger::events::{self, KeyOwner};
+use crate::ledger::jobs::UNFINISHED;
 use crate::ledger::{Step, collection_models, generations, recall, tombstones};
 
 /// Maximum number of rows in one transaction.
@@ -198,7 +199,7 @@ fn forget_store_of_items(
         let Some(last) = last else { return Ok(ControlFlow::Break(())) };
         tx.prepare_cached(&format!(
             "UPDATE items SET have = {} WHERE id > ?2 AND id <= ?3 AND have <> '' AND job IN
-             (SELECT id FROM jobs WHERE collection = ?1 AND state IN ('PENDING', 'RUNNING'))",
+             (SELECT id FROM jobs WHERE collection = ?1 AND state IN {UNFINISHED})",
             list_without("have", store)
         ))?
         .execute(params![collection, after, last])?;

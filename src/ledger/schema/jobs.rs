@@ -1,4 +1,4 @@
-//! Jobs, their work, their logs and the objects of collections: the first seven steps.
+//! Jobs, their work, their logs and the objects of collections: the first seven steps, and later ones.
 
 pub(super) const FIRST: &str = "
 CREATE TABLE jobs(
@@ -164,6 +164,9 @@ CREATE TABLE placements(
     fruitless INTEGER NOT NULL
 ) WITHOUT ROWID;
 ";
+
+/// Since when a job is paused: step 18.
+pub(super) const PAUSES: &str = "ALTER TABLE jobs ADD COLUMN paused_at TEXT;";
 
 /// The executor of a job, read from its spec, and an index that finds the next waiting job without reading a spec.
 pub(super) const WAITING: &str = "

@@ -7,20 +7,22 @@ mod keys;
 mod listings;
 mod mirrors;
 mod models;
+mod outbox;
 mod tombstones;
 
 use rusqlite::Connection;
 
 use self::generations::GENERATIONS;
-use self::jobs::{FIRST, LEASES, METADATA, MIRROR, PLACEMENTS, STORES, WAITING};
+use self::jobs::{FIRST, LEASES, METADATA, MIRROR, PAUSES, PLACEMENTS, STORES, WAITING};
 use self::keys::KEYS;
 use self::listings::{DROPPING, EXCLUDED, LISTING, RANGES, RECALL};
 use self::mirrors::MIRRORS;
 use self::models::COLLECTION_MODELS;
+use self::outbox::OUTBOX;
 use self::tombstones::TOMBSTONES;
 
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 17] = [
+const STEPS: [&str; 19] = [
     FIRST,
     STORES,
     METADATA,
@@ -38,6 +40,8 @@ const STEPS: [&str; 17] = [
     COLLECTION_MODELS,
     GENERATIONS,
     KEYS,
+    PAUSES,
+    OUTBOX,
 ];
 
 /// The version of a ledger of this service.

@@ -101,6 +101,11 @@ families! {
     MIRRORS: Gauge "glimpse_mirrors" ["state"] Count
         "Mirrors, by state."
 
+    WEBHOOKS: Counter "glimpse_webhooks_total" ["outcome"] Count
+        "Webhooks that were delivered or dropped, and attempts that failed."
+    WEBHOOKS_WAITING: Gauge "glimpse_webhooks_waiting" [] Count
+        "Webhooks that are still to be delivered."
+
     QUEUE_RECEIVED: Counter "glimpse_queue_messages_received_total" ["content"] Count
         "Messages that were received from the queue of events, by their content."
     QUEUE_DELETED: Counter "glimpse_queue_messages_deleted_total" [] Count

@@ -6,6 +6,7 @@ mod base_path;
 mod browse;
 mod composite;
 mod duplicates;
+mod embeddings;
 mod errors;
 mod journey;
 mod keys;

@@ -3,6 +3,7 @@
 mod add;
 pub(crate) mod commands;
 mod doctor;
+mod export;
 mod images;
 mod jobs;
 mod keys;
@@ -15,13 +16,13 @@ use crate::support::TestApp;
 use commands::{glimpse, stderr, stdout};
 
 /// The commands that connect to one service.
-struct Cli {
+pub(crate) struct Cli {
     url: String,
     key: String,
 }
 
 impl Cli {
-    fn new(app: &TestApp) -> Self {
+    pub(crate) fn new(app: &TestApp) -> Self {
         Self { url: app.url.clone(), key: String::new() }
     }
 
@@ -31,7 +32,7 @@ impl Cli {
     }
 
     /// Runs a command that must end with this code, and returns its output.
-    async fn run(&self, code: i32, arguments: &[&str]) -> String {
+    pub(crate) async fn run(&self, code: i32, arguments: &[&str]) -> String {
         let output = glimpse(&[("GLIMPSE_URL", &self.url), ("GLIMPSE_API_KEY", &self.key)], arguments).await;
         let (out, error) = (stdout(&output), stderr(&output));
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{error}");

@@ -202,7 +202,7 @@ pub struct LogsRequest {
 pub struct SummaryReply {
     /// Whether the workers have nothing left to do.
     pub terminal: bool,
-    /// `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
+    /// `PENDING`, `RUNNING`, `PAUSED`, `SUCCEEDED`, `FAILED` or `STOPPED`.
     pub status: String,
     /// Number of images that are planned and not yet processed.
     pub left: u64,

@@ -12,7 +12,7 @@ const MAX_LOG_LINES = 2000;
 /** If the log is scrolled to within this number of pixels of its end, it follows new lines. */
 const FOLLOW_DISTANCE = 24;
 
-/** @typedef {"stop" | "continue" | "retry" | "search"} Action */
+/** @typedef {"pause" | "resume" | "stop" | "continue" | "retry" | "search"} Action */
 
 /**
  * @param {HTMLElement} root
@@ -63,6 +63,10 @@ export function showJob(root, id, navigate) {
    */
   function actionElement(action, job) {
     switch (action) {
+      case "pause":
+        return button("Pause job", () => change("pause"));
+      case "resume":
+        return button("Resume job", () => change("resume"), { class: "primary" });
       case "stop":
         return button("Stop job", stop, { class: "danger" });
       case "continue":
@@ -74,6 +78,12 @@ export function showJob(root, id, navigate) {
         return el("a", { class: "button", href }, "Search this collection");
       }
     }
+  }
+
+  /** @param {"pause" | "resume"} operation */
+  async function change(operation) {
+    errorText.hidden = true;
+    await sendJson("POST", `${path}/${operation}`).catch(showError);
   }
 
   async function stop() {
@@ -161,7 +171,10 @@ export function showJob(root, id, navigate) {
  * @returns {Action[]}
  */
 function availableActions(job) {
-  if (!isFinal(job)) return may("write") ? ["stop"] : [];
+  if (!isFinal(job)) {
+    if (!may("write")) return [];
+    return job.status === "PAUSED" ? ["resume", "stop"] : ["pause", "stop"];
+  }
   /** @type {Action[]} */
   const actions = [];
   // A job that an error of a dependency ended has images left, even if none has failed.

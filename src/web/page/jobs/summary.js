@@ -38,6 +38,7 @@ export function renderSummary(job, connected) {
     progressBar(job),
     rate ? muted(rate) : "",
     job.message ? el("p", { class: job.status === "FAILED" ? "error" : "muted" }, job.message) : "",
+    job.paused_at ? warning(`Paused since ${formatTime(job.paused_at)}. It continues when it is resumed.`) : "",
     job.waiting_on ? warning(waitingText(job.waiting_on)) : "",
     el(
       "dl",

@@ -3,12 +3,15 @@
 import { el } from "../dom.js";
 import { formatNumber } from "../format.js";
 import * as compare from "./compare.js";
+import { downloadButton, RESULT_COLUMNS } from "./export.js";
 import { createImageGrid } from "./image-grid.js";
 import { createPaging } from "./paging.js";
 import { collapseKind, isCopiesQuery } from "./query.js";
 import { foldsLessRelevant, isLessRelevant } from "./relevance.js";
 import { fetchResults, pageSize } from "./request.js";
 
+/** The largest page of the API, for a download. */
+const MAX_PAGE_SIZE = 100;
 /** The API refuses pages that end beyond this result. */
 const MAX_RESULTS = 10_000;
 /** The same, if similar images are one result. */
@@ -42,7 +45,10 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
     signal,
   });
   const { end } = paging;
-  const element = el("section", {}, otherStore ? el("h2", {}, store) : null, grid.element, end);
+  const download = results.length
+    ? downloadButton({ name: store ? `search-${store}` : "search", columns: RESULT_COLUMNS, pages: allPages })
+    : null;
+  const element = el("section", {}, otherStore ? el("h2", {}, store) : null, download, grid.element, end);
   if (foldsLessRelevant(query)) {
     if (reply?.no_good_match && results.length) grid.showNoGoodMatch();
   } else {
@@ -73,6 +79,21 @@ export function createColumn({ query, store, otherStore, reply, otherReply, sign
     hasMore = next.results.length === size && grid.results.length + next.results.length + size <= maxResults;
     append(next.results);
     return { loaded: next.results.length, hasMore };
+  }
+
+  /** Every result; the first ones only, if the search has a maximum number of results. */
+  async function* allPages() {
+    const all = { ...query, limit: query.limit ?? String(MAX_PAGE_SIZE) };
+    const count = pageSize(all);
+    let offset = 0;
+    /** @type {SearchReply} */
+    let page;
+    do {
+      page = await fetchResults(all, store, offset, signal);
+      const first = offset + 1;
+      yield page.results.map((result, index) => ({ ...result, rank: first + index }));
+      offset += page.results.length;
+    } while (page.results.length === count && !query.limit && offset + count <= maxResults);
   }
 
   return { grid, element };

@@ -3,12 +3,15 @@
 import { fetchJson } from "../api.js";
 import { el, field } from "../dom.js";
 import { formatNumber } from "../format.js";
+import { downloadButton, IMAGE_COLUMNS } from "./export.js";
 import { LABELS, withFormNames } from "./fields.js";
 import { createImageGrid } from "./image-grid.js";
 import { createPaging } from "./paging.js";
 import { browseParams, queryAddress } from "./query.js";
 
 const PAGE_SIZE = 60;
+/** The largest page of the API, for a download. */
+const MAX_PAGE_SIZE = 100;
 
 /** The orders of the API, the default first. @type {Record<string, string>} */
 const ORDERS = {
@@ -45,7 +48,8 @@ export async function createImageList({ query, signal, navigate }) {
     grid.append(page.images, { complete: page.next_cursor === null });
   }
 
-  const element = el("section", {}, orderField(query, navigate), grid.element, paging.end);
+  const download = downloadButton({ name: "images", columns: IMAGE_COLUMNS, pages: () => allPages(query, signal) });
+  const element = el("section", {}, orderField(query, navigate), download, grid.element, paging.end);
   return { grid, element, warnings: page.warnings ?? [] };
 }
 
@@ -72,13 +76,28 @@ function orderField(query, navigate) {
 
 /**
  * @param {import("./query.js").Query} query
+ * @param {AbortSignal} signal
+ */
+async function* allPages(query, signal) {
+  /** @type {string | null} */
+  let cursor = null;
+  do {
+    const page = await fetchPage(query, cursor, signal, MAX_PAGE_SIZE);
+    yield/** @type {import("./export.js").Row[]} */ (/** @type {unknown} */ (page.images));
+    cursor = page.next_cursor ?? null;
+  } while (cursor);
+}
+
+/**
+ * @param {import("./query.js").Query} query
  * @param {string | null} cursor
  * @param {AbortSignal} signal
+ * @param {number} [size]
  * @returns {Promise<ImagesReply>}
  */
-function fetchPage(query, cursor, signal) {
+function fetchPage(query, cursor, signal, size = PAGE_SIZE) {
   const params = browseParams(query);
-  params.set("limit", String(PAGE_SIZE));
+  params.set("limit", String(size));
   if (query.order) params.set("order", query.order);
   if (query.collection) params.set("collection", query.collection);
   if (cursor) params.set("cursor", cursor);

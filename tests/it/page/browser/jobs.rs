@@ -63,6 +63,11 @@ async fn a_running_job_is_stopped_after_a_confirmation() {
     browser.run("document.querySelector('.job .danger').focus(); window.before = document.querySelector('.counts').innerText").await;
     browser.wait_until("document.querySelector('.counts').innerText !== window.before").await;
     assert_eq!(browser.run("return document.activeElement.innerText").await, "Stop job");
+    browser.press("Pause job").await;
+    browser.wait_until("document.querySelector('.job .state.paused')").await;
+    browser.wait_until("document.querySelector('.job').innerText.includes('Paused since')").await;
+    browser.press("Resume job").await;
+    browser.wait_until("document.querySelector('.job .state.running')").await;
     browser.press("Stop job").await;
     browser.press("Keep it running").await;
     browser

@@ -5,6 +5,7 @@ mod address;
 mod browse;
 mod driver;
 mod exif;
+mod export;
 mod generations;
 mod jobs;
 mod relevance;
