@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::api::ApiSettings;
 use crate::aws::AwsSettings;
+use crate::disk::DiskSettings;
 use crate::domain::Endpoint;
 use crate::embed::hub::HubSettings;
 use crate::embed::{EmbedSettings, NamedProviderSettings};
@@ -35,6 +36,7 @@ use variables::Variables;
 #[expect(missing_docs, reason = "each field is documented by its type")]
 pub struct Settings {
     pub locations: LocationSettings,
+    pub disk: DiskSettings,
     pub api: ApiSettings,
     pub source: SourceSettings,
     pub embed: EmbedSettings,
@@ -101,6 +103,7 @@ impl Settings {
         Ok(Self {
             named_providers,
             locations: variables::read(variables, errors)?,
+            disk: variables::read(variables, errors)?,
             api: variables::read(variables, errors)?,
             source: variables::read(variables, errors)?,
             embed: variables::read(variables, errors)?,

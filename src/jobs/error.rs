@@ -115,6 +115,9 @@ pub enum JobsError {
     /// The model of a generation cannot be used.
     #[error(transparent)]
     Model(ModelError),
+    /// The disk of the data folder has not enough space.
+    #[error("{0}")]
+    NoSpace(String),
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

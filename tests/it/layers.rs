@@ -42,6 +42,7 @@ const LOCK: &str = "lock";
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
+        "disk" => vec!["domain", "resilience"],
         "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "lock" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "pinned" => vec!["sqlite"],
@@ -54,7 +55,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "backup" | "ledger" => vec!["domain", "sqlite", "pinned"],
         "collection_models" => ports(&["domain", "ledger"]),
         "keys" => vec!["domain", "ledger"],
-        "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "collection_models"]),
+        "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "collection_models", "disk"]),
         "collections" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
         "mirrors" => ports(&["domain", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
         "uploads" => ports(&["domain", "imaging", "resilience", "pipeline", "jobs", "mirrors"]),
@@ -82,6 +83,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
                 "backup",
                 "pinned",
                 "health",
+                "disk",
                 "web",
                 "server::BodyProgress",
             ]
@@ -109,6 +111,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "pinned",
             "backup",
             "archive",
+            "disk",
             "jobs",
             "keys",
             "mirrors",

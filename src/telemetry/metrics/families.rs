@@ -133,6 +133,13 @@ families! {
     SEARCH_UPLOADS_LIMIT: Gauge "glimpse_search_upload_limit_bytes" [] Bytes
         "Size of the budget for uploaded search images."
 
+    DISK_FREE: Gauge "glimpse_disk_free_bytes" [] Bytes
+        "Free space of the disk with the data folder."
+    DISK_TOTAL: Gauge "glimpse_disk_total_bytes" [] Bytes
+        "Size of the disk with the data folder."
+    DISK_MIN_FREE: Gauge "glimpse_disk_min_free_bytes" [] Bytes
+        "Free space below which jobs, mirrors and uploads wait; 0 if it is not watched."
+
     PROCESS_MEMORY: Gauge "process_resident_memory_bytes" [] Bytes
         "Resident memory of this process."
     PROCESS_MEMORY_PEAK: Gauge "glimpse_process_resident_memory_peak_bytes" [] Bytes
