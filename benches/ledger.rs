@@ -32,9 +32,8 @@ async fn main() {
     }
     println!("{rows} objects                insert              update");
     for (times, (name, _)) in best.iter().zip(setups) {
-        let [insert, update] = [0, 1].map(|at| {
-            format!("{:6.2} µs ({:4.2} x)", times[at] * 1e6 / f64::from(rows), times[at] / best[0][at])
-        });
+        let [insert, update] = [0, 1]
+            .map(|at| format!("{:6.2} µs ({:4.2} x)", times[at] * 1e6 / f64::from(rows), times[at] / best[0][at]));
         println!("{name:18} {insert:>19} {update:>19}");
     }
 }

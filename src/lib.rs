@@ -22,6 +22,7 @@ pub mod calibration;
 pub mod collection_models;
 pub mod collections;
 pub mod disk;
+pub mod exchange;
 pub mod health;
 pub mod images;
 pub mod jobs;

@@ -169,7 +169,8 @@ fn is_permanent(error: &JobsError) -> bool {
         | JobsError::AlreadyFinal(_)
         | JobsError::NotFinal(_)
         | JobsError::NothingFailed { .. }
-        | JobsError::NoSpace(_) => false,
+        | JobsError::NoSpace(_)
+        | JobsError::Busy(_) => false,
     }
 }
 

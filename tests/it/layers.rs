@@ -46,7 +46,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "lock" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "pinned" => vec!["sqlite"],
-        "archive" | "http" | "imaging" => vec!["domain"],
+        "archive" | "exchange" | "http" | "imaging" => vec!["domain"],
         "models" | "demo" | "decode_helper" => vec!["domain", "imaging"],
         "source" => vec!["domain", "http", "resilience", "imaging", "sqlite", "pinned", "server"],
         "index" => vec!["domain", "http", "resilience", "imaging", "sqlite", "pinned"],
@@ -96,7 +96,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "embed::EmbedError",
             "server::BodyProgress",
         ],
-        "cli" => vec!["domain", "http", "app", "archive", "config", "telemetry", "shutdown", "demo", "api::replies"],
+        "cli" => "domain http app archive exchange config telemetry shutdown demo api::replies".split(' ').collect(),
         // `config` may import only settings, see below.
         "app" | "config" => vec![
             "domain",

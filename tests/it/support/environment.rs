@@ -9,8 +9,21 @@ use super::locked;
 
 /// Servers, programs and data without which some tests are skipped. `REQUIRE`, a comma-separated list of these names, makes
 /// what is missing a failure.
-const OPTIONAL: [&str; 12] =
-    ["axe", "browser", "corpus", "infinity", "moto", "mount", "nginx", "qdrant", "ray", "s3", "s3-denied", "weaviate"];
+const OPTIONAL: [&str; 13] = [
+    "axe",
+    "browser",
+    "corpus",
+    "infinity",
+    "moto",
+    "mount",
+    "nginx",
+    "pyarrow",
+    "qdrant",
+    "ray",
+    "s3",
+    "s3-denied",
+    "weaviate",
+];
 
 /// Returns a variable of the environment; `None` if it is empty or not set.
 pub(crate) fn variable(name: &str) -> Option<String> {

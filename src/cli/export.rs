@@ -1,0 +1,169 @@
+//! `glimpse export`: writes a collection with its vectors to a Parquet file.
+
+use std::path::{Path, PathBuf};
+
+use base64_simd::STANDARD;
+use clap::Args;
+use serde::Serialize;
+
+use super::client::Client;
+use super::out::Output;
+use super::values::whole_number;
+use super::{CliError, Ending, client_help};
+use crate::api::replies::{ErrorReply, ExportHeader, ExportLine, ExportedImage};
+use crate::config::Settings;
+use crate::exchange::{FileHeader, ParquetWriter};
+
+const EXAMPLES: &str = "\
+Examples:
+  glimpse export birds birds.parquet
+  glimpse export birds birds.parquet --generation 2 --overwrite
+  python3 -c 'import pandas; print(pandas.read_parquet(\"birds.parquet\"))'
+
+The file has a row for each image, with the columns id, uri, vector (a list of floats) and payload (JSON). Its properties name the
+model, the dimension and the distance. `glimpse import` reads it. The role read is enough.";
+
+#[derive(Debug, Args)]
+#[command(after_help = client_help(EXAMPLES))]
+pub(super) struct Export {
+    /// The name of the collection
+    collection: String,
+    /// The Parquet file to write
+    file: PathBuf,
+    /// The number of the generation [default: the current one]
+    #[arg(long, value_name = "NUMBER", value_parser = whole_number::<u32, 1, 4_294_967_295>)]
+    generation: Option<u32>,
+    /// The store to read: embedded, qdrant or weaviate [default: the first one that has the collection]
+    #[arg(long, value_name = "STORE")]
+    provider: Option<String>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// The result, for scripts.
+#[derive(Debug, Serialize)]
+struct Report {
+    collection: String,
+    generation: u32,
+    model: String,
+    dimension: usize,
+    images: u64,
+    file: String,
+}
+
+/// The file while it is being written. It is removed unless it is complete.
+struct PartFile(PathBuf);
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
+    }
+}
+
+impl Export {
+    pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
+        if !self.overwrite && self.file.exists() {
+            let problem = "it exists; add --overwrite to replace it".to_owned();
+            return Err(CliError::Content { path: self.file, problem });
+        }
+        let client = Client::without_timeout(settings)?;
+        let part = PartFile(part_of(&self.file));
+        let mut query = Vec::new();
+        query.extend(self.generation.map(|number| ("generation", number.to_string())));
+        query.extend(self.provider.clone().map(|store| ("provider", store)));
+        let mut writing = Writing { client: &client, part: &part.0, writer: None, images: 0, end: None };
+        client.lines(&["collections", &self.collection, "export"], &query, |line| writing.line(line)).await?;
+        let Writing { writer, images, end, .. } = writing;
+        let (Some((header, writer)), Some(sent)) = (writer, end) else {
+            return Err(CliError::TransferFailed("the export ended before its last line".to_owned()));
+        };
+        if sent != images {
+            let message = format!("the service sent {sent} images, but {images} arrived");
+            return Err(CliError::TransferFailed(message));
+        }
+        writer.finish()?;
+        let target = &self.file;
+        std::fs::rename(&part.0, target).map_err(|source| CliError::Write { path: target.clone(), source })?;
+        let ExportHeader { collection, generation, model, dimension, .. } = *header;
+        let report = Report { collection, generation, model, dimension, images, file: target.display().to_string() };
+        self.output.value(&report, |report| {
+            format!(
+                "exported {images} images of `{}` to {}: vectors of {dimension} numbers of {}",
+                report.collection, report.file, report.model
+            )
+        })?;
+        Ok(Ending::Done)
+    }
+}
+
+/// Returns the name of the file while it is being written, in the same folder.
+fn part_of(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    file.with_file_name(name)
+}
+
+/// An export on its way to the file.
+struct Writing<'a> {
+    client: &'a Client,
+    part: &'a Path,
+    writer: Option<(Box<ExportHeader>, ParquetWriter)>,
+    images: u64,
+    /// The number of images in the last line.
+    end: Option<u64>,
+}
+
+impl Writing<'_> {
+    fn line(&mut self, line: &[u8]) -> Result<(), CliError> {
+        let line = match serde_json::from_slice::<ExportLine>(line) {
+            Ok(line) => line,
+            Err(error) => {
+                return Err(match serde_json::from_slice::<ErrorReply>(line) {
+                    Ok(reply) => CliError::TransferFailed(reply.message),
+                    Err(_) => self.client.invalid_line(error),
+                });
+            }
+        };
+        match line {
+            ExportLine::Header(header) => {
+                let file = FileHeader {
+                    collection: Some(header.collection.clone()),
+                    generation: Some(header.generation),
+                    model: Some(header.model.clone()),
+                    dimension: header.dimension,
+                    space: Some(header.space.clone()),
+                };
+                self.writer = Some((header, ParquetWriter::create(self.part, &file)?));
+            }
+            ExportLine::Image(image) => self.image(*image)?,
+            ExportLine::End(end) => self.end = Some(end.images),
+        }
+        Ok(())
+    }
+
+    fn image(&mut self, image: ExportedImage) -> Result<(), CliError> {
+        let wrong = |problem: &str| CliError::TransferFailed(format!("the vector of {} {problem}", image.s3_uri));
+        let Some((_, writer)) = &mut self.writer else { return Err(wrong("was sent before the header")) };
+        let bytes = STANDARD.decode_to_vec(image.vector.as_bytes()).map_err(|_| wrong("is not base64"))?;
+        let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let vector: Vec<f32> = bytes.chunks_exact(size_of::<f32>()).map(number).collect();
+        let payload = serde_json::to_string(&image.payload).map_err(|error| self.client.invalid_line(error))?;
+        writer.push(&image.id, &image.s3_uri, &vector, &payload)?;
+        self.images += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_written_beside_its_place() {
+        assert_eq!(part_of(Path::new("a/b.parquet")), Path::new("a/b.parquet.part"));
+        assert_eq!(part_of(Path::new("b.parquet")), Path::new("b.parquet.part"));
+    }
+}
