@@ -32,7 +32,7 @@ Exit codes: 0 done; 1 failed; 2 usage; 3 done, but some images were not imported
 /// Images of a batch.
 const MAX_IMAGES: usize = 250;
 /// Estimated bytes of a batch, which is at most half of what the service accepts.
-const MAX_BYTES: usize = 4 << 20;
+const MAX_BYTES: usize = 2 << 20;
 /// Images that are not imported and that are printed.
 const MAX_PRINTED: u64 = 20;
 /// How long a batch is sent again while the service is busy.

@@ -13,15 +13,13 @@ use utoipa_axum::routes;
 use crate::api::AppState;
 use crate::api::http::allowed::wrong_body;
 use crate::api::http::bounded_json::or_default;
-use crate::api::http::extract::{parse_json, read_up_to};
+use crate::api::http::extract::{MAX_IMPORT_BYTES, parse_json, read_up_to};
 use crate::api::http::{ApiError, ErrorReply, Path};
 use crate::collections::{ImportBatch, ImportImage, Imported};
 use crate::domain::{ImageUri, ItemFailure, Payload, Space};
 use crate::jobs::Jobs;
 use crate::search::Search;
 
-/// Maximum bytes of a batch.
-const MAX_IMPORT_BYTES: usize = 8 << 20;
 /// Maximum bytes of a payload.
 const MAX_PAYLOAD_BYTES: usize = 256 << 10;
 
