@@ -37,7 +37,7 @@ pub struct Readiness {
     pub space: Arc<Space>,
     /// One message for each store that is not ready, if other stores are.
     pub warnings: Vec<String>,
-    /// One sentence for each collection that uses another model than that of the settings.
+    /// A sentence if the disk has little space, and one for each collection that uses another model than that of the settings.
     pub notes: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ pub struct Status {
     pub cluster: Option<Result<ClusterVersion, ClusterError>>,
     /// The engine that runs the model, if it runs in this process.
     pub engine: Option<EngineInfo>,
-    /// One sentence for each collection that uses another model than that of the settings.
+    /// As in [`Readiness::notes`].
     pub notes: Vec<String>,
     /// Whether the service stops.
     pub is_draining: bool,
@@ -101,11 +101,12 @@ impl Health {
         Status { provider, stores, cluster, engine, notes, is_draining }
     }
 
-    /// Returns a sentence for each collection that uses another model than that of the settings, for the first ones.
+    /// Returns a sentence if the disk has little space, and one for each of the first collections that use another model than
+    /// that of the settings.
     fn notes(&self) -> Vec<String> {
         let others = self.jobs.0.models.others();
-        let mut notes: Vec<String> =
-            others.iter().take(MAX_NOTES).map(|(collection, model)| note(collection, model)).collect();
+        let mut notes: Vec<String> = self.jobs.0.disk.note().into_iter().collect();
+        notes.extend(others.iter().take(MAX_NOTES).map(|(collection, model)| note(collection, model)));
         if let Some(more) = others.len().checked_sub(MAX_NOTES).filter(|more| *more > 0) {
             notes.push(format!("{more} more collections use another model than that of the settings"));
         }

@@ -21,6 +21,8 @@ pub mod browse;
 pub mod calibration;
 pub mod collection_models;
 pub mod collections;
+pub mod disk;
+pub mod exchange;
 pub mod health;
 pub mod images;
 pub mod jobs;

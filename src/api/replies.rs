@@ -5,11 +5,12 @@ pub use super::backups::{
     EndedBackupReply,
 };
 pub use super::collections::{
-    CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, ComparisonReply,
-    DifferenceReply, DuplicateImageReply, DuplicatesReply, FacetValueReply, FacetsReply, FitReply, GenerationReply,
-    GenerationsReply, LabelledQueryRequest, MissingImageReply, RebuildBody, RecallReply, RecallSampleReply,
-    RemovedImageReply, RemovedImagesReply, RestoredReply, ResultsReply, SwitchBody, SwitchReply, VerifyReply,
-    VerifyRequest,
+    AdoptReply, AdoptRequest, CalibrationReply, CalibrationRequest, CollectionDetailsReply, CollectionReply,
+    CollectionsReply, ComparisonReply, DifferenceReply, DuplicateImageReply, DuplicatesReply, ExportEnd, ExportHeader,
+    ExportLine, ExportedImage, FacetValueReply, FacetsReply, FitReply, GenerationReply, GenerationsReply,
+    ImportFailureReply, ImportImageRequest, ImportReply, ImportRequest, LabelledQueryRequest, MissingImageReply,
+    RebuildBody, RecallReply, RecallSampleReply, RemovedImageReply, RemovedImagesReply, RestoredReply, ResultsReply,
+    SwitchBody, SwitchReply, VerifyReply, VerifyRequest,
 };
 pub use super::embeddings::{
     EmbeddingReply, EmbeddingsReply, EmbeddingsRequest, Encoding, InputList, Modality, UsageReply, VectorReply,

@@ -36,6 +36,7 @@ use crate::collection_models::CollectionModels;
 use crate::collections::{RecallParts, RecallReports, RecallTest};
 use crate::config::Settings;
 use crate::demo;
+use crate::disk::DiskWatch;
 use crate::domain::InvalidSetting;
 use crate::embed::EmbeddingModels;
 use crate::health::Health;
@@ -115,6 +116,7 @@ impl App {
         let folder = settings.locations.glimpse_data_dir.clone();
         let lock = parts::lock_for_service(&folder)?;
         let waiting = WaitList::default();
+        let disk = DiskWatch::new(&folder, settings.disk, waiting.clone());
         let (client, bucket_server) = parts::bucket(&settings).await?;
         let source = parts::sources(&settings, client.clone(), &waiting).await?;
         let models = Arc::new(ModelRegistry::open(&settings, &waiting, shutdown).await?);
@@ -151,6 +153,7 @@ impl App {
             exclude: settings.source.s3_exclude.clone(),
             placing: cluster::placing(&settings, addr)?,
             waiting,
+            disk: disk.clone(),
             drop_listener: drop_listener(calibration.clone(), recall.clone()),
             drain: shutdown.drain(),
             tasks: shutdown.tasks().clone(),
@@ -183,8 +186,9 @@ impl App {
         }
         shutdown.spawn("upkeep of metrics", metrics::upkeep(shutdown.drain()));
         if let Some(server) = &bucket_server {
-            watch_bucket(server, shutdown);
+            watch_bucket(server, &disk, shutdown);
         }
+        shutdown.spawn("watch of the disk", disk.keep(shutdown.drain()));
         let lines = start_lines::start_lines(&settings, addr, &keys, tls.as_ref(), bucket_server.as_ref());
         let state = AppState {
             health: Health::new(searches, stores.searches.clone(), jobs.clone()),
@@ -272,8 +276,9 @@ async fn forget_lost(ledger: &Ledger, lost: stores::Lost) -> Result<(), BuildErr
     Ok(())
 }
 
-/// Stops the service if the embedded bucket ends. It keeps running during the drain, because jobs that end still read from it.
-fn watch_bucket(server: &EmbeddedS3, shutdown: &Shutdown) {
+/// Refuses objects while the disk has not enough space. Stops the service if the embedded bucket ends. It keeps running during the drain, because jobs that end still read from it.
+fn watch_bucket(server: &EmbeddedS3, disk: &DiskWatch, shutdown: &Shutdown) {
+    shutdown.spawn("space of the bucket", disk.clone().report(shutdown.drain(), server.storage_switch()));
     let (ended, drain) = (server.ended(), shutdown.drain());
     shutdown.spawn("embedded S3 server", async move {
         drain.run_until_cancelled(ended).await;

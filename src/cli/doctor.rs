@@ -14,7 +14,7 @@ Examples:
   glimpse doctor           check everything that the settings of this environment name
   glimpse doctor --quick   check only whether the running service is ready
 
-Checks the settings, the data folder, the bucket, the embedding provider (images and text), the stores, the certificate,
+Checks the settings, the data folder and its disk, the bucket, the embedding provider (images and text), the stores, the certificate,
 the file of keys, the queue of events, the receiver of webhooks and the Ray cluster (if they are set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
 not printed. With --quick it only requests /readyz from the service on this machine and waits at most two seconds. Use
 it as the health check of a container. It does not request /healthz: whatever waits until the container is healthy needs
@@ -56,6 +56,7 @@ impl Doctor {
             if !self.quick {
                 let mut checks = Checks::new(settings.clone());
                 report.line(&checks.folder().await)?;
+                report.line(&checks.disk().await)?;
                 report.line(&checks.bucket().await)?;
                 report.line(&checks.provider().await)?;
                 for store in checks.stores().await {

@@ -8,6 +8,7 @@ use crate::app::{BuildError, WorkerError};
 use crate::archive::ArchiveError;
 use crate::config::SettingsError;
 use crate::demo::VaryError;
+use crate::exchange::ExchangeError;
 
 /// Why a command failed. The message is a sentence; the causes are its sources.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,12 @@ pub(super) enum CliError {
     /// The service began its reply, and then failed. The message is that of the service.
     #[error("the search ended early: {0}")]
     SearchFailed(String),
+    /// An export or import ended early.
+    #[error("the transfer failed: {0}; run the command again")]
+    TransferFailed(String),
+    /// A file with vectors cannot be used.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
     /// An archive of backups cannot be used.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

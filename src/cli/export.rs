@@ -1,166 +1,169 @@
-//! Results as CSV or as NDJSON, page by page, for other programs.
+//! `glimpse export`: writes a collection with its vectors to a Parquet file.
 
-use std::str::FromStr;
+use std::path::{Path, PathBuf};
 
+use base64_simd::STANDARD;
 use clap::Args;
-use serde_json::Value;
+use serde::Serialize;
 
-use super::{CliError, out};
+use super::client::Client;
+use super::out::Output;
+use super::values::whole_number;
+use super::{CliError, Ending, client_help};
+use crate::api::replies::{ErrorReply, ExportHeader, ExportLine, ExportedImage};
+use crate::config::Settings;
+use crate::exchange::{FileHeader, ParquetWriter};
 
-/// How results are exported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ExportFormat {
-    /// A table with a line of names.
-    Csv,
-    /// The JSON of the API, one object in each line.
-    Ndjson,
-}
+const EXAMPLES: &str = "\
+Examples:
+  glimpse export birds birds.parquet
+  glimpse export birds birds.parquet --generation 2 --overwrite
+  python3 -c 'import pandas; print(pandas.read_parquet(\"birds.parquet\"))'
 
-impl FromStr for ExportFormat {
-    type Err = &'static str;
+The file has a row for each image, with the columns id, uri, vector (a list of floats) and payload (JSON). Its properties name the
+model, the dimension and the distance. `glimpse import` reads it. The role read is enough.";
 
-    fn from_str(name: &str) -> Result<Self, &'static str> {
-        match name {
-            "csv" => Ok(Self::Csv),
-            "ndjson" => Ok(Self::Ndjson),
-            _ => Err("it must be csv or ndjson"),
-        }
-    }
-}
-
-/// The options of an export.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Debug, Args)]
+#[command(after_help = client_help(EXAMPLES))]
 pub(super) struct Export {
-    /// Print csv (one line for each image, with a header) or ndjson (the JSON of each image in one line), for other programs
-    #[arg(long, value_name = "FORMAT", conflicts_with = "json", value_parser = ExportFormat::from_str)]
-    pub(super) output_format: Option<ExportFormat>,
-    /// Print all pages; needs --output-format
-    #[arg(long, requires = "output_format", conflicts_with = "limit")]
-    pub(super) all: bool,
+    /// The name of the collection
+    collection: String,
+    /// The Parquet file to write
+    file: PathBuf,
+    /// The number of the generation [default: the current one]
+    #[arg(long, value_name = "NUMBER", value_parser = whole_number::<u32, 1, 4_294_967_295>)]
+    generation: Option<u32>,
+    /// The store to read: embedded, qdrant or weaviate [default: the first one that has the collection]
+    #[arg(long, value_name = "STORE")]
+    provider: Option<String>,
+    /// Replace the file if it exists
+    #[arg(long)]
+    overwrite: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
-/// A column of a CSV file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
-    /// Its name in the first line.
-    pub(super) name: &'static str,
-    /// Its value in the JSON of the API, as a JSON pointer.
-    pub(super) pointer: &'static str,
+/// The result, for scripts.
+#[derive(Debug, Serialize)]
+struct Report {
+    collection: String,
+    generation: u32,
+    model: String,
+    dimension: usize,
+    images: u64,
+    file: String,
 }
 
-/// Writes rows to standard output.
-#[derive(Debug)]
-pub(super) struct Exporter {
-    format: ExportFormat,
-    columns: &'static [Column],
-    has_header: bool,
-}
+/// The file while it is being written. It is removed unless it is complete.
+struct PartFile(PathBuf);
 
-impl Exporter {
-    pub(super) fn new(format: ExportFormat, columns: &'static [Column]) -> Self {
-        Self { format, columns, has_header: false }
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        std::fs::remove_file(&self.0).ok();
     }
+}
 
-    /// Prints the rows of one page, so that a long export needs little memory. The first page prints the names of the columns,
-    /// also if it has no rows.
-    pub(super) fn page(&mut self, rows: &[Value]) -> Result<(), CliError> {
-        out::bytes(&self.encode(rows))
-    }
-
-    fn encode(&mut self, rows: &[Value]) -> Vec<u8> {
-        match self.format {
-            ExportFormat::Ndjson => {
-                let mut lines = String::new();
-                for row in rows {
-                    lines += &row.to_string();
-                    lines.push('\n');
-                }
-                lines.into_bytes()
-            }
-            ExportFormat::Csv => {
-                let mut lines = csv::Writer::from_writer(Vec::new());
-                if !std::mem::replace(&mut self.has_header, true) {
-                    lines.write_record(self.columns.iter().map(|column| column.name)).expect(IN_MEMORY);
-                }
-                for row in rows {
-                    let cells =
-                        self.columns.iter().map(|column| row.pointer(column.pointer).map_or_else(String::new, cell));
-                    lines.write_record(cells).expect(IN_MEMORY);
-                }
-                lines.into_inner().expect(IN_MEMORY)
-            }
+impl Export {
+    pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
+        if !self.overwrite && self.file.exists() {
+            let problem = "it exists; add --overwrite to replace it".to_owned();
+            return Err(CliError::Content { path: self.file, problem });
         }
+        let client = Client::without_timeout(settings)?;
+        let part = PartFile(part_of(&self.file));
+        let mut query = Vec::new();
+        query.extend(self.generation.map(|number| ("generation", number.to_string())));
+        query.extend(self.provider.clone().map(|store| ("provider", store)));
+        let mut writing = Writing { client: &client, part: &part.0, writer: None, images: 0, end: None };
+        client.lines(&["collections", &self.collection, "export"], &query, |line| writing.line(line)).await?;
+        let Writing { writer, images, end, .. } = writing;
+        let (Some((header, writer)), Some(sent)) = (writer, end) else {
+            return Err(CliError::TransferFailed("the export ended before its last line".to_owned()));
+        };
+        if sent != images {
+            let message = format!("the service sent {sent} images, but {images} arrived");
+            return Err(CliError::TransferFailed(message));
+        }
+        writer.finish()?;
+        let target = &self.file;
+        std::fs::rename(&part.0, target).map_err(|source| CliError::Write { path: target.clone(), source })?;
+        let ExportHeader { collection, generation, model, dimension, .. } = *header;
+        let report = Report { collection, generation, model, dimension, images, file: target.display().to_string() };
+        self.output.value(&report, |report| {
+            format!(
+                "exported {images} images of `{}` to {}: vectors of {dimension} numbers of {}",
+                report.collection, report.file, report.model
+            )
+        })?;
+        Ok(Ending::Done)
     }
 }
 
-const IN_MEMORY: &str = "memory can be written, and every row has a cell for each column";
+/// Returns the name of the file while it is being written, in the same folder.
+fn part_of(file: &Path) -> PathBuf {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    file.with_file_name(name)
+}
 
-/// Returns the text of a cell. The values of a list are separated by `; `, and an object is JSON.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) => without_formula(text.clone()),
-        Value::Array(values) => without_formula(values.iter().map(plain).collect::<Vec<_>>().join("; ")),
-        Value::Object(fields) if fields.is_empty() => String::new(),
-        Value::Object(_) => value.to_string(),
+/// An export on its way to the file.
+struct Writing<'a> {
+    client: &'a Client,
+    part: &'a Path,
+    writer: Option<(Box<ExportHeader>, ParquetWriter)>,
+    images: u64,
+    /// The number of images in the last line.
+    end: Option<u64>,
+}
+
+impl Writing<'_> {
+    fn line(&mut self, line: &[u8]) -> Result<(), CliError> {
+        let line = match serde_json::from_slice::<ExportLine>(line) {
+            Ok(line) => line,
+            Err(error) => {
+                return Err(match serde_json::from_slice::<ErrorReply>(line) {
+                    Ok(reply) => CliError::TransferFailed(reply.message),
+                    Err(_) => self.client.invalid_line(error),
+                });
+            }
+        };
+        match line {
+            ExportLine::Header(header) => {
+                let file = FileHeader {
+                    collection: Some(header.collection.clone()),
+                    generation: Some(header.generation),
+                    model: Some(header.model.clone()),
+                    dimension: header.dimension,
+                    space: Some(header.space.clone()),
+                };
+                self.writer = Some((header, ParquetWriter::create(self.part, &file)?));
+            }
+            ExportLine::Image(image) => self.image(*image)?,
+            ExportLine::End(end) => self.end = Some(end.images),
+        }
+        Ok(())
     }
-}
 
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Puts an apostrophe before a text that a spreadsheet would compute as a formula: keys and metadata are written by others.
-fn without_formula(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+    fn image(&mut self, image: ExportedImage) -> Result<(), CliError> {
+        let wrong = |problem: &str| CliError::TransferFailed(format!("the vector of {} {problem}", image.s3_uri));
+        let Some((_, writer)) = &mut self.writer else { return Err(wrong("was sent before the header")) };
+        let bytes = STANDARD.decode_to_vec(image.vector.as_bytes()).map_err(|_| wrong("is not base64"))?;
+        let number = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let vector: Vec<f32> = bytes.chunks_exact(size_of::<f32>()).map(number).collect();
+        let payload = serde_json::to_string(&image.payload).map_err(|error| self.client.invalid_line(error))?;
+        writer.push(&image.id, &image.s3_uri, &vector, &payload)?;
+        self.images += 1;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    const COLUMNS: [Column; 4] = [
-        Column { name: "key", pointer: "/s3_key" },
-        Column { name: "score", pointer: "/score" },
-        Column { name: "keywords", pointer: "/exif/keywords" },
-        Column { name: "meta", pointer: "/meta" },
-    ];
-
-    fn rows() -> [Value; 3] {
-        [
-            json!({"s3_key": "a, \"b\"\nc", "score": -0.25, "exif": {"keywords": ["x", "y"]}, "meta": {"place": "=1"}}),
-            json!({"s3_key": "=HYPERLINK(\"http://h\")", "score": null, "exif": {"keywords": ["@x"]}, "meta": {}}),
-            json!({"s3_key": "images/-a.jpg", "exif": {}}),
-        ]
-    }
-
     #[test]
-    fn csv_quotes_cells_and_does_not_let_a_spreadsheet_compute_them() {
-        let mut exporter = Exporter::new(ExportFormat::Csv, &COLUMNS);
-        let first = String::from_utf8(exporter.encode(&rows())).unwrap();
-        let expected = "key,score,keywords,meta\n\
-            \"a, \"\"b\"\"\nc\",-0.25,x; y,\"{\"\"place\"\":\"\"=1\"\"}\"\n\
-            \"'=HYPERLINK(\"\"http://h\"\")\",,'@x,\n\
-            images/-a.jpg,,,\n";
-        assert_eq!(first, expected);
-        assert_eq!(exporter.encode(&rows()[2..]), b"images/-a.jpg,,,\n", "the names are only before the first row");
-        let mut parsed = csv::Reader::from_reader(first.as_bytes());
-        let keys: Vec<String> = parsed.records().map(|row| row.unwrap()[0].to_owned()).collect();
-        assert_eq!(keys, ["a, \"b\"\nc", "'=HYPERLINK(\"http://h\")", "images/-a.jpg"]);
-        for text in ["+1", "-1", "\tx", "\rx"] {
-            assert_eq!(cell(&json!(text)), format!("'{text}"));
-        }
-    }
-
-    #[test]
-    fn ndjson_is_the_json_of_the_api() {
-        let mut exporter = Exporter::new(ExportFormat::Ndjson, &COLUMNS);
-        let text = String::from_utf8(exporter.encode(&rows())).unwrap();
-        let parsed: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(parsed, rows());
-        assert_eq!(exporter.encode(&[]), b"");
+    fn the_file_is_written_beside_its_place() {
+        assert_eq!(part_of(Path::new("a/b.parquet")), Path::new("a/b.parquet.part"));
+        assert_eq!(part_of(Path::new("b.parquet")), Path::new("b.parquet.part"));
     }
 }

@@ -12,6 +12,7 @@ mod eval;
 mod export;
 mod help;
 mod images;
+mod import;
 mod ingest;
 mod jobs;
 mod keys;
@@ -19,6 +20,7 @@ mod mirror;
 mod models;
 mod out;
 mod restore;
+mod rows;
 mod run;
 mod search;
 mod seed;
@@ -110,8 +112,12 @@ enum Command {
     Mirror(mirror::Mirror),
     /// List indexed images; show one, save its thumbnail or original, or remove it from the index
     Images(images::Images),
-    /// List, show or drop collections, and count their values
+    /// List, show, adopt or drop collections, and count their values
     Collections(collections::Collections),
+    /// Write a collection with its vectors to a Parquet file
+    Export(export::Export),
+    /// Import images with vectors that were made elsewhere: Parquet files, or what clip-retrieval writes
+    Import(import::Import),
     /// Make, list and remove API keys with roles, and list who has changed what
     Keys(keys::Keys),
     /// List the known models and their licences; download or check one
@@ -184,6 +190,8 @@ impl Command {
             Command::Mirror(command) => command.run(&settings?).await,
             Command::Images(command) => command.run(&settings?).await,
             Command::Collections(command) => command.run(&settings?).await,
+            Command::Export(command) => Box::pin(command.run(&settings?)).await,
+            Command::Import(command) => Box::pin(command.run(&settings?)).await,
             Command::Keys(command) => command.run(&settings?).await,
             Command::Models(command) => Box::pin(command.run(&settings?)).await,
             Command::Verify(command) => command.run(&settings?).await,

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::api::ApiSettings;
 use crate::aws::AwsSettings;
+use crate::disk::DiskSettings;
 use crate::domain::Endpoint;
 use crate::embed::hub::HubSettings;
 use crate::embed::{EmbedSettings, NamedProviderSettings};
@@ -39,6 +40,7 @@ use variables::Variables;
 #[expect(missing_docs, reason = "each field is documented by its type")]
 pub struct Settings {
     pub locations: LocationSettings,
+    pub disk: DiskSettings,
     pub api: ApiSettings,
     pub tls: TlsSettings,
     pub jwt: JwtSettings,
@@ -108,6 +110,7 @@ impl Settings {
         Ok(Self {
             named_providers,
             locations: variables::read(variables, errors)?,
+            disk: variables::read(variables, errors)?,
             api: variables::read(variables, errors)?,
             tls: variables::read(variables, errors)?,
             jwt: variables::read(variables, errors)?,

@@ -106,6 +106,9 @@ pub enum JobsError {
     /// Another search for duplicates runs.
     #[error("another search for duplicates is running; try again after its end")]
     DuplicatesBusy,
+    /// As many requests of this kind run as are allowed.
+    #[error("{0}")]
+    Busy(String),
     /// The state of a collection does not allow the request: the code of the error, and the message.
     #[error("{1}")]
     Conflict(&'static str, String),
@@ -115,6 +118,9 @@ pub enum JobsError {
     /// The model of a generation cannot be used.
     #[error(transparent)]
     Model(ModelError),
+    /// The disk of the data folder has not enough space.
+    #[error("{0}")]
+    NoSpace(String),
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

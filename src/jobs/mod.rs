@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::collection_models::CollectionModels;
+use crate::disk::DiskWatch;
 use crate::domain::{CollectionName, Excludes, JobId};
 use crate::index::Stores;
 use crate::lock::lock;
@@ -79,6 +80,8 @@ pub struct JobParts {
     pub placing: Option<Placing>,
     /// The dependencies that the process waits for.
     pub waiting: WaitList,
+    /// The free space of the data folder.
+    pub disk: DiskWatch,
     /// Called after a collection was dropped.
     pub drop_listener: DropListener,
     /// Cancelled when the process is asked to stop.
@@ -100,6 +103,7 @@ pub(crate) struct JobService {
     pub(crate) exclude: Excludes,
     pub(crate) placing: Option<Placing>,
     pub(crate) waiting: WaitList,
+    pub(crate) disk: DiskWatch,
     pub(crate) drop_listener: DropListener,
     pub(crate) drain: CancellationToken,
     pub(crate) tasks: TaskTracker,

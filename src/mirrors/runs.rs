@@ -168,7 +168,9 @@ fn is_permanent(error: &JobsError) -> bool {
         | JobsError::Unknown(_)
         | JobsError::AlreadyFinal(_)
         | JobsError::NotFinal(_)
-        | JobsError::NothingFailed { .. } => false,
+        | JobsError::NothingFailed { .. }
+        | JobsError::NoSpace(_)
+        | JobsError::Busy(_) => false,
     }
 }
 

@@ -20,6 +20,7 @@ mod thumbnails;
 mod timings;
 mod write_lease;
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use futures::stream::{Stream, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionName, DependencyError, ExifLevel, Space, SpaceMismatch};
+use crate::domain::{CollectionName, DependencyError, Embedding, ExifLevel, ImageId, Space, SpaceMismatch};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
@@ -99,6 +100,8 @@ pub struct Pipeline {
     cores: Arc<Semaphore>,
     thumbnails: ThumbnailTarget,
     exif: ExifLevel,
+    /// Vectors that are known without the model.
+    vectors: Arc<HashMap<ImageId, Embedding>>,
     /// Number of images that reuse the vector of a record with the same bytes.
     reused: Counter,
 }
@@ -133,6 +136,7 @@ impl Pipeline {
             cores: Arc::new(Semaphore::new(lanes.prepare.get())),
             thumbnails: ThumbnailTarget::Nowhere,
             exif: ExifLevel::None,
+            vectors: Arc::default(),
             reused: counter!(families::VECTORS_REUSED, "reason" => "same_bytes"),
         }
     }
@@ -158,6 +162,12 @@ impl Pipeline {
     #[must_use]
     pub fn with_provider(self, provider: Arc<dyn ImageEmbeddingProvider>) -> Self {
         Self { provider, ..self }
+    }
+
+    /// Takes the vectors of these images from here, and not from the model.
+    #[must_use]
+    pub fn with_vectors(self, vectors: Arc<HashMap<ImageId, Embedding>>) -> Self {
+        Self { vectors, ..self }
     }
 
     /// Sets which facts of EXIF, IPTC and XMP the runs of this process store; none by default.

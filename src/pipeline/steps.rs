@@ -201,6 +201,10 @@ impl Steps {
         let (mut images, mut new): (Vec<PreparedImage>, Vec<Ready>) = (Vec::new(), Vec::new());
         for ready in chunk {
             match &ready.image {
+                Content::New(_) if pipeline.vectors.contains_key(&ready.task.image.uri.id()) => {
+                    let embedding = pipeline.vectors[&ready.task.image.uri.id()].clone();
+                    embedded.push(ready.into_pending(embedding, &run.space));
+                }
                 Content::New(prepared) => {
                     images.push(prepared.image.clone());
                     new.push(ready);

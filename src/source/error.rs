@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::guarded;
-use crate::domain::{DependencyError, FailureAttribution, FailureClass, ImageUri, OperatorError};
+use crate::domain::{DependencyError, FailureAttribution, FailureClass, FailureKind, ImageUri, OperatorError};
 use crate::resilience::Retryable;
 
 /// The errors of a bucket.
@@ -100,6 +100,10 @@ impl Retryable for SourceError {
             Self::Dependency(error) => error.failure.retry_after(),
             _ => None,
         }
+    }
+
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Dependency(error) if error.failure == FailureKind::Full)
     }
 
     fn is_caused_by_input(&self) -> bool {

@@ -116,6 +116,9 @@ impl Uploads {
     /// [`UploadsError`] if the settings do not allow the key, the bucket or the collection.
     pub fn target(&self, bucket: Option<&str>, collection: &str, key: &str) -> Result<UploadTarget, UploadsError> {
         let UploadService { jobs, allowed, .. } = &*self.0;
+        if let Some(problem) = jobs.0.disk.problem().filter(|_| !allowed.is_empty()) {
+            return Err(JobsError::NoSpace(problem).into());
+        }
         if allowed.is_empty() {
             return Err(UploadsError::Off);
         }

@@ -42,10 +42,11 @@ const LOCK: &str = "lock";
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
+        "disk" => vec!["domain", "resilience"],
         "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "lock" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "pinned" => vec!["sqlite"],
-        "archive" | "http" | "imaging" => vec!["domain"],
+        "archive" | "exchange" | "http" | "imaging" => vec!["domain"],
         "models" | "demo" | "decode_helper" => vec!["domain", "imaging"],
         "source" => vec!["domain", "http", "resilience", "imaging", "sqlite", "pinned", "server"],
         "index" => vec!["domain", "http", "resilience", "imaging", "sqlite", "pinned"],
@@ -56,7 +57,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "keys" => vec!["domain", "ledger"],
         "jwt" => vec!["domain", "http"],
         "webhooks" => vec!["domain", "http", "ledger"],
-        "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "collection_models"]),
+        "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "collection_models", "disk"]),
         "collections" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
         "mirrors" => ports(&["domain", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
         "uploads" => ports(&["domain", "imaging", "resilience", "pipeline", "jobs", "mirrors"]),
@@ -85,6 +86,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
                 "backup",
                 "pinned",
                 "health",
+                "disk",
                 "web",
                 "server::BodyProgress",
             ]
@@ -97,7 +99,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "embed::EmbedError",
             "server::BodyProgress",
         ],
-        "cli" => vec!["domain", "http", "app", "archive", "config", "telemetry", "shutdown", "demo", "api::replies"],
+        "cli" => "domain http app archive exchange config telemetry shutdown demo api::replies".split(' ').collect(),
         // `config` may import only settings, see below.
         "app" | "config" => vec![
             "domain",
@@ -112,6 +114,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "pinned",
             "backup",
             "archive",
+            "disk",
             "jobs",
             "keys",
             "jwt",

@@ -10,6 +10,7 @@ mod cli;
 mod collection_models;
 mod contract;
 mod deploy;
+mod exchange;
 mod faults;
 mod generations;
 mod imaging;

@@ -22,6 +22,7 @@ const READ: [&str; 30] = [
     "GET /collections/{name}",
     "GET /collections/{name}/calibration",
     "GET /collections/{name}/duplicates",
+    "GET /collections/{name}/export",
     "GET /collections/{name}/facets",
     "GET /collections/{name}/generations",
     "GET /collections/{name}/removed-images",
@@ -79,7 +80,7 @@ const WRITE: [&str; 21] = [
 ];
 
 /// Operations on whole collections, on records of the past, and on keys.
-const ADMIN: [&str; 16] = [
+const ADMIN: [&str; 18] = [
     "GET /audit",
     "POST /backups",
     "GET /backups/{id}",
@@ -89,6 +90,8 @@ const ADMIN: [&str; 16] = [
     "GET /backups/{id}/content",
     "DELETE /collections/{name}",
     "DELETE /collections/{name}/generations/{number}",
+    "POST /collections/{name}/adopt",
+    "POST /collections/{name}/import",
     "POST /collections/{name}/rebuild",
     "POST /collections/{name}/rollback",
     "POST /collections/{name}/switch",

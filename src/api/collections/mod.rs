@@ -1,11 +1,14 @@
 //! `/collections`.
 
+mod adopt;
 mod calibration;
 mod details;
 mod duplicates;
+mod export;
 mod facets;
 mod generations;
 mod generations_reply;
+mod import;
 mod recall;
 mod removed;
 mod verify;
@@ -25,14 +28,17 @@ use crate::collections::{Collections, RecallReports};
 use crate::domain::{CollectionInfo, ModelRecord};
 use crate::jobs::Jobs;
 
+pub use adopt::{AdoptReply, AdoptRequest};
 pub use calibration::{CalibrationReply, CalibrationRequest, FitReply, LabelledQueryRequest};
 pub use details::CollectionDetailsReply;
 pub use duplicates::{DuplicateImageReply, DuplicatesReply};
+pub use export::{ExportEnd, ExportHeader, ExportLine, ExportedImage};
 pub use facets::{FacetValueReply, FacetsReply};
 pub use generations::{RebuildBody, SwitchBody};
 pub use generations_reply::{
     ComparisonReply, GenerationReply, GenerationsReply, MissingImageReply, ResultsReply, SwitchReply,
 };
+pub use import::{ImportFailureReply, ImportImageRequest, ImportReply, ImportRequest};
 pub use recall::{RecallReply, RecallSampleReply};
 pub use removed::{RemovedImageReply, RemovedImagesReply, RestoredReply};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
@@ -53,6 +59,9 @@ pub(super) fn long_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(drop_collection))
         .merge(verify::routes())
         .merge(duplicates::routes())
+        .merge(export::routes())
+        .merge(import::routes())
+        .merge(adopt::routes())
         .merge(calibration::long_routes())
         .merge(generations::long_routes())
 }

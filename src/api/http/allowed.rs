@@ -28,7 +28,7 @@ pub(super) fn is_list(schema: &Value) -> bool {
 }
 
 /// 422 for a body that its type refused with `error`. The schema of the type shows which field is wrong.
-pub(super) fn wrong_body(schema: &Value, body: &[u8], error: &serde_json::Error) -> ApiError {
+pub(in crate::api) fn wrong_body(schema: &Value, body: &[u8], error: &serde_json::Error) -> ApiError {
     let Ok(body) = outline(body) else { return ApiError::malformed("the body is not valid JSON") };
     invalid_body(problem(schema, &body, "").unwrap_or_else(|| match error.to_string().split('`').nth(1) {
         // The schema does not show this: a parsed object has each field once.

@@ -16,6 +16,9 @@ use super::long_text::find_long_text;
 /// Maximum size of a JSON body in bytes.
 pub(in crate::api) const MAX_JSON_BYTES: usize = 64 * 1024;
 
+/// Maximum size of a batch of an import in bytes.
+pub(in crate::api) const MAX_IMPORT_BYTES: usize = 4 << 20;
+
 /// Maximum size of the body of a request in bytes. Each group of routes has one in its extensions.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::api) struct BodyLimit(pub(in crate::api) usize);

@@ -9,10 +9,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use super::extract::{MAX_DISCARDED_BYTES, MAX_JSON_BYTES, body_too_large, incomplete_body, is_too_long};
+use super::extract::{
+    MAX_DISCARDED_BYTES, MAX_IMPORT_BYTES, MAX_JSON_BYTES, body_too_large, incomplete_body, is_too_long,
+};
 use crate::jobs::Jobs;
 use crate::server::BodyProgress;
 
+/// The end of the path of imports, whose bodies are larger. Only requests with the role admin reach them.
+const IMPORT_PATH: &str = "/import";
 /// While the service stops, a request is cancelled if no byte of its body arrives for this long.
 const BODY_TIMEOUT_WHEN_STOPPING: Duration = Duration::from_secs(2);
 
@@ -41,15 +45,19 @@ impl RequestTimeout {
 
     /// Middleware that limits only the time for the body. The request itself has no time limit.
     pub(in crate::api) async fn limit_body(State(limits): State<Self>, request: Request, next: Next) -> Response {
+        let (max_read, max) = match request.uri().path().ends_with(IMPORT_PATH) {
+            true => (MAX_IMPORT_BYTES, MAX_IMPORT_BYTES),
+            false => (MAX_DISCARDED_BYTES, MAX_JSON_BYTES),
+        };
         let (request, progress) = BodyProgress::track(request);
         let (head, body) = request.into_parts();
         let read = tokio::select! {
-            read = tokio::time::timeout(limits.timeout, to_bytes(body, MAX_DISCARDED_BYTES)) => read,
+            read = tokio::time::timeout(limits.timeout, to_bytes(body, max_read)) => read,
             () = limits.stalls_while_stopping(&progress) => return body_too_slow(BODY_TIMEOUT_WHEN_STOPPING).into_response(),
         };
         match read {
             Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
-            Ok(Err(error)) if is_too_long(&error) => body_too_large(MAX_JSON_BYTES).into_response(),
+            Ok(Err(error)) if is_too_long(&error) => body_too_large(max).into_response(),
             Ok(Err(_)) => incomplete_body().into_response(),
             Err(_) => body_too_slow(limits.timeout).into_response(),
         }

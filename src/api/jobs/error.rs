@@ -45,10 +45,13 @@ impl From<JobsError> for ApiError {
                 Self::new(StatusCode::CONFLICT, "space_mismatch", message)
             }
             JobsError::CollectionBusy(_) => Self::new(StatusCode::CONFLICT, "collection_busy", message),
-            JobsError::DuplicatesBusy => {
+            JobsError::DuplicatesBusy | JobsError::Busy(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message).with_retry_after(RETRY_WHEN_FULL)
             }
             JobsError::Conflict(code, _) => Self::new(StatusCode::CONFLICT, code, message),
+            JobsError::NoSpace(_) => {
+                Self::new(StatusCode::INSUFFICIENT_STORAGE, "no_space", message).with_retry_after(RETRY_WHEN_FULL)
+            }
             JobsError::Index(error) => SearchError::Index(error).into(),
             JobsError::Model(error) => SearchError::from(error).into(),
             JobsError::Ledger(error) => ledger_error(&error),

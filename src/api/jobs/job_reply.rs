@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::counts_reply::{CountsReply, PlanReply, StagesReply};
+use crate::disk::DISK;
 use crate::domain::{Executor, JobPlan, JobState, Timestamp};
 use crate::jobs::JobView;
 use crate::jobs::remote::remote_workers::{WORKERS, WorkerView};
@@ -176,7 +177,7 @@ impl From<JobView> for JobReply {
             bottleneck: stages.as_ref().and_then(|stages| stages.bottleneck.clone()),
             waiting_on: waiting_on.map(|waiting| WaitingReply {
                 message: match waiting.dependency.as_str() {
-                    WORKERS | OTHER_JOBS => waiting.message,
+                    WORKERS | OTHER_JOBS | DISK => waiting.message,
                     "ledger" if !waiting.full => {
                         "the ledger cannot be read or written (see the log); the job continues when it can".to_owned()
                     }

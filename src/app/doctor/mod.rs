@@ -2,6 +2,7 @@
 //! messages of dependencies. The checks change nothing and create no data folder.
 
 mod cluster;
+mod disk;
 mod keys;
 mod queue;
 mod stores;

@@ -1,4 +1,4 @@
-//! `glimpse collections`: lists, shows, rebuilds and drops collections, counts their values, and finds duplicates in them.
+//! `glimpse collections`: lists, shows, rebuilds, adopts and drops collections, counts their values, and finds duplicates in them.
 
 mod duplicates;
 mod facets;
@@ -11,8 +11,8 @@ use super::out::{self, Output};
 use super::values::whole_number;
 use super::{CliError, Ending, client_help, subcommand_help};
 use crate::api::replies::{
-    CollectionDetailsReply, CollectionReply, CollectionsReply, DeletedReply, RecallReply, RecallSampleReply,
-    StatusReply, SwitchBody,
+    AdoptReply, AdoptRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DeletedReply, RecallReply,
+    RecallSampleReply, StatusReply, SwitchBody,
 };
 use crate::config::Settings;
 
@@ -29,6 +29,7 @@ Examples:
   glimpse collections switch birds                 use it
   glimpse collections rollback birds               go back to the one before
   glimpse collections drop-generation birds 2      remove one that is not the current one
+  glimpse collections adopt birds --store qdrant   after the ledger was lost: jobs know the images of the store again
   glimpse collections drop birds         asks first
   glimpse collections drop birds --yes   for scripts
 
@@ -97,6 +98,16 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Adopt a collection that a store has and the ledger does not know, because the ledger was lost
+    Adopt {
+        /// The name of the collection
+        name: String,
+        /// The store: embedded, qdrant or weaviate [default: the first one of the service]
+        #[arg(long)]
+        store: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Drop a collection with all its generations from every store; the objects stay in their bucket
     Drop {
         /// The name of the collection
@@ -134,6 +145,10 @@ impl Collections {
             Command::Rollback { name, output } => generations::roll_back(&client, &name, output).await?,
             Command::DropGeneration { name, number, output } => {
                 generations::drop_one(&client, &name, number, output).await?;
+            }
+            Command::Adopt { name, store, output } => {
+                let reply = client.post(&["collections", &name, "adopt"], &AdoptRequest { store }).await?;
+                output.reply(&reply, adopted)?;
             }
             Command::Drop { name, yes, output } => {
                 if !yes {
@@ -220,6 +235,22 @@ fn recall(report: &RecallReply) -> String {
     let limited = if report.limited { ", limited by VECTOR_DB_RECALL_MAX_MS" } else { "" };
     let [text, image] = [report.text, report.image].map(share);
     format!("text {text}, image {image}, {:.1} ms, effort {effort}{limited}", report.p50_ms)
+}
+
+/// Formats the reply to an adoption.
+fn adopted(reply: &AdoptReply) -> String {
+    let AdoptReply { collection, store, model, adopted, without_version, foreign } = reply;
+    let mut lines = vec![format!("adopted {adopted} images of `{collection}` from {store}, with the model {model}")];
+    if *without_version > 0 {
+        lines.push(format!(
+            "{without_version} records have no version of their object: the next job reads these objects again"
+        ));
+    }
+    if *foreign > 0 {
+        lines.push(format!("{foreign} records were not made by Glimpse and are not adopted"));
+    }
+    lines.push("`glimpse ingest` with the same prefix skips what is unchanged".to_owned());
+    lines.join("\n")
 }
 
 /// Returns the number of images in each store.

@@ -5,8 +5,8 @@ use clap::Args;
 use crate::api::replies::ImagesReply;
 use crate::cli::CliError;
 use crate::cli::client::{Client, Reply};
-use crate::cli::export::Export;
 use crate::cli::out::{self, Output};
+use crate::cli::rows::Export;
 use crate::cli::search::Filter;
 use crate::cli::values::whole_number;
 

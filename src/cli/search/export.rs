@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Search;
 use crate::cli::client::Client;
-use crate::cli::export::{Column, ExportFormat, Exporter};
+use crate::cli::rows::{Column, ExportFormat, Exporter};
 use crate::cli::{CliError, out};
 
 /// The number of results in one request of an export of all pages, which is the maximum of the API.

@@ -12,8 +12,8 @@ use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::client::{Client, Reply};
-use super::export::Export;
 use super::out::{self, Output};
+use super::rows::Export;
 use super::values::{ImageName, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::{Base64Bytes, CompositeQuery, RegionRequest, SearchReply, TermRequest};

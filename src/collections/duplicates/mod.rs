@@ -106,7 +106,7 @@ impl Jobs {
 }
 
 /// Returns the store that `provider` names, or the first one that has the collection, and the number of its records.
-async fn find_store(
+pub(in crate::collections) async fn find_store(
     stores: &Stores,
     collection: &CollectionName,
     provider: Option<&str>,

@@ -69,6 +69,9 @@ impl JobService {
                 }
             }
         }
+        if self.disk.problem().is_some() {
+            return Ok(false);
+        }
         self.catch_up(set_aside).await
     }
 }

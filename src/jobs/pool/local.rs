@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
+use crate::disk::DiskWatch;
 use crate::domain::JobRecord;
 use crate::jobs::pool::LOCAL;
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
@@ -25,6 +26,8 @@ pub(crate) struct LocalBroker {
     pub(crate) running: Arc<RunningJob>,
     /// Notified when there may be more work to lease.
     pub(crate) work_changed: Arc<Notify>,
+    /// No work is leased while there is not enough space.
+    pub(crate) disk: DiskWatch,
 }
 
 #[async_trait]
@@ -32,6 +35,7 @@ impl LeaseBroker for LocalBroker {
     async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
         let job = self.job.id;
         loop {
+            self.disk.wait_for_space().await;
             // Subscribed before asking, so that a page that is planned in between is not missed.
             let changed = self.work_changed.notified();
             match self.ledger.write(move |tx| leases::lease(tx, job, LOCAL, None)).await? {

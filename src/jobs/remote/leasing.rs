@@ -47,6 +47,13 @@ impl WorkerJob {
             // Subscribed before checking, so that work that arrives in between is not missed.
             let changed = running.work_changed.notified();
             record_request(running, worker.as_str())?;
+            if self.jobs.0.disk.problem().is_some() {
+                tokio::select! {
+                    () = self.jobs.0.disk.wait_for_space() => continue,
+                    () = running.stop.cancelled() => continue,
+                    () = tokio::time::sleep_until(until) => return Ok(LeaseReply::Wait { wait_ms: millis(RETRY_DELAY) }),
+                }
+            }
             match self.lease_now(running, &worker, held.as_deref()).await? {
                 Leased::Batch(batch) => return Ok(LeaseReply::Batch(batch)),
                 // Otherwise items that this worker holds may still be given back.

@@ -102,6 +102,8 @@ impl JobService {
             source_generation,
             lanes: ListLanes::new(self.settings.s3_list_lanes),
             planned: running.work_changed.clone(),
+            disk: self.disk.clone(),
+            stop: running.stop.clone(),
         })
     }
 
@@ -113,6 +115,9 @@ impl JobService {
         };
         running.set_model(&model, &space);
         let pipeline = self.pipeline.clone().with_provider(model.jobs.clone());
+        if running.stop.run_until_cancelled(self.disk.wait_for_space()).await.is_none() {
+            return Ok(());
+        }
         // These stores wait too while they are down.
         let stores = self.pipeline.stores();
         // Leases that an earlier attempt in this process could not give back because the ledger failed.
@@ -147,8 +152,15 @@ impl JobService {
         let planner = self.new_planner(job, running, &space, dry_run)?;
         let (ledger, work_changed) = (self.ledger.clone(), running.work_changed.clone());
         let (job_record, running_job) = (job.clone(), running.clone());
-        let broker =
-            Arc::new(LocalBroker { ledger, job: job_record, space: space.name(), running: running_job, work_changed });
+        let (space_name, disk) = (space.name(), self.disk.clone());
+        let broker = Arc::new(LocalBroker {
+            ledger,
+            job: job_record,
+            space: space_name,
+            running: running_job,
+            work_changed,
+            disk,
+        });
         let pool = Pool::new(pipeline, broker.clone());
         let run = self.new_run(job, running, &space);
         let plan = async {

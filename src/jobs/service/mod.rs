@@ -36,7 +36,7 @@ impl Jobs {
     /// [`LedgerError`] if the ledger cannot be read.
     pub async fn start(parts: JobParts) -> Result<Self, LedgerError> {
         let JobParts { ledger, pipeline, models, stores, settings, default_bucket, allowed_buckets, .. } = parts;
-        let JobParts { thumbnail_prefix, exclude, placing, waiting, drop_listener, drain, tasks, .. } = parts;
+        let JobParts { thumbnail_prefix, exclude, placing, waiting, disk, drop_listener, drain, tasks, .. } = parts;
         tally::create_series();
         resume::end_previous(&ledger).await?;
         if !settings.glimpse_resume {
@@ -54,6 +54,7 @@ impl Jobs {
             exclude,
             placing,
             waiting,
+            disk,
             drop_listener,
             drain,
             tasks,

@@ -52,6 +52,9 @@ impl MirrorService {
 
     /// Starts batches while keys are due and there is room. Returns the pause until a key is due.
     async fn start_batches(self: &Arc<Self>, batches: &mut JoinSet<()>) -> Result<Duration, LedgerError> {
+        if self.jobs.0.disk.problem().is_some() {
+            return Ok(RETRY_DELAY);
+        }
         while batches.len() < MAX_BATCHES {
             let now = now_millis();
             // Read first: a transaction that writes costs more, and usually no key is due.

@@ -19,7 +19,7 @@ mod server;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -32,6 +32,7 @@ use self::files::Files;
 use self::objects::Backend;
 pub use self::pin::BucketPin;
 use super::S3Credentials;
+use crate::lock::lock;
 use crate::sqlite::SqliteError;
 
 /// The settings of the embedded server.
@@ -123,6 +124,7 @@ pub struct EmbeddedS3 {
     tasks: TaskTracker,
     shutdown: CancellationToken,
     pin: BucketPin,
+    refusal: Arc<Mutex<Option<String>>>,
     _stop_on_drop: DropGuard,
 }
 
@@ -155,9 +157,15 @@ impl EmbeddedS3 {
         let catalogue = Catalogue::open(&folder.join("catalogue.sqlite"), files.clone())?;
         catalogue.create_bucket(bucket).await?;
         let pin = BucketPin::new(catalogue.clone(), files.clone(), folder);
+        let refusal: Arc<Mutex<Option<String>>> = Arc::default();
 
-        let mut service =
-            S3ServiceBuilder::new(Backend { catalogue, files, max_object_bytes, uploads: Arc::default() });
+        let mut service = S3ServiceBuilder::new(Backend {
+            catalogue,
+            files,
+            max_object_bytes,
+            uploads: Arc::default(),
+            refusal: refusal.clone(),
+        });
         let S3Credentials { access_key_id, secret_access_key } = credentials.clone();
         service.set_auth(SimpleAuth::from_single(access_key_id, secret_access_key));
         if public_read {
@@ -167,7 +175,14 @@ impl EmbeddedS3 {
         tasks.spawn(server::serve(listener, service.build(), shutdown.clone()));
         tasks.close();
         let stop_on_drop = shutdown.clone().drop_guard();
-        Ok(Self { addr, credentials, tasks, shutdown, pin, _stop_on_drop: stop_on_drop })
+        Ok(Self { addr, credentials, tasks, shutdown, pin, refusal, _stop_on_drop: stop_on_drop })
+    }
+
+    /// Returns a function that refuses the storage of objects for a reason, or allows it again with `None`. Reading and deleting
+    /// go on.
+    pub fn storage_switch(&self) -> impl Fn(Option<String>) + Send + Sync + 'static + use<> {
+        let refusal = self.refusal.clone();
+        move |reason| *lock(&refusal) = reason
     }
 
     /// Returns the URL of the server.

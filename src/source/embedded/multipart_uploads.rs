@@ -230,7 +230,8 @@ mod tests {
         let files = Files::open(&folder.path().join("objects"), false).unwrap();
         let catalogue = Catalogue::open(&folder.path().join("catalogue.sqlite"), files.clone()).unwrap();
         catalogue.create_bucket("b".to_owned()).await.unwrap();
-        let backend = Backend { catalogue, files, max_object_bytes: 1 << 20, uploads: Arc::default() };
+        let backend =
+            Backend { catalogue, files, max_object_bytes: 1 << 20, uploads: Arc::default(), refusal: Arc::default() };
         let upload = async || {
             let create = CreateMultipartUploadInput { bucket: "b".into(), key: "k".into(), ..Default::default() };
             let id = begin(&backend, create).await.unwrap().upload_id.unwrap();

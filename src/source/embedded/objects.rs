@@ -1,8 +1,9 @@
 //! Reads and writes the objects of the embedded server and keeps the row in the catalogue and the file consistent.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
+use hyper::StatusCode;
 use s3s::dto::Timestamp;
 use s3s::{S3Error, S3ErrorCode, S3Result, s3_error};
 use time::OffsetDateTime;
@@ -11,6 +12,10 @@ use super::catalogue::{Catalogue, Change, Entry, now_millis};
 use super::checksums::Expected;
 use super::files::{Body, Files, WriteError, Written};
 use super::multipart_uploads::Uploads;
+use crate::lock::lock;
+
+/// The code of the reply while nothing can be stored.
+const NO_SPACE_CODE: &str = "InsufficientStorage";
 
 /// The state of the server.
 #[derive(Clone, Debug)]
@@ -20,9 +25,19 @@ pub(super) struct Backend {
     /// Maximum size of an object in bytes.
     pub(super) max_object_bytes: u64,
     pub(super) uploads: Arc<Uploads>,
+    /// Why nothing can be stored now.
+    pub(super) refusal: Arc<Mutex<Option<String>>>,
 }
 
 impl Backend {
+    /// Fails while nothing can be stored.
+    pub(super) fn need_space(&self) -> S3Result<()> {
+        let Some(problem) = lock(&self.refusal).clone() else { return Ok(()) };
+        let mut error = S3Error::with_message(S3ErrorCode::Custom(NO_SPACE_CODE.into()), problem);
+        error.set_status_code(StatusCode::INSUFFICIENT_STORAGE);
+        Err(error)
+    }
+
     pub(super) async fn need_bucket(&self, bucket: &str) -> S3Result<()> {
         let exists = self.catalogue.has_bucket(bucket.to_owned()).await.map_err(internal)?;
         if exists { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }

@@ -135,6 +135,7 @@ impl S3 for Backend {
             return Err(s3_error!(EntityTooLarge));
         }
         self.need_bucket(&req.input.bucket).await?;
+        self.need_space()?;
         let expected =
             Expected::from_request(declared_checksums!(req.input), &req.headers, req.trailing_headers.take());
         let body = req.input.body.take().ok_or_else(|| s3_error!(IncompleteBody))?;
@@ -154,6 +155,7 @@ impl S3 for Backend {
             return Err(s3_error!(NotImplemented));
         };
         self.need_bucket(&req.input.bucket).await?;
+        self.need_space()?;
         let Opened { entry: from, range, file } = self.open(bucket, key, None).await?;
         let replace = req.input.metadata_directive.is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
         let attributes = if replace {
@@ -202,10 +204,12 @@ impl S3 for Backend {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        self.need_space()?;
         multipart_uploads::begin(self, req.input).await.map(S3Response::new)
     }
 
     async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        self.need_space()?;
         multipart_uploads::part(self, req).await.map(S3Response::new)
     }
 

@@ -190,6 +190,7 @@ mod tests {
             files: files.clone(),
             max_object_bytes: 100,
             uploads: Arc::default(),
+            refusal: Arc::default(),
         };
         for key in ["a", "b/é", "c"] {
             put(&backend, key, b"first").await;

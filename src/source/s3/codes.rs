@@ -34,6 +34,8 @@ pub(super) enum Kind {
     // The service is responsible.
     /// Too many requests.
     Busy,
+    /// The disk of the service is full.
+    Full,
     /// The service did not answer in time.
     TimedOut,
     /// The service failed.
@@ -155,6 +157,8 @@ impl Kind {
             | "BandwidthLimitExceeded"
             | "RateLimitExceeded"
             | "QuotaExceeded" => Self::Busy,
+            // Of MinIO, and of the embedded server.
+            "XMinioStorageFull" | "InsufficientStorage" => Self::Full,
             "RequestTimeout" | "RequestTimeoutException" | "KMS.DependencyTimeoutException" => Self::TimedOut,
             "InternalError"
             | "InternalFailure"
@@ -219,6 +223,7 @@ impl Kind {
             404 | 410 => Self::Gone,
             408 | 504 => Self::TimedOut,
             429 | 503 => Self::Busy,
+            507 => Self::Full,
             500 | 502.. => Self::Failed,
             // 304 is not an answer to a request without a condition. After 501, a retry does not help.
             _ => Self::Refused,

@@ -70,6 +70,7 @@ pub(super) fn error_for_reply(
     let bucket = target.bucket();
     match (kind, target) {
         (Kind::Busy, _) => dependency(FailureKind::Busy { retry_after: busy_delay }, facts.detail()),
+        (Kind::Full, _) => dependency(FailureKind::Full, facts.detail()),
         (Kind::TimedOut, _) => dependency(FailureKind::TimedOut, facts.detail()),
         (Kind::Failed, _) => dependency(FailureKind::Failed, facts.detail()),
         (
@@ -240,6 +241,8 @@ mod tests {
         assert_eq!(failure(429, None), FailureKind::Busy { retry_after: BUSY_RETRY_DELAY });
         assert_eq!(failure(400, Some("RequestTimeout")), FailureKind::TimedOut);
         assert_eq!(failure(500, Some("InternalError")), FailureKind::Failed);
+        assert_eq!(failure(507, Some("XMinioStorageFull")), FailureKind::Full);
+        assert_eq!(failure(507, None), FailureKind::Full);
         assert_eq!(failure(502, None), FailureKind::Failed);
     }
 }

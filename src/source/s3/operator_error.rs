@@ -78,7 +78,7 @@ impl Setup {
                 format!("the credentials do not allow listing the bucket `{bucket}` ({answer})"),
                 format!("allow s3:ListBucket for them, or {}", self.set_key("a pair that allows it")),
             ),
-            Kind::Refused | Kind::Busy | Kind::TimedOut | Kind::Failed => (
+            Kind::Refused | Kind::Busy | Kind::Full | Kind::TimedOut | Kind::Failed => (
                 format!("{} refuses to list the bucket `{bucket}` ({answer})", self.service()),
                 "check S3_ENDPOINT and S3_PATH_STYLE; the service must implement ListObjectsV2".to_owned(),
             ),

@@ -140,6 +140,12 @@ families! {
 
     TLS_EXPIRY: Gauge "glimpse_tls_certificate_expiry_timestamp_seconds" [] Seconds
         "When the certificate of `GLIMPSE_TLS_CERT` ends, in seconds since 1970. Absent without it."
+    DISK_FREE: Gauge "glimpse_disk_free_bytes" [] Bytes
+        "Free space of the disk with the data folder."
+    DISK_TOTAL: Gauge "glimpse_disk_total_bytes" [] Bytes
+        "Size of the disk with the data folder."
+    DISK_MIN_FREE: Gauge "glimpse_disk_min_free_bytes" [] Bytes
+        "Free space below which jobs, mirrors and uploads wait; 0 if it is not watched."
 
     PROCESS_MEMORY: Gauge "process_resident_memory_bytes" [] Bytes
         "Resident memory of this process."

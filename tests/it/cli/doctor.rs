@@ -21,7 +21,10 @@ async fn the_doctor_passes_with_default_settings_and_changes_nothing() {
     let report = glimpse(&variables, &["doctor"]).await;
     assert_eq!(report.status.code(), Some(0), "{}{}", stdout(&report), stderr(&report));
     let found = findings(&report);
-    assert_eq!(found.keys().collect::<Vec<_>>(), ["bucket", "folder", "index", "provider", "service", "settings"]);
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        ["bucket", "disk", "folder", "index", "provider", "service", "settings"]
+    );
     assert!(found.values().all(|line| line.starts_with("ok ") && line.ends_with(" ms)")), "{found:?}");
     assert!(found["provider"].contains("glimpse-mini-1/512/crop-260-bicubic from images and text"), "{found:?}");
     assert!(!data.exists());

@@ -53,6 +53,11 @@ impl Process {
 
     /// The same, with a CLIP service at that URL.
     pub(crate) fn start_with(folder: &Path, clip_url: &str) -> Self {
+        Self::start_with_min_free(folder, clip_url, "off")
+    }
+
+    /// The same, with a minimum of free space.
+    pub(crate) fn start_with_min_free(folder: &Path, clip_url: &str, min_free: &str) -> Self {
         let folder = folder.to_str().unwrap().to_owned();
         let variables = [
             ("GLIMPSE_DATA_DIR", folder.as_str()),
@@ -61,6 +66,7 @@ impl Process {
             ("IMAGE_EMBEDDING_PROVIDER", "clip"),
             ("CLIP_URL", clip_url),
             ("GLIMPSE_LOG", "error"),
+            ("GLIMPSE_DISK_MIN_FREE", min_free),
         ];
         let service = RunningCommand::start(&variables, &["serve"], "service ");
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();

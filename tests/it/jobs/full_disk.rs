@@ -3,10 +3,13 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use glimpse::app::Bucket;
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
 
 use crate::jobs::crash::{Process, is_final, put, succeeded};
 use crate::support::environment::skip;
+use crate::support::quarters_png;
 use crate::support::services::cheap_clip::CheapClip;
 
 /// Kilobytes of the disk.
@@ -90,4 +93,99 @@ async fn a_job_on_a_full_disk_reports_it_and_continues_when_there_is_space() {
     succeeded(&job);
     assert_eq!(job["counts"]["done"], IMAGES, "{job}");
     assert_eq!(process.service.stop(), Some(0));
+}
+
+/// Returns `path` of the service, parsed.
+async fn get(client: &Client, process: &Process, path: &str) -> Value {
+    client.get(format!("{}{path}", process.service.url)).send().await.unwrap().json().await.unwrap()
+}
+
+/// Waits until a value of the service fulfils a condition.
+async fn until(client: &Client, process: &Process, path: &str, condition: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let value = get(client, process, path).await;
+        if condition(&value) {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{path}: {value}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn put_object(client: &Client, process: &Process) -> reqwest::Response {
+    let url = format!("{}/objects/images/new.png", process.service.url);
+    client.put(url).body(quarters_png(7_777)).send().await.unwrap()
+}
+
+async fn put_directly(bucket: &Bucket, n: u32) -> Result<(), String> {
+    let put = bucket.put("pipeline", &format!("images/direct-{n}.png"), quarters_png(n), "image/png").await;
+    put.map_err(|error| format!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn below_the_minimum_of_free_space_jobs_and_uploads_wait_and_searches_go_on() {
+    let Some(disk) = SmallDisk::mount(64 * 1024) else { return };
+    let clip = CheapClip::start(Duration::from_millis(20)).await;
+    let process = Process::start_with_min_free(&disk.data(), &clip.url, "8 MB");
+    let client = Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+    let bucket = process.bucket().await;
+    for n in 0..IMAGES {
+        put(&bucket, n, n).await;
+    }
+    process.submit().await;
+    until(&client, &process, "/jobs?limit=1", |jobs| jobs["jobs"][0]["counts"]["done"].as_u64() > Some(10)).await;
+    // Less than twice the minimum: a warning, and everything goes on.
+    disk.fill(12 * 1024);
+    let ready = until(&client, &process, "/readyz", |ready| ready["notes"][0].is_string()).await;
+    assert!(ready["notes"][0].as_str().unwrap().contains("GLIMPSE_DISK_MIN_FREE=8 MB"), "{ready}");
+    assert_eq!(put_object(&client, &process).await.status(), StatusCode::CREATED);
+    disk.free();
+    // Less than the minimum: the job waits, and nothing is stored.
+    disk.fill(4 * 1024);
+    let jobs = until(&client, &process, "/jobs?limit=1", |jobs| jobs["jobs"][0]["waiting_on"].is_object()).await;
+    let (job, waiting) = (&jobs["jobs"][0], &jobs["jobs"][0]["waiting_on"]);
+    assert!(!is_final(job) && waiting["dependency"] == "disk", "{job}");
+    let message = waiting["message"].as_str().unwrap();
+    for part in [disk.data().to_str().unwrap(), "GLIMPSE_DISK_MIN_FREE=8 MB", "MB free"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let refused = put_object(&client, &process).await;
+    assert!(refused.status() == StatusCode::INSUFFICIENT_STORAGE && refused.headers().contains_key("retry-after"));
+    let refused: Value = refused.json().await.unwrap();
+    assert!(refused["code"] == "no_space" && refused["message"].as_str().unwrap().contains("8 MB"), "{refused}");
+    let error = put_directly(&bucket, 1).await.unwrap_err();
+    assert!(error.contains("no space left") || error.contains("GLIMPSE_DISK_MIN_FREE"), "{error}");
+    // The images in flight are finished, then nothing is processed any more.
+    let settled = until_settled(&client, &process).await;
+    assert!(settled["counts"]["left"].as_u64() > Some(0) && settled["counts"]["failed"] == 0, "{settled}");
+    let found = get(&client, &process, "/search/images?q=a&limit=1").await;
+    assert_eq!(found["results"].as_array().map(Vec::len), Some(1), "searches go on: {found}");
+    let id = found["results"][0]["id"].as_str().unwrap();
+    let removed = client.delete(format!("{}/images/{id}", process.service.url)).send().await.unwrap();
+    assert_eq!(removed.status(), StatusCode::OK, "removals go on");
+    let metrics = client.get(format!("{}/metrics", process.service.url)).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains(&format!("glimpse_disk_min_free_bytes {}", 8 << 20)), "{metrics}");
+    disk.free();
+    process.finish().await;
+    let job = process.newest_job().await.unwrap();
+    succeeded(&job);
+    assert_eq!(job["counts"]["left"], json!(0), "{job}");
+    put_directly(&bucket, 1).await.unwrap();
+    assert_eq!(process.service.stop(), Some(0));
+}
+
+/// Waits until a job has processed nothing for two seconds, and returns it.
+async fn until_settled(client: &Client, process: &Process) -> Value {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let mut last = Value::Null;
+    loop {
+        let job = get(client, process, "/jobs?limit=1").await["jobs"][0].clone();
+        if last["counts"] == job["counts"] {
+            return job;
+        }
+        assert!(Instant::now() < deadline, "{job}");
+        last = job;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
 }

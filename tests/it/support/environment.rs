@@ -9,7 +9,7 @@ use super::locked;
 
 /// Servers, programs and data without which some tests are skipped. `REQUIRE`, a comma-separated list of these names, makes
 /// what is missing a failure.
-const OPTIONAL: [&str; 13] = [
+const OPTIONAL: [&str; 14] = [
     "axe",
     "browser",
     "caddy",
@@ -18,6 +18,7 @@ const OPTIONAL: [&str; 13] = [
     "moto",
     "mount",
     "nginx",
+    "pyarrow",
     "qdrant",
     "ray",
     "s3",

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use glimpse::collection_models::CollectionModels;
+use glimpse::disk::{DiskSettings, DiskWatch, MinFree};
 use glimpse::embed::{FixedModels, ImageEmbeddingProvider};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
@@ -38,6 +39,7 @@ pub(crate) async fn start_jobs(
         exclude: glimpse::domain::Excludes::default(),
         placing: None,
         waiting: WaitList::default(),
+        disk: DiskWatch::new(folder, DiskSettings { glimpse_disk_min_free: MinFree::Off }, WaitList::default()),
         drop_listener: DropListener::default(),
         drain: shutdown.drain(),
         tasks: shutdown.tasks().clone(),

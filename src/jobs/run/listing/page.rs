@@ -26,6 +26,7 @@ impl Planner {
         excluded: &mut Excluded,
         logged: &AtomicUsize,
     ) -> Result<Page, JobFailure> {
+        self.wait_for_space().await;
         let unreadable = listed.unreadable.len() as u64;
         if unreadable > 0 {
             self.log_unreadable(job, &listed, logged).await?;

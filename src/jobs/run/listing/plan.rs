@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::disk::DiskWatch;
 use crate::domain::{CollectionName, ExifLevel, JobRecord};
 use crate::index::Stores;
 use crate::jobs::job_failure::JobFailure;
@@ -36,6 +37,10 @@ pub(crate) struct Planner {
     pub(crate) lanes: ListLanes,
     /// Notified after each page, since there may be work to lease.
     pub(crate) planned: Arc<Notify>,
+    /// No page is planned while there is not enough space.
+    pub(crate) disk: DiskWatch,
+    /// Cancelled when the job is stopped.
+    pub(crate) stop: CancellationToken,
 }
 
 /// In how many lanes the keys of a job are listed, and from which number of keys on.
@@ -81,5 +86,10 @@ impl Planner {
             return Ok(());
         }
         lanes::list_ranges(self, job, stop).await
+    }
+
+    /// Waits until the disk has enough space for the next page, or until the job is stopped.
+    pub(crate) async fn wait_for_space(&self) {
+        self.stop.run_until_cancelled(self.disk.wait_for_space()).await;
     }
 }

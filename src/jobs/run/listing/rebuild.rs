@@ -29,6 +29,7 @@ impl Planner {
         let (through, _) = self.ledger.read(move |db| listing::progress(db, id)).await?;
         let mut after = through.and_then(|uri| ImageUri::parse(&uri).ok());
         while !stop.is_cancelled() {
+            self.wait_for_space().await;
             let (name, from) = (source.clone(), after.clone());
             let rows = self.ledger.read(move |db| objects::page(db, &name, from.as_ref(), PAGE)).await?;
             let Some(last) = rows.last().map(|row| row.uri.clone()) else { break };

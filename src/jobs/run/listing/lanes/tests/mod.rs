@@ -13,11 +13,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::fake_bucket::FakeBucket;
+use crate::disk::{DiskSettings, DiskWatch, MinFree};
 use crate::domain::{Executor, ImageUri, JobId, JobRecord, StoreSet};
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::plan::{ListLanes, Planner};
 use crate::ledger::planning::{Planning, listing};
 use crate::ledger::{Ledger, ObjectRow, fixture, logs};
+use crate::resilience::WaitList;
 
 /// A job over a bucket.
 struct Setup {
@@ -48,6 +50,12 @@ impl Setup {
             max_bytes: 1_000,
             lanes: ListLanes { number, keys_in_one_lane: 5, min_keys_left: 4 },
             planned: Arc::new(Notify::new()),
+            disk: DiskWatch::new(
+                folder.path(),
+                DiskSettings { glimpse_disk_min_free: MinFree::Off },
+                WaitList::default(),
+            ),
+            stop: CancellationToken::new(),
         };
         Self { _folder: folder, ledger, job, planner, stop: CancellationToken::new() }
     }
