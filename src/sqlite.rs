@@ -46,7 +46,7 @@ pub enum DiskProblem {
 }
 
 impl SqliteError {
-    fn new(path: &Path, source: rusqlite::Error) -> Self {
+    pub(crate) fn new(path: &Path, source: rusqlite::Error) -> Self {
         let disk = disk_problem(&source, path);
         Self { path: path.to_owned(), source, disk }
     }

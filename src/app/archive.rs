@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 
 pub use super::parts::LOCK_FILE;
 use super::{BuildError, parts};
-use crate::archive::{ArchiveError, ArchiveStore, FolderArchive};
+use crate::archive::{ArchiveEntry, ArchiveError, ArchiveStore, CHUNK_BYTES, FolderArchive};
 use crate::config::Settings;
 use crate::domain::{ImageUri, InvalidSetting};
 use crate::source::{ImageSource, NewObject, S3Endpoint, S3Source, Scope, SourceError};
@@ -21,32 +21,42 @@ use crate::source::{ImageSource, NewObject, S3Endpoint, S3Source, Scope, SourceE
 const MAX_FILE_BYTES: u64 = 4 << 30;
 
 /// Creates the data folder, for its owner only, if it does not exist, and locks it for this process. Fails if a service
-/// uses it.
+/// or another restore uses it.
 ///
 /// # Errors
 /// [`BuildError`]
 pub fn claim_data_folder(folder: &Path) -> Result<File, BuildError> {
     let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     created.map_err(|source| BuildError::Folder { folder: folder.to_owned(), source })?;
-    parts::lock(folder)
+    parts::lock(folder).map_err(|error| match error {
+        BuildError::FolderInUse(folder) => BuildError::FolderOfOther(folder),
+        error => error,
+    })
 }
 
-/// Opens the archive at `s3://bucket/prefix` or in a folder.
+/// Returns the number of API keys in the ledger of a data folder that no service uses.
 ///
 /// # Errors
-/// [`BuildError`] if the place is not valid, or if another command writes to the folder.
+/// [`BuildError`]
+pub fn stored_keys(folder: &Path) -> Result<u64, BuildError> {
+    Ok(crate::ledger::stored_keys(folder)?)
+}
+
+/// Opens the archive at `s3://bucket/prefix` or in a folder to read it. To write, [claim](ArchiveStore::claim) it.
+///
+/// # Errors
+/// [`BuildError`] if the place is not valid, or if the archive `must_exist` and the folder does not.
 pub async fn open_archive(
     settings: &Settings,
     location: &str,
-    is_written: bool,
+    must_exist: bool,
 ) -> Result<Box<dyn ArchiveStore>, BuildError> {
     let Some(rest) = location.strip_prefix("s3://") else {
         let folder = Path::new(location);
-        return Ok(Box::new(if is_written {
-            FolderArchive::open_to_write(folder)?
-        } else {
-            FolderArchive::open(folder)
-        }));
+        if must_exist && !folder.exists() {
+            return Err(ArchiveError::NoFolder(folder.to_owned()).into());
+        }
+        return Ok(Box::new(FolderArchive::open(folder)));
     };
     if settings.source.s3_endpoint == S3Endpoint::Embedded {
         return Err(BuildError::Setting(InvalidSetting(format!(
@@ -93,25 +103,22 @@ impl ArchiveStore for BucketArchive {
         format!("s3://{}/{}", self.bucket, self.prefix)
     }
 
-    fn list(&self, prefix: &str) -> BoxStream<'_, Result<String, ArchiveError>> {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArchiveEntry, ArchiveError>> {
         let (own, error) = (self.prefix.clone(), self.error());
-        let names = self.client.list(&self.scope(prefix)).map_ok(move |object| {
+        let entries = self.client.list(&self.scope(prefix)).map_ok(move |object| {
             let key = object.uri.key();
-            key.strip_prefix(&own).unwrap_or(key).to_owned()
+            ArchiveEntry { name: key.strip_prefix(&own).unwrap_or(key).to_owned(), size: Some(object.size_bytes) }
         });
-        names.map_err(error).boxed()
-    }
-
-    async fn exists(&self, name: &str, size: u64) -> Result<bool, ArchiveError> {
-        let found = self.client.first(&self.scope(name), 1).await.map_err(self.error())?;
-        let uri = self.uri(name);
-        Ok(found.first().is_some_and(|object| object.uri == uri && object.size_bytes == size))
+        entries.map_err(error).boxed()
     }
 
     async fn read(&self, name: &str) -> Result<Option<Bytes>, ArchiveError> {
-        match self.client.fetch_file(&self.uri(name), MAX_FILE_BYTES).await {
+        let is_chunk = name.starts_with("chunks/");
+        match self.client.fetch_file(&self.uri(name), if is_chunk { CHUNK_BYTES } else { MAX_FILE_BYTES }).await {
             Ok(file) => Ok(Some(file.bytes)),
             Err(SourceError::Missing(_)) => Ok(None),
+            // It is damaged. More of it is not needed to find this.
+            Err(SourceError::TooLarge { .. }) if is_chunk => Ok(Some(Bytes::new())),
             Err(error) => Err(self.error()(error)),
         }
     }

@@ -38,6 +38,13 @@ pub enum BuildError {
     /// Another service uses the data folder.
     #[error("another service uses the data folder {}; stop it or set GLIMPSE_DATA_DIR to another folder", .0.display())]
     FolderInUse(PathBuf),
+    /// A restore needs the data folder, but a service or another restore uses it.
+    #[error(
+        "the data folder {} has the data of a running service or of another restore; stop the service or wait until the \
+         restore ends, or set GLIMPSE_DATA_DIR to an empty folder",
+        .0.display()
+    )]
+    FolderOfOther(PathBuf),
     /// A restore was interrupted.
     #[error(
         "a restore into the data folder {} is not finished; run `glimpse restore` again, which begins anew, or set \
@@ -107,6 +114,7 @@ impl BuildError {
             Self::AddressInUse(_)
             | Self::Listen { .. }
             | Self::FolderInUse(_)
+            | Self::FolderOfOther(_)
             | Self::UnfinishedRestore(_)
             | Self::Archive(_)
             | Self::Folder { .. }

@@ -56,7 +56,7 @@ use crate::uploads::Uploads;
 
 pub use crate::aws::SnsConnection;
 pub use crate::ledger::VERSION as LEDGER_VERSION;
-pub use archive::{LOCK_FILE, claim_data_folder, open_archive};
+pub use archive::{LOCK_FILE, claim_data_folder, open_archive, stored_keys};
 pub use bucket::Bucket;
 pub use clip::ClipService;
 pub use doctor::{CheckResult, Doctor, Problem, finding};

@@ -1,8 +1,8 @@
 //! An archive in a folder. Only its owner can read it, because a backup contains secrets.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,10 +11,13 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
 
-use super::{ArchiveError, ArchiveStore, CHUNKS, MANIFESTS};
+use super::files::{create_folder, new_file, read_file, sync_all, sync_folder};
+use super::{ArchiveEntry, ArchiveError, ArchiveStore, CHUNK_BYTES, CHUNKS, MANIFESTS, marker};
 
 /// The folder of files that are being written.
 const UNFINISHED: &str = "unfinished";
+/// The marker while it is written.
+const MARKER_PART: &str = "glimpse-archive.json.part";
 
 /// An archive in a folder. Clones share it.
 #[derive(Clone, Debug)]
@@ -25,27 +28,59 @@ pub struct FolderArchive {
 }
 
 impl FolderArchive {
-    /// Opens an archive to read it.
+    /// Opens an archive to read it, or to [claim](ArchiveStore::claim) it.
     pub fn open(root: &Path) -> Self {
         Self { root: root.to_owned(), _lock: None }
     }
 
-    /// Opens or creates an archive to write to it. One process can do this at a time. Removes what a killed process left.
+    /// Opens or creates an archive to write to it.
     ///
     /// # Errors
-    /// Returns [`ArchiveError`] if another process writes to it, or if the folder cannot be used.
-    pub fn open_to_write(root: &Path) -> Result<Self, ArchiveError> {
-        let unfinished = root.join(UNFINISHED);
-        create_folder(&unfinished).map_err(ArchiveError::from_file(root))?;
-        let lock = new_file(&root.join("lock")).map_err(ArchiveError::from_file(root.join("lock")))?;
+    /// Returns [`ArchiveError`] as [`ArchiveStore::claim`] does.
+    pub async fn open_to_write(root: &Path) -> Result<Self, ArchiveError> {
+        let mut archive = Self::open(root);
+        archive.claim().await?;
+        Ok(archive)
+    }
+
+    /// Creates the folder, or makes it private, and writes the marker.
+    fn mark(&self) -> Result<(), ArchiveError> {
+        let root = &self.root;
+        let mark = || {
+            create_folder(root)?;
+            if root.metadata()?.permissions().mode() & 0o077 != 0 {
+                // Some file systems have no modes, and the folder can belong to another user. The files have the mode 0600.
+                fs::set_permissions(root, fs::Permissions::from_mode(0o700)).ok();
+            }
+            if root.join(marker::MARKER).exists() {
+                return Ok(());
+            }
+            let part = root.join(MARKER_PART);
+            let mut file = new_file(&part)?;
+            file.write_all(&marker::content())?;
+            file.sync_all()?;
+            fs::rename(part, root.join(marker::MARKER))?;
+            sync_folder(root)
+        };
+        mark().map_err(ArchiveError::from_file(root))
+    }
+
+    /// Locks the archive, and removes what a killed process left.
+    fn lock(&self) -> Result<File, ArchiveError> {
+        let (path, unfinished) = (self.root.join("lock"), self.root.join(UNFINISHED));
+        let lock = new_file(&path).map_err(ArchiveError::from_file(&path))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(ArchiveError::Locked(root.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(ArchiveError::from_file(root)(error)),
+            Err(TryLockError::WouldBlock) => return Err(ArchiveError::Locked(self.root.clone())),
+            Err(TryLockError::Error(error)) => return Err(ArchiveError::from_file(path)(error)),
         }
-        let clear = || fs::remove_dir_all(&unfinished).and_then(|()| create_folder(&unfinished));
+        let clear = || {
+            create_folder(&unfinished)?;
+            fs::remove_dir_all(&unfinished)?;
+            create_folder(&unfinished)
+        };
         clear().map_err(ArchiveError::from_file(&unfinished))?;
-        Ok(Self { root: root.to_owned(), _lock: Some(Arc::new(lock)) })
+        Ok(lock)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -69,14 +104,32 @@ impl FolderArchive {
         sync_folder(folder)
     }
 
-    /// Returns the names of the files below `folder`, which has files or folders of files.
-    fn names(&self, folder: &str) -> io::Result<Vec<String>> {
-        let mut names = Vec::new();
+    /// Returns what is in a folder of the archive, or in the root.
+    fn entries(&self, folder: &str) -> io::Result<Vec<ArchiveEntry>> {
+        let mut found = Vec::new();
         for entry in entries(&self.path(folder))? {
-            let Ok(name) = entry?.file_name().into_string() else { continue };
-            names.push(format!("{}/{name}", folder.trim_end_matches('/')));
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            // A new file system has `lost+found`.
+            if folder.is_empty() && (name == "lost+found" || name == MARKER_PART) {
+                continue;
+            }
+            let metadata = match entry.metadata() {
+                // It was removed at this moment.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                metadata => metadata?,
+            };
+            let size = metadata.is_file().then_some(metadata.len());
+            let folder = folder.trim_end_matches('/');
+            let name = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+            found.push(ArchiveEntry { name, size });
         }
-        Ok(names)
+        Ok(found)
+    }
+
+    /// Returns the chunks in one folder of chunks; none if it is a file.
+    fn chunks(&self, folder: &str) -> io::Result<Vec<ArchiveEntry>> {
+        if self.path(folder).is_dir() { self.entries(folder) } else { Ok(Vec::new()) }
     }
 }
 
@@ -87,31 +140,6 @@ fn entries(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirE
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
         Err(error) => Err(error),
     }
-}
-
-pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-pub(super) fn new_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
-/// Returns when the names in a folder are on the disk.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
-}
-
-/// Returns when everything in the file system of a folder is on the disk: one call in place of one for each file.
-pub(super) fn sync_all(folder: &Path) -> io::Result<()> {
-    let folder = File::open(folder)?;
-    #[cfg(target_os = "linux")]
-    rustix::fs::syncfs(&folder)?;
-    #[cfg(not(target_os = "linux"))]
-    {
-        rustix::fs::sync();
-    }
-    folder.sync_all()
 }
 
 async fn blocking<T: Send + 'static>(
@@ -128,42 +156,38 @@ impl ArchiveStore for FolderArchive {
         self.root.display().to_string()
     }
 
-    fn list(&self, prefix: &str) -> BoxStream<'_, Result<String, ArchiveError>> {
-        let read = move |folder: String| {
+    fn list(&self, prefix: &str) -> BoxStream<'_, Result<ArchiveEntry, ArchiveError>> {
+        let read = move |folder: String, in_chunks: bool| {
             let archive = self.clone();
-            blocking(self.path(&folder), move || archive.names(&folder))
+            let read = move || if in_chunks { archive.chunks(&folder) } else { archive.entries(&folder) };
+            blocking(self.root.clone(), read)
         };
-        let (has_folders, first) = (prefix == CHUNKS, read(prefix.to_owned()));
-        let names = stream::once(first).flat_map(move |names| match names {
-            Ok(folders) if has_folders => stream::iter(folders).then(read).boxed(),
-            names => stream::iter([names]).boxed(),
+        let (has_folders, first) = (prefix == CHUNKS, read(prefix.to_owned(), false));
+        let entries = stream::once(first).flat_map(move |entries| match entries {
+            Ok(folders) if has_folders => stream::iter(folders).then(move |folder| read(folder.name, true)).boxed(),
+            entries => stream::iter([entries]).boxed(),
         });
-        names
-            .flat_map(|names| match names {
-                Ok(names) => stream::iter(names.into_iter().map(Ok)).boxed(),
+        entries
+            .flat_map(|entries| match entries {
+                Ok(entries) => stream::iter(entries.into_iter().map(Ok)).boxed(),
                 Err(error) => stream::iter([Err(error)]).boxed(),
             })
             .boxed()
     }
 
-    async fn exists(&self, name: &str, size: u64) -> Result<bool, ArchiveError> {
-        let path = self.path(name);
-        blocking(path.clone(), move || match path.metadata() {
-            Ok(file) => Ok(file.len() == size),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        })
-        .await
-    }
-
     async fn read(&self, name: &str) -> Result<Option<Bytes>, ArchiveError> {
         let path = self.path(name);
-        blocking(path.clone(), move || match fs::read(path) {
-            Ok(bytes) => Ok(Some(bytes.into())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        })
-        .await
+        let max_bytes = if name.starts_with(CHUNKS) { CHUNK_BYTES + 1 } else { u64::MAX };
+        let read = tokio::task::spawn_blocking(move || read_file(&path, max_bytes));
+        read.await.unwrap_or_else(|panic| Err(ArchiveError::from_file(&self.root)(io::Error::other(panic))))
+    }
+
+    /// Also makes the folder private, and locks it: one process can write at a time.
+    async fn claim(&mut self) -> Result<(), ArchiveError> {
+        self.check().await?;
+        self.mark()?;
+        *self = Self { root: self.root.clone(), _lock: Some(Arc::new(self.lock()?)) };
+        Ok(())
     }
 
     async fn write(&self, name: &str, bytes: Bytes) -> Result<(), ArchiveError> {
@@ -193,28 +217,53 @@ mod tests {
     async fn files_are_written_whole_for_their_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("a/archive");
-        let archive = FolderArchive::open_to_write(&root).unwrap();
-        assert!(matches!(FolderArchive::open_to_write(&root), Err(ArchiveError::Locked(_))));
+        let archive = FolderArchive::open_to_write(&root).await.unwrap();
+        assert!(matches!(FolderArchive::open_to_write(&root).await, Err(ArchiveError::Locked(_))));
         for name in ["chunks/ab/abc", "chunks/cd/cde", "manifests/x.json"] {
             archive.write(name, Bytes::from_static(b"text")).await.unwrap();
         }
         fs::write(root.join(UNFINISHED).join("left"), "x").unwrap();
-        let mut names: Vec<String> = archive.list(CHUNKS).try_collect().await.unwrap();
-        names.sort();
-        assert_eq!(names, ["chunks/ab/abc", "chunks/cd/cde"]);
-        let names: Vec<String> = archive.list("manifests/").try_collect().await.unwrap();
-        assert_eq!(names, ["manifests/x.json"]);
-        assert!(
-            archive.exists("chunks/ab/abc", 4).await.unwrap() && !archive.exists("chunks/ab/abc", 5).await.unwrap()
-        );
+        fs::write(root.join("chunks/stray"), "x").unwrap();
+        let names = async |folder: &str| {
+            let mut entries: Vec<ArchiveEntry> = archive.list(folder).try_collect().await.unwrap();
+            entries.sort_by(|a, b| a.name.cmp(&b.name));
+            entries.into_iter().map(|entry| (entry.name, entry.size)).collect::<Vec<_>>()
+        };
+        let file = |name: &str| (name.to_owned(), Some(4));
+        assert_eq!(names(CHUNKS).await, [file("chunks/ab/abc"), file("chunks/cd/cde")]);
+        assert_eq!(names("manifests/").await, [file("manifests/x.json")]);
         let mode = |path: &str| root.join(path).metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(""), mode("chunks/ab"), mode("chunks/ab/abc")), (0o700, 0o700, 0o600));
         archive.remove("chunks/ab/abc").await.unwrap();
         archive.remove("chunks/ab/abc").await.unwrap();
         assert_eq!(archive.read("chunks/ab/abc").await.unwrap(), None);
         drop(archive);
-        let archive = FolderArchive::open_to_write(&root).unwrap();
+        let archive = FolderArchive::open_to_write(&root).await.unwrap();
         assert_eq!(fs::read_dir(root.join(UNFINISHED)).unwrap().count(), 0);
         assert_eq!(archive.read("chunks/cd/cde").await.unwrap().unwrap(), "text");
+    }
+
+    #[tokio::test]
+    async fn a_folder_of_a_user_is_not_changed_and_an_existing_archive_becomes_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let (user, old) = (folder.path().join("mine"), folder.path().join("old"));
+        fs::create_dir_all(user.join(UNFINISHED)).unwrap();
+        fs::write(user.join("lock"), "text").unwrap();
+        let refused = FolderArchive::open_to_write(&user).await.unwrap_err().to_string();
+        assert!(
+            refused.contains("is not an archive of backups") && refused.contains("Nothing was changed"),
+            "{refused}"
+        );
+        assert_eq!((fs::read_dir(&user).unwrap().count(), fs::read(user.join("lock")).unwrap()), (2, b"text".to_vec()));
+        // Empty, or left by a process that was killed before the marker had its name.
+        fs::create_dir_all(old.join("lost+found")).unwrap();
+        fs::write(old.join(MARKER_PART), "{").unwrap();
+        fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
+        for _ in 0..2 {
+            FolderArchive::open_to_write(&old).await.unwrap();
+            assert_eq!(old.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        }
+        fs::write(old.join(marker::MARKER), "{").unwrap();
+        assert!(matches!(FolderArchive::open_to_write(&old).await, Err(ArchiveError::Marker { .. })));
     }
 }

@@ -1,17 +1,22 @@
 //! The manifest of one backup.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::{ArchiveError, ArchiveStore, CHUNKS, MANIFESTS};
+use super::archived_file::{ArchivedFile, digest, is_hash};
+use super::{ArchiveError, ArchiveStore, MANIFESTS};
 use crate::domain::Timestamp;
 
 /// The newest format of manifests that this program writes and reads.
 pub const FORMAT: u64 = 1;
-/// The size of a chunk in bytes; the last one of a file is shorter.
-pub const CHUNK_BYTES: u64 = 1 << 20;
+/// The file that each backup has.
+const LEDGER: &str = "ledger.sqlite";
+/// How far the clock of a service can be ahead: a manifest that is newer is not the newest backup, because the clock was
+/// wrong.
+const MAX_AHEAD_SECONDS: i64 = 24 * 60 * 60;
 
 /// One backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,62 +37,11 @@ pub struct Manifest {
     pub files: Vec<ArchivedFile>,
 }
 
-/// A file of a backup.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArchivedFile {
-    /// The path below the data folder.
-    pub path: String,
-    /// The size in bytes.
-    pub size: u64,
-    /// Whether a file with this path always has the same bytes.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub immutable: bool,
-    /// The SHA-256 of each chunk, in hexadecimal.
-    pub chunks: Vec<String>,
-}
-
 /// What is read before the rest of a manifest.
 #[derive(Deserialize)]
 struct Head {
     format: u64,
     version: String,
-}
-
-impl ArchivedFile {
-    /// Returns the hash and the size of each chunk.
-    pub fn sized_chunks(&self) -> impl Iterator<Item = (&str, u64)> {
-        let size = |at: u64| self.size.saturating_sub(at * CHUNK_BYTES).min(CHUNK_BYTES);
-        (0..).zip(&self.chunks).map(move |(at, hash)| (hash.as_str(), size(at)))
-    }
-
-    /// Returns what is wrong with a file of a manifest: a path that leads out of the folder, a hash that is not one, or
-    /// a size that is not that of the chunks.
-    fn problem(&self) -> Option<String> {
-        let is_name = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\0', '\\']);
-        if !self.path.split('/').all(is_name) {
-            return Some(format!("the path `{}` is not allowed", self.path));
-        }
-        if let Some(hash) = self.chunks.iter().find(|hash| !is_hash(hash)) {
-            return Some(format!("`{hash}` of {} is not a SHA-256", self.path));
-        }
-        let chunks = self.size.div_ceil(CHUNK_BYTES);
-        (chunks != self.chunks.len() as u64)
-            .then(|| format!("{} has {} chunks instead of {chunks}", self.path, self.chunks.len()))
-    }
-}
-
-fn is_hash(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Returns the SHA-256 of bytes in hexadecimal.
-pub fn digest(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
-}
-
-/// Returns the name of a chunk in an archive.
-pub fn chunk_name(hash: &str) -> String {
-    format!("{CHUNKS}{}/{hash}", hash.get(..2).unwrap_or_default())
 }
 
 impl Manifest {
@@ -96,30 +50,38 @@ impl Manifest {
         self.files.iter().map(|file| file.size).sum()
     }
 
-    /// Returns its name in an archive. Names sort in the order of time.
-    pub fn name(&self) -> String {
-        format!("{MANIFESTS}{}.json", self.created_at)
-    }
-
-    /// Returns the names of the manifests of an archive, the oldest first.
+    /// Returns the names of the manifests of an archive, the oldest first. Names sort in the order of time.
     ///
     /// # Errors
     /// Returns [`ArchiveError`] if the archive cannot be listed.
     pub async fn names(archive: &dyn ArchiveStore) -> Result<Vec<String>, ArchiveError> {
-        let mut names: Vec<String> = archive.list(MANIFESTS).try_collect().await?;
-        names.retain(|name| created_at(name).is_some());
+        let mut names: Vec<String> = archive.list(MANIFESTS).map_ok(|entry| entry.name).try_collect().await?;
+        names.retain(|name| name.ends_with(".json"));
         names.sort_unstable();
         Ok(names)
     }
 
-    /// Returns the newest manifest of `at` or earlier.
+    /// Returns the time in the name of a manifest; `None` if the name is not that of a manifest.
+    pub fn time_in(name: &str) -> Option<Timestamp> {
+        parse_name(name).map(|(created_at, _)| created_at)
+    }
+
+    /// Returns the newest manifest of `at` or earlier. Without `at`, those of the future are not counted, unless there are
+    /// no others.
     ///
     /// # Errors
     /// Returns [`ArchiveError`] if there is none, or if it cannot be read.
     pub async fn find(archive: &dyn ArchiveStore, at: Option<Timestamp>) -> Result<Self, ArchiveError> {
         let names = Self::names(archive).await?;
-        let is_in_time = |name: &&String| at.is_none_or(|at| created_at(name).is_some_and(|created| created <= at));
-        match (names.iter().rfind(is_in_time), at) {
+        let newest = |until: Timestamp| {
+            names.iter().rfind(|name| Self::time_in(name).is_some_and(|created_at| created_at <= until))
+        };
+        let latest = Timestamp::from_unix_seconds(Timestamp::now().unix_seconds() + MAX_AHEAD_SECONDS);
+        let found = match at.or(latest).and_then(newest) {
+            None if at.is_none() => names.last(),
+            found => found,
+        };
+        match (found, at) {
             (Some(name), _) => Self::read(archive, name).await,
             (None, Some(at)) if !names.is_empty() => Err(ArchiveError::NoneBefore { location: archive.location(), at }),
             (None, _) => Err(ArchiveError::Empty(archive.location())),
@@ -131,14 +93,23 @@ impl Manifest {
     /// # Errors
     /// Returns [`ArchiveError`] if it cannot be read, is damaged, or has a newer format.
     pub async fn read(archive: &dyn ArchiveStore, name: &str) -> Result<Self, ArchiveError> {
-        let damaged = |problem: String| ArchiveError::Manifest { name: name.to_owned(), problem };
-        let bytes = archive.read(name).await?.ok_or_else(|| damaged("it does not exist".to_owned()))?;
-        Self::parse(&bytes).map_err(|error| match error {
-            Invalid::Newer(format, version) => {
-                ArchiveError::Newer { version, what: "format", found: format, supported: FORMAT }
+        let damaged = |problem: &str| ArchiveError::Manifest { name: name.to_owned(), problem: problem.to_owned() };
+        let (created_at, hash) = parse_name(name).ok_or_else(|| damaged("its name is not that of a manifest"))?;
+        let bytes = match archive.read(name).await {
+            Err(ArchiveError::NotAFile(_)) => return Err(damaged("it is not a regular file")),
+            bytes => bytes?.ok_or_else(|| damaged("it does not exist"))?,
+        };
+        if digest(&bytes) != hash {
+            return Err(damaged("its content does not match the SHA-256 in its name"));
+        }
+        match Self::parse(&bytes) {
+            Ok(manifest) if manifest.created_at != created_at => Err(damaged("its name has another time")),
+            Ok(manifest) => Ok(manifest),
+            Err(Invalid::Newer(format, version)) => {
+                Err(ArchiveError::Newer { version, what: "format", found: format, supported: FORMAT })
             }
-            Invalid::Damaged(problem) => damaged(problem),
-        })
+            Err(Invalid::Damaged(problem)) => Err(damaged(&problem)),
+        }
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Invalid> {
@@ -148,21 +119,40 @@ impl Manifest {
             return Err(Invalid::Newer(head.format, head.version));
         }
         let manifest: Self = serde_json::from_slice(bytes).map_err(damaged)?;
-        match manifest.files.iter().find_map(ArchivedFile::problem) {
+        match manifest.problem() {
             Some(problem) => Err(Invalid::Damaged(problem)),
             None => Ok(manifest),
         }
     }
 
-    /// Writes the manifest. Its chunks must have been written before.
+    /// Returns why it cannot be restored.
+    fn problem(&self) -> Option<String> {
+        if let Some(problem) = self.files.iter().find_map(ArchivedFile::problem) {
+            return Some(problem);
+        }
+        let mut paths = HashSet::with_capacity(self.files.len());
+        if let Some(file) = self.files.iter().find(|file| !paths.insert(file.path.as_str())) {
+            return Some(format!("it has the path {} twice", file.path));
+        }
+        let is_below_file = |path: &str| path.match_indices('/').any(|(at, _)| paths.contains(&path[..at]));
+        if let Some(file) = self.files.iter().find(|file| is_below_file(&file.path)) {
+            return Some(format!("the path {} is below a file", file.path));
+        }
+        (!paths.contains(LEDGER)).then(|| format!("it does not have the file {LEDGER}"))
+    }
+
+    /// Writes the manifest, and returns its name. Its chunks must have been written before.
     ///
     /// # Errors
-    /// Returns [`ArchiveError`] if it cannot be written.
-    pub async fn write(&self, archive: &dyn ArchiveStore) -> Result<(), ArchiveError> {
-        let name = self.name();
-        let bytes = serde_json::to_vec(self)
-            .map_err(|error| ArchiveError::Manifest { name: name.clone(), problem: error.to_string() })?;
-        archive.write(&name, Bytes::from(bytes)).await
+    /// Returns [`ArchiveError`] if it could not be restored, or cannot be written.
+    pub async fn write(&self, archive: &dyn ArchiveStore) -> Result<String, ArchiveError> {
+        if let Some(problem) = self.problem() {
+            return Err(ArchiveError::Unusable(problem));
+        }
+        let bytes = serde_json::to_vec(self).map_err(|error| ArchiveError::Unusable(error.to_string()))?;
+        let name = format!("{MANIFESTS}{}.{}.json", self.created_at, digest(&bytes));
+        archive.write(&name, Bytes::from(bytes)).await?;
+        Ok(name)
     }
 }
 
@@ -173,13 +163,17 @@ enum Invalid {
     Damaged(String),
 }
 
-/// Returns the time in the name of a manifest.
-fn created_at(name: &str) -> Option<Timestamp> {
-    Timestamp::parse(name.strip_prefix(MANIFESTS)?.strip_suffix(".json")?).ok()
+/// Returns the time and the hash in the name of a manifest.
+fn parse_name(name: &str) -> Option<(Timestamp, &str)> {
+    let (time, hash) = name.strip_prefix(MANIFESTS)?.strip_suffix(".json")?.rsplit_once('.')?;
+    Some((Timestamp::parse(time).ok()?, hash)).filter(|_| is_hash(hash))
 }
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::fs;
+
+    use super::super::FolderArchive;
     use super::*;
 
     pub(in crate::archive) fn manifest(seconds: i64, files: &[(&str, &[u8])]) -> Manifest {
@@ -189,6 +183,8 @@ pub(super) mod tests {
             immutable: false,
             chunks: bytes.chunks(1 << 20).map(digest).collect(),
         };
+        let ledger: &[(&str, &[u8])] = &[(LEDGER, b"")];
+        let ledger = ledger.iter().filter(|_| files.iter().all(|(path, _)| *path != LEDGER));
         Manifest {
             format: FORMAT,
             version: "0.0.0".to_owned(),
@@ -196,12 +192,12 @@ pub(super) mod tests {
             created_at: Timestamp::from_unix_seconds(seconds).unwrap(),
             objects: true,
             left_out: Vec::new(),
-            files: files.iter().map(file).collect(),
+            files: files.iter().chain(ledger).map(file).collect(),
         }
     }
 
     #[test]
-    fn a_manifest_with_paths_out_of_the_folder_or_wrong_sizes_is_refused() {
+    fn a_manifest_that_cannot_be_restored_is_refused() {
         let large = vec![7; 3 << 20];
         let valid = manifest(0, &[("a/b", &large), ("empty", b"")]);
         let written = serde_json::to_vec(&valid).unwrap();
@@ -215,6 +211,14 @@ pub(super) mod tests {
             (change(|m| m.files[0].path = "../a".to_owned()), "`../a`"),
             (change(|m| m.files[0].path = "/a".to_owned()), "`/a`"),
             (change(|m| m.files[0].path = String::new()), "``"),
+            (change(|m| m.files[0].path = "restore.part/data/x".to_owned()), "`restore.part/data/x`"),
+            (change(|m| m.files[0].path = "restore.done".to_owned()), "`restore.done`"),
+            (change(|m| m.files[0].path = ".hidden/x".to_owned()), "`.hidden/x`"),
+            (change(|m| m.files[0].path = "a\nb".to_owned()), "`a\\nb`"),
+            (change(|m| m.files[0].path = "empty".to_owned()), "the path empty twice"),
+            (change(|m| m.files[0].path = "empty/b".to_owned()), "the path empty/b is below a file"),
+            (change(|m| m.files.truncate(2)), "does not have the file ledger.sqlite"),
+            (change(|m| m.files.clear()), "does not have the file ledger.sqlite"),
             (change(|m| m.files[0].chunks[0] = "../../a".to_owned()), "not a SHA-256"),
             (change(|m| m.files[0].size += 1), "3 chunks instead of 4"),
         ] {
@@ -222,5 +226,42 @@ pub(super) mod tests {
         }
         let newer = change(|m| m.format = FORMAT + 1);
         assert!(matches!(newer, Invalid::Newer(format, _) if format == FORMAT + 1));
+    }
+
+    #[tokio::test]
+    async fn a_changed_character_of_a_manifest_or_of_its_name_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = FolderArchive::open_to_write(folder.path()).await.unwrap();
+        let backup = manifest(1, &[("s3/a", b"a")]);
+        let name = backup.write(&archive).await.unwrap();
+        assert_eq!(Manifest::find(&archive, None).await.unwrap(), backup);
+        let path = folder.path().join(&name);
+        let text = fs::read_to_string(&path).unwrap();
+        for changed in [text.replacen("s3/a", "s3/b", 1), text.replacen("0.0.0", "0.0.1", 1), String::new()] {
+            fs::write(&path, changed).unwrap();
+            let message = Manifest::find(&archive, None).await.unwrap_err().to_string();
+            assert!(message.contains(&name) && message.contains("is damaged: its content does not match"), "{message}");
+        }
+        fs::write(&path, text).unwrap();
+        let renamed = name.replacen("1970", "1971", 1);
+        fs::rename(&path, folder.path().join(&renamed)).unwrap();
+        let message = Manifest::find(&archive, None).await.unwrap_err().to_string();
+        assert!(message.contains(&renamed) && message.contains("another time"), "{message}");
+        let mut unusable = backup.clone();
+        unusable.files.pop();
+        assert!(matches!(unusable.write(&archive).await, Err(ArchiveError::Unusable(_))));
+    }
+
+    #[tokio::test]
+    async fn a_backup_of_the_future_is_not_the_newest_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = FolderArchive::open_to_write(folder.path()).await.unwrap();
+        let future = manifest(4_070_908_800, &[]);
+        future.write(&archive).await.unwrap();
+        assert_eq!(Manifest::find(&archive, None).await.unwrap(), future, "it is the only one");
+        let backup = manifest(1, &[]);
+        backup.write(&archive).await.unwrap();
+        assert_eq!(Manifest::find(&archive, None).await.unwrap(), backup);
+        assert_eq!(Manifest::find(&archive, Some(future.created_at)).await.unwrap(), future);
     }
 }

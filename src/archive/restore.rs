@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
+use super::archived_file::ArchivedFile;
 use super::check::read_chunk;
-use super::folder::{create_folder, new_file, sync_all, sync_folder};
-use super::manifest::{ArchivedFile, Manifest};
+use super::files::{create_folder, new_file, sync_all, sync_folder};
+use super::manifest::Manifest;
 use super::{ArchiveError, ArchiveStore};
 
 /// The folder of an unfinished restore, in the data folder.
@@ -51,6 +52,10 @@ pub async fn restore(
         let version = manifest.version.clone();
         let found = manifest.ledger_version;
         return Err(ArchiveError::Newer { version, what: "ledger version", found, supported: ledger_version });
+    }
+    if let Some(file) = manifest.files.iter().find(|file| file.path.split('/').next() == Some(lock)) {
+        let problem = format!("the path `{}` is not allowed", file.path);
+        return Err(ArchiveError::Manifest { name: manifest.created_at.to_string(), problem });
     }
     remove_unfinished(data)?;
     check_empty(data, lock)?;
@@ -130,15 +135,10 @@ async fn write_file(archive: &dyn ArchiveStore, file: &ArchivedFile, target: Pat
         new_file(&target)
     };
     let mut written = create().map_err(ArchiveError::from_file(&target))?;
-    let chunks = stream::iter(&file.chunks).map(|hash| read_chunk(archive, &file.path, hash));
+    let chunks = stream::iter(file.sized_chunks()).map(|(hash, size)| read_chunk(archive, &file.path, hash, size));
     let mut chunks = chunks.buffered(CONCURRENT);
     while let Some(chunk) = chunks.try_next().await? {
         written.write_all(&chunk.map_err(ArchiveError::Damaged)?).map_err(ArchiveError::from_file(&target))?;
-    }
-    let size = written.metadata().map_err(ArchiveError::from_file(&target))?.len();
-    if size != file.size {
-        let problem = format!("the chunks of {} have {size} bytes instead of {}", file.path, file.size);
-        return Err(ArchiveError::Manifest { name: target.display().to_string(), problem });
     }
     Ok(())
 }
@@ -174,7 +174,7 @@ mod tests {
     const LOCK: &str = "service.lock";
 
     async fn archive(folder: &Path) -> (FolderArchive, Manifest) {
-        let archive = FolderArchive::open_to_write(folder).unwrap();
+        let archive = FolderArchive::open_to_write(folder).await.unwrap();
         let long = vec![7; 3 << 20];
         for bytes in long.chunks(1 << 20).chain([&b"rows"[..]]) {
             archive.write(&chunk_name(&digest(bytes)), Bytes::copy_from_slice(bytes)).await.unwrap();
@@ -201,8 +201,11 @@ mod tests {
         assert!(is_restored(data.path()));
         let again = restore(&archive, &backup, data.path(), LOCK, 1).await;
         assert!(matches!(again, Err(ArchiveError::NotEmpty { .. })), "{again:?}");
-        let newer = restore(&archive, &Manifest { ledger_version: 2, ..backup }, data.path(), LOCK, 1).await;
+        let newer = restore(&archive, &Manifest { ledger_version: 2, ..backup.clone() }, data.path(), LOCK, 1).await;
         assert!(newer.unwrap_err().to_string().contains("ledger version 2; this version supports 1"));
+        let wrong = manifest(1, &[("service.lock/x", b"")]);
+        let wrong = restore(&archive, &wrong, data.path(), LOCK, 1).await.unwrap_err().to_string();
+        assert!(wrong.contains("`service.lock/x` is not allowed"), "{wrong}");
     }
 
     #[tokio::test]

@@ -72,6 +72,17 @@ pub(super) enum CliError {
     /// An archive of backups cannot be used.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    #[error(
+        "{0} is in the embedded bucket of the service, which the backup copies; set S3_ENDPOINT, S3_ACCESS_KEY_ID and \
+         S3_SECRET_ACCESS_KEY of this command to those of another bucket"
+    )]
+    OwnBucket(String),
+    #[error("the backup was interrupted; earlier backups are complete, and the next one uses what was copied")]
+    BackupInterrupted,
+    #[error("the backup is complete, but older ones were not removed")]
+    Prune(#[source] ArchiveError),
+    #[error("the backup is complete, but the command was interrupted while it removed older ones")]
+    PruneInterrupted,
     /// The service sent something else than it had announced.
     #[error("the backup failed at {path}: {problem}; run the command again")]
     BackupChunk { path: String, problem: String },

@@ -33,6 +33,7 @@ pub(crate) mod placements;
 pub(crate) mod planning;
 pub(crate) mod prune;
 pub(crate) mod recall;
+mod restored;
 mod schema;
 pub(crate) mod tombstones;
 
@@ -52,6 +53,7 @@ pub use leases::report::Report;
 pub use leases::{Batch, Held};
 pub use logs::LogPage;
 pub use objects::ObjectRow;
+pub use restored::stored_keys;
 pub use schema::VERSION;
 pub use tombstones::{Tombstone, TombstonePage};
 

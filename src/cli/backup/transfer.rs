@@ -1,7 +1,6 @@
 //! Copies the files of a backup from the service to an archive.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use indicatif::ProgressBar;
 
 use crate::api::replies::{BackupChunkReply, BackupChunksReply, BackupFileReply, BackupFilesReply};
-use crate::archive::{ArchiveError, ArchiveStore, ArchivedFile, CHUNK_BYTES, Manifest, chunk_name, digest};
+use crate::archive::{ArchiveError, ArchiveStore, ArchivedFile, CHUNK_BYTES, ChunkIndex, Manifest, digest};
 use crate::cli::client::Client;
 use crate::cli::{CliError, out};
 
@@ -22,39 +21,36 @@ const CONCURRENT: usize = 8;
 pub(super) struct Transferred {
     /// Bytes that the archive did not have.
     pub(super) new_bytes: u64,
+    /// Chunks that the archive should have had, but were missing or damaged.
+    pub(super) repaired_chunks: u64,
 }
 
 /// One backup on its way to an archive.
 pub(super) struct Transfer<'a> {
     client: Client,
-    archive: &'a dyn ArchiveStore,
+    chunks: ChunkIndex<'a>,
     id: &'a str,
     /// The immutable files of the newest backup in the archive, by their paths.
     known: HashMap<String, ArchivedFile>,
-    new_bytes: AtomicU64,
     bar: ProgressBar,
 }
 
 impl<'a> Transfer<'a> {
-    pub(super) async fn new(client: &Client, archive: &'a dyn ArchiveStore, id: &'a str) -> Result<Self, CliError> {
-        let newest = match Manifest::find(archive, None).await {
-            Ok(newest) => newest.files,
-            // A backup does not need an earlier one.
-            Err(ArchiveError::Empty(_)) => Vec::new(),
-            Err(error @ (ArchiveError::Manifest { .. } | ArchiveError::Newer { .. })) => {
-                out::warnings(&[format!("the newest backup is not used: {error}")]);
-                Vec::new()
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let immutable = newest.into_iter().filter(|file| file.immutable);
+    /// With `verify`, chunks of the archive are read before they are used again.
+    pub(super) async fn new(
+        client: &Client,
+        archive: &'a dyn ArchiveStore,
+        id: &'a str,
+        verify: bool,
+    ) -> Result<Self, CliError> {
+        let immutable = newest_files(archive).await?.into_iter().filter(|file| file.immutable);
         let known = immutable.map(|file| (file.path.clone(), file)).collect();
-        let bar = out::spinner("files");
-        Ok(Self { client: client.with_retries(), archive, id, known, new_bytes: AtomicU64::new(0), bar })
+        let chunks = ChunkIndex::open(archive, verify).await?;
+        Ok(Self { client: client.with_retries(), chunks, id, known, bar: out::spinner("files") })
     }
 
     pub(super) fn transferred(&self) -> Transferred {
-        Transferred { new_bytes: self.new_bytes.load(Ordering::Relaxed) }
+        Transferred { new_bytes: self.chunks.new_bytes(), repaired_chunks: self.chunks.repaired() }
     }
 
     /// Copies all files.
@@ -76,7 +72,9 @@ impl<'a> Transfer<'a> {
 
     async fn copy(&self, file: BackupFileReply) -> Result<ArchivedFile, CliError> {
         let BackupFileReply { path, size, immutable } = file;
-        if let Some(known) = self.known.get(&path).filter(|known| immutable && known.size == size) {
+        if let Some(known) = self.known.get(&path).filter(|known| immutable && known.size == size)
+            && self.chunks.contains_file(known).await?
+        {
             self.bar.inc(1);
             return Ok(known.clone());
         }
@@ -85,7 +83,7 @@ impl<'a> Transfer<'a> {
         Ok(ArchivedFile { path, size, immutable, chunks })
     }
 
-    /// Copies a file that no earlier backup has.
+    /// Copies a file that no earlier backup has, or whose chunks are missing or damaged.
     async fn copy_all(&self, path: &str, size: u64) -> Result<Vec<String>, CliError> {
         let copies = stream::iter(0..size.div_ceil(CHUNK_BYTES)).map(|number| async move {
             let bytes = self.read(path, number, None).await?;
@@ -94,8 +92,8 @@ impl<'a> Transfer<'a> {
             if bytes.len() as u64 != expected {
                 return Err(wrong(path, format!("a chunk has {} bytes instead of {expected}", bytes.len())));
             }
-            if !self.archive.exists(&chunk_name(&hash), expected).await? {
-                self.write(&hash, bytes).await?;
+            if !self.chunks.contains(&hash, expected).await? {
+                self.chunks.write(&hash, bytes).await?;
             }
             Ok(hash)
         });
@@ -110,9 +108,9 @@ impl<'a> Transfer<'a> {
             let page: BackupChunksReply = self.client.get(&["backups", self.id, "chunks"], &query).await?.read()?;
             let copies = stream::iter((first..).zip(page.chunks)).map(|(number, chunk)| async move {
                 let BackupChunkReply { sha256, size } = chunk;
-                if !self.archive.exists(&chunk_name(&sha256), size).await? {
+                if !self.chunks.contains(&sha256, size).await? {
                     let bytes = self.read(path, number, Some(&sha256)).await?;
-                    self.write(&sha256, bytes).await?;
+                    self.chunks.write(&sha256, bytes).await?;
                 }
                 Ok::<_, CliError>((sha256, size))
             });
@@ -137,11 +135,40 @@ impl<'a> Transfer<'a> {
         let is_expected = sent.as_ref() == Some(&found) && expected.is_none_or(|expected| expected == found);
         if is_expected { Ok(bytes) } else { Err(wrong(path, format!("chunk {number} does not match its hash"))) }
     }
+}
 
-    async fn write(&self, hash: &str, bytes: Bytes) -> Result<(), CliError> {
-        self.new_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        Ok(self.archive.write(&chunk_name(hash), bytes).await?)
+/// Returns the files of the newest backup that can be read. A backup does not need an earlier one.
+async fn newest_files(archive: &dyn ArchiveStore) -> Result<Vec<ArchivedFile>, CliError> {
+    for name in Manifest::names(archive).await?.iter().rev() {
+        match Manifest::read(archive, name).await {
+            Ok(newest) => return Ok(newest.files),
+            Err(ArchiveError::Manifest { problem, .. }) => {
+                out::warnings(&[format!("the manifest {name} is damaged, and is not used: {problem}")]);
+            }
+            Err(error @ ArchiveError::Newer { .. }) => {
+                out::warnings(&[format!("the manifest {name} is not used: {error}")]);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(Vec::new())
+}
+
+/// Fails if this access key is the one that the embedded bucket of the service has made: then the archive would be in the
+/// bucket that the backup copies.
+pub(super) async fn check_other_bucket(client: &Client, id: &str, location: &str, key: &str) -> Result<(), CliError> {
+    if !location.starts_with("s3://") || key.is_empty() {
+        return Ok(());
+    }
+    let query = [("path", "s3/credentials.json"), ("number", "0")];
+    let bytes = match client.read_bytes(&["backups", id, "content"], &query).await {
+        Ok((_, bytes)) => bytes,
+        // The service uses another bucket, or its settings have the pair.
+        Err(CliError::Refused { status: 404, .. }) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let pair: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    if pair["access_key_id"] == key { Err(CliError::OwnBucket(location.to_owned())) } else { Ok(()) }
 }
 
 fn wrong(path: &str, problem: String) -> CliError {

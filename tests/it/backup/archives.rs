@@ -9,7 +9,7 @@ use crate::cli::commands::{glimpse, stderr, stdout};
 use crate::support::{TestApp, demo_image};
 
 /// Returns the files of chunks, the largest first.
-fn chunks(archive: &Path) -> Vec<PathBuf> {
+pub(super) fn chunks(archive: &Path) -> Vec<PathBuf> {
     let folders = std::fs::read_dir(archive.join("chunks")).unwrap().map(|folder| folder.unwrap().path());
     let files = folders.flat_map(|folder| std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()));
     let mut files: Vec<PathBuf> = files.collect();
@@ -73,7 +73,11 @@ async fn a_damaged_chunk_is_named_and_a_folder_with_data_or_a_service_is_refused
     let (archive, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     back_up(&app.url, archive.path(), &[]).await;
     let running = restore(archive.path(), app.data(), &[]).await;
-    assert!(stderr(&running).contains("another service uses the data folder"), "{}", stderr(&running));
+    assert!(
+        stderr(&running).contains("has the data of a running service or of another restore"),
+        "{}",
+        stderr(&running)
+    );
     let folder = app.stop().await;
     let full = restore(archive.path(), folder.path(), &[]).await;
     assert!(stderr(&full).contains("is not empty"), "{}", stderr(&full));
@@ -102,6 +106,12 @@ async fn a_damaged_chunk_is_named_and_a_folder_with_data_or_a_service_is_refused
     std::fs::write(data.path().join("unknown"), "").unwrap();
     let other = glimpse(&[], &["restore", data.path().to_str().unwrap()]).await;
     assert!(stderr(&other).contains("has no backup"), "{}", stderr(&other));
+    let missing = data.path().join("missing");
+    for command in [&["restore"][..], &["backup", "list"]] {
+        let refused = glimpse(&[], &[command, &[missing.to_str().unwrap()]].concat()).await;
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(stderr(&refused).contains("missing does not exist"), "{}", stderr(&refused));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,6 +125,14 @@ async fn an_archive_can_be_in_a_bucket_but_not_in_the_one_that_is_copied() {
     let place = "s3://pipeline/backups/a/";
     let refused = glimpse(&variables[..1], &["backup", place]).await;
     assert!(stderr(&refused).contains("S3_ENDPOINT"), "{}", stderr(&refused));
+    bucket.put("other/notes.txt", "text").await;
+    let mine = glimpse(&variables, &["backup", "s3://pipeline/other"]).await;
+    assert!(stderr(&mine).contains("is not an archive of backups: it has `notes.txt`"), "{}", stderr(&mine));
+    let own = app.bucket_credentials();
+    let mut of_service = vec![("GLIMPSE_URL", app.url.as_str()), ("S3_ENDPOINT", app.bucket_url())];
+    of_service.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
+    let own = glimpse(&of_service, &["backup", place]).await;
+    assert!(stderr(&own).contains("is in the embedded bucket of the service"), "{}", stderr(&own));
     let mut new = Vec::new();
     for _ in 0..2 {
         let output = glimpse(&variables, &["backup", place, "--keep", "1", "--json"]).await;

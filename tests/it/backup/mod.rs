@@ -3,6 +3,9 @@
 mod api;
 mod archives;
 mod crash;
+mod interrupted;
+mod places;
+mod repair;
 mod running;
 
 use std::path::Path;

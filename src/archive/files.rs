@@ -1,0 +1,80 @@
+//! Files of archives and of data folders: only their owner can read them, and only regular files are read.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::ArchiveError;
+
+/// Reads a regular file. Does not wait for a pipe, and does not follow a link.
+pub(super) fn read_file(path: &Path, max_bytes: u64) -> Result<Option<Bytes>, ArchiveError> {
+    let failed = |error| ArchiveError::from_file(path)(error);
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err(ArchiveError::NotAFile(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    }
+    let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
+    let read = || {
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len().min(max_bytes)).unwrap_or(0));
+        file.take(max_bytes).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match read() {
+        Ok(bytes) => Ok(Some(bytes.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+pub(super) fn new_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Returns when the names in a folder are on the disk.
+pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Returns when everything in the file system of a folder is on the disk: one call in place of one for each file.
+pub(super) fn sync_all(folder: &Path) -> io::Result<()> {
+    let folder = File::open(folder)?;
+    #[cfg(target_os = "linux")]
+    rustix::fs::syncfs(&folder)?;
+    #[cfg(not(target_os = "linux"))]
+    {
+        rustix::fs::sync();
+    }
+    folder.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn only_regular_files_are_read_and_not_more_than_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink("/dev/zero", path("link")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), rustix::fs::Mode::RUSR).unwrap();
+        create_folder(&path("folder")).unwrap();
+        for name in ["link", "pipe", "folder"] {
+            assert!(matches!(read_file(&path(name), 10), Err(ArchiveError::NotAFile(_))), "{name}");
+        }
+        fs::write(path("large"), [0; 30]).unwrap();
+        assert_eq!(read_file(&path("large"), 10).unwrap().unwrap().len(), 10);
+        assert_eq!(read_file(&path("missing"), 10).unwrap(), None);
+    }
+}
