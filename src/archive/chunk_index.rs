@@ -1,6 +1,7 @@
 //! Which chunks an archive has, so that a backup sends those that are missing.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,6 +32,12 @@ pub struct ChunkIndex<'a> {
     chunks: Mutex<HashMap<[u8; 32], State>>,
     new_bytes: AtomicU64,
     repaired: AtomicU64,
+}
+
+impl fmt::Debug for ChunkIndex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChunkIndex").field("archive", &self.archive.location()).finish_non_exhaustive()
+    }
 }
 
 impl<'a> ChunkIndex<'a> {

@@ -19,7 +19,7 @@ pub(super) fn read_file(path: &Path, max_bytes: u64) -> Result<Option<Bytes>, Ar
         Err(error) => return Err(failed(error)),
     }
     let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits().cast_signed();
-    let read = || {
+    let read = || -> io::Result<Vec<u8>> {
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         let mut bytes = Vec::with_capacity(usize::try_from(file.metadata()?.len().min(max_bytes)).unwrap_or(0));
         file.take(max_bytes).read_to_end(&mut bytes)?;

@@ -113,8 +113,8 @@ fn describe(report: &Report, data: &str) -> String {
     lines.extend(report.left_out.iter().map(|left_out| format!("not in the backup: {left_out}")));
     if let Some(keys) = report.keys.filter(|keys| *keys > 0) {
         lines.push(format!(
-            "the {keys} API keys of the backup are valid again, also those that were removed after it: compare `glimpse keys \
-             list` after the start, and remove such keys"
+            "API keys of the backup, which are valid now: {keys}. Keys that were revoked after the backup are valid again: \
+             compare `glimpse keys list` after the start, and remove such keys"
         ));
     }
     lines.push(

@@ -14,13 +14,11 @@ use crate::sqlite::SqliteError;
 /// Returns [`LedgerError`] if the file cannot be read.
 pub fn stored_keys(folder: &Path) -> Result<u64, LedgerError> {
     let path = folder.join(FILE);
-    let count = || {
+    let count = || -> rusqlite::Result<u64> {
         let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         let exists = "SELECT EXISTS(SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'keys')";
-        if !db.query_row(exists, (), |row| row.get(0))? {
-            return Ok(0);
-        }
-        db.query_row("SELECT count(*) FROM keys", (), |row| row.get(0))
+        let has_table: bool = db.query_row(exists, (), |row| row.get(0))?;
+        if has_table { db.query_row("SELECT count(*) FROM keys", (), |row| row.get(0)) } else { Ok(0) }
     };
     count().map_err(|error| SqliteError::new(&path, error).into())
 }
