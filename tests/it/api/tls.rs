@@ -27,8 +27,10 @@ async fn expiry(app: &TestApp) -> f64 {
     line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Returns the certificate that a new connection gets.
-async fn served_certificate(client: &Client, app: &TestApp) -> Vec<u8> {
+/// Returns the certificate that a new client gets. A client that has connected before resumes its session with the certificate
+/// of then.
+async fn served_certificate(authority: &Authority, app: &TestApp) -> Vec<u8> {
+    let client = authority.trust(Client::builder().no_proxy().tls_info(true)).build().unwrap();
     let reply = client.get(format!("{}/healthz", named(app))).send().await.unwrap();
     reply.extensions().get::<TlsInfo>().unwrap().peer_certificate().unwrap().to_vec()
 }
@@ -39,9 +41,7 @@ async fn the_service_answers_over_tls_and_uses_a_renewed_certificate() {
     let pair = authority.write_pair(9);
     let app = TestApp::start_with(&variables(&pair)).await;
     assert!(app.url.starts_with("https://127.0.0.1:"), "{}", app.url);
-    // Each request has a connection of its own.
-    let builder = Client::builder().no_proxy().pool_max_idle_per_host(0).tls_info(true);
-    let client = authority.trust(builder).build().unwrap();
+    let client = authority.trust(Client::builder().no_proxy()).build().unwrap();
     let jobs = client.get(format!("{}/jobs", named(&app))).bearer_auth(KEY).send().await.unwrap();
     assert_eq!(jobs.status(), StatusCode::OK);
     let (status, body) = http2::get(&format!("{}/jobs", named(&app)), KEY, &authority).await;
@@ -60,10 +60,10 @@ async fn the_service_answers_over_tls_and_uses_a_renewed_certificate() {
 
     // The gauge is that of the process, which has other services.
     assert!(expiry(&app).await > 1.7e9);
-    let first = served_certificate(&client, &app).await;
+    let first = served_certificate(&authority, &app).await;
     authority.write_pair(90);
     let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
-    while served_certificate(&client, &app).await == first {
+    while served_certificate(&authority, &app).await == first {
         assert!(std::time::Instant::now() < deadline, "the new certificate is not used");
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }
