@@ -17,7 +17,7 @@ use crate::web;
 const PUBLIC: [&str; 5] = ["GET /healthz", "GET /readyz", "GET /session", "POST /session", "DELETE /session"];
 
 /// Operations that only read.
-const READ: [&str; 30] = [
+const READ: [&str; 31] = [
     "GET /collections",
     "GET /collections/{name}",
     "GET /collections/{name}/calibration",

@@ -28,7 +28,6 @@ async fn a_refused_worker_exits_with_78_and_the_job_reports_it_once() {
     for (name, more, expected) in [
         ("one", &OTHER_STORE[..], "the worker writes to qdrant"),
         ("two", &OTHER_STORE[..], "the worker writes to qdrant"),
-        ("three", &[("IMAGE_RESIZE", "pad")][..], "prepared in different ways"),
         ("not a name", &[][..], "`not a name` is not"),
     ] {
         let (code, text) = Worker::start(&app, &job, name, more).wait().await;
@@ -37,7 +36,7 @@ async fn a_refused_worker_exits_with_78_and_the_job_reports_it_once() {
     }
     let text = app.log(&job.job_id).await;
     let refusals: Vec<&str> = text.lines().filter(|line| line.contains("a worker was refused: ")).collect();
-    assert_eq!(refusals.len(), 4, "one line for each reason: {text}");
+    assert_eq!(refusals.len(), 3, "one line for each reason: {text}");
     assert!(!text.lines().any(|line| line.starts_with("2026-01-01")), "{text}");
 
     // A worker that cannot use its settings at all exits with the same code.
