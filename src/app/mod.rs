@@ -17,6 +17,7 @@ mod registry;
 mod serve;
 mod start_lines;
 mod stores;
+mod upkeep;
 mod webhooks;
 mod worker;
 
@@ -167,11 +168,8 @@ impl App {
         queue::start(&settings, &mirrors, shutdown).await;
         let allowed = settings.uploads.allowed(settings.api.is_local(addr));
         let uploads = Uploads::new(jobs.clone(), mirrors.clone(), source.requests, allowed);
-        let end = shutdown.drain();
-        let calibrate = calibration.clone();
-        shutdown.spawn("calibration of the model", async move { calibrate.keep(end).await });
-        let (compared, end) = (models.clone(), shutdown.drain());
-        shutdown.tasks().spawn(async move { compared.compare_with_settings(end).await });
+        upkeep::keep_calibration(&calibration, shutdown);
+        upkeep::compare_models(&models, shutdown);
         let texts: Vec<String> = demo::queries().into_iter().map(|(text, _)| text).chain(demo::captions()).collect();
         let recall_test = RecallTest::open(RecallParts {
             jobs: jobs.clone(),
@@ -185,10 +183,7 @@ impl App {
             shutdown.spawn("self-test of the stores", async move { recall_test.keep(end).await });
         }
         shutdown.spawn("upkeep of metrics", metrics::upkeep(shutdown.drain()));
-        if let Some(server) = &bucket_server {
-            watch_bucket(server, &disk, shutdown);
-        }
-        shutdown.spawn("watch of the disk", disk.keep(shutdown.drain()));
+        upkeep::watch_disk(disk, bucket_server.as_ref(), shutdown);
         let lines = start_lines::start_lines(&settings, addr, &keys, tls.as_ref(), bucket_server.as_ref());
         let state = AppState {
             health: Health::new(searches, stores.searches.clone(), jobs.clone()),
@@ -274,15 +269,6 @@ async fn forget_lost(ledger: &Ledger, lost: stores::Lost) -> Result<(), BuildErr
         ledger.in_steps(objects::forget::forget_ids(collection, StoreKind::Embedded.name(), ids)).await?;
     }
     Ok(())
-}
-
-/// Refuses objects while the disk has not enough space. Stops the service if the embedded bucket ends. It keeps running during the drain, because jobs that end still read from it.
-fn watch_bucket(server: &EmbeddedS3, disk: &DiskWatch, shutdown: &Shutdown) {
-    shutdown.spawn("space of the bucket", disk.clone().report(shutdown.drain(), server.storage_switch()));
-    let (ended, drain) = (server.ended(), shutdown.drain());
-    shutdown.spawn("embedded S3 server", async move {
-        drain.run_until_cancelled(ended).await;
-    });
 }
 
 /// Returns what happens when a collection is dropped.

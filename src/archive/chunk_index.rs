@@ -151,7 +151,7 @@ mod tests {
             let index = ChunkIndex::open(&archive, verify).await.unwrap();
             for (bytes, file) in chunks.iter().zip(&backup.files) {
                 if !index.contains_file(file).await.unwrap() {
-                    index.write(&file.chunks[0], Bytes::from_static(*bytes)).await.unwrap();
+                    index.write(&file.chunks[0], Bytes::from_static(bytes)).await.unwrap();
                 }
                 assert!(index.contains_file(file).await.unwrap(), "{verify} {file:?}");
             }

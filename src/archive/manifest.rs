@@ -56,7 +56,7 @@ impl Manifest {
     /// Returns [`ArchiveError`] if the archive cannot be listed.
     pub async fn names(archive: &dyn ArchiveStore) -> Result<Vec<String>, ArchiveError> {
         let mut names: Vec<String> = archive.list(MANIFESTS).map_ok(|entry| entry.name).try_collect().await?;
-        names.retain(|name| name.ends_with(".json"));
+        names.retain(|name| name.strip_suffix(".json").is_some());
         names.sort_unstable();
         Ok(names)
     }

@@ -138,13 +138,13 @@ impl Writing<'_> {
                 };
                 self.writer = Some((header, ParquetWriter::create(self.part, &file)?));
             }
-            ExportLine::Image(image) => self.image(*image)?,
+            ExportLine::Image(image) => self.image(&image)?,
             ExportLine::End(end) => self.end = Some(end.images),
         }
         Ok(())
     }
 
-    fn image(&mut self, image: ExportedImage) -> Result<(), CliError> {
+    fn image(&mut self, image: &ExportedImage) -> Result<(), CliError> {
         let wrong = |problem: &str| CliError::TransferFailed(format!("the vector of {} {problem}", image.s3_uri));
         let Some((_, writer)) = &mut self.writer else { return Err(wrong("was sent before the header")) };
         let bytes = STANDARD.decode_to_vec(image.vector.as_bytes()).map_err(|_| wrong("is not base64"))?;

@@ -36,7 +36,7 @@ const MAX_BYTES: usize = 2 << 20;
 /// Images that are not imported and that are printed.
 const MAX_PRINTED: u64 = 20;
 /// How long a batch is sent again while the service is busy.
-const RETRY_WINDOW: Duration = Duration::from_secs(60);
+const RETRY_WINDOW: Duration = Duration::from_mins(1);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]

@@ -99,11 +99,10 @@ const IN_MEMORY: &str = "memory can be written, and every row has a cell for eac
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
         Value::String(text) => without_formula(text.clone()),
         Value::Array(values) => without_formula(values.iter().map(plain).collect::<Vec<_>>().join("; ")),
         Value::Object(fields) if fields.is_empty() => String::new(),
-        Value::Object(_) => value.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     }
 }
 

@@ -173,6 +173,7 @@ mod tests {
         DiskWatch::new(Path::new("."), settings, WaitList::default())
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "as the function takes it")]
     fn space(kilobytes: u64) -> io::Result<Option<DiskSpace>> {
         Ok(Some(DiskSpace { free: kilobytes << 10, total: 1 << 30 }))
     }

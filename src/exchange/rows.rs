@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use parquet::errors::ParquetError;
+use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
@@ -18,7 +19,7 @@ const MAX_ROW_GROUP: i64 = 8 << 30;
 /// The rows of one file.
 pub(super) struct Rows {
     path: PathBuf,
-    rows: RowIter<'static>,
+    iter: RowIter<'static>,
     /// Number of the row that is read next, from 1.
     number: u64,
 }
@@ -41,7 +42,7 @@ impl Rows {
         let open = move || {
             let reader = SerializedFileReader::new(file)?;
             let metadata = reader.metadata();
-            let large = metadata.row_groups().iter().map(|group| group.total_byte_size()).max().unwrap_or_default();
+            let large = metadata.row_groups().iter().map(RowGroupMetaData::total_byte_size).max().unwrap_or_default();
             if large > MAX_ROW_GROUP {
                 return Err(ParquetError::General(format!(
                     "a group of rows has {large} bytes; at most {MAX_ROW_GROUP} are allowed"
@@ -56,12 +57,12 @@ impl Rows {
             Ok((rows, facts))
         };
         let (rows, facts) = guarded(path, open)?;
-        Ok((Self { path: path.to_owned(), rows, number: 1 }, facts))
+        Ok((Self { path: path.to_owned(), iter: rows, number: 1 }, facts))
     }
 
     /// Returns the next row and its number, or `None` at the end.
     pub(super) fn next_row(&mut self) -> Result<Option<(u64, Row)>, ExchangeError> {
-        let rows = &mut self.rows;
+        let rows = &mut self.iter;
         let next = guarded(&self.path, || rows.next().transpose());
         let number = self.number;
         self.number += 1;

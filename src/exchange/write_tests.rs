@@ -1,3 +1,7 @@
+//! Tests of written files.
+
+#![expect(clippy::cast_precision_loss, reason = "small numbers")]
+
 use serde_json::json;
 
 use super::*;

@@ -21,7 +21,7 @@ pub(super) struct KeySet(Vec<Key>);
 pub(super) struct Key {
     pub(super) id: Option<String>,
     pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) public: DecodingKey,
 }
 
 impl std::fmt::Debug for Key {
@@ -72,8 +72,8 @@ fn usable_key(jwk: &Jwk) -> Option<Key> {
         return None;
     }
     let algorithm = algorithm(jwk)?;
-    let key = DecodingKey::from_jwk(jwk).ok()?;
-    Some(Key { id: jwk.common.key_id.clone(), algorithm, key })
+    let public = DecodingKey::from_jwk(jwk).ok()?;
+    Some(Key { id: jwk.common.key_id.clone(), algorithm, public })
 }
 
 /// Returns the algorithm of a key. It never comes from a token, whose sender could choose it.

@@ -54,7 +54,7 @@ impl Verifier {
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&self.audiences);
-        let token = decode::<Value>(text, &key.key, &validation);
+        let token = decode::<Value>(text, &key.public, &validation);
         let claims = token.map_err(|error| TokenError::invalid(reason(error.kind())))?.claims;
         let name = claims::name(&claims).ok_or_else(|| TokenError::invalid("its claim `sub` is empty"))?;
         let role = self.roles.role_of(&claims::groups(&claims, &self.roles_claim));

@@ -158,6 +158,7 @@ async fn a_change_is_completed_although_its_client_has_disconnected() {
     // The ledger is busy, so that neither request is complete when its client leaves.
     let (begin, wait) = std::sync::mpsc::channel::<()>();
     let ledger = keys.0.ledger.clone();
+    #[expect(clippy::disallowed_methods, reason = "the test waits for its end")]
     let busy = tokio::spawn(async move {
         ledger
             .write(move |_| {

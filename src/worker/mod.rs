@@ -205,7 +205,7 @@ impl Worker {
             // The service answers with the difference.
             Ok(None) => {}
             Err(error) => {
-                tracing::warn!(%model, %error, "the model of the job's collection cannot be used by this worker")
+                tracing::warn!(%model, %error, "the model of the job's collection cannot be used by this worker");
             }
         }
     }

@@ -38,6 +38,28 @@ const WITHOUT_METRICS: [&str; 7] = ["domain", "imaging", "sqlite", "ledger", "sh
 /// Every module may take locks in the same way.
 const LOCK: &str = "lock";
 
+/// The modules that `api` may import.
+const API: [&str; 18] = [
+    "domain",
+    "ledger",
+    "jobs",
+    "keys",
+    "jwt",
+    "mirrors",
+    "uploads",
+    "collections",
+    "collection_models",
+    "browse",
+    "search",
+    "images",
+    "backup",
+    "pinned",
+    "health",
+    "disk",
+    "web",
+    "server::BodyProgress",
+];
+
 /// The modules that a module may import. `jobs` means the module and everything in it; `api::replies` only that part.
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
@@ -69,28 +91,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "browse" => ports(&["domain"]),
         "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
         "health" => ports(&["domain", "jobs", "collection_models"]),
-        "api" => {
-            vec![
-                "domain",
-                "ledger",
-                "jobs",
-                "keys",
-                "jwt",
-                "mirrors",
-                "uploads",
-                "collections",
-                "collection_models",
-                "browse",
-                "search",
-                "images",
-                "backup",
-                "pinned",
-                "health",
-                "disk",
-                "web",
-                "server::BodyProgress",
-            ]
-        }
+        "api" => API.to_vec(),
         "clip_server" => vec![
             "domain",
             "imaging",

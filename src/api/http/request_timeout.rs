@@ -45,9 +45,10 @@ impl RequestTimeout {
 
     /// Middleware that limits only the time for the body. The request itself has no time limit.
     pub(in crate::api) async fn limit_body(State(limits): State<Self>, request: Request, next: Next) -> Response {
-        let (max_read, max) = match request.uri().path().ends_with(IMPORT_PATH) {
-            true => (MAX_IMPORT_BYTES, MAX_IMPORT_BYTES),
-            false => (MAX_DISCARDED_BYTES, MAX_JSON_BYTES),
+        let (max_read, max) = if request.uri().path().ends_with(IMPORT_PATH) {
+            (MAX_IMPORT_BYTES, MAX_IMPORT_BYTES)
+        } else {
+            (MAX_DISCARDED_BYTES, MAX_JSON_BYTES)
         };
         let (request, progress) = BodyProgress::track(request);
         let (head, body) = request.into_parts();

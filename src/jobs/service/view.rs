@@ -75,7 +75,7 @@ impl JobService {
             let kept = self.ledger.read(move |db| jobs::summary(db, id)).await?;
             let rates = kept.and_then(|kept| serde_json::from_str(&kept).ok());
             let waits = !job.state.is_final() && job.state != JobState::Paused;
-            let waiting_on = if !waits { None } else { self.queued_behind(&job).await? };
+            let waiting_on = if waits { self.queued_behind(&job).await? } else { None };
             return Ok(JobView { job, rates, eta_seconds: None, waiting_on, workers: Vec::new() });
         };
         let stages = running.stages(job.spec.executor);

@@ -1,7 +1,7 @@
 //! The files of the certificate and of the key.
 
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -86,7 +86,7 @@ fn now() -> u64 {
 
 fn shown_name(name: GeneralName) -> Option<String> {
     match name {
-        GeneralName::DnsName(name) => Some(printable(&name.to_string())),
+        GeneralName::DnsName(name) => Some(printable(name.as_ref())),
         GeneralName::IpAddress(bytes) => match bytes.as_bytes() {
             bytes if bytes.len() == 4 => Some(std::net::Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).to_string()),
             bytes => Some(std::net::Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).to_string()),
@@ -102,27 +102,29 @@ fn printable(name: &str) -> String {
 /// Reads a certificate with its key.
 pub(super) async fn load(certificate: &Path, key: &Path) -> Result<Pair, TlsError> {
     let (certificate, key) = (certificate.to_owned(), key.to_owned());
-    let loaded = tokio::task::spawn_blocking(move || parse(certificate, key)).await;
+    let loaded = tokio::task::spawn_blocking(move || parse(&certificate, &key)).await;
     loaded.unwrap_or_else(|_| Err(TlsError::Library("reading the files failed".to_owned())))
 }
 
-fn parse(certificate: PathBuf, key: PathBuf) -> Result<Pair, TlsError> {
+fn parse(certificate: &Path, key: &Path) -> Result<Pair, TlsError> {
     let file = |setting, path: &Path| {
         read_file(path).map_err(|reason| TlsError::File { setting, path: path.to_owned(), reason })
     };
-    let (certificate_pem, key_pem) = (file(CERTIFICATE, &certificate)?, file(KEY, &key)?);
+    let (certificate_pem, key_pem) = (file(CERTIFICATE, certificate)?, file(KEY, key)?);
     let chain = CertificateDer::pem_slice_iter(&certificate_pem).collect::<Result<Vec<_>, _>>();
-    let no_certificate = |reason| TlsError::NoCertificate { path: certificate.clone(), reason };
+    let no_certificate = |reason| TlsError::NoCertificate { path: certificate.to_owned(), reason };
     let chain = chain.map_err(|error| no_certificate(format!(": {error}")))?;
     let facts = CertificateFacts::parse(chain.first().ok_or_else(|| no_certificate(String::new()))?);
     let facts = facts.map_err(|error| no_certificate(format!(": {error}")))?;
-    let no_key = |reason| TlsError::NoKey { path: key.clone(), reason };
+    let no_key = |reason| TlsError::NoKey { path: key.to_owned(), reason };
     let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| match error {
         PemError::NoItemsFound => no_key(String::new()),
         error => no_key(format!(": {error}")),
     })?;
     let certified = CertifiedKey::from_der(chain, private, &default_provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => TlsError::Mismatch { certificate: certificate.clone(), key: key.clone() },
+        rustls::Error::InconsistentKeys(_) => {
+            TlsError::Mismatch { certificate: certificate.to_owned(), key: key.to_owned() }
+        }
         rustls::Error::InvalidCertificate(_) => no_certificate(format!(": {error}")),
         error => no_key(format!(": {error}")),
     })?;

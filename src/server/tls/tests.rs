@@ -81,6 +81,9 @@ impl Files {
     }
 }
 
+/// The protocols that a client offers, and the one that is chosen.
+type Offer<'a> = (&'a [&'a [u8]], Option<&'a [u8]>);
+
 struct Running {
     addr: SocketAddr,
     closing: CancellationToken,
@@ -121,7 +124,7 @@ async fn end_of(stream: &mut TcpStream) -> Vec<u8> {
 async fn the_protocol_is_chosen_in_the_handshake() {
     let files = Files::new();
     let running = start(files.open().await.unwrap(), |_| {}).await;
-    let offers: [(&[&[u8]], Option<&[u8]>); 3] =
+    let offers: [Offer<'_>; 3] =
         [(&[b"h2", b"http/1.1"], Some(b"h2")), (&[b"http/1.1"], Some(b"http/1.1")), (&[], None)];
     for (offered, chosen) in offers {
         let mut stream = connect(&running, &files.connector(offered)).await;
