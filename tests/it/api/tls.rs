@@ -82,18 +82,18 @@ async fn the_commands_trust_a_private_authority_and_the_own_certificate() {
         let app = TestApp::start_with(&variables(pair)).await;
         let (url, address) = (named(&app), app.url.replace("https://", ""));
         let client = [("GLIMPSE_URL", url.as_str()), ("GLIMPSE_API_KEY", KEY)];
-        let search = ["search", "a cat"];
-        let refused = glimpse(&client, &search).await;
+        let list = ["jobs", "list"];
+        let refused = glimpse(&client, &list).await;
         assert!(
             refused.status.code() == Some(1) && stderr(&refused).contains("set GLIMPSE_CA_FILE"),
             "{}",
             stderr(&refused)
         );
-        let found = glimpse(&[&client[..], &[("GLIMPSE_CA_FILE", trusted)]].concat(), &search).await;
+        let found = glimpse(&[&client[..], &[("GLIMPSE_CA_FILE", trusted)]].concat(), &list).await;
         assert_eq!(found.status.code(), Some(0), "{}{}", stdout(&found), stderr(&found));
         // A certificate is trusted for its names only.
         let other_name = [("GLIMPSE_URL", app.url.as_str()), ("GLIMPSE_API_KEY", KEY), ("GLIMPSE_CA_FILE", trusted)];
-        assert_eq!(glimpse(&other_name, &search).await.status.code(), Some(1));
+        assert_eq!(glimpse(&other_name, &list).await.status.code(), Some(1));
         // On the machine of the service, its own settings are enough.
         let local = [&variables(pair)[..], &[("GLIMPSE_ADDR", address.as_str())]].concat();
         let ready = glimpse(&local, &["doctor", "--quick"]).await;
