@@ -173,8 +173,8 @@ fn parse_name(name: &str) -> Option<(Timestamp, &str)> {
 pub(super) mod tests {
     use std::fs;
 
-    use super::super::FolderArchive;
     use super::*;
+    use crate::archive::FolderArchive;
 
     pub(in crate::archive) fn manifest(seconds: i64, files: &[(&str, &[u8])]) -> Manifest {
         let file = |(path, bytes): &(&str, &[u8])| ArchivedFile {

@@ -126,7 +126,8 @@ async fn put_directly(bucket: &Bucket, n: u32) -> Result<(), String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn below_the_minimum_of_free_space_jobs_and_uploads_wait_and_searches_go_on() {
     let Some(disk) = SmallDisk::mount(64 * 1024) else { return };
-    let clip = CheapClip::start(Duration::from_millis(20)).await;
+    // The job must still run when the disk is filled for the second time.
+    let clip = CheapClip::start(Duration::from_millis(1_200)).await;
     let process = Process::start_with_min_free(&disk.data(), &clip.url, "8 MB");
     let client = Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
     let bucket = process.bucket().await;
