@@ -87,7 +87,7 @@ affinity:
 
 {{/* The settings that can be read from a file (docs/settings.md). */}}
 {{- define "glimpse.secretNames" -}}
-^(CLIP_API_KEY(_[A-Z0-9_]+)?|GLIMPSE_API_KEY|GLIMPSE_WORKER_TOKEN|HF_TOKEN|HUGGING_FACE_HUB_TOKEN|QDRANT_API_KEY|RAY_AUTH_TOKEN|S3_SECRET_ACCESS_KEY|WEAVIATE_API_KEY)$
+^(CLIP_API_KEY(_[A-Z0-9_]+)?|GLIMPSE_API_KEY|GLIMPSE_WEBHOOK_SECRET|GLIMPSE_WEBHOOK_URL|GLIMPSE_WORKER_TOKEN|HF_TOKEN|HUGGING_FACE_HUB_TOKEN|QDRANT_API_KEY|RAY_AUTH_TOKEN|S3_SECRET_ACCESS_KEY|WEAVIATE_API_KEY)$
 {{- end }}
 
 {{/* The settings of the values, and those that follow from the cluster unless the values have them. */}}
