@@ -7,7 +7,7 @@ cargo=${CARGO:-cargo}
 version=1.16.0
 tool=target/tools/bin/oha
 if ! "$tool" --version 2>/dev/null | grep -qF "$version"; then
-    "$cargo" install --locked --quiet --root target/tools --version "$version" --no-default-features oha
+    "$cargo" install --locked --quiet --root target/tools --version "$version" oha
 fi
 "$cargo" build --locked --release
 exec python3 zarf/load/load.py "${CARGO_TARGET_DIR:-target}/release/glimpse" "$tool"
