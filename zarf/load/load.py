@@ -121,8 +121,8 @@ def add_records(service):
 
 def search(service, tool, searchers, seconds):
     texts = "\\+".join(f"({words})" for words in WORDS)
-    address = service.address.replace(".", "\\.")
-    url = f"http://{address}/search/images\\?limit=20&q={texts}"
+    # oha takes a dot as it is.
+    url = f"http://{service.address}/search/images\\?limit=20&q={texts}"
     command = [tool, "-z", f"{seconds}s", "-c", str(searchers), "--no-tui", "--output-format", "json",
                "--stats-success-breakdown", "--rand-regex-url", url]
     reply = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -133,6 +133,8 @@ def show(name, measured, memory):
     codes = measured["statusCodeDistribution"]
     total = sum(codes.values())
     good = codes.get("200", 0)
+    if not good:
+        raise SystemExit(f"no search of `{name}` was answered: {codes} {measured['errorDistribution']}")
     latency = measured.get("latencyPercentilesSuccessful") or measured["latencyPercentiles"]
     refused = measured.get("latencyPercentilesNotSuccessful") or {}
     seconds = measured["summary"]["total"]
