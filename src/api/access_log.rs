@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tower_http::request_id::RequestId;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 
-use super::auth::Sender;
+use super::auth::{DISCONNECTED, Sender};
 use crate::domain::Timestamp;
 
 /// Where the access log is written.
@@ -79,9 +79,6 @@ impl AccessLog {
         Ok(Some(Self { writer, _guard: Arc::new(guard) }))
     }
 }
-
-/// The status of a request whose client disconnected before the reply began.
-const DISCONNECTED: u16 = 499;
 
 /// One line of the log.
 #[derive(Debug, Serialize)]

@@ -13,8 +13,8 @@ use crate::keys::Audit;
 /// Maximum number of characters of a path and of a location.
 const MAX_CHARACTERS: usize = 1_200;
 
-/// The status of a request whose client disconnected, or whose time was over, before the reply began.
-const DISCONNECTED: u16 = 499;
+/// The status of a request whose client disconnected before the reply began, in the audit log and in the access log.
+pub(in crate::api) const DISCONNECTED: u16 = 499;
 
 /// An entry for a request whose reply is not known yet. If it is dropped before the reply, it is recorded too: the request may have
 /// changed data although its client has disconnected.

@@ -14,6 +14,7 @@ mod sessions;
 mod tokens;
 mod worker_token;
 
+pub(super) use audited::DISCONNECTED;
 pub(super) use authenticator::{Authenticator, authenticate};
 pub(super) use identity::{ClientAddress, Identity, Sender};
 pub(crate) use origin::{Origins, PublicUrl};
