@@ -3,7 +3,7 @@
 use super::aggregate_wire::{
     AggregateRequest, AggregatedProperty, Aggregation, IntegerMeasure, Measure, TextMeasure, TopOccurrence,
 };
-use super::error::{failed, from_status};
+use super::error::failed;
 use super::filter::{after_id, filters, meta_term};
 use super::record::property;
 use super::wire::Filters;
@@ -103,7 +103,10 @@ async fn aggregate(
         aggregations: measures.iter().map(aggregation).collect(),
         filters,
     };
-    let reply = index.rpc.aggregate(request).await.map_err(|status| from_status(&status, collection))?;
+    let reply = match index.rpc.aggregate(request).await {
+        Ok(reply) => reply,
+        Err(status) => return Err(index.call_failed(&status, collection).await),
+    };
     let single =
         reply.single_result.ok_or_else(|| failed(FailureKind::Failed, "the server returned no aggregation"))?;
     Ok(single.aggregations.unwrap_or_default().properties)

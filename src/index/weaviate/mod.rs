@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use tonic::{Code, Status};
 
 use self::aggregate_wire::AggregateRequest;
 use self::client::{Rpc, rest_client};
@@ -90,6 +91,22 @@ impl WeaviateIndex {
         Ok(Self { rest, rpc, limits: Limits::default(), quantization: settings.quantization })
     }
 
+    /// Returns the error for a failed call about `collection`.
+    async fn call_failed(&self, status: &Status, collection: &CollectionName) -> IndexError {
+        let error = from_status(status, collection);
+        if status.code() == Code::Unknown { self.unless_dropped(error, collection).await } else { error }
+    }
+
+    /// Replaces an unspecific error if the class of `collection` is missing now. A request that is running while the class is
+    /// removed can fail in any layer of the server, with a message of that layer; the schema changes first.
+    async fn unless_dropped(&self, error: IndexError, collection: &CollectionName) -> IndexError {
+        let unspecific = matches!(&error, IndexError::Dependency(down) if down.failure == FailureKind::Failed);
+        if unspecific && matches!(schema::find(&self.rest, collection).await, Ok(FoundClass::Missing)) {
+            return IndexError::UnknownCollection(collection.clone());
+        }
+        error
+    }
+
     async fn info(&self, stored: StoredCollection) -> Result<CollectionInfo, IndexError> {
         let StoredCollection { collection: name, space } = stored;
         let count = self.count(&name, None).await?;
@@ -100,7 +117,10 @@ impl WeaviateIndex {
     async fn count(&self, name: &CollectionName, filters: Option<Filters>) -> Result<u64, IndexError> {
         let collection = name.weaviate_class();
         let request = AggregateRequest { collection, objects_count: true, filters, ..AggregateRequest::default() };
-        let reply = self.rpc.aggregate(request).await.map_err(|status| from_status(&status, name))?;
+        let reply = match self.rpc.aggregate(request).await {
+            Ok(reply) => reply,
+            Err(status) => return Err(self.call_failed(&status, name).await),
+        };
         let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
         count.ok_or_else(|| failed(FailureKind::Failed, "the server returned no object count"))
     }

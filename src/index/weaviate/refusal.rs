@@ -95,7 +95,7 @@ const OBJECT_PHRASES: [&str; 8] = [
 
 /// Phrases of errors of the server that do not depend on the object (`entities/errors`, `entities/storagestate`, the
 /// memory watch, replication, the schema of the cluster, and errors of Go itself).
-const SERVER_PHRASES: [&str; 44] = [
+const SERVER_PHRASES: [&str; 46] = [
     "read-only",
     "readonly",
     "read only",
@@ -111,6 +111,8 @@ const SERVER_PHRASES: [&str; 44] = [
     "shutdown",
     "shutting down",
     "shut down",
+    "already shut",
+    "already closed",
     "limit exceeded",
     "rate limit",
     "too many requests",

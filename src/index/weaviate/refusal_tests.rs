@@ -21,6 +21,8 @@ fn refusals_of_an_object_differ_from_errors_of_the_server() {
         ("dial tcp 10.0.0.1:7001: i/o timeout", Refusal::Server),
         ("broadcast: unexpected status code 503 ()", Refusal::Server),
         ("server is shutting down", Refusal::Server),
+        ("put object: store already closed: adding a bucket", Refusal::Server),
+        ("shard a1: already shut or dropped", Refusal::Server),
         ("shard busy: structural vector op in progress", Refusal::Server),
         // Names and quoted values are ignored.
         ("invalid date property 'indexed_at' on class 'A': the given value is 'timeout.jpg'", Refusal::Object),

@@ -2,7 +2,7 @@
 
 use tonic::Status;
 
-use super::error::{failed, from_status};
+use super::error::failed;
 use super::filter::{filters, ids_filter, without_typed_metadata};
 use super::limit::{Bound, Limit, find_limit};
 use super::record::{self, property};
@@ -76,7 +76,10 @@ pub(super) async fn check_ranges(
     let metadata = MetadataRequest { uuid: true, distance: false, vector: false };
     let filters = Some(without_typed_metadata());
     let request = SearchRequest { filters, ..search_request(collection, &[], metadata, 1) };
-    let reply = send(index, request).await.map_err(|status| from_status(&status, collection))?;
+    let reply = match send(index, request).await {
+        Ok(reply) => reply,
+        Err(status) => return Err(index.call_failed(&status, collection).await),
+    };
     if reply.results.is_empty() { Ok(()) } else { Err(IndexError::OutdatedRecords(collection.clone())) }
 }
 
@@ -101,7 +104,7 @@ pub(super) async fn ranked(
         let reply = match send(index, request).await {
             Ok(reply) => reply,
             Err(status) => match find_limit(&status) {
-                None => return Err(from_status(&status, collection)),
+                None => return Err(index.call_failed(&status, collection).await),
                 // Requests the same hits without their vectors, which are optional.
                 Some(Limit { bound: Bound::Bytes, .. }) if vector => {
                     with_vectors = false;
@@ -252,7 +255,7 @@ pub(super) async fn request_page(
                 let allowed = limit.allowed.filter(|allowed| limit.bound == Bound::Results && *allowed < page);
                 index.limits.results.lower(allowed.unwrap_or(page / 2));
             }
-            Some(_) | None => return Err(from_status(&status, collection)),
+            Some(_) | None => return Err(index.call_failed(&status, collection).await),
         }
     }
 }

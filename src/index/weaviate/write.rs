@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::error::{failed, from_status};
+use super::error::failed;
 use super::limit::{Bound, find_limit};
 use super::refusal::{self, Refusal};
 use super::search::{request_page, search_request};
@@ -90,7 +90,7 @@ async fn send(
                     index.limits.bytes.lower(smaller);
                     pending.push(request);
                 }
-                _ => return Err(from_status(&status, collection)),
+                _ => return Err(index.call_failed(&status, collection).await),
             },
         }
     }
@@ -148,7 +148,8 @@ async fn handle_errors(
     to_delete.extend(without_vector(index, collection, &ids_with(Refusal::Unknown).collect::<Vec<_>>()).await?);
     let deleted = remove(index, collection, &to_delete).await;
     if let Some(RefusedObject { message, .. }) = first(Refusal::Server) {
-        return Err(failed(FailureKind::Failed, format!("{} objects were not stored: {message}", refused.len())));
+        let error = failed(FailureKind::Failed, format!("{} objects were not stored: {message}", refused.len()));
+        return Err(index.unless_dropped(error, collection).await);
     }
     deleted?;
     let Some(RefusedObject { id, message, .. }) = refused.into_iter().next() else { return Ok(()) };
@@ -212,7 +213,7 @@ async fn remove(index: &WeaviateIndex, collection: &CollectionName, ids: &[Image
             Ok(_) => rest = &rest[chunk.len()..],
             Err(status) => match find_limit(&status) {
                 Some(_) if chunk.len() > 1 => index.limits.ids.lower(chunk.len() / 2),
-                Some(_) | None => return Err(from_status(&status, collection)),
+                Some(_) | None => return Err(index.call_failed(&status, collection).await),
             },
         }
     }

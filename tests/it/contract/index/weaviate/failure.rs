@@ -127,6 +127,23 @@ async fn a_search_that_panicked_in_the_server_is_repeated_once() {
     assert_eq!(server.calls("Search").len(), 2);
 }
 
+/// While a class is removed, a request fails in any layer of the server: this message was observed with 1.39.
+#[tokio::test]
+async fn an_unspecific_error_of_a_class_that_is_missing_now_is_an_unknown_collection() {
+    let closed = "explorer: get class: vector search: distance between entrypoint and query node: store already closed";
+    let documents = name("documents");
+    let unknown = IndexError::UnknownCollection(documents.clone());
+    let Rest::Says(_, _, class) = class() else { unreachable!() };
+    for refused in [Grpc::Status(2, closed, None), Grpc::Refuses(vec![(0, closed)])] {
+        let server = Running::new(Rest::Once(class.clone()), refused).await;
+        assert_eq!(server.index().upsert(&documents, &[record("a.jpg", EAST)]).await.unwrap_err(), unknown);
+    }
+    let server = Running::new(Rest::Once(class.clone()), Grpc::Status(2, closed, None)).await;
+    assert_eq!(server.index().search(&documents, &query(EAST, 1)).await.unwrap_err(), unknown);
+    let server = Running::new(Rest::Once(class), Grpc::Status(2, closed, None)).await;
+    assert_eq!(server.index().describe(&documents).await.unwrap(), None);
+}
+
 #[tokio::test]
 async fn a_refused_object_is_named_and_deleted() {
     let message = "new node has a vector with length 2. Existing nodes have vectors with length 4";

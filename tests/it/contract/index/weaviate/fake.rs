@@ -24,6 +24,8 @@ use tokio_util::task::AbortOnDropHandle;
 #[derive(Clone)]
 pub(crate) enum Rest {
     Says(u16, Option<(&'static str, &'static str)>, String),
+    /// Answers the first request with this body, and every later one with 404.
+    Once(String),
     Silent,
 }
 
@@ -136,8 +138,13 @@ async fn answer_rest(State(fake): State<Arc<Fake>>, headers: HeaderMap, uri: Uri
         let nodes = serde_json::json!({"nodes": [{"shards": [{"vectorQueueLength": left}]}]});
         return Response::new(Body::from(nodes.to_string()));
     }
-    let rest = fake.rest.lock().unwrap().clone();
+    let missing = Rest::Says(404, None, String::new());
+    let rest = {
+        let mut rest = fake.rest.lock().unwrap();
+        if matches!(*rest, Rest::Once(_)) { std::mem::replace(&mut *rest, missing) } else { rest.clone() }
+    };
     match rest {
+        Rest::Once(body) => Response::new(Body::from(body)),
         Rest::Silent => std::future::pending().await,
         Rest::Says(status, header, body) => {
             let response = Response::builder().status(status);
