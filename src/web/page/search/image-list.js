@@ -49,7 +49,8 @@ export async function createImageList({ query, signal, navigate }) {
   }
 
   const download = downloadButton({ name: "images", columns: IMAGE_COLUMNS, pages: () => allPages(query, signal) });
-  const element = el("section", {}, orderField(query, navigate), download, grid.element, paging.end);
+  const controls = el("div", { class: "list-controls" }, download, orderField(query, navigate));
+  const element = el("section", {}, controls, grid.element, paging.end);
   return { grid, element, warnings: page.warnings ?? [] };
 }
 
@@ -71,7 +72,7 @@ function orderField(query, navigate) {
     Object.entries(ORDERS).map(([value, label]) => el("option", { value: value === "newest" ? "" : value }, label)),
   );
   select.value = query.order === "newest" ? "" : (query.order ?? "");
-  return el("div", { class: "list-order" }, field(LABELS.order, select));
+  return field(LABELS.order, select);
 }
 
 /**
