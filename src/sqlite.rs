@@ -25,7 +25,7 @@ pub struct Sqlite {
 
 /// The file could not be opened, or a statement failed.
 #[derive(Debug, thiserror::Error)]
-#[error("SQLite file {}: {source}", path.display())]
+#[error("SQLite file {}: {source}{}", path.display(), advice(*disk))]
 pub struct SqliteError {
     path: PathBuf,
     source: rusqlite::Error,
@@ -43,6 +43,15 @@ pub enum DiskProblem {
     Locked,
     /// Reading or writing failed.
     Failing,
+}
+
+fn advice(disk: Option<DiskProblem>) -> &'static str {
+    match disk {
+        Some(DiskProblem::NoSpace) => "; its disk or quota is full: free some space there",
+        Some(DiskProblem::ReadOnly) => "; its file system is read-only",
+        Some(DiskProblem::Locked) => "; another process has locked it",
+        Some(DiskProblem::Failing) | None => "",
+    }
 }
 
 impl SqliteError {

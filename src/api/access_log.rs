@@ -20,7 +20,7 @@ use tower_http::request_id::RequestId;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 
 use super::auth::{DISCONNECTED, Sender};
-use crate::domain::Timestamp;
+use crate::domain::{SignIn, Timestamp};
 
 /// Where the access log is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +93,8 @@ struct Line {
     ms: u64,
     role: Option<&'static str>,
     name: Option<String>,
+    /// `key`, `proxy` or `token`.
+    sign_in: Option<&'static str>,
     /// Bytes of the body that were sent.
     bytes: u64,
 }
@@ -113,6 +115,7 @@ pub(super) async fn log_request(State(log): State<AccessLog>, mut request: Reque
         ms: 0,
         role: None,
         name: None,
+        sign_in: None,
         bytes: 0,
     };
     let mut end = End { log, started, sender: Sender::default(), line };
@@ -136,6 +139,7 @@ impl Drop for End {
         if let Some(identity) = self.sender.get() {
             self.line.role = Some(identity.role.as_str());
             self.line.name = identity.name.as_deref().map(str::to_owned);
+            self.line.sign_in = identity.sign_in.map(SignIn::as_str);
         }
         self.line.time = Timestamp::now();
         self.line.ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);

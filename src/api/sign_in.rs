@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::auth::{Authenticator, ClientAddress, Identity, SESSION_TTL, session_cookie};
 use super::http::{ApiError, ErrorReply, Json};
 use super::{AppState, Defaults};
-use crate::domain::{Role, Secret};
+use crate::domain::{Role, Secret, SignIn};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_session, sign_in, sign_out))
@@ -31,16 +31,16 @@ pub struct SessionReply {
     pub role: Option<Role>,
     /// The name of the key or of the user.
     pub name: Option<String>,
-    /// Whether a proxy or the identity provider of a token has signed in the user, so that there is nothing to sign out of here.
-    pub by_proxy: bool,
+    /// How the request is signed in. `null` if it is not. Only a session, which is started with a key, can be ended here.
+    pub sign_in: Option<SignIn>,
 }
 
 impl SessionReply {
     fn new(required: bool, identity: Option<Identity>) -> Self {
         let signed_in = required && identity.is_some();
-        let by_proxy = identity.as_ref().is_some_and(|identity| identity.by_proxy);
+        let sign_in = identity.as_ref().and_then(|identity| identity.sign_in);
         let (role, name) = identity.map_or((None, None), |identity| (Some(identity.role), identity.name));
-        Self { required, signed_in, role, name: name.as_deref().map(str::to_owned), by_proxy }
+        Self { required, signed_in, role, name: name.as_deref().map(str::to_owned), sign_in }
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::BuildError;
 use crate::api::replies::{JobReply, MirrorReply};
 use crate::config::Settings;
-use crate::domain::InvalidSetting;
+use crate::domain::{InvalidSetting, TrustedFiles};
 use crate::jobs::{Jobs, JobsError};
 use crate::ledger::Ledger;
 use crate::mirrors::{Mirrors, MirrorsError};
@@ -21,7 +21,8 @@ pub(super) async fn open(ledger: &Ledger, settings: &Settings) -> Result<Option<
     for caution in settings.cautions() {
         tracing::warn!("{caution}");
     }
-    Webhooks::open(ledger, &settings.webhooks).await.map_err(|error| match error {
+    let trusted = TrustedFiles { authorities: settings.locations.glimpse_ca_file.clone(), own: None };
+    Webhooks::open(ledger, &settings.webhooks, &trusted).await.map_err(|error| match error {
         WebhooksError::Ledger(error) => BuildError::Ledger(error),
         error @ WebhooksError::Client(_) => BuildError::Setting(InvalidSetting(error.to_string())),
     })

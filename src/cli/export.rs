@@ -65,12 +65,9 @@ impl Drop for PartFile {
 
 impl Export {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
-        if !self.overwrite && self.file.exists() {
-            let problem = "it exists; add --overwrite to replace it".to_owned();
-            return Err(CliError::Content { path: self.file, problem });
-        }
+        let target = self.target()?;
         let client = Client::without_timeout(settings)?;
-        let part = PartFile(part_of(&self.file));
+        let part = PartFile(part_of(&target));
         let mut query = Vec::new();
         query.extend(self.generation.map(|number| ("generation", number.to_string())));
         query.extend(self.provider.clone().map(|store| ("provider", store)));
@@ -85,10 +82,9 @@ impl Export {
             return Err(CliError::TransferFailed(message));
         }
         writer.finish()?;
-        let target = &self.file;
-        std::fs::rename(&part.0, target).map_err(|source| CliError::Write { path: target.clone(), source })?;
+        std::fs::rename(&part.0, &target).map_err(|source| CliError::Write { path: target.clone(), source })?;
         let ExportHeader { collection, generation, model, dimension, .. } = *header;
-        let report = Report { collection, generation, model, dimension, images, file: target.display().to_string() };
+        let report = Report { collection, generation, model, dimension, images, file: self.file.display().to_string() };
         self.output.value(&report, |report| {
             format!(
                 "exported {images} images of `{}` to {}: vectors of {dimension} numbers of {}",
@@ -96,6 +92,19 @@ impl Export {
             )
         })?;
         Ok(Ending::Done)
+    }
+}
+
+impl Export {
+    /// Returns the file to write, which is not a link: a link stays, and the file behind it is replaced.
+    fn target(&self) -> Result<PathBuf, CliError> {
+        let wrong = |problem: &str| Err(CliError::Content { path: self.file.clone(), problem: problem.to_owned() });
+        match std::fs::metadata(&self.file) {
+            Ok(metadata) if !metadata.is_file() => wrong("it is not a regular file, which an export needs"),
+            Ok(_) if !self.overwrite => wrong("it exists; add --overwrite to replace it"),
+            Ok(_) => Ok(std::fs::canonicalize(&self.file).unwrap_or_else(|_| self.file.clone())),
+            Err(_) => Ok(self.file.clone()),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::out::{self, Output};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::{ImportImageRequest, ImportReply, ImportRequest, StatusReply};
 use crate::config::Settings;
+use crate::domain::ImageUri;
 use crate::exchange::{ClipRetrieval, ExchangeError, FileHeader, FileImage, KeyRule, ParquetImages};
 
 const EXAMPLES: &str = "\
@@ -71,6 +72,24 @@ struct Report {
     failed: u64,
 }
 
+impl Report {
+    /// Whether the row names an object. Another one is a failure of this row alone.
+    fn accepts(&mut self, image: &FileImage) -> bool {
+        let problem = ImageUri::parse(&image.uri).err();
+        if let Some(problem) = &problem {
+            self.add_failure(format!("row {}: {problem}", image.row));
+        }
+        problem.is_none()
+    }
+
+    fn add_failure(&mut self, text: String) {
+        self.failed += 1;
+        if self.failed <= MAX_PRINTED {
+            out::warnings(&[text]);
+        }
+    }
+}
+
 /// A file or a folder with images.
 enum Images {
     Parquet(Box<ParquetImages>),
@@ -121,7 +140,8 @@ impl Import {
         let (strip_prefix, prefix) = (self.strip_prefix.clone(), self.prefix.clone());
         let rule = KeyRule { bucket, strip_prefix, prefix };
         // All of them before the first batch, so that a wrong file changes nothing.
-        let files = self.files.iter().map(|file| Images::open(file, &rule)).collect::<Result<Vec<_>, _>>()?;
+        let mut files = self.files.iter().map(|file| Images::open(file, &rule)).collect::<Result<Vec<_>, _>>()?;
+        files.retain(|file| file.total() > 0);
         let bar = out::bar("importing", files.iter().map(Images::total).sum());
         let mut report = Report { collection: self.collection.clone(), ..Report::default() };
         let count = files.len();
@@ -132,7 +152,7 @@ impl Import {
             loop {
                 let image = images.next().transpose()?;
                 let is_end = image.is_none();
-                if let Some(image) = image {
+                if let Some(image) = image.filter(|image| report.accepts(image)) {
                     bytes += image.vector.len() * 6 + 512 + image.uri.len();
                     bytes += image.payload.as_ref().map_or(0, |payload| payload.get().len());
                     batch.images.push(request(image));
@@ -157,7 +177,7 @@ impl Import {
                 0 => String::new(),
                 failed => format!("; {failed} were not imported"),
             };
-            format!("imported {} images into `{}`{failed}", report.imported, report.collection)
+            format!("imported {} rows into `{}`{failed}", report.imported, report.collection)
         })?;
         Ok(if report.failed == 0 { Ending::Done } else { Ending::DoneWithFailures })
     }
@@ -175,15 +195,19 @@ impl Import {
                 Err(error) if error.is_temporary() && Instant::now() < until => {
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
-                outcome => break outcome?.read()?,
+                Ok(reply) => break reply.read()?,
+                Err(error) => {
+                    let done = report.imported;
+                    out::error_line(format_args!(
+                        "{done} rows were imported before this error; the same command can be repeated, and imports them again"
+                    ));
+                    return Err(error);
+                }
             }
         };
         report.imported += reply.imported;
         for failure in reply.failures {
-            report.failed += 1;
-            if report.failed <= MAX_PRINTED {
-                out::warnings(&[format!("{}: {} ({})", failure.s3_uri, failure.message, failure.class)]);
-            }
+            report.add_failure(format!("{}: {} ({})", failure.s3_uri, failure.message, failure.class));
         }
         Ok(())
     }

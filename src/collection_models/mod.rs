@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{CollectionInfo, CollectionName, GenerationState, ModelRecord, Space};
 use crate::embed::{EmbedError, EmbeddingModel, EmbeddingModels};
 use crate::index::Stores;
-use crate::ledger::{Ledger, LedgerError, collection_models};
+use crate::ledger::{Ledger, LedgerError, collection_models, objects};
 use crate::lock::lock;
 
 pub use error::{ModelError, RecordedModel};
@@ -178,8 +178,27 @@ impl CollectionModels {
                     }
                 }
             }
+            if let Err(error) = self.warn_of_unknown_images().await {
+                tracing::warn!(%error, "the images of the stores cannot be compared with the ledger");
+            }
         })
         .await;
+    }
+
+    /// Logs a warning for each collection whose images the ledger does not know: the ledger may have been lost.
+    async fn warn_of_unknown_images(&self) -> Result<(), LedgerError> {
+        for (store, answer) in self.0.stores.statuses(STORE_TIMEOUT).await {
+            for CollectionInfo { name, count, .. } in answer.unwrap_or_default() {
+                let collection = name.clone();
+                if count > 0 && !self.0.ledger.read(move |db| objects::has_prefix(db, &collection, "")).await? {
+                    tracing::warn!(
+                        "the store {store} has the collection `{name}` with {count} images, and the ledger knows none of them; if the \
+                         ledger was lost, `glimpse collections adopt {name}` records them, otherwise a job embeds them again"
+                    );
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether every store has answered.

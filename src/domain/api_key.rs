@@ -58,6 +58,36 @@ impl fmt::Display for Role {
     }
 }
 
+/// How the sender of a request has shown who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SignIn {
+    /// A key of the service, or a session that was started with one.
+    Key,
+    /// A trusted proxy names the user.
+    Proxy,
+    /// A token of the identity provider.
+    Token,
+}
+
+impl SignIn {
+    const ALL: [Self; 3] = [Self::Key, Self::Proxy, Self::Token];
+
+    /// Returns the name, as it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Proxy => "proxy",
+            Self::Token => "token",
+        }
+    }
+
+    /// Returns the kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// The name of an API key: 1 to 64 of the characters `A-Z a-z 0-9 _ -`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -132,8 +162,10 @@ pub struct KeyRecord {
 pub struct AuditEntry {
     /// When the request ended.
     pub at: Timestamp,
-    /// The name of the key, or of the user that a proxy has signed in; `None` on a service without keys.
+    /// The name of the key, or of the user that a proxy or an identity provider has signed in; `None` on a service without keys.
     pub name: Option<String>,
+    /// Whether the name is that of a key or of a user; `None` on a service without keys, and for entries of earlier versions.
+    pub sign_in: Option<SignIn>,
     /// The role that the request needs.
     pub role: Role,
     /// The method and the route, such as `DELETE /collections/{name}`.

@@ -46,7 +46,7 @@ mod typed_value;
 pub mod wire;
 
 pub(crate) use answer::is_answer;
-pub use api_key::{AuditEntry, InvalidKeyName, InvalidRole, KeyDigest, KeyName, KeyRecord, Role};
+pub use api_key::{AuditEntry, InvalidKeyName, InvalidRole, KeyDigest, KeyName, KeyRecord, Role, SignIn};
 pub use browse::{BrowsePage, BrowseQuery, PageStart, StoredImage};
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
 pub use dependency::{DependencyError, FailureAttribution, FailureKind, OperatorError, with_causes};

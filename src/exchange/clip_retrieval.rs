@@ -136,7 +136,7 @@ impl ClipRetrieval {
             }
             let image_path = image_path.ok_or_else(|| wrong(format!("it has no `{PATH_COLUMN}`")))?;
             let uri = self.rule.uri(&image_path).map_err(wrong)?;
-            return Ok(Some(FileImage { uri, vector, payload: None, meta }));
+            return Ok(Some(FileImage { row: number, uri, vector, payload: None, meta }));
         }
     }
 }
@@ -169,6 +169,9 @@ fn pairs(folder: &Path) -> Result<Vec<Pair>, ExchangeError> {
             return Err(ExchangeError::content(&vectors, format!("metadata_{}.parquet is missing", number.1)));
         };
         pairs.push(Pair { vectors, metadata });
+    }
+    if let Some((number, metadata)) = tables.pop_first() {
+        return Err(ExchangeError::content(&metadata, format!("img_emb_{}.npy is missing", number.1)));
     }
     Ok(pairs)
 }

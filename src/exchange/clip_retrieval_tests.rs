@@ -69,7 +69,11 @@ fn files_that_do_not_fit_are_refused() {
     let whole = fs::read(&metadata).unwrap();
     fs::remove_file(&metadata).unwrap();
     assert!(problem(path).contains("metadata_0.parquet is missing"));
+    write_pair(path, 0, &["/data/a.jpg", "/data/b.jpg"]);
+    fs::rename(path.join("img_emb_0.npy"), path.join("other.npy")).unwrap();
     write_pair(path, 1, &["/data/a.jpg"]);
+    assert!(problem(path).contains("img_emb_0.npy is missing"));
+    fs::rename(path.join("other.npy"), path.join("img_emb_0.npy")).unwrap();
     fs::rename(path.join("metadata_1.parquet"), &metadata).unwrap();
     fs::remove_file(path.join("img_emb_1.npy")).unwrap();
     assert!(problem(path).contains("it has 1 rows, but"), "{}", problem(path));

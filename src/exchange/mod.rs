@@ -46,7 +46,9 @@ pub struct FileHeader {
 /// One image of a file.
 #[derive(Clone, Debug)]
 pub struct FileImage {
-    /// `s3://bucket/key`.
+    /// The number of the row in its file, from 1.
+    pub row: u64,
+    /// `s3://bucket/key`, which is not checked; empty if the file has none.
     pub uri: String,
     /// The vector of the image.
     pub vector: Vec<f32>,

@@ -63,7 +63,7 @@ impl ParquetImages {
         let Some((number, row)) = self.rows.next_row()? else { return Ok(None) };
         let mut fields: BTreeMap<String, Field> = row.into_columns().into_iter().collect();
         let wrong = |problem: String| ExchangeError::content(&self.path, format!("row {number}: {problem}"));
-        let uri = fields.get("uri").and_then(text).ok_or_else(|| wrong("its `uri` is not a text".to_owned()))?;
+        let uri = fields.get("uri").and_then(text).unwrap_or_default();
         if uri.len() > MAX_URI {
             return Err(wrong(format!("its `uri` has {} bytes; at most {MAX_URI} are allowed", uri.len())));
         }
@@ -84,7 +84,7 @@ impl ParquetImages {
             }
             Some(_) | None => None,
         };
-        Ok(Some(FileImage { uri, vector: numbers, payload, meta: BTreeMap::new() }))
+        Ok(Some(FileImage { row: number, uri, vector: numbers, payload, meta: BTreeMap::new() }))
     }
 }
 

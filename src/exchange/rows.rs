@@ -83,7 +83,17 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ParquetError>) -> Re
     let damaged =
         |reason: String| ExchangeError::content(path, format!("it is not a Parquet file that can be read: {reason}"));
     match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(outcome) => outcome.map_err(|error| damaged(error.to_string())),
+        Ok(outcome) => outcome.map_err(|error| match error.to_string() {
+            // The library names the feature of the codec that is not built in.
+            reason if reason.contains("Disabled feature") => {
+                let codec = reason.rsplit(' ').next().unwrap_or_default();
+                let problem = format!(
+                    "it is compressed with {codec}; write it with the compression snappy or gzip, or with none"
+                );
+                ExchangeError::content(path, problem)
+            }
+            reason => damaged(reason),
+        }),
         Err(_) => Err(damaged("it is damaged".to_owned())),
     }
 }

@@ -1,4 +1,6 @@
-//! Where a token has the groups of its user.
+//! Where a token has the groups or the name of its user.
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,18 +13,28 @@ const MAX_NAMES: usize = 8;
 #[serde(try_from = "String", into = "String")]
 pub struct ClaimPath(String);
 
-impl Default for ClaimPath {
-    fn default() -> Self {
+impl ClaimPath {
+    /// The claim of groups that most providers use.
+    pub(super) fn groups() -> Self {
         Self("groups".to_owned())
     }
-}
 
-impl ClaimPath {
+    /// The claim that every token has: the user at this provider (RFC 7519, 4.1.2).
+    pub(super) fn subject() -> Self {
+        Self("sub".to_owned())
+    }
+
     /// Returns the value at this path. A claim whose name is the whole path comes first, because names may contain dots:
     /// `https://glimpse.example/roles`.
     pub(super) fn find<'a>(&self, claims: &'a Value) -> Option<&'a Value> {
         let nested = || self.0.split('.').try_fold(claims, |value, name| value.get(name));
         claims.get(&self.0).or_else(nested)
+    }
+}
+
+impl fmt::Display for ClaimPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -2,19 +2,33 @@
 
 use serde_json::Value;
 
-use super::ClaimPath;
+use super::{ClaimPath, TokenError};
 
-/// Maximum number of characters of the name of a user.
-const MAX_NAME: usize = 256;
+/// Maximum number of characters of the name of a user. OpenID Connect allows 255 for `sub`.
+const MAX_NAME: usize = 255;
 /// Maximum number of groups that are compared with the settings.
 const MAX_GROUPS: usize = 1_000;
 
-/// Returns the claim `sub` as a name for logs: bounded, and without control characters.
-pub(super) fn name(claims: &Value) -> Option<String> {
-    let subject = claims.get("sub")?.as_str()?;
-    let name: String = subject.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
-    let name = name.trim();
-    (!name.is_empty()).then(|| name.to_owned())
+/// Returns the name of the user for logs. It is refused, and not shortened, if it cannot be shown as one line: two users must not have
+/// the same name.
+pub(super) fn name<'a>(claims: &'a Value, path: &ClaimPath) -> Result<&'a str, TokenError> {
+    let invalid =
+        |problem: &str| Err(TokenError::invalid(format!("its claim `{path}`, the name of the user, {problem}")));
+    let Some(name) = path.find(claims).and_then(Value::as_str).map(str::trim).filter(|name| !name.is_empty()) else {
+        return invalid("is missing or empty, or is not a text");
+    };
+    if name.chars().count() > MAX_NAME {
+        return invalid(&format!("has more than {MAX_NAME} characters"));
+    }
+    if name.chars().any(|c| c.is_control() || is_direction(c)) {
+        return invalid("has control characters");
+    }
+    Ok(name)
+}
+
+/// Whether the character changes the direction of the text around it, which makes a line of a log misleading.
+fn is_direction(c: char) -> bool {
+    matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Returns the groups of the user: a list, or a single text with groups that are separated by spaces, as in `scope`.
@@ -48,9 +62,12 @@ mod tests {
 
     #[test]
     fn a_name_is_one_short_line() {
-        let name = |subject: Value| name(&json!({"sub": subject}));
-        assert_eq!(name(json!(" ann\n\u{1b}[31m ")).as_deref(), Some("ann[31m"));
-        assert_eq!(name(json!("x".repeat(9_000))).unwrap().len(), MAX_NAME);
-        assert_eq!((name(json!(" \n")), name(json!(7))), (None, None));
+        let path: ClaimPath = "sub".to_owned().try_into().unwrap();
+        let name = |subject: Value| name(&json!({"sub": subject}), &path).map(str::to_owned);
+        assert_eq!(name(json!(" ann ")).unwrap(), "ann");
+        for wrong in [json!("a\nb"), json!("\u{202E}nna"), json!("x".repeat(MAX_NAME + 1)), json!(" \n"), json!(7)] {
+            assert!(name(wrong.clone()).unwrap_err().to_string().contains("claim `sub`"), "{wrong}");
+        }
+        assert!(name(json!("ж".repeat(MAX_NAME))).is_ok());
     }
 }

@@ -67,7 +67,9 @@ impl KeyCache {
             return Err(TokenError::Unavailable);
         }
         self.known(id).ok_or_else(|| match id {
-            Some(_) => TokenError::invalid("the identity provider has no key with the id in its header (`kid`)"),
+            Some(_) => TokenError::invalid(
+                "the identity provider has no key with the id in its header (`kid`) that can be used (an RSA key needs 2048 bits)",
+            ),
             None => {
                 TokenError::invalid("its header has no id of a key (`kid`), and the identity provider has several keys")
             }
@@ -77,6 +79,11 @@ impl KeyCache {
     /// Returns a known key that is still in use.
     fn known(&self, id: Option<&str>) -> Option<Key> {
         lock(&self.state).keys_in_use().and_then(|keys| keys.find(id).cloned())
+    }
+
+    /// Returns the number of keys that are known.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.state).keys.count()
     }
 
     /// Reads the keys now.

@@ -9,6 +9,8 @@ use crate::http::json_error;
 
 /// Maximum size of a set in bytes.
 pub(super) const MAX_BYTES: usize = 256 * 1024;
+/// Minimum size of an RSA key in bytes: 2048 bits (RFC 7518, 3.3).
+pub(super) const MIN_RSA_BYTES: usize = 256;
 /// Maximum number of keys.
 const MAX_KEYS: usize = 100;
 
@@ -37,8 +39,8 @@ struct Document<'a> {
 }
 
 impl KeySet {
-    /// Parses a set. Keys that cannot verify a signature of a token are left out: symmetric ones, those for encryption, and those
-    /// of an unknown kind.
+    /// Parses a set. Keys that cannot verify a signature of a token are left out: symmetric ones, those for encryption, short ones, and
+    /// those of an unknown kind.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let document: Document<'_> = serde_json::from_slice(bytes).map_err(|error| json_error(bytes, &error))?;
         if document.keys.len() > MAX_KEYS {
@@ -47,7 +49,9 @@ impl KeySet {
         let keys = document.keys.iter().filter_map(|text| serde_json::from_str(text.get()).ok());
         let keys: Vec<Key> = keys.filter_map(|jwk: Jwk| usable_key(&jwk)).collect();
         if keys.is_empty() {
-            return Err("it has no public key for signatures (RSA, P-256, P-384 or Ed25519)".to_owned());
+            return Err(
+                "it has no public key for signatures (RSA with at least 2048 bits, P-256, P-384 or Ed25519)".to_owned()
+            );
         }
         Ok(Self(keys))
     }
@@ -81,6 +85,7 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
     use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
     let stated = jwk.common.key_algorithm;
     match &jwk.algorithm {
+        AlgorithmParameters::RSA(key) if modulus_bytes(&key.n) < MIN_RSA_BYTES => None,
         AlgorithmParameters::RSA(_) => match stated {
             // Some providers do not state it. This is the one that OpenID Connect uses by default.
             None | Some(KeyAlgorithm::RS256) => Some(RS256),
@@ -103,4 +108,9 @@ fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
         // A symmetric key is a secret of the provider: who can verify with it can also sign.
         _ => None,
     }
+}
+
+/// Returns the size of an RSA key: that of its modulus, in base64 without padding.
+fn modulus_bytes(modulus: &str) -> usize {
+    modulus.trim_end_matches('=').len() * 3 / 4
 }

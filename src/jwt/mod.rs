@@ -29,7 +29,7 @@ use key_source::KeySource;
 /// The user of a valid token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenUser {
-    /// The claim `sub`, bounded and without control characters.
+    /// The claim of `GLIMPSE_JWT_NAME_CLAIM`: at most 255 characters, without control characters.
     pub name: Arc<str>,
     /// The highest role of the groups of the user; `None` if none of them has a role.
     pub role: Option<Role>,
@@ -44,6 +44,7 @@ struct Verifier {
     keys: KeyCache,
     issuer: String,
     audiences: Vec<String>,
+    name_claim: ClaimPath,
     roles_claim: ClaimPath,
     roles: GroupRoles,
 }
@@ -65,9 +66,19 @@ impl Tokens {
             keys,
             issuer: settings.glimpse_jwt_issuer.clone(),
             audiences: settings.audiences(),
+            name_claim: settings.glimpse_jwt_name_claim.clone(),
             roles_claim: settings.glimpse_jwt_roles_claim.clone(),
             roles: settings.glimpse_jwt_roles.clone(),
         }))))
+    }
+
+    /// Reads the keys now, for a check. Returns their number; `None` if no tokens are verified.
+    ///
+    /// # Errors
+    /// A message that names the setting and its value.
+    pub async fn check(&self) -> Option<Result<usize, String>> {
+        let verifier = self.0.as_ref()?;
+        Some(verifier.keys.refresh().await.map(|()| verifier.keys.count()))
     }
 
     /// Verifies a bearer token. Returns `None` if it does not have the form of a JSON Web Token, or if none are configured: it

@@ -9,7 +9,7 @@ use crate::domain::{Endpoint, GroupRoles, Role, words};
 use crate::http::is_this_machine;
 
 /// The settings of the sign-in with tokens of an identity provider.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JwtSettings {
     /// `GLIMPSE_JWKS_URL`: the address of the keys of the identity provider; empty (default): no tokens.
@@ -20,10 +20,26 @@ pub struct JwtSettings {
     pub glimpse_jwt_issuer: String,
     /// `GLIMPSE_JWT_AUDIENCE`: the claim `aud` of each token has one of these, comma-separated.
     pub glimpse_jwt_audience: String,
+    /// `GLIMPSE_JWT_NAME_CLAIM`: the claim with the name of the user in logs; `sub` by default.
+    pub glimpse_jwt_name_claim: ClaimPath,
     /// `GLIMPSE_JWT_ROLES_CLAIM`: the claim with the groups of the user; `groups` by default.
     pub glimpse_jwt_roles_claim: ClaimPath,
     /// `GLIMPSE_JWT_ROLES`: the roles of groups, `GROUP=ROLE`, comma-separated; `*` is every user.
     pub glimpse_jwt_roles: GroupRoles,
+}
+
+impl Default for JwtSettings {
+    fn default() -> Self {
+        Self {
+            glimpse_jwks_url: None,
+            glimpse_jwks_file: None,
+            glimpse_jwt_issuer: String::new(),
+            glimpse_jwt_audience: String::new(),
+            glimpse_jwt_name_claim: ClaimPath::subject(),
+            glimpse_jwt_roles_claim: ClaimPath::groups(),
+            glimpse_jwt_roles: GroupRoles::default(),
+        }
+    }
 }
 
 impl JwtSettings {

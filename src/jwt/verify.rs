@@ -46,7 +46,15 @@ impl Verifier {
         if text.len() > MAX_BYTES {
             return Err(TokenError::invalid(format!("it has more than {MAX_BYTES} bytes")));
         }
-        let id = header.get("kid").and_then(Value::as_str).filter(|id| id.len() <= MAX_KEY_ID);
+        let id = match header.get("kid") {
+            None => None,
+            Some(Value::String(id)) if id.len() <= MAX_KEY_ID => Some(id.as_str()),
+            Some(_) => {
+                let problem =
+                    format!("the id of a key in its header (`kid`) is not a text of at most {MAX_KEY_ID} bytes");
+                return Err(TokenError::invalid(problem));
+            }
+        };
         let key = self.keys.find(id).await?;
         let mut validation = Validation::new(key.algorithm);
         validation.leeway = LEEWAY;
@@ -56,7 +64,11 @@ impl Verifier {
         validation.set_audience(&self.audiences);
         let token = decode::<Value>(text, &key.public, &validation);
         let claims = token.map_err(|error| TokenError::invalid(reason(error.kind())))?.claims;
-        let name = claims::name(&claims).ok_or_else(|| TokenError::invalid("its claim `sub` is empty"))?;
+        // The library accepts a list with the issuer. RFC 7519 defines one text.
+        if !claims.get("iss").is_some_and(Value::is_string) {
+            return Err(TokenError::invalid("the claim `iss` has another type than it must have"));
+        }
+        let name = claims::name(&claims, &self.name_claim)?;
         let role = self.roles.role_of(&claims::groups(&claims, &self.roles_claim));
         Ok(TokenUser { name: Arc::from(name), role })
     }

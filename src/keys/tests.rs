@@ -119,6 +119,7 @@ async fn the_audit_log_keeps_the_newest_rows_of_each_role() {
     let entry = |role, path: &str| crate::domain::AuditEntry {
         at: Timestamp::now(),
         name: Some("ci".to_owned()),
+        sign_in: Some(crate::domain::SignIn::Token),
         role,
         action: "DELETE /images/{id}".to_owned(),
         path: path.to_owned(),
@@ -136,6 +137,7 @@ async fn the_audit_log_keeps_the_newest_rows_of_each_role() {
         |page: Vec<(i64, crate::domain::AuditEntry)>| page.into_iter().map(|(_, row)| row.path).collect::<Vec<_>>();
     let page = audit.page(None, 10).await.unwrap();
     let third = page[1].0;
+    assert_eq!(page[0].1.sign_in, Some(crate::domain::SignIn::Token));
     assert_eq!(paths(page), ["3", "2", "a"]);
     assert_eq!(paths(audit.page(Some(third), 10).await.unwrap()), ["a"]);
 }

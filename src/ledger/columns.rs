@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::{
     CollectionName, FailureClass, GenerationState, ImageUri, JobId, JobState, KeyName, MirrorName, MirrorState, Role,
-    StoreSet, Timestamp,
+    SignIn, StoreSet, Timestamp,
 };
 
 /// Stores a type as text.
@@ -34,6 +34,7 @@ text_column!(JobId, |id| id.to_string(), |text| text.parse().ok());
 text_column!(JobState, |state| state.as_str(), |text| Self::from_name(text));
 text_column!(KeyName, |name| name.as_str(), |text| Self::parse(text).ok());
 text_column!(Role, |role| role.as_str(), |text| Self::from_name(text));
+text_column!(SignIn, |kind| kind.as_str(), |text| Self::from_name(text));
 text_column!(MirrorName, |name| name.as_str(), |text| Self::parse(text).ok());
 text_column!(MirrorState, |state| state.as_str(), |text| Self::from_name(text));
 text_column!(CollectionName, |name| name.as_str(), |text| Self::parse(text).ok());

@@ -15,8 +15,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{Timestamp, with_causes};
-use crate::http::{client_builder, retry_after};
+use crate::domain::{Timestamp, TrustedFiles, with_causes};
+use crate::http::{client_builder, retry_after, trust_files};
 use crate::ledger::outbox::{self, OutboxRow};
 use crate::ledger::{Ledger, LedgerError};
 use crate::telemetry::metrics::{counter, families, gauge};
@@ -106,7 +106,11 @@ impl Webhooks {
     ///
     /// # Errors
     /// [`WebhooksError`]
-    pub async fn open(ledger: &Ledger, settings: &WebhookSettings) -> Result<Option<Self>, WebhooksError> {
+    pub async fn open(
+        ledger: &Ledger,
+        settings: &WebhookSettings,
+        trusted: &TrustedFiles,
+    ) -> Result<Option<Self>, WebhooksError> {
         let enabled = settings.glimpse_webhook_url.is_some();
         for outcome in ["delivered", "failed", "dropped"] {
             count(outcome, 0);
@@ -117,7 +121,8 @@ impl Webhooks {
             ledger.write(move |tx| outbox::set_enabled(tx, enabled)).await?;
         }
         let Some(url) = settings.glimpse_webhook_url.clone() else { return Ok(None) };
-        let client = client_builder(url.reveal()).timeout(REQUEST_TIMEOUT).build();
+        let builder = trust_files(client_builder(url.reveal()).timeout(REQUEST_TIMEOUT), trusted);
+        let client = builder.map_err(WebhooksError::Client)?.build();
         let client = client.map_err(|error| WebhooksError::Client(with_causes(&error.without_url())))?;
         Ok(Some(Self { ledger: ledger.clone(), client, url, secret: settings.glimpse_webhook_secret.clone() }))
     }

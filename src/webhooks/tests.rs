@@ -23,7 +23,7 @@ async fn webhooks(folder: &std::path::Path) -> Webhooks {
         glimpse_webhook_url: Some("http://127.0.0.1:9/hush".parse().unwrap()),
         ..WebhookSettings::default()
     };
-    Webhooks::open(&ledger, &settings).await.unwrap().unwrap()
+    Webhooks::open(&ledger, &settings, &TrustedFiles::default()).await.unwrap().unwrap()
 }
 
 /// Adds a webhook about a job.

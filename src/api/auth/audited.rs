@@ -35,6 +35,7 @@ pub(super) fn audit_entry(audit: &Audit, request: &Request, access: Access, iden
     let entry = AuditEntry {
         at: Timestamp::now(),
         name: identity.name.as_deref().map(str::to_owned),
+        sign_in: identity.sign_in,
         role,
         action: format!("{} {}", request.method(), route.replace("{*", "{")),
         path: shortened(request.uri().path()),

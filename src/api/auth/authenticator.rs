@@ -24,7 +24,7 @@ use super::sessions::Sessions;
 use super::tokens::CheckedToken;
 use crate::api::ApiSettings;
 use crate::api::http::ApiError;
-use crate::domain::KeyDigest;
+use crate::domain::{KeyDigest, SignIn};
 use crate::jwt::Tokens;
 use crate::keys::{Audit, Keys, digest};
 
@@ -107,23 +107,23 @@ impl Authenticator {
 
     /// Returns who sent a request: by its key, its session, its token, or a trusted proxy.
     fn identify(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Identity, ApiError> {
-        let key = presented_key(headers);
         let address = self.client(headers, extensions);
         // A signature cannot be guessed, so tokens are always verified.
-        let is_token = extensions.get::<CheckedToken>().is_some();
-        if let Some(key) = key.filter(|_| !is_token) {
+        let has_token = extensions.get::<CheckedToken>().is_some();
+        let key = presented_key(headers, has_token);
+        if let Some(key) = key {
             self.failures.check(address, key)?;
         }
         match self.known_identity(headers, extensions) {
             Ok(Some(identity)) => {
-                // The session or the proxy identifies the sender, and the key beside it can be a guess.
-                let is_guess = |key| !identity.by_proxy && self.needs_key() && self.keys.find(key).is_none();
-                if key.is_some_and(is_guess) && !is_token {
+                // The session or the token identifies the sender, and the key beside it can be a guess.
+                let can_guess = identity.sign_in != Some(SignIn::Proxy) && self.needs_key();
+                if key.is_some_and(|key| can_guess && self.keys.find(key).is_none()) {
                     self.failures.record(address);
                 }
                 Ok(identity)
             }
-            Err(error) if is_token && error.status() == StatusCode::UNAUTHORIZED => {
+            Err(error) if has_token && error.status() == StatusCode::UNAUTHORIZED => {
                 self.failures.check(address, "")?;
                 self.failures.record(address);
                 Err(error)
@@ -144,12 +144,13 @@ impl Authenticator {
         if !self.needs_key() {
             return Ok(Some(Identity::anonymous()));
         }
-        let by_key = || presented_key(headers).and_then(|key| self.keys.find(key));
+        let token = extensions.get::<CheckedToken>();
+        let by_key = || presented_key(headers, token.is_some()).and_then(|key| self.keys.find(key));
         let by_session = || self.sessions.key(headers).and_then(|key| self.keys.find_digest(&key));
         if let Some(owner) = by_key().or_else(by_session) {
             return Ok(Some(owner.into()));
         }
-        match extensions.get::<CheckedToken>() {
+        match token {
             Some(token) => token.identity().map(Some),
             None => self.proxies.user(peer(extensions), headers),
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use axum::http::StatusCode;
 
 use crate::api::http::ApiError;
-use crate::domain::Role;
+use crate::domain::{Role, SignIn};
 use crate::keys::KeyOwner;
 
 /// Who sent a request, in the extensions of the request.
@@ -16,14 +16,14 @@ pub(in crate::api) struct Identity {
     pub(in crate::api) name: Option<Arc<str>>,
     /// What it may do.
     pub(in crate::api) role: Role,
-    /// Whether a proxy or an identity provider has signed in the user, so that the service cannot sign the user out.
-    pub(in crate::api) by_proxy: bool,
+    /// How it is known who sent it; `None` on a service without keys.
+    pub(in crate::api) sign_in: Option<SignIn>,
 }
 
 impl Identity {
     /// Everyone, on a service without keys.
     pub(super) fn anonymous() -> Self {
-        Self { name: None, role: Role::Admin, by_proxy: false }
+        Self { name: None, role: Role::Admin, sign_in: None }
     }
 
     /// Fails with 403 if the role is lower than the one that the request needs.
@@ -39,7 +39,7 @@ impl Identity {
 
 impl From<KeyOwner> for Identity {
     fn from(owner: KeyOwner) -> Self {
-        Self { name: Some(owner.name), role: owner.role, by_proxy: false }
+        Self { name: Some(owner.name), role: owner.role, sign_in: Some(SignIn::Key) }
     }
 }
 

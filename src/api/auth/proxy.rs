@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::identity::Identity;
 use crate::api::ApiSettings;
 use crate::api::http::ApiError;
-use crate::domain::{GroupRoles, words};
+use crate::domain::{GroupRoles, SignIn, words};
 
 /// Maximum number of characters of the name of a user.
 const MAX_NAME: usize = 256;
@@ -76,7 +76,7 @@ impl Proxies {
         let groups = self.groups.as_ref().map(|groups| headers.get_all(groups).iter()).into_iter().flatten();
         let groups: Vec<String> = groups.filter_map(|list| list.to_str().ok()).flat_map(words).collect();
         if let Some(role) = self.roles.role_of(&groups) {
-            return Ok(Some(Identity { name: Some(name), role, by_proxy: true }));
+            return Ok(Some(Identity { name: Some(name), role, sign_in: Some(SignIn::Proxy) }));
         }
         let message =
             format!("the user `{name}` has no role here: none of the user's groups is in GLIMPSE_PROXY_ROLES");
@@ -119,7 +119,7 @@ mod tests {
         let ann = headers(&[("x-forwarded-user", "ann"), ("x-forwarded-groups", "staff,editors")]);
         let proxies = proxies();
         let user = proxies.user(peer("10.1.2.3"), &ann).unwrap().unwrap();
-        assert_eq!(user, Identity { name: Some("ann".into()), role: Role::Write, by_proxy: true });
+        assert_eq!(user, Identity { name: Some("ann".into()), role: Role::Write, sign_in: Some(SignIn::Proxy) });
         assert!(proxies.user(peer("::ffff:10.1.2.3"), &ann).unwrap().is_some());
         for other in [peer("11.0.0.1"), peer("192.0.2.2"), peer("127.0.0.1"), None] {
             assert_eq!(proxies.user(other, &ann).unwrap(), None);

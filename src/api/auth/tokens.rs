@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 
 use super::identity::Identity;
 use crate::api::http::ApiError;
+use crate::domain::SignIn;
 use crate::jwt::{TokenError, TokenUser};
 
 /// When a token can be sent again, if the keys of the identity provider cannot be read.
@@ -20,7 +21,7 @@ impl CheckedToken {
     pub(super) fn identity(&self) -> Result<Identity, ApiError> {
         match &self.0 {
             Ok(TokenUser { name, role: Some(role) }) => {
-                Ok(Identity { name: Some(name.clone()), role: *role, by_proxy: true })
+                Ok(Identity { name: Some(name.clone()), role: *role, sign_in: Some(SignIn::Token) })
             }
             Ok(TokenUser { name, role: None }) => {
                 let message = format!(

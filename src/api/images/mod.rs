@@ -70,6 +70,8 @@ struct DeleteParams {
 /// Remove the record of one image. The object stays in the bucket, and the next job indexes it again, unless it is removed
 /// `permanently`.
 ///
+/// After a 503 of a store or of a full disk, the image may still be found: repeat the request.
+///
 /// An image that is removed permanently is in `/collections/{name}/removed-images`, where it can be restored. If the reply is
 /// 503 because a store does not answer, the record is removed when it does.
 #[utoipa::path(delete, path = "/images/{id}", tag = "images",

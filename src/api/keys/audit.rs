@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::api::AppState;
 use crate::api::http::{ApiError, ErrorReply, Query};
-use crate::domain::{AuditEntry, Role};
+use crate::domain::{AuditEntry, Role, SignIn};
 use crate::jobs::JobsError;
 use crate::keys::Audit;
 
@@ -50,8 +50,10 @@ pub struct AuditEntryReply {
     /// When the request ended.
     #[schema(format = DateTime)]
     pub at: String,
-    /// The name of the key, or of the user that a proxy has signed in. `null` if the service needed no key.
+    /// The name of the key, or of the user that a proxy or an identity provider has signed in. `null` if the service needed no key.
     pub name: Option<String>,
+    /// Whether the name is that of a key or of a user. `null` if the service needed no key, and for entries of earlier versions.
+    pub sign_in: Option<SignIn>,
     /// The role that the request needs.
     pub role: Role,
     /// The method and the route: `DELETE /collections/{name}`.
@@ -68,8 +70,8 @@ pub struct AuditEntryReply {
 
 impl From<(i64, AuditEntry)> for AuditEntryReply {
     fn from((number, entry): (i64, AuditEntry)) -> Self {
-        let AuditEntry { at, name, role, action, path, status, location, request_id } = entry;
-        Self { number, at: at.to_string(), name, role, action, path, status, location, request_id }
+        let AuditEntry { at, name, sign_in, role, action, path, status, location, request_id } = entry;
+        Self { number, at: at.to_string(), name, sign_in, role, action, path, status, location, request_id }
     }
 }
 

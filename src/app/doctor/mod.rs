@@ -7,6 +7,7 @@ mod keys;
 mod queue;
 mod stores;
 mod tls;
+mod tokens;
 mod webhooks;
 
 use std::fs::File;

@@ -13,7 +13,7 @@ pub(super) fn list(reply: &JobsReply) -> String {
     for job in &reply.jobs {
         table.add_row([
             job.job_id.clone().into(),
-            job.status.clone().into(),
+            status(job).into(),
             format!("{}/{}", job.s3_bucket, job.s3_prefix).into(),
             match job.generation {
                 Some(number) => format!("{}, generation {number}", job.collection).into(),
@@ -27,6 +27,16 @@ pub(super) fn list(reply: &JobsReply) -> String {
     match &reply.next {
         Some(next) => format!("{table}\nolder jobs: glimpse jobs list --cursor {next}"),
         None => table.to_string(),
+    }
+}
+
+/// Returns the state of a job, and what a job that has begun waits for.
+fn status(job: &JobReply) -> String {
+    match &job.waiting_on {
+        Some(waiting) if job.status == JobState::Running.as_str() => {
+            format!("{}, waiting ({})", job.status, waiting.dependency)
+        }
+        Some(_) | None => job.status.clone(),
     }
 }
 
@@ -204,6 +214,12 @@ pub(super) mod tests {
         assert_eq!(state(&paused), format!("job j: PAUSED\n{line}"));
         assert!(details(&paused).ends_with(line), "{}", details(&paused));
         assert_eq!(state(&job("RUNNING", 0)), "job j: RUNNING");
+        let mut waiting = serde_json::to_value(job("RUNNING", 0)).unwrap();
+        waiting["waiting_on"] =
+            serde_json::json!({"dependency": "disk", "message": "the disk is full", "since": "t", "next_try": null});
+        let waiting: JobReply = serde_json::from_value(waiting).unwrap();
+        assert_eq!(status(&waiting), "RUNNING, waiting (disk)");
+        assert_eq!(status(&job("RUNNING", 0)), "RUNNING");
         let text = summary(&job("SUCCEEDED", 3));
         assert!(text.contains("5 indexed, 3 failed") && text.contains("glimpse jobs failures j"), "{text}");
     }

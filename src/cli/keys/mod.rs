@@ -8,10 +8,10 @@ use super::client::Client;
 use super::help::{client_help, subcommand_help};
 use super::out::{self, Output};
 use super::{CliError, Ending};
-use crate::api::replies::{AuditReply, KeyReply, KeyRequest, KeysReply, RemovedKeyReply};
+use crate::api::replies::{AuditEntryReply, AuditReply, KeyReply, KeyRequest, KeysReply, RemovedKeyReply};
 use crate::cli::values::whole_number;
 use crate::config::Settings;
-use crate::domain::Role;
+use crate::domain::{Role, SignIn};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -114,12 +114,21 @@ fn table(reply: &KeysReply) -> String {
     }
 }
 
+/// Returns the name of an entry. A user of a proxy or of an identity provider can have the name of a key.
+fn audit_name(entry: &AuditEntryReply) -> String {
+    let Some(name) = &entry.name else { return "-".to_owned() };
+    match entry.sign_in {
+        Some(kind @ (SignIn::Proxy | SignIn::Token)) => format!("{name} ({})", kind.as_str()),
+        Some(SignIn::Key) | None => name.clone(),
+    }
+}
+
 fn audit_table(reply: &AuditReply) -> String {
     let mut table = out::table(&["time", "name", "request", "path", "result"]);
     for entry in &reply.entries {
         table.add_row([
             out::to_the_second(&entry.at),
-            entry.name.clone().unwrap_or_else(|| "-".to_owned()),
+            audit_name(entry),
             entry.action.clone(),
             entry.path.clone(),
             entry.location.clone().unwrap_or_else(|| entry.status.to_string()),

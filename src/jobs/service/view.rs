@@ -84,6 +84,8 @@ impl JobService {
         let rates = Rates { images_per_second: running.rate(), overall, stages, throughput };
         // A job that has just ended, or was just paused, can still be among the running ones.
         let is_at_work = !job.state.is_final() && job.state != JobState::Paused;
+        let waiting_on = self.waiting.snapshot().or_else(|| self.waits_for_workers(&job, &running));
+        let waiting_on = waiting_on.filter(|_| job.state != JobState::Paused);
         // The number of images left is known only after the listing is complete.
         let (_, complete) = self.ledger.read(move |db| planning::listing::progress(db, id)).await?;
         #[expect(
@@ -92,10 +94,12 @@ impl JobService {
             clippy::cast_sign_loss,
             reason = "an estimate"
         )]
-        let eta = (complete && is_at_work && rates.images_per_second > 0.0 && processed(&job.counts) > 0)
+        let eta = (complete
+            && is_at_work
+            && waiting_on.is_none()
+            && rates.images_per_second > 0.0
+            && processed(&job.counts) > 0)
             .then(|| (job.counts.left() as f64 / rates.images_per_second).ceil() as u64);
-        let waiting_on = self.waiting.snapshot().or_else(|| self.waits_for_workers(&job, &running));
-        let waiting_on = waiting_on.filter(|_| job.state != JobState::Paused);
         let workers = self.workers(&job, &running).await?;
         let warns = waiting_on.is_none() && is_at_work;
         job.message = job.message.or_else(|| running.placing.warning().filter(|_| warns));

@@ -124,7 +124,9 @@ async fn each_claim_is_checked_with_a_minute_of_leeway() {
         ("iss", json!("https://sso.example/realms/other"), "GLIMPSE_JWT_ISSUER"),
         ("aud", json!("account"), "GLIMPSE_JWT_AUDIENCE"),
         ("aud", json!([]), "GLIMPSE_JWT_AUDIENCE"),
-        ("sub", json!(""), "`sub` is empty"),
+        ("iss", json!([ISSUER]), "`iss` has another type"),
+        ("sub", json!(""), "`sub`, the name of the user, is missing or empty"),
+        ("sub", json!("a\nb"), "has control characters"),
     ] {
         let reason = reason(&tokens, &key.sign(&claims_with(name, value.clone()))).await;
         assert!(reason.contains(expected), "{name} {value}: {reason}");
@@ -138,6 +140,25 @@ async fn each_claim_is_checked_with_a_minute_of_leeway() {
         let within = claims_with(name, seconds_from_now(seconds));
         assert!(tokens.verify(&key.sign(&within)).await.unwrap().is_ok(), "{name}");
     }
+}
+
+#[tokio::test]
+async fn the_name_is_the_claim_of_the_settings() {
+    let key = TestKey::p256("a");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), set(&[&key])).unwrap();
+    let settings = JwtSettings {
+        glimpse_jwks_file: Some(file.path().to_owned()),
+        glimpse_jwt_name_claim: "email".to_owned().try_into().unwrap(),
+        ..settings()
+    };
+    let tokens = Tokens::open(&settings, None).await.unwrap();
+    assert_eq!(tokens.check().await, Some(Ok(1)));
+    let user = tokens.verify(&key.sign(&claims_with("email", "ann@sso.example"))).await.unwrap().unwrap();
+    assert_eq!(&*user.name, "ann@sso.example");
+    assert!(
+        reason(&tokens, &key.sign(&claims())).await.contains("its claim `email`, the name of the user, is missing")
+    );
 }
 
 #[tokio::test]
@@ -174,6 +195,10 @@ async fn forged_tokens_are_refused() {
     // The key of the sender, in the header.
     let header = encode_json(&json!({"alg": "ES256", "kid": "b", "jwk": other.jwk(), "jku": "http://127.0.0.1:1"}));
     assert!(reason(&tokens, &format!("{header}.{admin}.{}", parts[2])).await.contains("no key with the id"));
+    for id in [json!(7), json!("x".repeat(300))] {
+        let header = encode_json(&json!({"alg": "ES256", "kid": id}));
+        assert!(reason(&tokens, &format!("{header}.{admin}.{}", parts[2])).await.contains("not a text of at most 256"));
+    }
     let long = claims_with("padding", "x".repeat(16 * 1024));
     assert!(reason(&tokens, &key.sign(&long)).await.contains("16384 bytes"));
 }
@@ -199,6 +224,8 @@ async fn the_error_of_a_set_names_the_setting() {
     encryption["use"] = "enc".into();
     let encryption = json!({"keys": [encryption]}).to_string();
     let many = json!({"keys": vec![json!({}); 101]}).to_string();
+    let short = json!({"keys": [{"kty": "RSA", "kid": "a", "n": URL_SAFE_NO_PAD.encode([0xC3; 128]), "e": "AQAB"}]})
+        .to_string();
     for (content, expected) in [
         ("", "the reply is not valid"),
         ("{}", "keys"),
@@ -206,6 +233,7 @@ async fn the_error_of_a_set_names_the_setting() {
         (symmetric.as_str(), "no public key"),
         (encryption.as_str(), "no public key"),
         (many.as_str(), "at most 100"),
+        (short.as_str(), "RSA with at least 2048 bits"),
         ("x".repeat(300 * 1024).as_str(), "262144 bytes"),
     ] {
         let (_file, tokens) = tokens_of_file(content).await;

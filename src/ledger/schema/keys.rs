@@ -1,4 +1,4 @@
-//! API keys and the audit log: step 17.
+//! API keys and the audit log: steps 17 and 20.
 
 /// - `keys.digest`: the SHA-256 of the key.
 /// - `audit.role`: the role that the request needs. Each role has its own maximum number of rows, so that uploads do not push
@@ -26,3 +26,6 @@ CREATE TABLE audit(
 );
 CREATE INDEX audit_by_role ON audit(role, number);
 ";
+
+/// Whether the name of an entry is that of a key or of a user.
+pub(super) const SIGN_IN: &str = "ALTER TABLE audit ADD COLUMN sign_in TEXT;";

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use self::generations::GENERATIONS;
 use self::jobs::{FIRST, LEASES, METADATA, MIRROR, PAUSES, PLACEMENTS, STORES, WAITING};
-use self::keys::KEYS;
+use self::keys::{KEYS, SIGN_IN};
 use self::listings::{DROPPING, EXCLUDED, LISTING, RANGES, RECALL};
 use self::mirrors::MIRRORS;
 use self::models::COLLECTION_MODELS;
@@ -22,7 +22,7 @@ use self::outbox::OUTBOX;
 use self::tombstones::TOMBSTONES;
 
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 19] = [
+const STEPS: [&str; 20] = [
     FIRST,
     STORES,
     METADATA,
@@ -42,6 +42,7 @@ const STEPS: [&str; 19] = [
     KEYS,
     PAUSES,
     OUTBOX,
+    SIGN_IN,
 ];
 
 /// The version of a ledger of this service.

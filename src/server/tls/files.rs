@@ -111,13 +111,17 @@ fn parse(certificate: &Path, key: &Path) -> Result<Pair, TlsError> {
         read_file(path).map_err(|reason| TlsError::File { setting, path: path.to_owned(), reason })
     };
     let (certificate_pem, key_pem) = (file(CERTIFICATE, certificate)?, file(KEY, key)?);
-    let chain = CertificateDer::pem_slice_iter(&certificate_pem).collect::<Result<Vec<_>, _>>();
+    let [certificate_text, key_text] = [&certificate_pem, &key_pem].map(|pem| without_byte_order_mark(pem));
+    let chain = CertificateDer::pem_slice_iter(certificate_text).collect::<Result<Vec<_>, _>>();
     let no_certificate = |reason| TlsError::NoCertificate { path: certificate.to_owned(), reason };
     let chain = chain.map_err(|error| no_certificate(format!(": {error}")))?;
     let facts = CertificateFacts::parse(chain.first().ok_or_else(|| no_certificate(String::new()))?);
     let facts = facts.map_err(|error| no_certificate(format!(": {error}")))?;
     let no_key = |reason| TlsError::NoKey { path: key.to_owned(), reason };
-    let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| match error {
+    if memchr::memmem::find(key_text, b"ENCRYPTED").is_some() {
+        return Err(no_key(": it is encrypted with a password".to_owned()));
+    }
+    let private = PrivateKeyDer::from_pem_slice(key_text).map_err(|error| match error {
         PemError::NoItemsFound => no_key(String::new()),
         error => no_key(format!(": {error}")),
     })?;
@@ -131,6 +135,11 @@ fn parse(certificate: &Path, key: &Path) -> Result<Pair, TlsError> {
     let fingerprint =
         Sha256::new().chain_update(&certificate_pem).chain_update([0]).chain_update(&key_pem).finalize().into();
     Ok(Pair { key: Arc::new(certified), facts, fingerprint })
+}
+
+/// Some editors begin a file with a mark of its encoding, which would hide the first certificate.
+fn without_byte_order_mark(pem: &[u8]) -> &[u8] {
+    pem.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(pem)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {

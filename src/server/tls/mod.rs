@@ -95,10 +95,19 @@ impl ServerTls {
         let (certificate, key) = &*self.files;
         match files::load(certificate, key).await {
             Ok(pair) => {
-                *problem = None;
                 if pair.fingerprint == read(&self.current.0).fingerprint {
+                    *problem = None;
                     return;
                 }
+                if let Some(reason) = pair.facts.problem_now()
+                    && self.facts().problem_now().is_none()
+                {
+                    return keep_current(
+                        &format!("the new certificate of GLIMPSE_TLS_CERT is not valid now: {reason}"),
+                        problem,
+                    );
+                }
+                *problem = None;
                 let CertificateFacts { names, until, .. } = &pair.facts;
                 tracing::info!(names = names.join(", "), until = %until, "new connections use the new certificate of GLIMPSE_TLS_CERT");
                 if let Some(problem) = pair.facts.problem_now() {
@@ -107,18 +116,20 @@ impl ServerTls {
                 record_expiry(&pair);
                 *write(&self.current.0) = pair;
             }
-            Err(error) => {
-                let error = error.to_string();
-                if problem.as_ref() != Some(&error) {
-                    tracing::warn!(%error, "the certificate that was read before stays in use");
-                    *problem = Some(error);
-                }
-            }
+            Err(error) => keep_current(&error.to_string(), problem),
         }
     }
 
     fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.config.clone())
+    }
+}
+
+/// Logs once why the certificate that was read before stays in use.
+fn keep_current(error: &str, problem: &mut Option<String>) {
+    if problem.as_deref() != Some(error) {
+        tracing::warn!(error, "the certificate that was read before stays in use");
+        *problem = Some(error.to_owned());
     }
 }
 

@@ -201,9 +201,18 @@ async fn the_error_names_the_setting_and_the_file() {
     assert!(missing.starts_with("GLIMPSE_TLS_KEY is `") && missing.contains("key.pem`, which cannot be read: No such"));
     let empty = error(&|| write("cert.pem", "hello")).await;
     assert!(empty.starts_with("GLIMPSE_TLS_CERT is `") && empty.contains("no usable certificate"), "{empty}");
-    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    let encrypted = error(&|| write("key.pem", encrypted)).await;
-    assert!(encrypted.contains("without a password"), "{encrypted}");
+    let pkcs8 = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    let pkcs1 = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    for encrypted in [pkcs8, pkcs1] {
+        let encrypted = error(&|| write("key.pem", encrypted)).await;
+        assert!(encrypted.contains("it is encrypted with a password"), "{encrypted}");
+    }
+    files.write("localhost");
+    for name in ["cert.pem", "key.pem"] {
+        let text = std::fs::read_to_string(files.path(name)).unwrap();
+        write(name, &format!("\u{FEFF}{text}"));
+    }
+    assert_eq!(files.open().await.unwrap().facts().names, ["localhost"], "a byte order mark is skipped");
     let other = error(&|| write("key.pem", &KeyPair::generate().unwrap().serialize_pem())).await;
     assert!(other.contains("does not belong to the first certificate of GLIMPSE_TLS_CERT"), "{other}");
     let large = error(&|| write("cert.pem", &"x".repeat(300 * 1024))).await;
@@ -222,6 +231,21 @@ async fn an_expired_certificate_is_used_and_reported() {
     assert!(facts.until.contains("2020"), "{facts:?}");
     files.write_with("localhost", |params| params.not_before = date_time_ymd(2999, 1, 1));
     assert!(files.open().await.unwrap().facts().problem_now().unwrap().contains("not valid yet"));
+}
+
+#[tokio::test]
+async fn an_expired_certificate_does_not_replace_a_valid_one() {
+    let files = Files::new();
+    let tls = files.open().await.unwrap();
+    let valid = tls.facts();
+    let mut problem = None;
+    files.write_with("localhost", |params| params.not_after = date_time_ymd(2020, 2, 3));
+    tls.reload(&mut problem).await;
+    assert!(problem.as_ref().is_some_and(|problem| problem.contains("it has expired")), "{problem:?}");
+    assert_eq!(tls.facts(), valid);
+    files.write("renewed.example");
+    tls.reload(&mut problem).await;
+    assert!(problem.is_none() && tls.facts() != valid);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use super::files::Files;
 use super::kept::KeptFiles;
 use super::listing::{Page, PageRequest, list};
-use crate::sqlite::{Sqlite, SqliteError};
+use crate::sqlite::{Sqlite, SqliteError, is_full};
 
 /// Keys are blobs, so that they are ordered by their bytes and any key can be stored. `loose` lists the files without a
 /// row in `object`: files that are being written, and files that were replaced and are not removed yet.
@@ -72,7 +72,11 @@ impl Catalogue {
             for file in loose.query_map((), |row| row.get::<_, String>(0))? {
                 old_files.remove(&file?);
             }
-            connection.execute_batch("DELETE FROM loose")?;
+            match connection.execute_batch("DELETE FROM loose") {
+                // The service must be able to start on a full disk. The next start removes the rows.
+                Err(error) if is_full(&error) => {}
+                deleted => deleted?,
+            }
             KeptFiles::create_table(connection)
         })?;
         Ok(Self { db, files, kept: KeptFiles::default() })

@@ -130,10 +130,10 @@ installShortcuts(byId("shortcuts-button"));
 
 async function start() {
   /** @type {SessionReply} */
-  let session = await fetchJson("/session").catch(() => ({ required: false, signed_in: true, by_proxy: false }));
+  let session = await fetchJson("/session").catch(() => ({ required: false, signed_in: true, sign_in: null }));
   if (session.required && !session.signed_in) session = await signIn();
   setRole(session.role);
-  signOutButton.hidden = !session.required || session.by_proxy;
+  signOutButton.hidden = session.sign_in !== "key";
   signOutButton.title = session.name ? `Signed in as ${session.name}, with the role ${session.role}` : "";
   await render();
   // Loads the other views now, so that they can show an error even if the service stops later.

@@ -31,7 +31,7 @@ async fn the_groups_of_a_user_are_roles() {
     assert_eq!(status(Method::DELETE, "/mirrors/none", "guests, editors").await, 404);
     assert_eq!(status(Method::GET, "/jobs", "guests").await, 403);
     let session: Value = request(&app, Method::GET, "/session", "editors").send().await.unwrap().json().await.unwrap();
-    let expected = json!({"required": true, "signed_in": true, "role": "write", "name": "ann", "by_proxy": true});
+    let expected = json!({"required": true, "signed_in": true, "role": "write", "name": "ann", "sign_in": "proxy"});
     assert_eq!(session, expected);
 }
 

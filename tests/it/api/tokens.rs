@@ -102,7 +102,7 @@ async fn the_groups_in_a_token_are_roles() {
     }
     assert_eq!(status(Method::GET, "/healthz", &["guests"]).await, 200);
     let session = send(&app, Method::GET, "/session", &provider.token("ann", &["editors"])).await;
-    let expected = json!({"required": true, "signed_in": true, "role": "write", "name": "ann", "by_proxy": true});
+    let expected = json!({"required": true, "signed_in": true, "role": "write", "name": "ann", "sign_in": "token"});
     assert_eq!(session.json::<Value>().await.unwrap(), expected);
     let no_role = send(&app, Method::GET, "/jobs", &provider.token("bob", &[])).await;
     assert_eq!(code(no_role).await, (403, json!("no_role")));

@@ -102,3 +102,23 @@ async fn the_doctor_checks_a_running_service_and_its_data_folder() {
     let line = &findings(&nothing)["provider"];
     assert!(line.contains("CLIP_MODEL") && !line.contains("refused the request"), "{line}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_reads_the_keys_of_the_identity_provider() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, jwks) = (folder.path().join("data"), format!("http://{}/keys", free_address()));
+    let addr = free_address();
+    let variables = [
+        ("GLIMPSE_DATA_DIR", data.to_str().unwrap()),
+        ("GLIMPSE_ADDR", addr.as_str()),
+        ("GLIMPSE_API_KEY", "a-key-of-the-test-with-32-characters"),
+        ("GLIMPSE_JWKS_URL", jwks.as_str()),
+        ("GLIMPSE_JWT_ISSUER", "https://sso.example"),
+        ("GLIMPSE_JWT_AUDIENCE", "glimpse"),
+        ("GLIMPSE_JWT_ROLES", "*=read"),
+    ];
+    let report = glimpse(&variables, &["doctor"]).await;
+    let found = findings(&report);
+    assert_eq!(report.status.code(), Some(1));
+    assert!(found["tokens"].starts_with("FAIL") && found["tokens"].contains("GLIMPSE_JWKS_URL is `"), "{found:?}");
+}

@@ -75,7 +75,7 @@ async fn an_export_is_imported_into_another_service_without_the_model() {
 
     let into = start_with_images().await;
     let (code, out, err) = run(&into, &["import", "documents", path]).await;
-    assert!(code == Some(0) && out.contains("imported 4 images into `documents`"), "{out}{err}");
+    assert!(code == Some(0) && out.contains("imported 4 rows into `documents`"), "{out}{err}");
     assert_eq!(into.find("a cat", 4).await, from.find("a cat", 4).await);
     agrees(&into).await;
     let again = folder.path().join("again.parquet");

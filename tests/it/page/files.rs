@@ -84,7 +84,7 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
             "{open}"
         );
     }
-    let expected = json!({"required": true, "signed_in": false, "role": null, "name": null, "by_proxy": false});
+    let expected = json!({"required": true, "signed_in": false, "role": null, "name": null, "sign_in": null});
     assert_eq!(app.get("/session").await.1, expected);
     assert_eq!(app.post("/session", json!({"key": "wrong"})).await.0, StatusCode::UNAUTHORIZED);
     let signed_in = app.send(Method::POST, "/session", Some(json!({"key": "open-sesame"}))).await;
@@ -98,7 +98,7 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     assert_eq!(send_with_cookie(Method::GET, "/status").send().await.unwrap().status(), StatusCode::OK);
     let session: Value = send_with_cookie(Method::GET, "/session").send().await.unwrap().json().await.unwrap();
     let name = "GLIMPSE_API_KEY";
-    let expected = json!({"required": true, "signed_in": true, "role": "admin", "name": name, "by_proxy": false});
+    let expected = json!({"required": true, "signed_in": true, "role": "admin", "name": name, "sign_in": "key"});
     assert_eq!(session, expected);
     // A page of another site cannot change anything, with or without the cookie.
     let foreign =
@@ -108,7 +108,7 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     assert_eq!(send_with_cookie(Method::GET, "/status").send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 
     let free = TestApp::start().await;
-    let expected = json!({"required": false, "signed_in": false, "role": "admin", "name": null, "by_proxy": false});
+    let expected = json!({"required": false, "signed_in": false, "role": "admin", "name": null, "sign_in": null});
     assert_eq!(free.get("/session").await.1, expected);
     let (_, mut status) = free.get("/status").await;
     // On a busy machine the first verification of the model takes longer than a request waits.
