@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Generates a Python client from the OpenAPI document of the running service, checks its types, and uses it: `make test-client`. The
-# generator and mypy come from PyPI (python3; 70 MB under target/client). BINARY=target/debug/glimpse uses a binary that exists.
+# generator and mypy come from PyPI (python3; 160 MB under target/client). BINARY=target/debug/glimpse uses a binary that exists.
 #
 # If that is not possible, it prints the reason and succeeds, or fails if the comma-separated list REQUIRE has `client`.
 set -euo pipefail
@@ -72,10 +72,17 @@ rm -rf "$here/glimpse_client"
 # A part of the document that the generator cannot read is a warning.
 "$venv/bin/openapi-python-client" generate --path "$document" --config zarf/client/config.yaml --meta none \
     --output-path "$here/glimpse_client" --fail-on-warning
+# The example of the documentation is tested as well.
+sed -n '/^```python$/,/^```$/{/^```/!p}' docs/clients.md >"$here/example.py"
 # Without a cache: with one, mypy does not find modules that an earlier client did not have.
 MYPYPATH=$here "$venv/bin/mypy" --strict --python-executable "$venv/bin/python" --cache-dir /dev/null \
-    zarf/client/use.py "$here/glimpse_client"
-PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here "$venv/bin/python" zarf/client/use.py "$url" "$document" demo || {
+    zarf/client/use.py "$here/example.py" "$here/glimpse_client"
+fail() {
     cat "$folder/log" >&2
+    echo "$1" >&2
     exit 1
 }
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here
+"$venv/bin/python" zarf/client/use.py "$url" "$document" demo || fail "zarf/client/use.py failed"
+best=$(GLIMPSE_URL=$url "$venv/bin/python" "$here/example.py" demo | sed -n 1p) || fail "the example of docs/clients.md failed"
+[[ $best == *images/cat.jpg ]] || fail "the example of docs/clients.md found \`$best\`"
