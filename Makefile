@@ -28,7 +28,7 @@ IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run seed-images ingest-images search-image-text search-image search-image-qdrant search-image-weaviate eval \
-	release dist install test check crash test-api test-servers test-peers test-onnxruntime test-ray test-observability test-image test-charts nightly \
+	release dist install test check crash test-api test-client test-servers test-peers test-onnxruntime test-ray test-observability test-image test-charts nightly \
 	bench bench-peers bench-gpu load scale screenshot \
 	up status logs stack-seed down compose
 
@@ -99,6 +99,9 @@ crash: ## kill the service ROUNDS=100 times while jobs and events change the ind
 
 test-api: ## test the running service against its OpenAPI document with schemathesis (python3; PyPI, under target/api)
 	CARGO="$(CARGO)" zarf/api/test.sh
+
+test-client: ## generate a Python client from the OpenAPI document, check its types and use it (python3; PyPI, 160 MB under target/client)
+	CARGO="$(CARGO)" zarf/client/test.sh
 
 test-servers: ## test against real servers, SERVERS="weaviate minio" (go builds them once, in the user's cache)
 	CARGO="$(CARGO)" zarf/servers/test.sh

@@ -19,13 +19,13 @@ use crate::telemetry::metrics::{self, counter, families, histogram};
 const NO_ROUTE: &str = "unmatched";
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(scrape))
+    OpenApiRouter::new().routes(routes!(get_metrics))
 }
 
 /// Return all metrics in the text format of Prometheus. `docs/metrics.md` describes them.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, body = String, content_type = "text/plain; version=0.0.4")))]
-async fn scrape(
+async fn get_metrics(
     State(jobs): State<Jobs>,
     State(mirrors): State<Mirrors>,
     State(search): State<Search>,

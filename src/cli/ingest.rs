@@ -20,8 +20,9 @@ Examples:
   glimpse ingest --sync                   also remove from the index what is no longer in the bucket
   glimpse ingest --no-wait --json         submit the job and return at once, for scripts
 
-The columns of the object --metadata-key can be searched with `glimpse search --meta COLUMN=VALUE`. With --executor
-workers --json, the first line is the reply that contains the token of the workers.
+The columns of the object --metadata-key can be searched with `glimpse search --meta COLUMN=VALUE`; `glimpse seed --from
+DIR` uploads such a file too. With --executor workers --json, the first line is the reply that contains the token of the
+workers.
 
 Exit codes: 0 done; 1 failed or stopped; 2 usage; 3 done, but some images could not be indexed.
 Ctrl-C ends this command, but not the job: use `glimpse jobs stop ID` to stop the job.";

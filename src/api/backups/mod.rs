@@ -14,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::http::{ApiError, ErrorReply, MaybeJson, Path, Query};
+use super::http::{ApiError, ErrorReply, FileBytes, MaybeJson, Path, Query};
 use crate::backup::Backups;
 
 pub use reply::{
@@ -136,7 +136,7 @@ struct ChunkParams {
 
 /// Return a chunk of a file. The header `Content-Digest` has its SHA-256 (RFC 9530). After the end of the file it is empty.
 #[utoipa::path(get, path = "/backups/{id}/content", tag = "backups", params(("id" = String, Path), ChunkParams),
-    responses((status = 200, description = "the chunk", content_type = "application/octet-stream", body = Vec<u8>),
+    responses((status = 200, description = "the chunk", content_type = "application/octet-stream", body = inline(FileBytes)),
         (status = 404, body = ErrorReply)))]
 async fn get_backup_chunk(
     State(backups): State<Backups>,

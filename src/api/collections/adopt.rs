@@ -60,7 +60,7 @@ impl From<Adopted> for AdoptReply {
 /// Its records are recorded as indexed images of the model of the settings, so that jobs skip what is unchanged and `sync` removes
 /// what is gone. Nothing in the store is changed. The reply is 409 if the ledger knows images of the collection, or if the model of
 /// the settings makes other vectors. This can take long for a large collection; meanwhile no job starts on it.
-#[utoipa::path(post, path = "/collections/{name}/adopt", tag = "images",
+#[utoipa::path(post, path = "/collections/{name}/adopt", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")), request_body = Option<AdoptRequest>,
     responses((status = 200, body = AdoptReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 502, body = ErrorReply),

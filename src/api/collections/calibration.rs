@@ -143,7 +143,7 @@ impl CalibrationReply {
 }
 
 /// Return how the relevance of a collection is calibrated.
-#[utoipa::path(get, path = "/collections/{name}/calibration", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
+#[utoipa::path(get, path = "/collections/{name}/calibration", tag = "collections", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = CalibrationReply), (status = 404, body = ErrorReply)))]
 async fn get_calibration(
     State(search): State<Search>,
@@ -157,7 +157,7 @@ async fn get_calibration(
 ///
 /// Searches for each query, compares the first hits with the answers, and fits the relevance of text searches to them. The
 /// fit replaces an earlier one, stays until it is deleted or the collection is dropped, and is used in every store.
-#[utoipa::path(put, path = "/collections/{name}/calibration", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
+#[utoipa::path(put, path = "/collections/{name}/calibration", tag = "collections", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     request_body = CalibrationRequest,
     responses((status = 200, body = CalibrationReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply)))]
@@ -176,7 +176,7 @@ async fn put_calibration(
 }
 
 /// Delete the fit of a collection: the calibration of the model is used again.
-#[utoipa::path(delete, path = "/collections/{name}/calibration", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
+#[utoipa::path(delete, path = "/collections/{name}/calibration", tag = "collections", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = CalibrationReply), (status = 404, body = ErrorReply)))]
 async fn delete_calibration(
     State(search): State<Search>,

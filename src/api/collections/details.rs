@@ -58,7 +58,7 @@ impl CollectionDetailsReply {
 }
 
 /// Return one collection: its number of images, its space, sizes, formats and time range.
-#[utoipa::path(get, path = "/collections/{name}", tag = "images",
+#[utoipa::path(get, path = "/collections/{name}", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = CollectionDetailsReply), (status = 404, body = ErrorReply)))]
 async fn get_collection(

@@ -72,9 +72,10 @@ impl From<StoredImage> for DuplicateImageReply {
 /// line, the last line is an error. Similar images are searched for among the eight nearest images of each image, in
 /// collections of at most 1,000,000 images; images indexed by an earlier version have no signature and are only compared
 /// by their bytes. One search runs at a time. Nothing is changed.
-#[utoipa::path(get, path = "/collections/{name}/duplicates", tag = "images",
+#[utoipa::path(get, path = "/collections/{name}/duplicates", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$"), DuplicatesParams),
-    responses((status = 200, body = DuplicatesReply, content_type = "application/x-ndjson"),
+    responses((status = 200, description = "lines of JSON: each is a `DuplicatesReply`", body = String,
+            content_type = "application/x-ndjson"),
         (status = 404, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
         (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
 async fn find_duplicates(

@@ -124,9 +124,11 @@ impl From<ImageRecord> for ExportedImage {
 /// Returns one JSON object per line. The last line of a complete export has `end`; if the export fails after the first line, the
 /// last line is an error. Images that are indexed or removed meanwhile are in it or not. Two exports run at the same time.
 /// `glimpse export` writes them to a Parquet file.
-#[utoipa::path(get, path = "/collections/{name}/export", tag = "images",
+#[utoipa::path(get, path = "/collections/{name}/export", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$"), ExportParams),
-    responses((status = 200, body = ExportLine, content_type = "application/x-ndjson"), (status = 404, body = ErrorReply),
+    responses((status = 200, description = "lines of JSON: each is an `ExportLine`", body = String,
+            content_type = "application/x-ndjson"),
+        (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
         (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
 async fn export_collection(

@@ -61,7 +61,7 @@ pub struct FacetValueReply {
 }
 
 /// Count the images of a collection for each value of a field, among those that match the filter.
-#[utoipa::path(get, path = "/collections/{name}/facets", tag = "images",
+#[utoipa::path(get, path = "/collections/{name}/facets", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$"), FacetParams, FilterParams),
     responses((status = 200, body = FacetsReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
 async fn count_values(

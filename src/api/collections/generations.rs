@@ -71,7 +71,7 @@ pub struct SwitchBody {
 ///
 /// The job reads the images of the collection again and embeds them; searches use the current generation until
 /// `POST /collections/{name}/switch`. A rebuild that was stopped or has failed is continued by the same request.
-#[utoipa::path(post, path = "/collections/{name}/rebuild", tag = "images",
+#[utoipa::path(post, path = "/collections/{name}/rebuild", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")), request_body = Option<RebuildBody>,
     responses((status = 202, body = SubmitReply), (status = 400, body = ErrorReply), (status = 403, body = ErrorReply),
         (status = 404, body = ErrorReply), (status = 409, body = ErrorReply), (status = 422, body = ErrorReply),
@@ -94,7 +94,7 @@ async fn rebuild_collection(
 /// The comparison searches both for the built-in texts and for images of the collection. It is absent until the other
 /// generation is complete, and is kept until a generation or the number of its images changes. It is made in the background: while
 /// `comparing` is `true`, repeat the request.
-#[utoipa::path(get, path = "/collections/{name}/generations", tag = "images",
+#[utoipa::path(get, path = "/collections/{name}/generations", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = GenerationsReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply)))]
 async fn list_generations(
@@ -119,7 +119,7 @@ async fn list_generations(
 ///
 /// The old generation is kept up to date for `GLIMPSE_GENERATION_TTL` hours, so that `POST /collections/{name}/rollback` can
 /// bring it back.
-#[utoipa::path(post, path = "/collections/{name}/switch", tag = "images",
+#[utoipa::path(post, path = "/collections/{name}/switch", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")), request_body = Option<SwitchBody>,
     responses((status = 200, body = SwitchReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 502, body = ErrorReply),
@@ -133,7 +133,7 @@ async fn switch_collection(
 }
 
 /// Use the previous generation again.
-#[utoipa::path(post, path = "/collections/{name}/rollback", tag = "images",
+#[utoipa::path(post, path = "/collections/{name}/rollback", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = SwitchReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
@@ -145,7 +145,7 @@ async fn roll_back_collection(
 }
 
 /// Delete a generation that is not the current one.
-#[utoipa::path(delete, path = "/collections/{name}/generations/{number}", tag = "images",
+#[utoipa::path(delete, path = "/collections/{name}/generations/{number}", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$"), ("number" = u32, Path, minimum = 1)),
     responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 503, body = ErrorReply)))]

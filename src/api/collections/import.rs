@@ -137,7 +137,7 @@ impl ImportImageRequest {
 /// The collection is created if it does not exist. An image with a payload is stored as it is; of one without, the object is read
 /// and decoded, but not embedded. A batch may be repeated. No job runs on the collection meanwhile (409). A job with `sync` removes
 /// images whose objects are not in the bucket. `glimpse import` sends the files of an export or of clip-retrieval.
-#[utoipa::path(post, path = "/collections/{name}/import", tag = "images",
+#[utoipa::path(post, path = "/collections/{name}/import", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")), request_body = ImportRequest,
     responses((status = 200, body = ImportReply), (status = 400, body = ErrorReply), (status = 403, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 413, body = ErrorReply), (status = 415, body = ErrorReply),

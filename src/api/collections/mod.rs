@@ -153,7 +153,7 @@ impl CollectionReply {
 }
 
 /// List every collection with its number of images and its space.
-#[utoipa::path(get, path = "/collections", tag = "images", responses((status = 200, body = CollectionsReply)))]
+#[utoipa::path(get, path = "/collections", tag = "collections", responses((status = 200, body = CollectionsReply)))]
 async fn list_collections(
     State(jobs): State<Jobs>,
     State(recall): State<RecallReports>,
@@ -165,7 +165,7 @@ async fn list_collections(
 ///
 /// This can take long for a large collection. Meanwhile no job starts on it. The deletion continues if the client
 /// disconnects.
-#[utoipa::path(delete, path = "/collections/{name}", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
+#[utoipa::path(delete, path = "/collections/{name}", tag = "collections", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 503, body = ErrorReply)))]
 async fn drop_collection(

@@ -93,7 +93,7 @@ impl From<TombstonePage> for RemovedImagesReply {
 /// List the images that were removed permanently from a collection, the last removal first.
 ///
 /// A collection that does not exist has none. There are at most 100,000 in each collection.
-#[utoipa::path(get, path = "/collections/{name}/removed-images", tag = "images",
+#[utoipa::path(get, path = "/collections/{name}/removed-images", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$"), RemovedParams),
     responses((status = 200, body = RemovedImagesReply), (status = 422, body = ErrorReply)))]
 async fn list_removed_images(
@@ -105,7 +105,7 @@ async fn list_removed_images(
 }
 
 /// Restore an image that was removed permanently: the next job that lists its object indexes it, or an event of the bucket.
-#[utoipa::path(delete, path = "/collections/{name}/removed-images/{id}", tag = "images",
+#[utoipa::path(delete, path = "/collections/{name}/removed-images/{id}", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$"), ("id" = String, Path, format = Uuid)),
     responses((status = 200, body = RestoredReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply),
         (status = 503, body = ErrorReply)))]

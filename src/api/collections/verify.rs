@@ -124,7 +124,7 @@ impl From<Difference> for DifferenceReply {
 ///
 /// Compares every id, and the vector and the payload of a sample of the records. With `repair`, records that differ are
 /// copied from a store that has them; this needs the role `admin`. This can take long for a large collection. Meanwhile no job starts on it.
-#[utoipa::path(post, path = "/collections/{name}/verify", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
+#[utoipa::path(post, path = "/collections/{name}/verify", tag = "collections", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     request_body = Option<VerifyRequest>,
     responses((status = 200, body = VerifyReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 502, body = ErrorReply),

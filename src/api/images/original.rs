@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::CollectionParam;
 use crate::api::http::caching::{CACHE_POLICY, if_none_match};
-use crate::api::http::{ApiError, ErrorReply, Path, Query, disposition};
+use crate::api::http::{ApiError, ErrorReply, FileBytes, Path, Query, disposition};
 use crate::api::{AppState, Defaults};
 use crate::images::{Images, Originals};
 
@@ -25,8 +25,8 @@ const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 /// The content type depends on the first bytes of the file, not on the metadata in the bucket. If the file is no longer
 /// an image, the reply is 422. A request can ask for one range of bytes.
 #[utoipa::path(get, path = "/images/{id}/original", tag = "images", params(("id" = String, Path, format = Uuid), CollectionParam),
-    responses((status = 200, description = "the file", content_type = "image/*", body = Vec<u8>),
-        (status = 206, description = "the bytes that `Range` names", content_type = "image/*", body = Vec<u8>),
+    responses((status = 200, description = "the file", content_type = "image/*", body = inline(FileBytes)),
+        (status = 206, description = "the bytes that `Range` names", content_type = "image/*", body = inline(FileBytes)),
         (status = 304, description = "not modified: the ETag is in `If-None-Match`"), (status = 404, body = ErrorReply),
         (status = 416, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
         (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]

@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::CollectionParam;
 use crate::api::http::caching::{CACHE_POLICY, if_none_match};
-use crate::api::http::{ApiError, ErrorReply, Path, Query};
+use crate::api::http::{ApiError, ErrorReply, FileBytes, Path, Query};
 use crate::api::{AppState, Defaults};
 use crate::images::{Images, PreviewSide, Thumbnail, Thumbnails};
 
@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 
 /// Return the thumbnail of an image: an upright JPEG of at most 256 x 256 pixels, without metadata.
 #[utoipa::path(get, path = "/images/{id}/thumbnail", tag = "images", params(("id" = String, Path, format = Uuid), CollectionParam),
-    responses((status = 200, description = "the thumbnail", content_type = "image/jpeg", body = Vec<u8>),
+    responses((status = 200, description = "the thumbnail", content_type = "image/jpeg", body = inline(FileBytes)),
         (status = 304, description = "not modified: the ETag is in `If-None-Match`"), (status = 404, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
         (status = 503, body = ErrorReply)))]
@@ -60,7 +60,7 @@ fn max_side() -> u32 {
 ///
 /// It is made from the object when it is requested, and cached. A smaller image is not enlarged.
 #[utoipa::path(get, path = "/images/{id}/preview", tag = "images", params(("id" = String, Path, format = Uuid), PreviewParams),
-    responses((status = 200, description = "the preview", content_type = "image/jpeg", body = Vec<u8>),
+    responses((status = 200, description = "the preview", content_type = "image/jpeg", body = inline(FileBytes)),
         (status = 304, description = "not modified: the ETag is in `If-None-Match`"), (status = 404, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
         (status = 503, body = ErrorReply)))]

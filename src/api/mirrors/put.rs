@@ -38,7 +38,7 @@ pub struct MirrorRequest {
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: Option<String>,
     /// When runs start: a cron expression with five fields (minute, hour, day of month, month, day of week), such as
-    /// `*/15 * * * *`, or `@hourly`. A run starts up to 60 s later, and at most a tenth of the time to the next run.
+    /// `0,30 * * * *`, or `@hourly`. A run starts up to 60 s later, and at most a tenth of the time to the next run.
     /// Without it, only events and `POST /mirrors/{name}/run` keep the collection up to date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 100)]

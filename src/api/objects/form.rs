@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use axum::extract::multipart::{Field, Multipart};
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
 use tokio::task::JoinSet;
-use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AllOfBuilder, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::options::{UploadParams, read_options};
 use super::reply::{ObjectsReply, UploadResultReply};
@@ -27,16 +28,33 @@ const MAX_PARALLEL: usize = 8;
 /// Maximum number of characters of a file's name in a reply.
 const MAX_NAME_CHARACTERS: usize = 200;
 
-/// Files to store.
-#[derive(Deserialize, ToSchema)]
-#[expect(dead_code, reason = "describes the multipart body to readers of the API")]
-pub(super) struct UploadForm {
-    /// The beginning of each key, such as `images/`; empty by default. It must come before the files.
-    #[schema(max_length = 1024)]
-    prefix: Option<String>,
-    /// An image. The field can be repeated, up to 100 times. The key is the prefix and the name of the file.
-    #[schema(value_type = String, format = Binary)]
-    file: Vec<u8>,
+/// Describes the body to readers of the API. Generated clients send the fields in the order of the document, required ones first,
+/// and `prefix` must come before the files. So each field has an object of its own, and `file` is not marked as required.
+pub(super) enum UploadForm {}
+
+impl ToSchema for UploadForm {}
+
+impl PartialSchema for UploadForm {
+    fn schema() -> RefOr<Schema> {
+        let prefix = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "The beginning of each key, such as `images/`; empty by default. It must come before the files.",
+            ))
+            .max_length(Some(MAX_KEY_BYTES));
+        let file =
+            ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
+        let files = ArrayBuilder::new()
+            .items(file)
+            .description(Some("The images; at least one is required. The key is the prefix and the name of the file."))
+            .max_items(Some(MAX_FILES))
+            .min_items(Some(1));
+        AllOfBuilder::new()
+            .description(Some("Files to store."))
+            .item(ObjectBuilder::new().property("prefix", prefix))
+            .item(ObjectBuilder::new().property("file", files))
+            .into()
+    }
 }
 
 /// Store several images and index them. Each file has a result of its own, with the status of `PUT /objects/{key}`.

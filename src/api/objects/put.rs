@@ -3,20 +3,13 @@
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use utoipa::ToSchema;
 
 use super::options::{UploadParams, read_options};
 use super::reply::{ObjectReply, reply};
 use crate::api::Defaults;
-use crate::api::http::{ApiError, ErrorReply, Path, Query, read_up_to};
+use crate::api::http::{ApiError, ErrorReply, FileBytes, Path, Query, read_up_to};
 use crate::search::Search;
 use crate::uploads::Uploads;
-
-/// The bytes of the file.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = Binary)]
-#[expect(dead_code, reason = "describes the body to readers of the API")]
-pub(super) struct ImageFile(Vec<u8>);
 
 /// Store an image in the bucket and index it. The body is the file; its content decides the format.
 ///
@@ -28,11 +21,12 @@ pub(super) struct ImageFile(Vec<u8>);
         ("If-None-Match" = Option<String>, Header, pattern = r"^\*$", description = "`*`: 412 if the object exists"),
         ("If-Match" = Option<String>, Header, description = "412 if the object does not have this ETag"),
         ("Prefer" = Option<String>, Header, description = "`respond-async`: the image is indexed after the reply")),
-    request_body(content_type = "application/octet-stream", content = inline(ImageFile)),
+    request_body(content_type = "application/octet-stream", content = inline(FileBytes)),
     responses((status = 200, body = ObjectReply), (status = 201, body = ObjectReply), (status = 202, body = ObjectReply),
         (status = 403, body = ErrorReply), (status = 409, body = ErrorReply), (status = 412, body = ErrorReply),
         (status = 413, body = ErrorReply), (status = 415, body = ErrorReply), (status = 422, body = ErrorReply),
-        (status = 429, body = ErrorReply), (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
+        (status = 429, body = ErrorReply), (status = 502, body = ErrorReply), (status = 503, body = ErrorReply),
+        (status = 507, description = "the disk of the data folder has too little free space", body = ErrorReply)))]
 pub(super) async fn put_object(
     State(uploads): State<Uploads>,
     State(search): State<Search>,

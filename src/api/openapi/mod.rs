@@ -1,6 +1,7 @@
 //! The OpenAPI document, and the page that shows it.
 
 mod common_replies;
+mod form_defaults;
 
 use axum::Router;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -10,6 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::auth::{COOKIE_NAME, RoleTable};
+use super::collections::{DuplicatesReply, ExportLine};
 use super::{AppState, BasePath};
 
 #[derive(OpenApi)]
@@ -20,12 +22,15 @@ use super::{AppState, BasePath};
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     modifiers(&Keys),
+    // The lines of these replies are not JSON documents, so no operation refers to their schemas.
+    components(schemas(ExportLine, DuplicatesReply)),
     security(("bearer" = []), ("api_key" = []), ("session" = [])),
     tags(
         (name = "jobs", description = "Index a bucket and follow the progress"),
         (name = "mirrors", description = "Keep a collection in agreement with a bucket"),
         (name = "search", description = "Find images"),
-        (name = "images", description = "Indexed images and collections"),
+        (name = "images", description = "Indexed images, and uploads"),
+        (name = "collections", description = "Collections: what they have, calibration, generations, export and import"),
         (name = "keys", description = "Keys with roles, and who has changed what"),
         (name = "backups", description = "Copy the data of the service while it runs, for operators"),
         (name = "health", description = "Status, metrics and sessions, for operators")
@@ -81,6 +86,7 @@ pub(super) fn long_routes() -> OpenApiRouter<AppState> {
 pub fn document() -> Document {
     let mut document = routes().merge(long_routes()).split_for_parts().1;
     common_replies::add_common_replies(&mut document);
+    form_defaults::remove_form_defaults(&mut document);
     RoleTable::new().describe(&mut document);
     document
 }

@@ -18,17 +18,17 @@ use crate::config::Settings;
 
 const EXAMPLES: &str = "\
 Examples:
-  glimpse images list                                           the newest images
+  glimpse images list                                                   the newest images
   glimpse images list --order random --meta place=CH --limit 10
-  glimpse images list --all --output-format csv > images.csv    every image; ndjson has all fields
-  glimpse images show s3://photos/cat.jpg                       its record, with metadata
-  glimpse images thumbnail s3://photos/cat.jpg --output t.jpg   an upright JPEG of at most 256 x 256 pixels
-  glimpse images original ID --output cat.jpg                   the file as it is in the bucket
+  glimpse images list --all --output-format csv > images.csv            every image; ndjson has all fields
+  glimpse images show s3://pipeline/images/cat.jpg                      its record, with metadata
+  glimpse images thumbnail s3://pipeline/images/cat.jpg --output t.jpg  an upright JPEG of at most 256 x 256 pixels
+  glimpse images original ID --output cat.jpg                           the file as it is in the bucket
   glimpse images original ID --output - | file -
-  glimpse images delete ID                                      remove its record; the object stays in the bucket
-  glimpse images delete ID --permanently                        also keep it away from later jobs
-  glimpse images removed                                        what was removed permanently
-  glimpse images restore s3://photos/cat.jpg                    let the next job index it again
+  glimpse images delete ID                                              remove its record; the object stays in the bucket
+  glimpse images delete ID --permanently                                also keep it away from later jobs
+  glimpse images removed                                                what was removed permanently
+  glimpse images restore s3://pipeline/images/cat.jpg                   let the next job index it again
 
 `glimpse search` prints the URI of each image, and with --json its id too.";
 

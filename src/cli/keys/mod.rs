@@ -15,11 +15,12 @@ use crate::domain::{Role, SignIn};
 
 const EXAMPLES: &str = "\
 Examples:
-  glimpse keys add ci --role write --expires 90d   make a key for jobs and uploads; it is printed once
-  glimpse keys add ann --role read                 make a key that only searches
-  glimpse keys list                                list the keys and when they were last used
-  glimpse keys remove ci                           remove a key; it is refused from now on
-  glimpse keys audit --limit 20                    list who has changed what";
+  glimpse keys add root --role admin              the first key; from then on, every command needs a key in GLIMPSE_API_KEY
+  glimpse keys add ci --role write --expires 90d  make a key for jobs and uploads; it is printed once
+  glimpse keys add ann --role read                make a key that only searches
+  glimpse keys list                               list the keys and when they were last used
+  glimpse keys remove ci                          remove a key; it is refused from now on
+  glimpse keys audit --limit 20                   list who has changed what";
 
 #[derive(Debug, Args)]
 #[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| subcommand_help("keys", EXAMPLES, command))]

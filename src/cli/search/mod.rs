@@ -27,19 +27,19 @@ const EXAMPLES: &str = "\
 Examples:
   glimpse search \"a cat\"
   glimpse search --file cat.jpg --limit 3
-  glimpse search --file cat.jpg \"at night\"                similar to both
-  glimpse search --like s3://photos/cat.jpg               similar to an indexed image
-  glimpse search \"a bird\" --not \"a nest\" --like ID      like the image, a bird, and no nest
-  glimpse search --like ID --region 0.5,0,0.5,1           similar to the right half of an indexed image
-  glimpse search --like ID --copies-only                  copies of it
-  glimpse search \"a cat\" --min-relevance 0.5            only images that match
-  glimpse search \"a cat\" --collapse similar              copies of an image are one result
-  glimpse search \"a cat\" --limit 100 --offset 100         the second hundred results
+  glimpse search --file cat.jpg \"at night\"                     similar to both
+  glimpse search --like s3://pipeline/images/cat.jpg           similar to an indexed image
+  glimpse search \"a bird\" --not \"a nest\" --like ID             like the image, a bird, and no nest
+  glimpse search --like ID --region 0.5,0,0.5,1                similar to the right half of an indexed image
+  glimpse search --like ID --copies-only                       copies of it
+  glimpse search \"a cat\" --min-relevance 0.5                   only images that match
+  glimpse search \"a cat\" --collapse similar                    copies of an image are one result
+  glimpse search \"a cat\" --limit 100 --offset 100              the second hundred results
   glimpse search \"a cat\" --s3-prefix images/2026/ --min-width 1024 --meta place=CH
-  glimpse search \"a cat\" --meta month=4..6 --meta 'place=!CH'    April to June, not in CH
-  glimpse search \"eine Katze\" --lang de                 for a model that needs to know the language
+  glimpse search \"a cat\" --meta month=4..6 --meta 'place=!CH'  April to June, not in CH
+  glimpse search \"eine Katze\" --lang de                        for a model that needs to know the language
   glimpse search \"a cat\" --json | jq .results
-  glimpse search \"a cat\" --all --output-format csv > cats.csv      every result; ndjson has all fields
+  glimpse search \"a cat\" --all --output-format csv > cats.csv  every result; ndjson has all fields
 
 The score is the cosine similarity of query and image; its range depends on the model. The relevance says what it means:
 how likely it is that the image matches, 0 to 1. It is not known while a new model is being calibrated, and for a search by
