@@ -88,7 +88,7 @@ async fn the_groups_in_a_token_are_roles() {
         TestApp::start_with(&[&provider.variables()[..], &[("GLIMPSE_ACCESS_LOG", path.as_str())]].concat()).await;
     assert_eq!(app.get("/jobs").await.0, 401, "tokens are a sign-in, so requests without one are refused");
     let status = async |method: Method, path: &str, groups: &[&str]| {
-        send(&app, method, path, &provider.token("ann\nann", groups)).await.status().as_u16()
+        send(&app, method, path, &provider.token("ann", groups)).await.status().as_u16()
     };
     for (groups, read, write, admin) in [
         (&["staff"][..], 200, 403, 403),
@@ -108,14 +108,17 @@ async fn the_groups_in_a_token_are_roles() {
     assert_eq!(code(no_role).await, (403, json!("no_role")));
 
     let mirror =
-        app.client.put(format!("{}/mirrors/all", app.url)).bearer_auth(provider.token("eve\u{7}", &["editors"]));
+        app.client.put(format!("{}/mirrors/all", app.url)).bearer_auth(provider.token("eve", &["editors"]));
     let put = mirror.json(&json!({"s3_prefix": "images/"})).send().await.unwrap();
     assert!(put.status().is_success(), "{}", put.text().await.unwrap());
     let audit: Value = send(&app, Method::GET, "/audit", &provider.token("root", &["ops"])).await.json().await.unwrap();
-    assert_eq!(audit["entries"][0]["name"], "eve", "{audit}");
+    let entry = &audit["entries"][0];
+    assert!(entry["name"] == "eve" && entry["sign_in"] == "token", "{audit}");
+    let misleading = send(&app, Method::GET, "/jobs", &provider.token("eve\u{7}", &["ops"])).await;
+    assert_eq!(misleading.status(), 401, "a name that is not one line is refused");
     app.stop().await;
     let lines = std::fs::read_to_string(log.path()).unwrap();
-    assert!(lines.contains("\"name\":\"annann\"") && !lines.contains("eyJ"), "{lines}");
+    assert!(lines.contains("\"name\":\"ann\",\"sign_in\":\"token\"") && !lines.contains("eyJ"), "{lines}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,6 +128,12 @@ async fn tokens_and_keys_are_used_beside_each_other() {
     assert_eq!(send(&app, Method::GET, "/jobs", KEY).await.status(), 200);
     assert_eq!(send(&app, Method::GET, "/jobs", "another-key").await.status(), 401);
     assert_eq!(send(&app, Method::GET, "/jobs", &provider.token("ann", &["staff"])).await.status(), 200);
+    let audit = async |key: &str| {
+        let request = app.client.get(format!("{}/audit", app.url)).bearer_auth(provider.token("ann", &["staff"]));
+        request.header("x-api-key", key).send().await.unwrap().status()
+    };
+    assert_eq!(audit(KEY).await, 200, "a valid key comes before a token");
+    assert_eq!(audit("another-key").await, 403, "and a wrong one does not");
     let forged =
         sign(&new_key(), &json!({"iss": ISSUER, "aud": "glimpse", "sub": "ann", "exp": get_current_timestamp() + 300}));
     let refused = send(&app, Method::GET, "/jobs", &forged).await;
