@@ -107,8 +107,7 @@ async fn the_groups_in_a_token_are_roles() {
     let no_role = send(&app, Method::GET, "/jobs", &provider.token("bob", &[])).await;
     assert_eq!(code(no_role).await, (403, json!("no_role")));
 
-    let mirror =
-        app.client.put(format!("{}/mirrors/all", app.url)).bearer_auth(provider.token("eve", &["editors"]));
+    let mirror = app.client.put(format!("{}/mirrors/all", app.url)).bearer_auth(provider.token("eve", &["editors"]));
     let put = mirror.json(&json!({"s3_prefix": "images/"})).send().await.unwrap();
     assert!(put.status().is_success(), "{}", put.text().await.unwrap());
     let audit: Value = send(&app, Method::GET, "/audit", &provider.token("root", &["ops"])).await.json().await.unwrap();
