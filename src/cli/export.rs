@@ -13,6 +13,7 @@ use super::{CliError, Ending, client_help};
 use crate::api::replies::{ErrorReply, ExportHeader, ExportLine, ExportedImage};
 use crate::config::Settings;
 use crate::exchange::{FileHeader, ParquetWriter};
+use crate::shutdown::Shutdown;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -72,7 +73,14 @@ impl Export {
         query.extend(self.generation.map(|number| ("generation", number.to_string())));
         query.extend(self.provider.clone().map(|store| ("provider", store)));
         let mut writing = Writing { client: &client, part: &part.0, writer: None, images: 0, end: None };
-        client.lines(&["collections", &self.collection, "export"], &query, |line| writing.line(line)).await?;
+        let stop = Shutdown::on_signals().map_err(CliError::Signals)?.drain();
+        let path = ["collections", &self.collection, "export"];
+        // If it is interrupted, the incomplete file is removed.
+        tokio::select! {
+            biased;
+            outcome = client.lines(&path, &query, |line| writing.line(line)) => outcome?,
+            () = stop.cancelled() => return Err(CliError::TransferFailed("the export was interrupted".to_owned())),
+        }
         let Writing { writer, images, end, .. } = writing;
         let (Some((header, writer)), Some(sent)) = (writer, end) else {
             return Err(CliError::TransferFailed("the export ended before its last line".to_owned()));

@@ -172,6 +172,9 @@ impl Import {
             }
         }
         bar.finish_and_clear();
+        if let Some(more) = report.failed.checked_sub(MAX_PRINTED).filter(|more| *more > 0) {
+            out::warnings(&[format!("and {more} more rows that were not imported")]);
+        }
         self.output.value(&report, |report| {
             let failed = match report.failed {
                 0 => String::new(),

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use super::WorkerSettings;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, FailureKind, ImageUri, InvalidSetting, ModelRecord};
-use crate::http::{BodyError, client_builder, join, read_body, retry_after, trust_files};
+use crate::domain::{DependencyError, FailureKind, ImageUri, InvalidSetting, ModelRecord, with_causes};
+use crate::http::{BodyError, client_builder, is_untrusted, join, read_body, retry_after, trust_files};
 use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
 use crate::jobs::remote::protocol::wire::{
@@ -284,5 +284,6 @@ fn failure(failure: FailureKind, detail: String) -> LeaseError {
 
 fn connection_error(error: reqwest::Error) -> LeaseError {
     let kind = if error.is_timeout() { FailureKind::TimedOut } else { FailureKind::Failed };
-    failure(kind, error.without_url().to_string())
+    let hint = if is_untrusted(&error) { "; GLIMPSE_CA_FILE names the certificate of a private authority" } else { "" };
+    failure(kind, format!("{}{hint}", with_causes(&error.without_url())))
 }

@@ -11,6 +11,7 @@ use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::service::Jobs;
 use crate::ledger::objects::forget;
+use crate::ledger::tombstones;
 
 /// Maximum bytes of a key: the limit of S3.
 const MAX_KEY_BYTES: usize = 1_024;
@@ -95,6 +96,7 @@ impl Jobs {
                 Err(message) => failures.push(failure(uri, FailureClass::EmbedRejected, message)),
             }
         }
+        let checked = jobs.without_removed(&collection, checked, &mut failures).await?;
         jobs.make_collection(&collection, &space).await?;
         jobs.models.set(&collection, &model.record).await?;
         let (records, others): (Vec<_>, Vec<_>) = checked.into_iter().partition(|image| {
@@ -125,6 +127,28 @@ impl JobService {
         let meta = MetadataRow::new(key.to_owned(), meta)?.columns;
         let embedding = Embedding::normalised(vector, dimension).map_err(|error| error.to_string())?;
         Ok(Checked { uri, embedding, payload, meta })
+    }
+
+    /// Returns the images that were not removed permanently.
+    async fn without_removed(
+        &self,
+        collection: &CollectionName,
+        images: Vec<Checked>,
+        failures: &mut Vec<ItemFailure>,
+    ) -> Result<Vec<Checked>, JobsError> {
+        let (name, uris) = (collection.clone(), images.iter().map(|image| image.uri.clone()).collect::<Vec<_>>());
+        let removed = self.ledger.read(move |db| uris.iter().map(|uri| tombstones::exists(db, &name, uri)).collect());
+        let removed: Vec<bool> = removed.await?;
+        let mut kept = Vec::with_capacity(images.len());
+        for (image, is_removed) in images.into_iter().zip(removed) {
+            if is_removed {
+                let message = "it was removed permanently; restore it before (`glimpse images restore`)".to_owned();
+                failures.push(failure(image.uri, FailureClass::IndexRejected, message));
+            } else {
+                kept.push(image);
+            }
+        }
+        Ok(kept)
     }
 
     async fn make_collection(&self, collection: &CollectionName, space: &Space) -> Result<(), JobsError> {
