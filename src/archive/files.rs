@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -38,6 +38,19 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
 
 pub(super) fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// If the process runs as root, gives a new file or folder to the owner of the archive: a backup of root must not be in the way of those of
+/// the user to whom the archive belongs.
+pub(super) fn give_to_owner(path: &Path, archive: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let (owner, file) = (archive.metadata()?, path.symlink_metadata()?);
+    if (owner.uid(), owner.gid()) == (file.uid(), file.gid()) {
+        return Ok(());
+    }
+    std::os::unix::fs::lchown(path, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// Returns when the names in a folder are on the disk.

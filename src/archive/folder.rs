@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
 
-use super::files::{create_folder, new_file, read_file, sync_all, sync_folder};
+use super::files::{create_folder, give_to_owner, new_file, read_file, sync_all, sync_folder};
 use super::{ArchiveEntry, ArchiveError, ArchiveStore, CHUNK_BYTES, CHUNKS, MANIFESTS, marker};
 
 /// The folder of files that are being written.
@@ -57,6 +57,7 @@ impl FolderArchive {
             }
             let part = root.join(MARKER_PART);
             let mut file = new_file(&part)?;
+            give_to_owner(&part, root)?;
             file.write_all(&marker::content())?;
             file.sync_all()?;
             fs::rename(part, root.join(marker::MARKER))?;
@@ -75,9 +76,11 @@ impl FolderArchive {
             Err(TryLockError::Error(error)) => return Err(ArchiveError::from_file(path)(error)),
         }
         let clear = || {
+            give_to_owner(&path, &self.root)?;
             create_folder(&unfinished)?;
             fs::remove_dir_all(&unfinished)?;
-            create_folder(&unfinished)
+            create_folder(&unfinished)?;
+            give_to_owner(&unfinished, &self.root)
         };
         clear().map_err(ArchiveError::from_file(&unfinished))?;
         Ok(lock)
@@ -91,7 +94,11 @@ impl FolderArchive {
         let (unfinished, target) = (self.root.join(UNFINISHED).join(Uuid::now_v7().to_string()), self.path(name));
         let folder = target.parent().unwrap_or(&self.root);
         create_folder(folder)?;
+        for created in folder.ancestors().take_while(|ancestor| *ancestor != self.root) {
+            give_to_owner(created, &self.root)?;
+        }
         let mut file = new_file(&unfinished)?;
+        give_to_owner(&unfinished, &self.root)?;
         file.write_all(bytes)?;
         // Before the rename: a chunk that has its name and its size is not written again.
         file.sync_all()?;
@@ -207,7 +214,7 @@ impl ArchiveStore for FolderArchive {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use futures::TryStreamExt;
 
@@ -241,6 +248,24 @@ mod tests {
         let archive = FolderArchive::open_to_write(&root).await.unwrap();
         assert_eq!(fs::read_dir(root.join(UNFINISHED)).unwrap().count(), 0);
         assert_eq!(archive.read("chunks/cd/cde").await.unwrap().unwrap(), "text");
+    }
+
+    #[tokio::test]
+    async fn what_root_writes_belongs_to_the_owner_of_the_archive() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(65_534), Some(65_534)).unwrap();
+        let archive = FolderArchive::open_to_write(folder.path()).await.unwrap();
+        for name in ["chunks/ab/abc", "manifests/x.json"] {
+            archive.write(name, Bytes::from_static(b"text")).await.unwrap();
+        }
+        let written = ["lock", UNFINISHED, marker::MARKER, "chunks", "chunks/ab", "chunks/ab/abc", "manifests/x.json"];
+        for name in written {
+            let metadata = folder.path().join(name).metadata().unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (65_534, 65_534), "{name}");
+        }
     }
 
     #[tokio::test]

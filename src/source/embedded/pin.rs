@@ -150,7 +150,9 @@ fn object_path(name: &str) -> String {
 fn objects_after(catalogue: &Path, cursor: &str, limit: usize) -> rusqlite::Result<Vec<(PinnedFile, String)>> {
     // The copy does not change, and no file must appear beside it.
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let uri = url::Url::from_file_path(catalogue).map(|url| format!("{url}?immutable=1"));
+    // A URI has no relative path, which GLIMPSE_DATA_DIR can be.
+    let absolute = std::path::absolute(catalogue).unwrap_or_else(|_| catalogue.to_owned());
+    let uri = url::Url::from_file_path(absolute).map(|url| format!("{url}?immutable=1"));
     let uri = uri.map_err(|()| rusqlite::Error::InvalidPath(catalogue.to_owned()))?;
     let copy = Connection::open_with_flags(uri, flags)?;
     let (bucket, key) = cursor.split_once('/').unwrap_or((cursor, ""));
@@ -205,9 +207,13 @@ mod tests {
         put(&backend, "d", b"new").await;
         catalogue.delete("b".to_owned(), vec!["c".to_owned()]).await.unwrap();
 
+        // GLIMPSE_DATA_DIR is relative by default.
+        let to_root =
+            std::env::current_dir().unwrap().components().skip(1).map(|_| "..").collect::<std::path::PathBuf>();
+        let relative = to_root.join(copies.path().strip_prefix("/").unwrap());
         let (mut found, mut cursor) = (Vec::new(), None);
         loop {
-            let (page, next) = part.files.page(copies.path(), cursor.as_deref(), 2).unwrap();
+            let (page, next) = part.files.page(&relative, cursor.as_deref(), 2).unwrap();
             found.extend(page);
             cursor = next;
             if cursor.is_none() {
