@@ -21,6 +21,7 @@ use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 
 use super::auth::{DISCONNECTED, Sender};
 use crate::domain::Timestamp;
+use crate::telemetry::traces::current_trace_id;
 
 /// Where the access log is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +96,9 @@ struct Line {
     name: Option<String>,
     /// Bytes of the body that were sent.
     bytes: u64,
+    /// The id of the trace, if it is sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
 }
 
 /// Middleware that writes a line when the reply to a request has ended.
@@ -114,6 +118,7 @@ pub(super) async fn log_request(State(log): State<AccessLog>, mut request: Reque
         role: None,
         name: None,
         bytes: 0,
+        trace_id: current_trace_id(),
     };
     let mut end = End { log, started, sender: Sender::default(), line };
     request.extensions_mut().insert(end.sender.clone());
