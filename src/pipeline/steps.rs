@@ -99,7 +99,7 @@ impl Steps {
         }
         // Other tasks can hold the budget while they wait for a dependency.
         let permit = self.0.stop.run_until_cancelled(pipeline.budget.take_encoded(task.image.size_bytes)).await?;
-        let fetching = traces::stage("fetch").around(measured(pipeline.source.fetch(&task.image)));
+        let fetching = traces::stage("fetch").wrap(measured(pipeline.source.fetch(&task.image)));
         // A read changes nothing, so it need not be drained for as long as it takes.
         let (fetched, worked) = self.0.stop.run_until_cancelled(fetching).await?;
         run.stages.fetch.took(worked);
@@ -180,7 +180,7 @@ impl Steps {
             let prepared = imaging::prepare_with(&bytes, &limits, &preprocessing, extras);
             (prepared, sha256, imaging::exif_facts(&bytes, level))
         });
-        let (decoded, worked) = traces::stage("prepare").around(measured(decoding)).await;
+        let (decoded, worked) = traces::stage("prepare").wrap(measured(decoding)).await;
         run.stages.prepare.took(worked);
         drop((core, pixels, permit));
         match decoded {

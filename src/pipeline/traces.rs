@@ -20,7 +20,7 @@ pub enum RunTrace {
         /// The span of the job.
         span: Arc<Span>,
     },
-    /// The images belong to the current trace, if that is sampled: for the few images of a request.
+    /// The images belong to the current trace, if there is one: for the image of an upload.
     Current,
 }
 
@@ -46,10 +46,8 @@ impl ImageTraces {
                 span.link(job);
                 span
             }
-            RunTrace::Current => {
-                let span = traces::stage("index image");
-                if span.is_recorded() { span } else { new() }
-            }
+            RunTrace::Current if traces::is_in_trace() => traces::stage("index image"),
+            RunTrace::Current => new(),
         };
         if span.is_recorded() {
             span.set("glimpse.collection", collection.to_owned());

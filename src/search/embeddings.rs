@@ -91,19 +91,19 @@ impl Search {
         let vectors = match inputs {
             EmbeddingInputs::Texts(texts, language) => {
                 let vectors = texts.iter().map(|text| model.searches.embed_text_in(text.trim(), language));
-                traces::stage("embed text").around(try_join_all(vectors)).await.map_err(failed)?
+                traces::stage("embed text").wrap(try_join_all(vectors)).await.map_err(failed)?
             }
             EmbeddingInputs::Images(images) => {
                 let preprocessing = model.searches.preprocessing();
                 let prepared = images.into_iter().map(|image| self.decoder.prepare(image, preprocessing));
-                let prepared = traces::stage("prepare").around(try_join_all(prepared)).await?;
+                let prepared = traces::stage("prepare").wrap(try_join_all(prepared)).await?;
                 let vectors = async {
                     match &prepared[..] {
                         [one] => model.searches.embed_image(one).await.map(|vector| vec![vector]),
                         several => model.searches.embed_image_batch(several).await,
                     }
                 };
-                let vectors = traces::stage("embed image").around(vectors).await;
+                let vectors = traces::stage("embed image").wrap(vectors).await;
                 let (sent, vectors) = (prepared.len(), vectors.map_err(failed)?);
                 let got = vectors.len();
                 if sent != got {

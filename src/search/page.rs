@@ -44,7 +44,7 @@ impl Search {
         replies: &mut StoreReplies,
         limits: (Option<&Scale>, &SearchOptions),
     ) -> Result<Merged<Vec<CollapsedHit>>, SearchError> {
-        traces::stage("page").around(self.filled_page(stores, collection, infos, replies, limits)).await
+        traces::stage("page").wrap(self.filled_page(stores, collection, infos, replies, limits)).await
     }
 
     async fn filled_page(
@@ -115,7 +115,7 @@ impl Search {
             if missing.is_empty() {
                 break;
             }
-            match traces::stage("read records").around(store.get(collection, &missing)).await {
+            match traces::stage("read records").wrap(store.get(collection, &missing)).await {
                 Ok(got) => vectors.extend(got.into_iter().map(|record| (record.id, record.embedding))),
                 Err(error) => tracing::warn!(store = store.name(), %error, "the vectors of results cannot be read"),
             }

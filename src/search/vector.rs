@@ -64,7 +64,7 @@ impl Search {
         model: (&EmbeddingModel, &Space),
     ) -> Result<QueryVectors, SearchError> {
         let span = traces::stage(embed_stage(query.kind()));
-        span.around(self.embed_terms(query, collection, model)).await
+        span.wrap(self.embed_terms(query, collection, model)).await
     }
 
     async fn embed_terms(
@@ -85,10 +85,10 @@ impl Search {
                 TermInput::Image(image) => {
                     excluded.extend(image.excluded);
                     let prepared = self.decoder.prepare(image, model.searches.preprocessing());
-                    Part::Image(traces::stage("prepare").around(prepared).await?)
+                    Part::Image(traces::stage("prepare").wrap(prepared).await?)
                 }
                 TermInput::Like(id) => {
-                    let record = traces::stage("read records").around(self.find_image(collection, &id)).await?;
+                    let record = traces::stage("read records").wrap(self.find_image(collection, &id)).await?;
                     let vector = record.embedding.clone();
                     excluded.push(record.id);
                     likes.push((Original::new(record.payload), weight));

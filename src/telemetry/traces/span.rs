@@ -4,7 +4,7 @@ use opentelemetry::context::FutureExt;
 use opentelemetry::trace::{SpanBuilder, SpanKind, Status, TraceContextExt, Tracer};
 use opentelemetry::{Context, KeyValue, Value};
 
-use super::{ACTIVE, Active};
+use super::{ACTIVE, Active, is_on};
 
 /// Maximum number of characters of an attribute that comes from outside, such as the key of an object.
 const MAX_CHARS: usize = 256;
@@ -78,7 +78,7 @@ impl Span {
     }
 
     /// Runs work inside of this span, and then ends it.
-    pub async fn around<F: Future>(self, work: F) -> F::Output {
+    pub async fn wrap<F: Future>(self, work: F) -> F::Output {
         let output = self.within(work).await;
         drop(self);
         output
@@ -165,6 +165,11 @@ pub async fn batch<F: Future>(name: &'static str, spans: &[impl AsRef<Span>], si
     first.within(work).await
 }
 
+/// Whether a trace is in progress here, sampled or not.
+pub fn is_in_trace() -> bool {
+    is_on() && Context::map_current(Context::has_active_span)
+}
+
 /// Returns the id of the current trace, if it is sampled.
 pub fn current_trace_id() -> Option<String> {
     ACTIVE.get()?;
@@ -172,4 +177,29 @@ pub fn current_trace_id() -> Option<String> {
         let span = current.span();
         span.is_recording().then(|| span.span_context().trace_id().to_string())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_ids_is_sampled_and_0_and_1_are_exact() {
+        let id = |first: u8| [first, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        assert_eq!((0..=255).filter(|first| is_sampled(id(*first), 0.25)).count(), 64);
+        assert!(is_sampled([0xff; 16], 1.0) && !is_sampled([0; 16], 0.0));
+    }
+
+    #[test]
+    fn without_a_collector_nothing_is_recorded() {
+        let span = server("GET /search/images".to_owned(), None);
+        assert!(!span.is_recorded() && !span.stage("embed").is_recorded() && !root("job").is_recorded());
+        assert!(!image("index image", [0; 16]).is_recorded() && !is_in_trace());
+        assert_eq!((current_trace_id(), crate::telemetry::traces::headers().len()), (None, 0));
+    }
+
+    #[test]
+    fn texts_from_outside_are_shortened() {
+        assert_eq!(shortened(&"ä".repeat(1_000)).chars().count(), MAX_CHARS);
+    }
 }
