@@ -6,6 +6,7 @@
 
 mod headers;
 mod queue;
+mod sender;
 mod span;
 
 use std::sync::Arc;
@@ -18,7 +19,8 @@ use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 pub use headers::{headers, parent_of};
 pub use opentelemetry::{Context, KeyValue};
 pub use opentelemetry_sdk::trace::SpanData;
-pub use queue::{FLUSH_TIMEOUT, Sent, SpanSink, Traces};
+pub use queue::{FLUSH_TIMEOUT, Traces};
+pub use sender::{Sent, SpanSink};
 pub use span::{Span, batch, client, current_trace_id, image, is_in_trace, root, server, stage};
 
 use queue::Queue;
