@@ -154,6 +154,7 @@ impl Bare {
             stages,
             write_lease: WriteLease::default(),
             exif: glimpse::domain::ExifLevel::Basic,
+            trace: glimpse::pipeline::RunTrace::Own,
         };
         let work = self.pipeline.run(run, tasks.chunks(64), outcomes, CancellationToken::new());
         let count = async {

@@ -240,7 +240,9 @@ impl App {
             }
         };
         // All requests and jobs have ended, and with them their spans.
-        let last = async { drop(tokio::join!(stop_bucket, traces::flush(traces))) };
+        let last = async {
+            tokio::join!(stop_bucket, traces::flush(traces));
+        };
         serve::serve_until_drained(listener, router, tls, &shutdown, last).await
     }
 }
