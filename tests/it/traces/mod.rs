@@ -1,11 +1,15 @@
 //! Traces of the real binary: a process of its own, because the spans of a process go to one collector.
 
 mod collector;
+mod weaviate;
 mod worker;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::http::HeaderMap;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -14,7 +18,7 @@ use self::collector::{Collector, Received, tree};
 use crate::cli::commands::RunningCommand;
 use crate::support::qdrant::QdrantServer;
 use crate::support::services::cheap_clip::CheapClip;
-use crate::support::{demo_image, locked};
+use crate::support::{demo_image, locked, serve};
 
 /// The parent of a request that is sampled, as in the standard.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -179,15 +183,24 @@ async fn a_request_that_is_not_sampled_sends_nothing_and_a_malformed_header_begi
 async fn a_job_has_a_trace_and_each_of_its_images_has_one_of_its_own() {
     let (collector, clip, folder) =
         (Collector::start().await, CheapClip::start(Duration::ZERO).await, tempfile::tempdir().unwrap());
+    let notified = Arc::<Mutex<Vec<String>>>::default();
+    let received = notified.clone();
+    let receive = move |headers: HeaderMap| {
+        locked(&received).push(headers["traceparent"].to_str().unwrap().to_owned());
+        std::future::ready(StatusCode::NO_CONTENT)
+    };
+    let (webhooks, _receiver) = serve(Router::new().fallback(receive)).await;
     let mut variables = collector.variables().to_vec();
     variables.extend([("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", &clip.url)]);
+    variables.push(("GLIMPSE_WEBHOOK_URL", &webhooks));
     let service = Service::start(folder.path(), &variables);
     for name in ["cat.jpg", "coffee.jpg", "rocket.jpg"] {
         service.upload(name, &format!("00-{TRACE}-{PARENT}-00")).await;
     }
     locked(&clip.traceparents).clear();
     let id = service.job().await;
-    let spans = collector.until(|spans| spans.iter().any(|span| span.name == "job")).await;
+    let has = |spans: &[Received], name: &str| spans.iter().any(|span| span.name == name);
+    let spans = collector.until(|spans| has(spans, "job") && has(spans, "webhook")).await;
     let job = spans.iter().find(|span| span.name == "job").unwrap();
     assert_eq!(tree(&spans, &job.trace), "job\n  index\n  list\n");
     assert_eq!((job.attribute("glimpse.job_id"), job.attribute("glimpse.job_state")), (&*id, "SUCCEEDED"));
@@ -210,6 +223,9 @@ async fn a_job_has_a_trace_and_each_of_its_images_has_one_of_its_own() {
     assert!(linked.iter().all(|stage| leading.iter().any(|first| stage.links == [first.id.clone()])));
     let call = spans.iter().find(|span| span.name == "POST" && span.trace == leading[0].trace).unwrap();
     assert_eq!((&*call.parent, call.attribute("http.response.status_code")), (&*leading[0].id, "200"));
+    let webhook = spans.iter().find(|span| span.name == "webhook").unwrap();
+    let sent = spans.iter().find(|span| span.parent == webhook.id).unwrap();
+    assert_eq!(*locked(&notified), [format!("00-{}-{}-01", webhook.trace, sent.id)]);
     insta::assert_snapshot!("image", tree(&spans, &leading[0].trace));
     assert_eq!(service.process.stop(), Some(0));
 }
