@@ -39,7 +39,6 @@ impl ImageTraces {
         let uri = &task.image.uri;
         let new = || traces::image("index image", uri.id().0.into_bytes());
         let span = match run {
-            RunTrace::Own => new(),
             RunTrace::Job { id, span: job } => {
                 let span = new();
                 span.set("glimpse.job_id", id.to_string());
@@ -47,7 +46,7 @@ impl ImageTraces {
                 span
             }
             RunTrace::Current if traces::is_in_trace() => traces::stage("index image"),
-            RunTrace::Current => new(),
+            RunTrace::Own | RunTrace::Current => new(),
         };
         if span.is_recorded() {
             span.set("glimpse.collection", collection.to_owned());

@@ -139,7 +139,7 @@ mod tests {
     async fn spans_are_sent_in_batches_and_the_rest_at_the_end() {
         let sink = Arc::new(Recorder::default());
         let (queue, traces) = Queue::start(sink.clone());
-        for _ in 0..MAX_BATCH + 1 {
+        for _ in 0..=MAX_BATCH {
             queue.on_end(span(TraceFlags::SAMPLED));
         }
         queue.on_end(span(TraceFlags::default()));

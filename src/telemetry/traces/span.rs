@@ -158,7 +158,9 @@ pub async fn batch<F: Future>(name: &'static str, spans: &[impl AsRef<Span>], si
     let Some((first, others)) = stages.split_first() else {
         return if ACTIVE.get().is_some() { Span::hiding().within(work).await } else { work.await };
     };
-    others.iter().for_each(|other| other.link(first));
+    for other in others {
+        other.link(first);
+    }
     for stage in &stages {
         stage.set("glimpse.batch.size", i64::try_from(size).unwrap_or(i64::MAX));
     }

@@ -1,5 +1,6 @@
 //! A collector that receives OTLP as protobuf over HTTP, with the messages of OpenTelemetry's own crate.
 
+use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -142,7 +143,7 @@ pub(crate) fn tree(spans: &[Received], trace: &str) -> String {
 fn add(all: &[&Received], mut spans: Vec<&Received>, depth: usize, lines: &mut String) {
     spans.sort_by(|a, b| a.name.cmp(&b.name));
     for span in spans {
-        lines.push_str(&format!("{}{}\n", "  ".repeat(depth), span.name));
+        writeln!(lines, "{}{}", "  ".repeat(depth), span.name).unwrap();
         add(all, all.iter().filter(|child| child.parent == span.id).copied().collect(), depth + 1, lines);
     }
 }

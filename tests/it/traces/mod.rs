@@ -204,7 +204,7 @@ async fn a_job_has_a_trace_and_each_of_its_images_has_one_of_its_own() {
     let job = spans.iter().find(|span| span.name == "job").unwrap();
     assert_eq!(tree(&spans, &job.trace), "job\n  index\n  list\n");
     assert_eq!((job.attribute("glimpse.job_id"), job.attribute("glimpse.job_state")), (&*id, "SUCCEEDED"));
-    let images: Vec<_> = spans.iter().filter(|span| span.attribute("aws.s3.key") != "").collect();
+    let images: Vec<_> = spans.iter().filter(|span| !span.attribute("aws.s3.key").is_empty()).collect();
     assert_eq!(images.len(), 3, "{spans:#?}");
     for image in &images {
         assert_eq!(
