@@ -122,6 +122,7 @@ async fn main() {
         stages: stages.clone(),
         write_lease: WriteLease::default(),
         exif: glimpse::domain::ExifLevel::Basic,
+        trace: glimpse::pipeline::RunTrace::Own,
     };
     let tasks = stream::iter((0_i64..).take(images).map(move |ticket| {
         let uri = ImageUri::new("b", &format!("{ticket}.jpg"));

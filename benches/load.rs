@@ -25,6 +25,7 @@ use glimpse::source::{S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+#[expect(dead_code, reason = "only tests of traces read its headers")]
 #[path = "../tests/it/support/services/cheap_clip.rs"]
 mod cheap_clip;
 #[path = "support/service.rs"]
@@ -154,6 +155,7 @@ impl Bare {
             stages,
             write_lease: WriteLease::default(),
             exif: glimpse::domain::ExifLevel::Basic,
+            trace: glimpse::pipeline::RunTrace::Own,
         };
         let work = self.pipeline.run(run, tasks.chunks(64), outcomes, CancellationToken::new());
         let count = async {

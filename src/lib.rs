@@ -30,6 +30,7 @@ pub mod jwt;
 pub mod keys;
 pub mod ledger;
 pub mod mirrors;
+pub mod otlp;
 pub mod pipeline;
 pub mod ray;
 pub mod search;

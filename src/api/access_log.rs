@@ -21,6 +21,7 @@ use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 
 use super::auth::{DISCONNECTED, Sender};
 use crate::domain::{SignIn, Timestamp};
+use crate::telemetry::traces::current_trace_id;
 
 /// Where the access log is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +98,9 @@ struct Line {
     sign_in: Option<&'static str>,
     /// Bytes of the body that were sent.
     bytes: u64,
+    /// The id of the trace, if it is sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
 }
 
 /// Middleware that writes a line when the reply to a request has ended.
@@ -117,6 +121,7 @@ pub(super) async fn log_request(State(log): State<AccessLog>, mut request: Reque
         name: None,
         sign_in: None,
         bytes: 0,
+        trace_id: current_trace_id(),
     };
     let mut end = End { log, started, sender: Sender::default(), line };
     request.extensions_mut().insert(end.sender.clone());

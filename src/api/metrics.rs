@@ -52,7 +52,7 @@ pub(super) async fn count(request: Request, next: Next) -> Response {
 }
 
 /// Returns the label of a method. A client can send any text as the method, so unknown methods share one label.
-fn method_label(method: &Method) -> &'static str {
+pub(super) fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

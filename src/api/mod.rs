@@ -23,6 +23,7 @@ pub mod replies;
 mod search;
 mod settings;
 mod sign_in;
+mod traces;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use crate::jwt::Tokens;
 use crate::keys::{Audit, Keys};
 use crate::mirrors::Mirrors;
 use crate::search::Search;
+use crate::telemetry::traces::current_trace_id;
 use crate::uploads::Uploads;
 use crate::web;
 
@@ -172,8 +174,10 @@ pub fn router(state: AppState, settings: &ApiSettings, access_log: Option<Access
         .layer(from_fn(metrics::count))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-            tracing::info_span!("http", method = %request.method(), path = auth::shortened_path(request.uri().path()), request.id = id)
+            let trace_id = current_trace_id();
+            tracing::info_span!("http", method = %request.method(), path = auth::shortened_path(request.uri().path()), request.id = id, trace_id)
         }))
+        .layer(from_fn(traces::trace_request))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID.clone()))
         .layer(SetRequestIdLayer::new(REQUEST_ID.clone(), MakeRequestUuid));
     if base_path.is_root() {

@@ -17,6 +17,7 @@ mod registry;
 mod serve;
 mod start_lines;
 mod stores;
+mod traces;
 mod upkeep;
 mod webhooks;
 mod worker;
@@ -53,6 +54,7 @@ use crate::server::ServerTls;
 use crate::shutdown::Shutdown;
 use crate::source::{EmbeddedS3, S3Settings};
 use crate::telemetry::metrics;
+use crate::telemetry::traces::Traces;
 use crate::uploads::Uploads;
 
 pub use crate::aws::SnsConnection;
@@ -79,6 +81,7 @@ pub struct App {
     shutdown: Shutdown,
     client: S3Settings,
     bucket_server: Option<EmbeddedS3>,
+    traces: Option<Traces>,
     /// Held while the service runs: a data folder can have only one service.
     _lock: File,
 }
@@ -113,6 +116,7 @@ impl App {
         // The address first: if this fails, no file has been changed.
         let (listener, addr) = listen(settings.api.glimpse_addr).await?;
         metrics::install();
+        let traces = traces::start(&settings, "service")?;
         let (tls, tokens) = edge::open(&settings, shutdown).await?;
         let folder = settings.locations.glimpse_data_dir.clone();
         let lock = parts::lock_for_service(&folder)?;
@@ -202,7 +206,7 @@ impl App {
         };
         let router = router(state, &settings.api, parts::access_log(&settings)?);
         let shutdown = shutdown.clone();
-        Ok(Self { listener, addr, router, tls, lines, shutdown, client, bucket_server, _lock: lock })
+        Ok(Self { listener, addr, router, tls, lines, shutdown, client, bucket_server, traces, _lock: lock })
     }
 
     /// Returns the address that the service listens on.
@@ -228,12 +232,16 @@ impl App {
     /// # Errors
     /// [`BuildError::Serve`] if the HTTP server ends by itself, [`BuildError::Task`] if a necessary task does.
     pub async fn serve(self) -> Result<(), BuildError> {
-        let Self { listener, router, tls, shutdown, bucket_server, _lock, .. } = self;
+        let Self { listener, router, tls, shutdown, bucket_server, traces, _lock, .. } = self;
         // The bucket is stopped last, because jobs in flight still read from it.
-        let last = async {
+        let stop_bucket = async {
             if let Some(server) = bucket_server {
                 server.stop().await;
             }
+        };
+        // All requests and jobs have ended, and with them their spans.
+        let last = async {
+            tokio::join!(stop_bucket, traces::flush(traces));
         };
         serve::serve_until_drained(listener, router, tls, &shutdown, last).await
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::embedding::Embedding;
-use super::{BuildError, bucket, embedding, parts, providers, registry, stores};
+use super::{BuildError, bucket, embedding, parts, providers, registry, stores, traces};
 use crate::config::Settings;
 use crate::domain::ModelRecord;
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
@@ -14,12 +14,14 @@ use crate::index::Stores;
 use crate::index::remote::RecordsClient;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitList;
+use crate::telemetry::traces::Traces;
 use crate::worker::{ServiceClient, Worker, WorkerError, WorkerModels, WorkerSettings};
 
 /// A worker that is built but has not started.
 #[derive(Debug)]
 pub struct WorkerApp {
     worker: Worker,
+    traces: Option<Traces>,
 }
 
 impl WorkerApp {
@@ -41,7 +43,8 @@ impl WorkerApp {
             .with_thumbnail_prefix(&settings.source.thumbnail_prefix)
             .with_exif(settings.imaging.image_exif);
         let models = Arc::new(ModelsOfSettings { settings: settings.clone(), waiting });
-        Ok(Self { worker: Worker::new(client, pipeline, models) })
+        let traces = traces::start(settings, "worker")?;
+        Ok(Self { worker: Worker::new(client, pipeline, models), traces })
     }
 
     /// Works until the job ends or `drain` is cancelled.
@@ -49,7 +52,9 @@ impl WorkerApp {
     /// # Errors
     /// [`WorkerError`]
     pub async fn run(self, drain: &tokio_util::sync::CancellationToken) -> Result<(), WorkerError> {
-        self.worker.run(drain).await
+        let outcome = self.worker.run(drain).await;
+        traces::flush(self.traces).await;
+        outcome
     }
 }
 

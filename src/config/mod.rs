@@ -23,6 +23,7 @@ use crate::imaging::ImagingSettings;
 use crate::index::IndexSettings;
 use crate::jobs::JobSettings;
 use crate::jwt::JwtSettings;
+use crate::otlp::OtlpSettings;
 use crate::pipeline::PipelineSettings;
 use crate::ray::RaySettings;
 use crate::server::TlsSettings;
@@ -54,6 +55,7 @@ pub struct Settings {
     pub jobs: JobSettings,
     pub ray: RaySettings,
     pub telemetry: TelemetrySettings,
+    pub otlp: OtlpSettings,
     pub uploads: UploadsSettings,
     pub aws: AwsSettings,
     pub webhooks: WebhookSettings,
@@ -124,6 +126,7 @@ impl Settings {
             jobs: variables::read(variables, errors)?,
             ray: variables::read(variables, errors)?,
             telemetry: variables::read(variables, errors)?,
+            otlp: variables::read(variables, errors)?,
             uploads: variables::read(variables, errors)?,
             aws: variables::read(variables, errors)?,
             webhooks: variables::read(variables, errors)?,
@@ -161,7 +164,7 @@ impl Settings {
 
     /// Returns a warning for each setting that is set but has no effect, because another setting selects something else.
     pub fn without_effect(&self) -> Vec<String> {
-        let unused = [self.embed.unused(), self.index.unused(), self.webhooks.unused()].concat();
+        let unused = [self.embed.unused(), self.index.unused(), self.webhooks.unused(), self.otlp.unused()].concat();
         let (set, defaults) = (self.values(), Self::defaults());
         let changed = set.into_iter().zip(defaults).filter(|(set, default)| set != default).map(|((name, _), _)| name);
         let changed: BTreeSet<String> = changed.collect();
@@ -171,7 +174,7 @@ impl Settings {
 
     /// Returns warnings about settings that are allowed but not safe.
     pub fn cautions(&self) -> Vec<String> {
-        self.webhooks.cautions()
+        [self.webhooks.cautions(), self.otlp.cautions()].concat()
     }
 
     /// Returns every variable with its default value as text. A test compares them with the tables in

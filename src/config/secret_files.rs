@@ -7,7 +7,7 @@ use super::named_providers;
 use super::variables::Variables;
 
 /// Every setting that is a secret.
-pub(super) const SECRETS: [&str; 11] = [
+pub(super) const SECRETS: [&str; 12] = [
     "CLIP_API_KEY",
     "GLIMPSE_API_KEY",
     "GLIMPSE_WEBHOOK_SECRET",
@@ -15,6 +15,7 @@ pub(super) const SECRETS: [&str; 11] = [
     "GLIMPSE_WORKER_TOKEN",
     "HF_TOKEN",
     "HUGGING_FACE_HUB_TOKEN",
+    "OTEL_EXPORTER_OTLP_HEADERS",
     "QDRANT_API_KEY",
     "RAY_AUTH_TOKEN",
     "S3_SECRET_ACCESS_KEY",

@@ -77,6 +77,10 @@ fn every_invalid_setting_is_named() {
         ("RAY_NUM_WORKERS", "bogus", "between 1 and 1000"),
         ("RAY_NUM_WORKERS", "0", "between 1 and 1000"),
         ("RAY_TASK_NUM_CPUS", "0", "between 1 and 1024"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "http://"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "`http/protobuf`"),
+        ("OTEL_TRACES_SAMPLER_ARG", "10%", "from 0 to 1"),
+        ("GLIMPSE_TRACE_IMAGES", "2", "from 0 to 1"),
         ("RAY_DRIVER", "a; rm b", "a path of letters"),
         ("RAY_DRIVER", "-c", "does not start with `-`"),
         ("S3_CIRCUIT_BREAKER_THRESHOLD", "1001", "between 1 and 1000"),
@@ -126,6 +130,7 @@ fn value_of(name: &str) -> &'static str {
     match name {
         "GLIMPSE_WEBHOOK_URL" => "https://hooks.example/hush",
         "GLIMPSE_WEBHOOK_SECRET" => "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3",
+        "OTEL_EXPORTER_OTLP_HEADERS" => "api-key=hush",
         _ => "1",
     }
 }

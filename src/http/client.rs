@@ -7,7 +7,9 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, StatusCode, Url};
 
-use super::{BodyError, failure_kind, is_this_machine, join, one_line, read_body, read_start, retry_after};
+use super::{
+    BodyError, failure_kind, is_this_machine, join, one_line, read_body, read_start, retry_after, send_traced,
+};
 use crate::domain::{DependencyError, FailureKind, with_causes};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -78,7 +80,7 @@ impl RestClient {
     /// Sends a request. Returns the body of a success, of at most `max_bytes`.
     pub(crate) async fn send(&self, request: RequestBuilder, max_bytes: usize) -> Result<Bytes, HttpError> {
         let no_reply = |error| HttpError { status: None, error: self.connection_error(&error) };
-        let response = request.send().await.map_err(no_reply)?;
+        let response = send_traced(request).await.map_err(no_reply)?;
         let status = response.status();
         let error = if status.is_success() {
             match read_body(response, max_bytes).await {

@@ -18,6 +18,7 @@ mod steps;
 mod store;
 mod thumbnails;
 mod timings;
+mod traces;
 mod write_lease;
 
 use std::collections::HashMap;
@@ -44,6 +45,7 @@ pub use settings::{Lanes, PipelineSettings};
 pub use stages::Stages;
 pub use thumbnails::ThumbnailStore;
 pub use timings::{StageReport, StageTimes, StagesReport, TimingTotals, Timings};
+pub use traces::RunTrace;
 pub use write_lease::{Until, WriteLease};
 
 /// Why a run ended before all of its tasks were done.
@@ -85,6 +87,8 @@ pub struct Run {
     pub write_lease: WriteLease,
     /// Which facts of EXIF, IPTC and XMP are stored.
     pub exif: ExifLevel,
+    /// Which trace the images belong to.
+    pub trace: RunTrace,
 }
 
 /// The pipeline with its parts. The service has only one, so that its limits apply to all jobs together.

@@ -11,12 +11,14 @@ use super::budget::BudgetPermit;
 use super::possible_copy;
 use super::ready::{Content, Ready};
 use super::store::Pending;
+use super::traces::ImageTraces;
 use super::{ItemOutcome, Pipeline, Run, RunError, Task, TaskOutcome};
 use crate::domain::{ExifFacts, FailureAttribution, FailureClass, ImageRecord, ItemFailure, PAYLOAD_VERSION};
 use crate::imaging::{self, PreparedImage};
 use crate::lock::lock;
 use crate::resilience::measured;
 use crate::source::{Fetched, SourceError};
+use crate::telemetry::traces;
 
 /// Shared data of all steps; cheap to clone into a task.
 #[derive(Clone)]
@@ -29,6 +31,7 @@ struct SharedSteps {
     stop: CancellationToken,
     /// The first error that ended the run.
     first_error: Mutex<Option<RunError>>,
+    traces: ImageTraces,
 }
 
 /// A task whose bytes were fetched, with its share of the memory budget, or were not needed.
@@ -53,7 +56,8 @@ impl Steps {
         outcomes: mpsc::Sender<TaskOutcome>,
         stop: CancellationToken,
     ) -> Self {
-        Self(Arc::new(SharedSteps { pipeline, run, outcomes, stop, first_error: Mutex::new(None) }))
+        let (first_error, traces) = (Mutex::new(None), ImageTraces::default());
+        Self(Arc::new(SharedSteps { pipeline, run, outcomes, stop, first_error, traces }))
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {
@@ -64,12 +68,22 @@ impl Steps {
         &self.0.run
     }
 
+    pub(super) fn traces(&self) -> &ImageTraces {
+        &self.0.traces
+    }
+
     /// Returns the first error of the run, if there was one.
     pub(super) fn result(&self) -> Result<(), RunError> {
         lock(&self.0.first_error).take().map_or(Ok(()), Err)
     }
 
     pub(super) async fn fetch(self, task: Task) -> Option<Loaded> {
+        let run = &self.0.run;
+        let span = self.0.traces.begin(&run.trace, run.collection.as_str(), &task);
+        span.within(self.fetch_object(task)).await
+    }
+
+    async fn fetch_object(&self, task: Task) -> Option<Loaded> {
         let SharedSteps { pipeline, run, .. } = &*self.0;
         if task.image.size_bytes > pipeline.limits.max_bytes {
             let limit = pipeline.limits.max_bytes;
@@ -85,7 +99,7 @@ impl Steps {
         }
         // Other tasks can hold the budget while they wait for a dependency.
         let permit = self.0.stop.run_until_cancelled(pipeline.budget.take_encoded(task.image.size_bytes)).await?;
-        let fetching = measured(pipeline.source.fetch(&task.image));
+        let fetching = traces::stage("fetch").wrap(measured(pipeline.source.fetch(&task.image)));
         // A read changes nothing, so it need not be drained for as long as it takes.
         let (fetched, worked) = self.0.stop.run_until_cancelled(fetching).await?;
         run.stages.fetch.took(worked);
@@ -107,11 +121,17 @@ impl Steps {
     }
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
+        match loaded {
+            Loaded::Object(object) => {
+                let span = self.0.traces.get(object.task.ticket);
+                span.within(self.prepare_object(*object)).await
+            }
+            Loaded::Record(ready) => Some(*ready),
+        }
+    }
+
+    async fn prepare_object(&self, object: LoadedObject) -> Option<Ready> {
         let SharedSteps { pipeline, run, .. } = &*self.0;
-        let object = match loaded {
-            Loaded::Object(object) => *object,
-            Loaded::Record(ready) => return Some(*ready),
-        };
         let LoadedObject { mut task, fetched, mut permit, possible_copy } = object;
         let limits = pipeline.limits;
         let (etag, size_bytes) = fetched.version(&task.image);
@@ -160,7 +180,7 @@ impl Steps {
             let prepared = imaging::prepare_with(&bytes, &limits, &preprocessing, extras);
             (prepared, sha256, imaging::exif_facts(&bytes, level))
         });
-        let (decoded, worked) = measured(decoding).await;
+        let (decoded, worked) = traces::stage("prepare").wrap(measured(decoding)).await;
         run.stages.prepare.took(worked);
         drop((core, pixels, permit));
         match decoded {
@@ -218,7 +238,9 @@ impl Steps {
         if images.is_empty() {
             return embedded;
         }
-        let (embeddings, worked) = measured(pipeline.embed_halving(&images)).await;
+        let spans = self.0.traces.all(new.iter().map(|ready| ready.task.ticket));
+        let embedding = measured(pipeline.embed_halving(&images));
+        let (embeddings, worked) = traces::batch("embed", &spans, images.len(), embedding).await;
         run.stages.embed.took(worked);
         let embeddings = match embeddings {
             Ok(embeddings) => embeddings,
@@ -258,6 +280,7 @@ impl Steps {
     }
 
     pub(super) async fn report_outcome(&self, ticket: i64, result: ItemOutcome) {
+        self.0.traces.end(ticket, &result);
         // The receiver is dropped only when the run is given up.
         drop(self.0.outcomes.send(TaskOutcome { ticket, result }).await);
     }

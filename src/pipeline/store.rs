@@ -13,6 +13,7 @@ use super::steps::Steps;
 use super::{Indexed, ItemOutcome, Task};
 use crate::domain::{DependencyError, FailureClass, FailureKind, ImageId, ImageRecord, ItemFailure, StoreSet};
 use crate::index::IndexError;
+use crate::telemetry::traces;
 
 /// A record that is to be written to the stores.
 pub(super) struct Pending {
@@ -28,7 +29,9 @@ const LAG_BEFORE_REPORT: Duration = Duration::from_secs(1);
 impl Steps {
     /// Writes records to every store.
     pub(super) async fn upsert(self, pending: Vec<Pending>) {
-        self.store(pending, StoreSet::default()).await;
+        let spans = self.traces().all(pending.iter().map(|one| one.ticket));
+        let size = pending.len();
+        traces::batch("upsert", &spans, size, self.store(pending, StoreSet::default())).await;
     }
 
     /// Writes records to every store but those that `have` them.

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::settings::RaySettings;
 use crate::domain::{Endpoint, InvalidSetting, Secret, with_causes};
-use crate::http::{BodyError, bearer, client_builder, join, parse_json, read_body, read_start};
+use crate::http::{BodyError, bearer, client_builder, join, parse_json, read_body, read_start, send_traced};
 use crate::jobs::placing::cluster::ClusterError;
 
 /// An idle connection is closed after this time. The dashboard closes it after 75 s, and a request at that moment is
@@ -78,7 +78,7 @@ impl Http {
         if let Some((kind, body)) = body {
             request = request.header(CONTENT_TYPE, kind).body(body);
         }
-        request.send().await.map_err(|error| transport_error(&error))
+        send_traced(request).await.map_err(|error| transport_error(&error))
     }
 
     async fn bearer(&self) -> Result<Option<HeaderValue>, ClusterError> {

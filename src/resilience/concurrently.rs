@@ -10,9 +10,11 @@ use futures::stream::{Stream, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::stop;
+use crate::telemetry::traces::Span;
 
 /// Starts the work at once in its own task. The task continues even if the returned future is not polled; dropping the
-/// future aborts the task. A panic in the work is raised again in the task that awaits the future.
+/// future aborts the task. A panic in the work is raised again in the task that awaits the future. The work belongs to the
+/// current trace.
 pub fn spawn_owned<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> impl Future<Output = T> + Send {
@@ -24,7 +26,7 @@ pub fn spawn_owned<T: Send + 'static>(
         }
     };
     #[expect(clippy::disallowed_methods, reason = "the handle is held by what is returned and aborts on drop")]
-    let task = AbortOnDropHandle::new(tokio::spawn(work));
+    let task = AbortOnDropHandle::new(tokio::spawn(Span::default().within(work)));
     async move {
         match task.await {
             Ok(output) => output,

@@ -7,6 +7,7 @@ use super::{QueryImage, Search, SearchError};
 use crate::domain::{CollectionName, Embedding, Language};
 use crate::embed::EmbedError;
 use crate::index::several_stores::Resolved;
+use crate::telemetry::traces;
 
 /// What vectors are made of.
 #[derive(Debug)]
@@ -90,16 +91,19 @@ impl Search {
         let vectors = match inputs {
             EmbeddingInputs::Texts(texts, language) => {
                 let vectors = texts.iter().map(|text| model.searches.embed_text_in(text.trim(), language));
-                try_join_all(vectors).await.map_err(failed)?
+                traces::stage("embed text").wrap(try_join_all(vectors)).await.map_err(failed)?
             }
             EmbeddingInputs::Images(images) => {
                 let preprocessing = model.searches.preprocessing();
                 let prepared = images.into_iter().map(|image| self.decoder.prepare(image, preprocessing));
-                let prepared = try_join_all(prepared).await?;
-                let vectors = match &prepared[..] {
-                    [one] => model.searches.embed_image(one).await.map(|vector| vec![vector]),
-                    several => model.searches.embed_image_batch(several).await,
+                let prepared = traces::stage("prepare").wrap(try_join_all(prepared)).await?;
+                let vectors = async {
+                    match &prepared[..] {
+                        [one] => model.searches.embed_image(one).await.map(|vector| vec![vector]),
+                        several => model.searches.embed_image_batch(several).await,
+                    }
                 };
+                let vectors = traces::stage("embed image").wrap(vectors).await;
                 let (sent, vectors) = (prepared.len(), vectors.map_err(failed)?);
                 let got = vectors.len();
                 if sent != got {

@@ -11,6 +11,7 @@ use super::{MergedHit, Scale, Search, SearchError, SearchOptions, StoreReplies};
 use crate::domain::{CollectionInfo, CollectionName, Embedding, ImageId};
 use crate::index::Stores;
 use crate::index::several_stores::{Merged, StoreResults};
+use crate::telemetry::traces;
 
 /// Hits that are looked at for each hit that is asked for, because some will be collapsed.
 const OVERFETCH: usize = 2;
@@ -36,6 +37,17 @@ impl Search {
     /// Returns the page that `options` asks for. With [`Collapse::Identical`], looks at more hits until the page is full,
     /// but at most at the first [`MAX_PAGE_END`]; of copies only, at the first [`MAX_COPY_CANDIDATES`].
     pub(super) async fn page(
+        &self,
+        stores: &Stores,
+        collection: &CollectionName,
+        infos: StoreResults<CollectionInfo>,
+        replies: &mut StoreReplies,
+        limits: (Option<&Scale>, &SearchOptions),
+    ) -> Result<Merged<Vec<CollapsedHit>>, SearchError> {
+        traces::stage("page").wrap(self.filled_page(stores, collection, infos, replies, limits)).await
+    }
+
+    async fn filled_page(
         &self,
         stores: &Stores,
         collection: &CollectionName,
@@ -103,7 +115,7 @@ impl Search {
             if missing.is_empty() {
                 break;
             }
-            match store.get(collection, &missing).await {
+            match traces::stage("read records").wrap(store.get(collection, &missing)).await {
                 Ok(got) => vectors.extend(got.into_iter().map(|record| (record.id, record.embedding))),
                 Err(error) => tracing::warn!(store = store.name(), %error, "the vectors of results cannot be read"),
             }

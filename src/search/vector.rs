@@ -5,10 +5,12 @@ use futures::future::join_all;
 use super::copies::Original;
 use super::query_input::Term;
 use super::{QueryInput, Search, SearchError, TermInput};
+use crate::calibration::QueryKind;
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Language, Space};
 use crate::embed::{EmbedError, EmbeddingModel};
 use crate::imaging::PreparedImage;
 use crate::index::Stores;
+use crate::telemetry::traces;
 
 /// What the weight of a negative term is multiplied by. With more, the hits are less similar to the positive terms
 /// (ADR 0014).
@@ -36,6 +38,15 @@ enum Part {
     Image(PreparedImage),
 }
 
+/// Returns the name of the stage that embeds a query of this kind.
+fn embed_stage(kind: QueryKind) -> &'static str {
+    match kind {
+        QueryKind::Text => "embed text",
+        QueryKind::Image => "embed image",
+        QueryKind::Several => "embed terms",
+    }
+}
+
 impl Search {
     /// Returns the record of the image whose id the query contains, from any store.
     async fn find_image(&self, collection: &CollectionName, id: &str) -> Result<ImageRecord, SearchError> {
@@ -47,6 +58,16 @@ impl Search {
     /// Embeds the query. If it has several terms, the vector is the normalised sum of their weighted unit vectors. Beside
     /// texts, images weigh less, because their cosines are larger.
     pub(super) async fn embed(
+        &self,
+        query: QueryInput,
+        collection: &CollectionName,
+        model: (&EmbeddingModel, &Space),
+    ) -> Result<QueryVectors, SearchError> {
+        let span = traces::stage(embed_stage(query.kind()));
+        span.wrap(self.embed_terms(query, collection, model)).await
+    }
+
+    async fn embed_terms(
         &self,
         query: QueryInput,
         collection: &CollectionName,
@@ -63,10 +84,11 @@ impl Search {
                 TermInput::Text(text) => Part::Text(text),
                 TermInput::Image(image) => {
                     excluded.extend(image.excluded);
-                    Part::Image(self.decoder.prepare(image, model.searches.preprocessing()).await?)
+                    let prepared = self.decoder.prepare(image, model.searches.preprocessing());
+                    Part::Image(traces::stage("prepare").wrap(prepared).await?)
                 }
                 TermInput::Like(id) => {
-                    let record = self.find_image(collection, &id).await?;
+                    let record = traces::stage("read records").wrap(self.find_image(collection, &id)).await?;
                     let vector = record.embedding.clone();
                     excluded.push(record.id);
                     likes.push((Original::new(record.payload), weight));

@@ -1,8 +1,9 @@
 //! Logs, as text or as JSON lines. They go to standard error, because standard output is for results. [`metrics`] has
-//! the metrics.
+//! the metrics, and [`traces`] the spans.
 
 mod filter;
 pub mod metrics;
+pub mod traces;
 
 use std::fmt;
 use std::io::IsTerminal;

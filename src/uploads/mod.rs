@@ -19,6 +19,7 @@ use crate::domain::{CollectionName, ImageUri};
 use crate::jobs::{Jobs, JobsError};
 use crate::mirrors::{ClaimError, LaneUpload, Mirrors, UploadEnd};
 use crate::source::{ImageSource, NewObject, SourceError};
+use crate::telemetry::traces::Span;
 
 pub use error::UploadsError;
 pub use key::MAX_KEY_BYTES;
@@ -173,7 +174,7 @@ impl Uploads {
             // Sending fails if the client has gone away, which is not an error.
             drop(answer.send(service.store_now(target, object, options, (memory, permit)).await));
         };
-        self.0.jobs.0.tasks.spawn(work);
+        self.0.jobs.0.tasks.spawn(Span::default().within(work));
         // Only a panic of the task leaves no answer; the panic is in the log.
         answered.await.unwrap_or(Err(UploadsError::Panicked))
     }

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{Timestamp, TrustedFiles, with_causes};
-use crate::http::{client_builder, retry_after, trust_files};
+use crate::http::{client_builder, retry_after, send_traced, trust_files};
 use crate::ledger::outbox::{self, OutboxRow};
 use crate::ledger::{Ledger, LedgerError};
 use crate::telemetry::metrics::{counter, families, gauge};
+use crate::telemetry::traces;
 
 pub use settings::{WebhookSecret, WebhookSettings, WebhookUrl};
 
@@ -220,7 +221,9 @@ impl Webhooks {
             request = request.header("webhook-signature", signature::sign(secret, id, &seconds, &body));
         }
         // The error can name the URL, which can contain a secret.
-        let reply = request.body(body).send().await;
+        let span = traces::root("webhook");
+        span.set("glimpse.webhook_id", id.to_owned());
+        let reply = span.within(send_traced(request.body(body))).await;
         let reply = reply.map_err(|error| FailedAttempt::new(with_causes(&error.without_url())))?;
         let status = reply.status();
         if status.is_success() {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::WorkerSettings;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, FailureKind, ImageUri, InvalidSetting, ModelRecord, with_causes};
-use crate::http::{BodyError, client_builder, is_untrusted, join, read_body, retry_after, trust_files};
+use crate::http::{BodyError, client_builder, is_untrusted, join, read_body, retry_after, send_traced, trust_files};
 use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
 use crate::jobs::remote::protocol::wire::{
@@ -246,7 +246,7 @@ impl ServiceClient {
         let url = join(&self.url, ["internal", "jobs", self.job()].into_iter().chain(path.iter().copied()));
         let request = self.http.request(Method::POST, url).timeout(timeout);
         let request = request.bearer_auth(self.settings.token.reveal()).json(body);
-        let response = request.send().await.map_err(connection_error)?;
+        let response = send_traced(request).await.map_err(connection_error)?;
         let status = response.status();
         let retry_after = retry_after(response.headers()).unwrap_or(DEFAULT_RETRY_AFTER).min(MAX_RETRY_AFTER);
         let bytes = read_body(response, MAX_REPLY).await.map_err(|error| match error {

@@ -20,7 +20,7 @@ use crate::jobs::pool::broker::{LeaseBroker, LeaseError};
 use crate::jobs::remote::protocol::wire::{JoinRequest, PROTOCOL, VERSION};
 use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::jobs::{Ended, Pool, PoolError};
-use crate::pipeline::{Pipeline, Run, RunError, Stages, WriteLease};
+use crate::pipeline::{Pipeline, Run, RunError, RunTrace, Stages, WriteLease};
 use crate::resilience::Retryable;
 
 pub use broker::ServiceBroker;
@@ -151,7 +151,9 @@ impl Worker {
             let threads = self.pipeline.lanes().prepare;
             self.log_to_job(&broker, format!("starts: {threads} threads, version {VERSION}")).await;
             let (collection, space, exif) = (joined.collection, Arc::new(joined.space), joined.exif);
-            let run = Run { collection, space, stages, write_lease: WriteLease::default(), exif };
+            // The span of the job is in the service.
+            let trace = RunTrace::Job { id: self.client.job().into(), span: Arc::default() };
+            let run = Run { collection, space, stages, write_lease: WriteLease::default(), exif, trace };
             match Pool::new(self.pipeline.clone(), broker.clone()).work(run, drain).await {
                 Ok(Ended::Finished) | Err(PoolError::Lease(LeaseError::JobEnded)) => return Ok(()),
                 Ok(Ended::Lost) => {

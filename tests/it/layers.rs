@@ -29,10 +29,10 @@ const PORTS: [&str; 22] = [
     "index::several_stores",
 ];
 
-/// Metrics are like logs: a module may count, and the metrics import no module of the service.
-const METRICS: &str = "telemetry::metrics";
+/// Metrics and traces are like logs: a module may count and have spans, and these import no module of the service.
+const METRICS: [&str; 2] = ["telemetry::metrics", "telemetry::traces"];
 
-/// These modules count nothing.
+/// These modules count nothing and have no spans.
 const WITHOUT_METRICS: [&str; 7] = ["domain", "imaging", "sqlite", "ledger", "shutdown", "config", "cli"];
 
 /// Every module may take locks in the same way.
@@ -77,7 +77,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "backup" | "ledger" => vec!["domain", "sqlite", "pinned"],
         "collection_models" => ports(&["domain", "ledger"]),
         "keys" => vec!["domain", "ledger"],
-        "jwt" => vec!["domain", "http"],
+        "jwt" | "otlp" => vec!["domain", "http"],
         "webhooks" => vec!["domain", "http", "ledger"],
         "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "collection_models", "disk"]),
         "collections" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "jobs", "collection_models"]),
@@ -134,6 +134,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "aws",
             "clip_server",
             "config",
+            "otlp",
             "telemetry",
             "server",
             "shutdown",
@@ -147,7 +148,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
 
 fn may(module: &str, import: &str) -> bool {
     let own = import.split("::").next() == Some(module);
-    let metrics = (!WITHOUT_METRICS.contains(&module)).then_some(METRICS);
+    let metrics = (!WITHOUT_METRICS.contains(&module)).then_some(METRICS).into_iter().flatten();
     let listed = allowed(module)
         .into_iter()
         .chain(metrics)

@@ -24,5 +24,6 @@ mod ray;
 mod readme;
 mod removed;
 mod support;
+mod traces;
 mod uploads;
 mod workers;

@@ -13,7 +13,7 @@ use crate::index::IndexError;
 use crate::jobs::{JobService, JobsError};
 use crate::ledger::generations::due::{self, DueKey};
 use crate::ledger::{LedgerError, objects};
-use crate::pipeline::{Run, Stages, WriteLease};
+use crate::pipeline::{Run, RunTrace, Stages, WriteLease};
 
 /// How often an image is tried that cannot be indexed. Then it is missing in the generation.
 const MAX_ATTEMPTS: u32 = 5;
@@ -49,6 +49,7 @@ impl JobService {
             stages: Arc::new(Stages::new(pipeline.lanes(), pipeline.provider().busy())),
             write_lease: WriteLease::default(),
             exif: pipeline.exif(),
+            trace: RunTrace::Own,
         };
         let (outcomes, mut reports) = mpsc::channel(tasks.len());
         let report = async {

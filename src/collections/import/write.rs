@@ -19,7 +19,7 @@ use crate::index::IndexError;
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::ledger::{ObjectRow, objects};
-use crate::pipeline::{Run, RunError, Stages, WriteLease};
+use crate::pipeline::{Run, RunError, RunTrace, Stages, WriteLease};
 use crate::source::SourceError;
 
 /// Objects that are looked up at the same time.
@@ -124,6 +124,7 @@ impl JobService {
             stages: Arc::new(Stages::new(pipeline.lanes(), pipeline.provider().busy())),
             write_lease: WriteLease::default(),
             exif: pipeline.exif(),
+            trace: RunTrace::Own,
         };
         let (outcomes, mut reports) = mpsc::channel(tasks.len());
         let uris: Vec<_> = tasks.iter().map(|task| task.image.uri.clone()).collect();

@@ -241,7 +241,7 @@ pub(super) async fn get(
         let chunk = &rest[..index.limits.page.cap(RECORDS_PER_PAGE).min(rest.len())];
         let list: Vec<PointId> = chunk.iter().copied().map(record::point_id).collect();
         let request = GetPointsBuilder::new(server_name(collection), list).with_payload(true);
-        match index.client.call(index.client.qdrant.get_points(request)).await {
+        match index.client.call(index.client.qdrant().get_points(request)).await {
             Ok(reply) => {
                 for point in reply.result {
                     found.push(stored_image(point)?);

@@ -4,6 +4,7 @@
 //! Before version 1.16 Qdrant silently drops the metadata of a collection, which records that this service created it
 //! and which space its vectors have. Such a server is refused before a collection is created.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use super::config::{QdrantSettings, check_key, grpc_url};
 use super::error::{Fault, dependency_error};
 use crate::domain::{DependencyError, FailureKind, InvalidSetting};
 use crate::lock::lock;
+use crate::telemetry::traces;
 
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,7 +31,7 @@ const UNKNOWN_VERSION_TTL: Duration = Duration::from_mins(5);
 
 /// A client of one server. It connects at the first call and reconnects when needed.
 pub(super) struct Client {
-    pub(super) qdrant: Qdrant,
+    qdrant: Qdrant,
     timeout: Duration,
     /// Until when the version of the server is not checked again.
     version_valid_until: Mutex<Option<Instant>>,
@@ -55,6 +57,17 @@ impl Client {
         }
         let invalid = |error: QdrantError| InvalidSetting(format!("QDRANT_URL cannot be used: {error}"));
         Ok(Self { qdrant: config.build().map_err(invalid)?, timeout, version_valid_until: Mutex::default() })
+    }
+
+    /// Returns the client for one call. In a trace, it sends the headers of the current span.
+    pub(super) fn qdrant(&self) -> Cow<'_, Qdrant> {
+        let mut client = Cow::Borrowed(&self.qdrant);
+        for (name, value) in &traces::headers() {
+            if let Ok(value) = value.to_str() {
+                client = Cow::Owned(client.with_header(name.as_str(), value));
+            }
+        }
+        client
     }
 
     /// Waits for the reply, up to the time limit. Boxed, because the futures of the crate have many kilobytes.

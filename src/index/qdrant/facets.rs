@@ -85,7 +85,7 @@ async fn count_values(
         let requested = index.limits.page.cap(limit.saturating_add(1));
         let request =
             FacetCountsBuilder::new(server_name(collection), field).filter(conditions.clone()).limit(requested as u64);
-        match index.client.call(index.client.qdrant.facet(request)).await {
+        match index.client.call(index.client.qdrant().facet(request)).await {
             Ok(reply) => {
                 let complete = reply.hits.len() < requested;
                 return Ok(ServerCounts { values: reply.hits.into_iter().filter_map(text_value).collect(), complete });

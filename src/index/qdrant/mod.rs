@@ -135,7 +135,7 @@ fn lower_limit(size_limit: &SizeLimit, refusal: &Limit, requested: usize) -> boo
 
 impl fmt::Debug for QdrantIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QdrantIndex").field("url", &self.client.qdrant.config.uri).finish_non_exhaustive()
+        f.debug_struct("QdrantIndex").field("url", &self.client.qdrant().config.uri).finish_non_exhaustive()
     }
 }
 

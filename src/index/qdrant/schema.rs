@@ -35,7 +35,7 @@ pub(super) async fn ensure(
     }
     refuse_name_conflict(client, collection).await?;
     let request = creation_request(collection, space, quantization)?;
-    let created = match client.call(client.qdrant.create_collection(request)).await {
+    let created = match client.call(client.qdrant().create_collection(request)).await {
         Ok(_) => true,
         // Another caller has created it in the meantime: use that collection.
         Err(Fault::Exists) => false,
@@ -83,7 +83,7 @@ async fn complete(
     create_indexes(client, collection, found).await.map_err(|fault| fault.into_index_error(collection))?;
     let metadata = HashMap::from([(COMPLETE_KEY.to_owned(), serde_json::Value::from(true))]);
     let request = UpdateCollectionBuilder::new(server_name(collection)).metadata(metadata);
-    let updated = client.call(client.qdrant.update_collection(request)).await;
+    let updated = client.call(client.qdrant().update_collection(request)).await;
     updated.map_err(|fault| fault.into_index_error(collection))?;
     Ok(EnsureOutcome::Created)
 }
@@ -91,7 +91,7 @@ async fn complete(
 /// Ends the state in which the collection was created for its first load.
 pub(super) async fn finish_load(client: &Client, collection: &CollectionName) -> Result<(), IndexError> {
     if find(client, collection).await?.is_some_and(|found| found.is_loading) {
-        let updated = client.call(client.qdrant.update_collection(end_of_load_request(collection))).await;
+        let updated = client.call(client.qdrant().update_collection(end_of_load_request(collection))).await;
         updated.map_err(|fault| fault.into_index_error(collection))?;
     }
     Ok(())
@@ -100,7 +100,7 @@ pub(super) async fn finish_load(client: &Client, collection: &CollectionName) ->
 /// Creates the indexes that a collection of an earlier version does not have. Lists and counts need them; a filter works
 /// without.
 pub(super) async fn add_missing_indexes(client: &Client, collection: &CollectionName) -> Result<(), Fault> {
-    let reply = client.call(client.qdrant.collection_info(server_name(collection))).await?;
+    let reply = client.call(client.qdrant().collection_info(server_name(collection))).await?;
     match reply.result {
         Some(info) => create_indexes(client, collection, &FoundCollection::from_info(info)).await,
         None => Ok(()),
@@ -111,7 +111,7 @@ pub(super) async fn add_missing_indexes(client: &Client, collection: &Collection
 async fn create_indexes(client: &Client, collection: &CollectionName, found: &FoundCollection) -> Result<(), Fault> {
     for (field, kind) in found.missing_indexes() {
         let request = CreateFieldIndexCollectionBuilder::new(server_name(collection), field, kind).wait(true);
-        client.write(client.qdrant.create_field_index(request)).await?;
+        client.write(client.qdrant().create_field_index(request)).await?;
     }
     Ok(())
 }
@@ -143,7 +143,7 @@ pub(super) async fn own_collections(client: &Client) -> Result<Vec<(CollectionNa
 /// Returns the names of the collections that this service may have created, according to their suffix. The request
 /// needs the key if the server has one.
 pub(super) async fn names(client: &Client) -> Result<Vec<CollectionName>, IndexError> {
-    let listed = client.call(client.qdrant.list_collections()).await;
+    let listed = client.call(client.qdrant().list_collections()).await;
     let listed = listed.map_err(|fault| match fault {
         Fault::Server(error) => error,
         other => dependency_error(FailureKind::Refused, format!("the server does not list its collections: {other:?}")),
@@ -168,7 +168,7 @@ pub(super) async fn find(client: &Client, collection: &CollectionName) -> Result
 }
 
 async fn collection_info(client: &Client, collection: &CollectionName) -> Result<Option<FoundCollection>, IndexError> {
-    match client.call(client.qdrant.collection_info(server_name(collection))).await {
+    match client.call(client.qdrant().collection_info(server_name(collection))).await {
         Ok(reply) => {
             let missing =
                 || dependency_error(FailureKind::Failed, "the server returned no information about a collection");
@@ -187,13 +187,13 @@ pub(super) async fn set_alias(
 ) -> Result<(), IndexError> {
     let alias = format!("{}_current", server_name(alias_of));
     let request = CreateAliasBuilder::new(server_name(physical), alias);
-    let set = client.call(client.qdrant.create_alias(request)).await;
+    let set = client.call(client.qdrant().create_alias(request)).await;
     set.map(drop).map_err(|fault| fault.into_index_error(physical))
 }
 
 /// Removes the collection. Returns whether it existed.
 pub(super) async fn remove(client: &Client, collection: &CollectionName) -> Result<bool, IndexError> {
-    match client.call(client.qdrant.delete_collection(server_name(collection))).await {
+    match client.call(client.qdrant().delete_collection(server_name(collection))).await {
         Ok(reply) => Ok(reply.result),
         Err(Fault::Unknown) => Ok(false),
         Err(fault) => Err(fault.into_index_error(collection)),

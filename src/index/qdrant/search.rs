@@ -89,7 +89,7 @@ pub(super) async fn check_ranges(
         .limit(1)
         .with_payload(false)
         .with_vectors(false);
-    let outdated = index.client.call(index.client.qdrant.scroll(request)).await;
+    let outdated = index.client.call(index.client.qdrant().scroll(request)).await;
     let outdated = outdated.map_err(|fault| index.index_error(collection, fault))?;
     if outdated.result.is_empty() { Ok(()) } else { Err(IndexError::OutdatedRecords(collection.clone())) }
 }
@@ -143,7 +143,7 @@ async fn nearest(
         if let Some(conditions) = &conditions {
             request = request.filter(conditions.clone());
         }
-        match index.client.call(index.client.qdrant.query(request)).await {
+        match index.client.call(index.client.qdrant().query(request)).await {
             Ok(reply) => {
                 let received = reply.result.len();
                 found.extend(reply.result);
@@ -216,7 +216,7 @@ pub(super) async fn get(
         let chunk = &rest[..index.limits.page.cap(RECORDS_PER_PAGE).min(rest.len())];
         let list: Vec<PointId> = chunk.iter().copied().map(record::point_id).collect();
         let request = GetPointsBuilder::new(server_name(collection), list).with_payload(true).with_vectors(true);
-        match index.client.call(index.client.qdrant.get_points(request)).await {
+        match index.client.call(index.client.qdrant().get_points(request)).await {
             Ok(reply) => {
                 for point in reply.result {
                     records.push(record::record(point).map_err(|fault| fault.into_index_error(collection))?);
@@ -232,9 +232,9 @@ pub(super) async fn get(
 
 /// Counts the records: exactly, or approximately if the strict mode of the server does not allow exact counts.
 pub(super) async fn count(index: &QdrantIndex, collection: &CollectionName) -> Result<u64, IndexError> {
-    let count = |exact| {
+    let count = async |exact| {
         let request = CountPointsBuilder::new(server_name(collection)).exact(exact);
-        index.client.call(index.client.qdrant.count(request))
+        index.client.call(index.client.qdrant().count(request)).await
     };
     let mut counted = count(true).await;
     if matches!(&counted, Err(Fault::Limit(limit)) if limit.bound == Bound::Exact) {
@@ -269,7 +269,7 @@ pub(super) async fn scroll(
     loop {
         let size = index.limits.page.cap(usual);
         let request = request(u32::try_from(size).unwrap_or(u32::MAX));
-        match index.client.call(index.client.qdrant.scroll(request)).await {
+        match index.client.call(index.client.qdrant().scroll(request)).await {
             Ok(page) => return Ok((page, size)),
             Err(Fault::Limit(limit)) if lower_limit(&index.limits.page, &limit, size) => {}
             Err(fault) => return Err(fault),

@@ -37,7 +37,7 @@ pub(super) async fn create_missing(
         }
         // Without `wait`, because the server may need minutes for the records that exist already.
         let request = CreateFieldIndexCollectionBuilder::new(server_name(collection), &path, kind).wait(false);
-        match index.client.call(index.client.qdrant.create_field_index(request)).await {
+        match index.client.call(index.client.qdrant().create_field_index(request)).await {
             Ok(_) => {}
             Err(Fault::Limit(limit)) => {
                 tracing::info!(%collection, path, reply = limit.message, "Qdrant allows no further index");

@@ -136,7 +136,7 @@ fn record_limit(index: &QdrantIndex, limit: &Limit, records: &[&ImageRecord]) ->
 async fn send(index: &QdrantIndex, collection: &CollectionName, records: &[&ImageRecord]) -> Result<(), Fault> {
     let points: Result<Vec<_>, Fault> = records.iter().map(|record| record::point(record)).collect();
     let request = UpsertPointsBuilder::new(server_name(collection), points?).wait(true);
-    index.client.write(index.client.qdrant.upsert_points(request)).await
+    index.client.write(index.client.qdrant().upsert_points(request)).await
 }
 
 /// Fails if a vector has the wrong dimension. The server would refuse the whole request because of it.
@@ -165,7 +165,7 @@ pub(super) async fn delete(
         let chunk = &rest[..index.limits.ids.cap(IDS_PER_DELETE).min(rest.len())];
         let list = PointsIdsList { ids: chunk.iter().copied().map(record::point_id).collect() };
         let request = DeletePointsBuilder::new(server_name(collection)).points(list).wait(true);
-        match index.client.write(index.client.qdrant.delete_points(request)).await {
+        match index.client.write(index.client.qdrant().delete_points(request)).await {
             Ok(()) => rest = &rest[chunk.len()..],
             Err(Fault::Limit(limit)) if lower_limit(&index.limits.ids, &limit, chunk.len()) => {}
             Err(fault) => return Err(index.index_error(collection, fault)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
-use super::Stores;
+use super::{Stores, traced};
 use crate::domain::{CollectionName, ImageId, ImageRecord, StoreSet};
 use crate::index::IndexError;
 
@@ -38,7 +38,9 @@ impl Stores {
             if std::mem::take(&mut try_next)
                 && let Some(store) = stores.next()
             {
-                pending.push(async move { (store.name(), store.get(collection, ids).await) });
+                pending.push(async move {
+                    (store.name(), traced(store.name(), "get", collection, store.get(collection, ids)).await)
+                });
             }
             if pending.is_empty() {
                 return match last_error {

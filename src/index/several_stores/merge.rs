@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::{Store, Stores};
+use super::{Store, Stores, traced};
 use crate::domain::{CollectionInfo, CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space};
 use crate::index::IndexError;
 
@@ -59,7 +59,8 @@ impl Stores {
     pub async fn infos(&self, collection: &CollectionName) -> Result<StoreResults<CollectionInfo>, IndexError> {
         let unknown = || IndexError::UnknownCollection(collection.clone());
         let request = |store: Store| async move {
-            let info = store.describe(collection).await.and_then(|info| info.ok_or_else(unknown));
+            let info = traced(store.name(), "describe", collection, store.describe(collection)).await;
+            let info = info.and_then(|info| info.ok_or_else(unknown));
             (store.name(), info)
         };
         unless_all_failed(join_all(self.iter().cloned().map(request)).await)
@@ -76,7 +77,7 @@ impl Stores {
         let search = |store: Store| async move {
             let effort = self.levels().effort(store.name(), collection, query.effort);
             let query = SearchQuery { effort, ..query.clone() };
-            (store.name(), store.search(collection, &query).await)
+            (store.name(), traced(store.name(), "search", collection, store.search(collection, &query)).await)
         };
         join_all(self.iter().cloned().map(search)).await
     }

@@ -16,6 +16,7 @@ use futures::stream::{FuturesUnordered, Stream};
 use super::{ImageIndex, IndexError, StoreKind};
 use crate::domain::{CollectionInfo, CollectionName, ImageId, ImageRecord, StoreSet};
 use crate::resilience::measured;
+use crate::telemetry::traces;
 
 pub use generations::{Generations, Resolved};
 pub use levels::Levels;
@@ -140,11 +141,32 @@ impl Stores {
         let targets = self.list.iter().filter(|store| !stored_in.contains(store.name()));
         targets
             .map(|store| async move {
-                let (outcome, worked) = measured(upsert_accepted(store.as_ref(), collection, records)).await;
+                let write = upsert_accepted(store.as_ref(), collection, records);
+                let (outcome, worked) = measured(traced(store.name(), "upsert", collection, write)).await;
                 Written { store: store.name(), outcome, worked }
             })
             .collect::<FuturesUnordered<_>>()
     }
+}
+
+/// Calls a store inside of a span, whose names are those of OpenTelemetry's conventions for databases.
+async fn traced<T>(
+    store: &'static str,
+    operation: &'static str,
+    collection: &CollectionName,
+    call: impl Future<Output = Result<T, IndexError>>,
+) -> Result<T, IndexError> {
+    let span = traces::client(|| format!("{operation} {collection}"));
+    if span.is_recorded() {
+        span.set("db.system.name", store);
+        span.set("db.operation.name", operation);
+        span.set("db.collection.name", collection.as_str().to_owned());
+    }
+    let result = span.within(call).await;
+    if result.is_err() {
+        span.fail("_OTHER");
+    }
+    result
 }
 
 /// Writes the records that a store accepts: a refused record is taken out of the batch, and the rest is written.

@@ -7,7 +7,7 @@ use reqwest::Url;
 use reqwest::header::HeaderValue;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::metadata::{Ascii, MetadataValue};
+use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
@@ -20,6 +20,7 @@ use super::wire::{
 };
 use crate::domain::{InvalidSetting, with_causes};
 use crate::http::{RestClient, client_builder, join};
+use crate::telemetry::traces;
 
 /// The maximum bytes of a message in both directions: the default of the server.
 const MAX_MESSAGE_BYTES: usize = 104_858_000;
@@ -101,6 +102,7 @@ impl Rpc {
         R: prost::Message + Default + Send + Sync + 'static,
     {
         let mut request = Request::new(message);
+        *request.metadata_mut() = MetadataMap::from_headers(traces::headers());
         // The deadline is also sent to the server, so that it stops work whose result is no longer needed.
         request.set_timeout(self.timeout);
         if let Some(key) = &self.key {

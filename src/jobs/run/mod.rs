@@ -15,3 +15,4 @@ mod run_job;
 pub(crate) mod schedule;
 pub(crate) mod sync;
 pub(crate) mod throughput;
+mod traces;

@@ -20,10 +20,12 @@ use crate::jobs::run::metadata;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::run::reconcile;
 use crate::jobs::run::sync;
+use crate::jobs::run::traces::{begin_span, end_span};
 use crate::ledger::planning::{Planning, listing};
 use crate::ledger::{LedgerError, leases, objects, placements};
-use crate::pipeline::{Run, WriteLease};
+use crate::pipeline::{Run, RunTrace, WriteLease};
 use crate::resilience::until_stopped;
+use crate::telemetry::traces::Span;
 
 impl JobService {
     /// Runs a job whose turn it is and records its end. `again` means that an earlier attempt of this run has begun it.
@@ -45,7 +47,8 @@ impl JobService {
         };
         let executor = job.spec.executor.as_str();
         tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
-        let work = until_stopped(running.stop.clone(), Box::pin(self.plan_and_work(&job, running, again)));
+        let span = begin_span(&job);
+        let work = until_stopped(running.stop.clone(), Box::pin(self.plan_and_work(&job, running, again, &span)));
         let worked = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(JobFailure::Panicked));
         if let Err(failure) = &worked
             && failure.ledger_error().is_some_and(LedgerError::may_pass)
@@ -53,20 +56,25 @@ impl JobService {
             return worked;
         }
         self.end(&job, running, worked).await?;
-        let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
+        let ended = self.ledger.job(id).await?;
+        if let Some(ended) = &ended {
+            end_span(&span, ended);
+        }
+        let over = ended.is_some_and(|job| job.state.is_final());
         if over && let Some(placed) = self.ledger.read(move |db| placements::find(db, id)).await? {
             self.end_placement(id, placed.submission, EndPlacement::END_GRACE);
         }
         Ok(())
     }
 
-    fn new_run(&self, job: &JobRecord, running: &RunningJob, space: &Arc<Space>) -> Run {
+    fn new_run(&self, job: &JobRecord, running: &RunningJob, space: &Arc<Space>, span: &Arc<Span>) -> Run {
         Run {
             collection: job.spec.collection.clone(),
             space: Arc::clone(space),
             stages: running.stages.clone(),
             write_lease: WriteLease::default(),
             exif: self.pipeline.exif(),
+            trace: RunTrace::Job { id: job.id.to_string().into(), span: span.clone() },
         }
     }
 
@@ -107,7 +115,13 @@ impl JobService {
         })
     }
 
-    async fn plan_and_work(&self, job: &JobRecord, running: &Arc<RunningJob>, again: bool) -> Result<(), JobFailure> {
+    async fn plan_and_work(
+        &self,
+        job: &JobRecord,
+        running: &Arc<RunningJob>,
+        again: bool,
+        span: &Arc<Span>,
+    ) -> Result<(), JobFailure> {
         // Waits for a provider that is down. A provider that fails its verification ends the job.
         let (model, space) = tokio::select! {
             found = self.model(&job.spec.collection) => found?,
@@ -162,16 +176,10 @@ impl JobService {
             disk,
         });
         let pool = Pool::new(pipeline, broker.clone());
-        let run = self.new_run(job, running, &space);
-        let plan = async {
-            self.within_grace(running, planner.plan(job, &running.stop)).await.unwrap_or(Ok(()))?;
-            let (_, complete) = self.ledger.read(move |db| listing::progress(db, id)).await?;
-            if complete {
-                self.log_listing(job).await?;
-            }
-            Ok(())
-        };
+        let run = self.new_run(job, running, &space, span);
+        let plan = self.plan(job, running, &planner, span);
         let work = async {
+            let _indexing = span.stage("index");
             match spec.executor {
                 Executor::Local => {}
                 Executor::Workers | Executor::Ray => {
@@ -205,6 +213,25 @@ impl JobService {
             self.wait_for_indexing(job, running).await;
         }
         self.end_rebuild(job).await?;
+        Ok(())
+    }
+
+    /// Lists the keys and plans the batches.
+    async fn plan(
+        &self,
+        job: &JobRecord,
+        running: &RunningJob,
+        planner: &Planner,
+        span: &Span,
+    ) -> Result<(), JobFailure> {
+        // Not the current span: it would be that of all calls for all images.
+        let _listing = span.stage("list");
+        self.within_grace(running, planner.plan(job, &running.stop)).await.unwrap_or(Ok(()))?;
+        let id = job.id;
+        let (_, complete) = self.ledger.read(move |db| listing::progress(db, id)).await?;
+        if complete {
+            self.log_listing(job).await?;
+        }
         Ok(())
     }
 

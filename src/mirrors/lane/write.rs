@@ -20,7 +20,7 @@ use crate::ledger::events::{self, KeyOwner, PendingKey, Written};
 use crate::ledger::objects::{ObjectRow, forget};
 use crate::ledger::{LedgerError, mirrors};
 use crate::mirrors::tally::{self, KeyOutcome};
-use crate::pipeline::{Run, Stages, WriteLease};
+use crate::pipeline::{Run, RunTrace, Stages, WriteLease};
 
 /// Events may remove this number of records between two runs, even if it is a larger share of the collection than
 /// `max_delete_percent`: of a small collection, a single image is such a share.
@@ -119,6 +119,7 @@ impl Batch<'_> {
             stages: Arc::new(Stages::new(pipeline.lanes(), pipeline.provider().busy())),
             write_lease: WriteLease::default(),
             exif: pipeline.exif(),
+            trace: RunTrace::Current,
         };
         let mut left: HashMap<i64, Changed> = changed.into_iter().map(|one| (one.key.id, one)).collect();
         let (outcomes, mut reports) = mpsc::channel(left.len());

@@ -138,6 +138,9 @@ families! {
     SEARCH_UPLOADS_LIMIT: Gauge "glimpse_search_upload_limit_bytes" [] Bytes
         "Size of the budget for uploaded search images."
 
+    TRACE_SPANS: Counter "glimpse_trace_spans_total" ["outcome"] Count
+        "Spans of sampled traces that ended, by what became of them."
+
     TLS_EXPIRY: Gauge "glimpse_tls_certificate_expiry_timestamp_seconds" [] Seconds
         "When the certificate of `GLIMPSE_TLS_CERT` ends, in seconds since 1970. Absent without it."
     DISK_FREE: Gauge "glimpse_disk_free_bytes" [] Bytes

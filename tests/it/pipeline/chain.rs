@@ -12,7 +12,7 @@ use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Resilient};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
 use glimpse::pipeline::{
-    ItemOutcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task, TaskOutcome, WriteLease,
+    ItemOutcome, Pipeline, PipelineSettings, Run, RunError, RunTrace, Stages, Task, TaskOutcome, WriteLease,
 };
 use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitList};
 use tokio::sync::mpsc;
@@ -80,6 +80,7 @@ fn new_run(pipeline: &Pipeline) -> Run {
         stages: Arc::new(Stages::new(pipeline.lanes(), None)),
         write_lease: WriteLease::default(),
         exif: pipeline.exif(),
+        trace: RunTrace::Own,
     }
 }
 

@@ -13,7 +13,7 @@ use glimpse::index::Stores;
 use glimpse::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use glimpse::jobs::{Ended, Pool, PoolError};
 use glimpse::ledger::{Batch, Held, Report};
-use glimpse::pipeline::{Pipeline, PipelineSettings, Run, Stages, Task, WriteLease};
+use glimpse::pipeline::{Pipeline, PipelineSettings, Run, RunTrace, Stages, Task, WriteLease};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -141,6 +141,7 @@ async fn run(pool: Pool) -> Result<Ended, PoolError> {
         stages,
         write_lease: WriteLease::default(),
         exif: glimpse::domain::ExifLevel::Basic,
+        trace: RunTrace::Own,
     };
     pool.work(run, &CancellationToken::new()).await
 }

@@ -144,14 +144,15 @@ fn the_metrics_page_has_every_metric_with_its_kind_and_labels() {
     assert_eq!(documented(), expected.collect());
 }
 
-/// The collection is too small for a self-test, no mirror exists, and no queue is set.
-const ABSENT: [&str; 6] = [
+/// The collection is too small for a self-test, no mirror exists, and no queue and no collector is set.
+const ABSENT: [&str; 7] = [
     "glimpse_recall_",
     "glimpse_events_",
     "glimpse_event_keys_total",
     "glimpse_mirror_",
     "glimpse_queue_",
     "glimpse_tls_",
+    "glimpse_trace_",
 ];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -147,6 +147,12 @@ impl QdrantServer {
         self.state.calls.lock().unwrap_or_else(PoisonError::into_inner).get(method).copied().unwrap_or_default()
     }
 
+    /// The `traceparent` of each call of a method that had one.
+    pub(crate) fn traceparents(&self, method: &str) -> Vec<String> {
+        let all = self.state.traceparents.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().filter(|(called, _)| *called == method).map(|(_, traceparent)| traceparent.clone()).collect()
+    }
+
     /// Ids and vectors of a collection by its name in the server (`documents_images`), in order of ids; empty if it
     /// does not exist.
     pub(crate) fn points(&self, collection: &str) -> Vec<(Uuid, Vec<f32>)> {

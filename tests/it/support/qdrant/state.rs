@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) largest: Mutex<HashMap<&'static str, usize>>,
     pub(super) failure: Mutex<ServerFault>,
     pub(super) calls: Mutex<HashMap<&'static str, usize>>,
+    /// The method and the `traceparent` of each call that has one.
+    pub(super) traceparents: Mutex<Vec<(&'static str, String)>>,
     pub(super) collections: RwLock<BTreeMap<String, Arc<RwLock<Collection>>>>,
     /// The name of the collection of each alias.
     pub(super) aliases: RwLock<BTreeMap<String, String>>,
@@ -34,6 +36,7 @@ impl State {
             largest: Mutex::default(),
             failure: Mutex::new(ServerFault::None),
             calls: Mutex::default(),
+            traceparents: Mutex::default(),
             collections: RwLock::default(),
             aliases: RwLock::default(),
         }
@@ -43,6 +46,10 @@ impl State {
     /// done.
     pub(super) async fn enter(&self, method: &'static str, metadata: &MetadataMap) -> Result<bool, Status> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(method).or_default() += 1;
+        if let Some(traceparent) = metadata.get("traceparent") {
+            let traceparent = traceparent.to_str().unwrap().to_owned();
+            self.traceparents.lock().unwrap_or_else(PoisonError::into_inner).push((method, traceparent));
+        }
         if !self.key.is_empty() && metadata.get("api-key").is_none_or(|key| key != self.key.as_str()) {
             return Err(Status::unauthenticated("Must provide an API key or an Authorization bearer token"));
         }

@@ -1,10 +1,12 @@
 //! A CLIP service that takes almost no time: its vectors are the colours of the quarters of an image. For tests with
 //! many images in which the model does not matter. It fails for images of the colour [`POISON`].
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
@@ -24,6 +26,8 @@ pub(crate) const POISON: [u8; 3] = [255, 0, 255];
 /// A running service.
 pub(crate) struct CheapClip {
     pub(crate) url: String,
+    /// The path and the `traceparent` of each request that has one.
+    pub(crate) traceparents: Arc<Mutex<Vec<(String, String)>>>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -48,16 +52,26 @@ impl CheapClip {
             let texts = body["texts"].as_array().unwrap();
             Json(texts.iter().map(|text| json!({"vector": text_vector(text.as_str().unwrap())})).collect::<Value>())
         };
+        let traceparents = Arc::<Mutex<Vec<(String, String)>>>::default();
+        let received = traceparents.clone();
+        let record = move |request: Request, next: Next| {
+            if let Some(value) = request.headers().get("traceparent") {
+                let value = value.to_str().unwrap().to_owned();
+                received.lock().unwrap().push((request.uri().path().to_owned(), value));
+            }
+            next.run(request)
+        };
         let card = json!({"model": "cheap", "dimension": 12, "image_size": SIDE, "resize": "crop"});
         let router = Router::new()
             .route("/", get(move || async move { Json(card) }))
             .route("/embedding/image", post(images))
             .route("/embedding/text", post(texts))
-            .layer(DefaultBodyLimit::disable());
+            .layer(DefaultBodyLimit::disable())
+            .layer(from_fn(record));
         let listener = TcpListener::bind(addr).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, _task: AbortOnDropHandle::new(task) }
+        Self { url, traceparents, _task: AbortOnDropHandle::new(task) }
     }
 }
 

@@ -55,6 +55,8 @@ pub(crate) struct Fake {
     calls: Mutex<Vec<(String, Bytes)>>,
     /// `authorization` of every request, REST or gRPC.
     keys: Mutex<Vec<Option<String>>>,
+    /// `traceparent` of every request that has one.
+    traceparents: Mutex<Vec<String>>,
 }
 
 /// A running fake.
@@ -72,6 +74,7 @@ impl Running {
             grpc: Mutex::new(grpc),
             calls: Mutex::default(),
             keys: Mutex::default(),
+            traceparents: Mutex::default(),
             queue: Mutex::default(),
         });
         let (rest, grpc) = (listener().await, listener().await);
@@ -115,6 +118,10 @@ impl Running {
         self.fake.keys.lock().unwrap().clone()
     }
 
+    pub(crate) fn traceparents(&self) -> Vec<String> {
+        self.fake.traceparents.lock().unwrap().clone()
+    }
+
     pub(crate) fn grpc_becomes(&self, grpc: Grpc) {
         *self.fake.grpc.lock().unwrap() = grpc;
     }
@@ -127,6 +134,8 @@ async fn listener() -> TcpListener {
 fn note_key(fake: &Fake, headers: &HeaderMap) {
     let key = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
     fake.keys.lock().unwrap().push(key);
+    let traceparent = headers.get("traceparent").map(|value| value.to_str().unwrap().to_owned());
+    fake.traceparents.lock().unwrap().extend(traceparent);
 }
 
 async fn answer_rest(State(fake): State<Arc<Fake>>, headers: HeaderMap, uri: Uri) -> Response {
