@@ -21,6 +21,7 @@ use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 
 use super::auth::{DISCONNECTED, Sender};
 use crate::domain::Timestamp;
+use crate::domain::setting::keyword;
 
 /// Where the access log is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ pub enum AccessLogTarget {
 
 impl From<String> for AccessLogTarget {
     fn from(text: String) -> Self {
-        match text.as_str() {
+        match keyword(&text).as_str() {
             "off" => Self::Off,
             "stderr" => Self::Stderr,
             _ => Self::File(text.into()),
