@@ -34,7 +34,7 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-export GLIMPSE_API_KEY=key-of-the-test
+export GLIMPSE_API_KEY=the-key-of-the-test
 GLIMPSE_DATA_DIR=$folder/data GLIMPSE_ADDR=127.0.0.1:0 GLIMPSE_S3_ADDR=127.0.0.1:0 GLIMPSE_LOG=error \
     GLIMPSE_JOB_QUEUE=100000 target/debug/glimpse serve >"$folder/log" 2>&1 &
 service=$!
