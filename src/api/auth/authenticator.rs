@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::audited::audit_entry;
+use super::cookie::CookieName;
 use super::failures::FailedSignIns;
 use super::identity::{ClientAddress, Identity, Sender};
 use super::origin::is_same_host;
@@ -21,10 +22,11 @@ use super::presented::{bearer_token, presented_key};
 use super::proxy::Proxies;
 use super::roles::{Access, RoleTable};
 use super::sessions::Sessions;
+use super::stream_access::StreamAccess;
 use super::tokens::CheckedToken;
 use crate::api::ApiSettings;
 use crate::api::http::ApiError;
-use crate::domain::KeyDigest;
+use crate::domain::{KeyDigest, Role};
 use crate::jwt::Tokens;
 use crate::keys::{Audit, Keys, digest};
 
@@ -51,7 +53,13 @@ pub(in crate::api) struct Authenticator {
 const WRONG_KEY: &str = "the API key is not valid: it is misspelt, it has expired, or it was removed";
 
 impl Authenticator {
-    pub(in crate::api) fn new(settings: &ApiSettings, keys: Keys, audit: Audit, tokens: Tokens) -> Self {
+    pub(in crate::api) fn new(
+        settings: &ApiSettings,
+        keys: Keys,
+        audit: Audit,
+        tokens: Tokens,
+        cookie_name: CookieName,
+    ) -> Self {
         let public = settings.glimpse_public_url.as_ref().map(|url| url.origin().as_str().to_owned());
         let public_host =
             public.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host.to_owned());
@@ -65,7 +73,7 @@ impl Authenticator {
             origins: settings.glimpse_cors_origins.as_strings().into_iter().chain(public).collect(),
             public_host,
             allow_anonymous: settings.glimpse_allow_anonymous,
-            sessions: Sessions::default(),
+            sessions: Sessions::new(cookie_name),
         }
     }
 
@@ -153,6 +161,33 @@ impl Authenticator {
             Some(token) => token.identity().map(Some),
             None => self.proxies.user(peer(extensions), headers),
         }
+    }
+
+    /// Returns why a user whom a proxy or an identity provider has signed in has no role.
+    pub(in crate::api) fn no_role(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<String> {
+        let error = self.known_identity(headers, extensions).err()?;
+        (error.status() == StatusCode::FORBIDDEN).then(|| error.into_body().message)
+    }
+
+    /// Checks whether the sender of an accepted request still has the role. A key that has ended is not counted as a guess.
+    pub(super) async fn check_again(
+        &self,
+        headers: &HeaderMap,
+        extensions: &mut Extensions,
+        role: Role,
+    ) -> Result<(), ApiError> {
+        if let Some(token) = self.check_token(headers).await {
+            extensions.insert(token);
+        }
+        match self.known_identity(headers, extensions)? {
+            Some(identity) => identity.require(role),
+            None => Err(ApiError::unauthorized(WRONG_KEY)),
+        }
+    }
+
+    /// Returns what a request needs; `route` is the template of its route, if it has one.
+    pub(super) fn access(&self, method: &Method, route: Option<&str>, path: &str) -> Access {
+        self.roles.access(method, route, path)
     }
 
     /// Verifies the bearer token of a request, if it has the form of a token of an identity provider.
@@ -266,8 +301,15 @@ pub(in crate::api) async fn authenticate(
     if let (Some(sender), Some(identity)) = (request.extensions().get::<Sender>(), sender) {
         sender.set(identity);
     }
+    let stream = StreamAccess::new(&authenticator, &request);
     let mut response = match authorized {
-        Ok(Some(identity)) => authenticator.run_audited(identity, request, next).await,
+        Ok(Some(identity)) => {
+            let response = authenticator.run_audited(identity, request, next).await;
+            match stream {
+                Some(stream) => stream.limit(response),
+                None => response,
+            }
+        }
         Ok(None) => next.run(request).await,
         Err(Refused { error, .. }) => error.into_response(),
     };
