@@ -77,7 +77,7 @@ async fn a_user_without_a_role_reads_what_that_means() {
     let text = browser.run("return document.querySelector('main').innerText").await;
     let text = text.as_str().unwrap();
     assert!(text.contains("Ask its operator") && text.contains("`ann` has no role"), "{text}");
-    assert_eq!(browser.run("return document.querySelector('dialog') === null").await, json!(true));
+    assert_eq!(browser.run("return document.querySelector('dialog[open]') === null").await, json!(true));
     browser.screenshot("no-role").await;
     browser.press("Use an API key").await;
     browser.type_into("dialog[open] input[name=key]", &format!("{ROOT}\u{e007}")).await;
