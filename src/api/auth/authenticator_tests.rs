@@ -1,5 +1,7 @@
 //! Tests of the authenticator.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
@@ -7,7 +9,8 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
-use crate::domain::Secret;
+use crate::api::auth::authenticate;
+use crate::domain::{Role, Secret};
 use crate::keys::KeysParts;
 use crate::ledger::Ledger;
 

@@ -9,7 +9,7 @@ use axum::http::{Extensions, HeaderMap, StatusCode, header};
 use axum::response::Response;
 use futures::stream::{self, StreamExt};
 
-use super::authenticator::Authenticator;
+use super::authenticator::{Authenticator, WRONG_KEY};
 use super::roles::Access;
 use crate::api::http::ApiError;
 use crate::domain::Role;
@@ -64,12 +64,23 @@ impl StreamAccess {
     async fn until_lost(mut self) -> ApiError {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
-            match self.authenticator.check_again(&self.headers, &mut self.extensions, self.role).await {
+            match self.check().await {
                 Ok(()) => {}
                 // The identity provider does not answer. This does not end what it has allowed.
                 Err(error) if error.status() == StatusCode::SERVICE_UNAVAILABLE => {}
                 Err(error) => return error,
             }
+        }
+    }
+
+    /// Checks whether the sender still has the role. A key that has ended is not counted as a guess.
+    async fn check(&mut self) -> Result<(), ApiError> {
+        if let Some(token) = self.authenticator.check_token(&self.headers).await {
+            self.extensions.insert(token);
+        }
+        match self.authenticator.known_identity(&self.headers, &self.extensions)? {
+            Some(identity) => identity.require(self.role),
+            None => Err(ApiError::unauthorized(WRONG_KEY)),
         }
     }
 }
