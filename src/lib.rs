@@ -6,6 +6,7 @@ mod http;
 pub mod imaging;
 mod lock;
 mod models;
+mod owner_only;
 pub mod pinned;
 pub mod resilience;
 pub mod sqlite;

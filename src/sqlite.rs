@@ -8,6 +8,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::owner_only;
+
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
 /// Number of calls that can wait in the queue of the thread; further callers wait until there is space.
@@ -115,6 +117,8 @@ impl Sqlite {
         path: &Path,
         set_up: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, SqliteError> {
+        // SQLite gives the same mode to the files beside it. If this fails, the next line has the error.
+        owner_only::create_file(path).ok();
         let mut connection = connect(path).map_err(|source| SqliteError::new(path, source))?;
         set_up(&mut connection).map_err(|source| SqliteError::new(path, source))?;
         Self::start_thread(connection, path)

@@ -20,6 +20,7 @@ use tower_http::request_id::RequestId;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 
 use super::auth::{DISCONNECTED, Sender};
+use crate::domain::setting::keyword;
 use crate::domain::{SignIn, Timestamp};
 use crate::telemetry::traces::current_trace_id;
 
@@ -38,7 +39,7 @@ pub enum AccessLogTarget {
 
 impl From<String> for AccessLogTarget {
     fn from(text: String) -> Self {
-        match text.as_str() {
+        match keyword(&text).as_str() {
             "off" => Self::Off,
             "stderr" => Self::Stderr,
             _ => Self::File(text.into()),

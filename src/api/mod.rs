@@ -38,6 +38,7 @@ use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
+pub use auth::CookieName;
 pub use base_path::BasePath;
 
 use crate::backup::Backups;
@@ -110,6 +111,8 @@ pub struct Defaults {
     pub provider: &'static str,
     /// The path of `GLIMPSE_PUBLIC_URL`.
     pub base_path: BasePath,
+    /// The name of the cookies of sessions.
+    pub cookie_name: CookieName,
     /// Whether the service itself has TLS (`GLIMPSE_TLS_CERT`).
     pub has_tls: bool,
 }
@@ -124,6 +127,7 @@ impl Defaults {
             bucket: Arc::from(""),
             provider: "local",
             base_path: BasePath::default(),
+            cookie_name: CookieName::new(None, 8080),
             has_tls: false,
         }
     }
@@ -138,7 +142,8 @@ pub fn router(state: AppState, settings: &ApiSettings, access_log: Option<Access
     let timeout = settings.glimpse_request_timeout.duration();
     let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
     let (keys, audit, tokens) = (state.keys.clone(), state.audit.clone(), state.tokens.clone());
-    let authenticator = Arc::new(auth::Authenticator::new(settings, keys, audit, tokens));
+    let cookie_name = state.defaults.cookie_name.clone();
+    let authenticator = Arc::new(auth::Authenticator::new(settings, keys, audit, tokens, cookie_name.clone()));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
     let base_path = state.defaults.base_path.clone();
     let router = routes
@@ -147,7 +152,7 @@ pub fn router(state: AppState, settings: &ApiSettings, access_log: Option<Access
         .merge(long_routes.layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_body)))
         .merge(internal::long_routes().layer(from_fn_with_state(limits, RequestTimeout::limit_body)))
         .with_state(state)
-        .merge(openapi::viewer(openapi::document_under(&base_path)))
+        .merge(openapi::viewer(openapi::document_under(&base_path, &cookie_name)))
         .merge(web::routes())
         .fallback(|uri: Uri| async move { ApiError::no_route(uri.path()) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {

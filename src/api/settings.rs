@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::access_log::AccessLogTarget;
-use super::auth::{Header, Networks, Origins, PublicUrl};
+use super::auth::{Header, Networks, Origins, PublicUrl, conflicting_route};
 use crate::domain::setting::{check_range, socket_addr};
 use crate::domain::{GroupRoles, Role, Seconds, Secret, words};
+use crate::keys::MIN_KEY_CHARACTERS;
 
 /// The settings of the HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,12 +103,37 @@ impl ApiSettings {
         if let Some(message) = self.incomplete_proxy() {
             return Err(message.to_owned());
         }
+        let path = self.glimpse_public_url.as_ref().map_or("", PublicUrl::path);
+        if let Some(route) = conflicting_route(path) {
+            return Err(format!(
+                "the path of GLIMPSE_PUBLIC_URL is `{path}`, with which the route `{route}` of the service begins, so that requests for \
+                 them cannot be distinguished; choose another path, such as `/glimpse`"
+            ));
+        }
         let addr = self.glimpse_addr;
         if !addr.ip().is_loopback() && !self.has_sign_in() && !has_tokens && !self.glimpse_allow_anonymous {
             return Err(format!(
                 "GLIMPSE_ADDR is {addr}, which other machines can reach, and GLIMPSE_API_KEY is not set: \
                  set a key, or set GLIMPSE_ALLOW_ANONYMOUS=true to allow access without a key"
             ));
+        }
+        Ok(())
+    }
+
+    /// Checks the keys of `GLIMPSE_API_KEY` for a service. The commands do not need this: the key that they send is that of a service,
+    /// which has checked it.
+    ///
+    /// # Errors
+    /// A message without the keys that names the setting and what is allowed.
+    pub fn check_keys(&self) -> Result<(), String> {
+        for (key, number) in self.keys().iter().zip(1..) {
+            let length = key.reveal().chars().count();
+            if length < MIN_KEY_CHARACTERS {
+                return Err(format!(
+                    "key {number} of GLIMPSE_API_KEY has {length} characters; it must have at least {MIN_KEY_CHARACTERS}, because a \
+                     shorter one can be guessed: set another one, for example the output of `openssl rand -hex 32`"
+                ));
+            }
         }
         Ok(())
     }
@@ -135,6 +161,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_key_that_can_be_guessed_is_refused() {
+        let check =
+            |keys: &str| ApiSettings { glimpse_api_key: Secret::new(keys), ..ApiSettings::default() }.check_keys();
+        check("").unwrap();
+        check("sixteen-letters-, another-long-key-ä").unwrap();
+        let error = check("a-long-enough-key,short-secret").unwrap_err();
+        assert!(
+            error.contains("key 2 of GLIMPSE_API_KEY has 12 characters") && error.contains("at least 16"),
+            "{error}"
+        );
+        assert!(!error.contains("short-secret"), "{error}");
+    }
+
+    #[test]
     fn access_from_other_machines_needs_a_key_or_an_explicit_setting() {
         let open = ApiSettings { glimpse_addr: ([0, 0, 0, 0], 8080).into(), ..ApiSettings::default() };
         assert!(open.validate(false).unwrap_err().contains("GLIMPSE_API_KEY"));
@@ -149,6 +189,13 @@ mod tests {
         let proxy = ApiSettings { glimpse_trusted_proxies: "10.0.0.1".to_owned().try_into().unwrap(), ..user };
         assert!(proxy.validate(false).unwrap_err().contains("GLIMPSE_PROXY_ROLES"));
         ApiSettings { glimpse_proxy_roles: "*=read".to_owned().try_into().unwrap(), ..proxy }.validate(false).unwrap();
+        let public = |url: &str| ApiSettings {
+            glimpse_public_url: Some(url.to_owned().try_into().unwrap()),
+            ..ApiSettings::default()
+        };
+        let conflict = public("https://host/jobs").validate(false).unwrap_err();
+        assert!(conflict.contains("GLIMPSE_PUBLIC_URL is `/jobs`") && conflict.contains("route `/jobs"), "{conflict}");
+        public("https://host/photos/jobs").validate(false).unwrap();
         ApiSettings { glimpse_allow_anonymous: true, ..open }.validate(false).unwrap();
         ApiSettings { glimpse_addr: "[::1]:0".parse().unwrap(), ..ApiSettings::default() }.validate(false).unwrap();
     }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{Extensions, HeaderMap};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::auth::{Authenticator, ClientAddress, Identity, SESSION_TTL, session_cookie};
+use super::auth::{Authenticator, ClientAddress, Identity, SESSION_TTL, SetCookies, session_cookie};
 use super::http::{ApiError, ErrorReply, Json};
 use super::{AppState, Defaults};
 use crate::domain::{Role, Secret, SignIn};
@@ -33,6 +33,9 @@ pub struct SessionReply {
     pub name: Option<String>,
     /// How the request is signed in. `null` if it is not. Only a session, which is started with a key, can be ended here.
     pub sign_in: Option<SignIn>,
+    /// Why a user whom a proxy or an identity provider has signed in may do nothing: the user has no role. Absent otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_role: Option<String>,
 }
 
 impl SessionReply {
@@ -40,7 +43,7 @@ impl SessionReply {
         let signed_in = required && identity.is_some();
         let sign_in = identity.as_ref().and_then(|identity| identity.sign_in);
         let (role, name) = identity.map_or((None, None), |identity| (Some(identity.role), identity.name));
-        Self { required, signed_in, role, name: name.as_deref().map(str::to_owned), sign_in }
+        Self { required, signed_in, role, name: name.as_deref().map(str::to_owned), sign_in, no_role: None }
     }
 }
 
@@ -58,8 +61,12 @@ pub struct SessionRequest {
 async fn get_session(
     Extension(authenticator): Extension<Arc<Authenticator>>,
     identity: Option<Extension<Identity>>,
+    headers: HeaderMap,
+    extensions: Extensions,
 ) -> axum::Json<SessionReply> {
-    axum::Json(SessionReply::new(authenticator.needs_key(), identity.map(|Extension(identity)| identity)))
+    let no_role = if identity.is_none() { authenticator.no_role(&headers, &extensions) } else { None };
+    let reply = SessionReply::new(authenticator.needs_key(), identity.map(|Extension(identity)| identity));
+    axum::Json(SessionReply { no_role, ..reply })
 }
 
 /// Start a session with a key. The session is a cookie that lasts 12 hours, until `DELETE /session`, until the key ends, or until
@@ -74,7 +81,7 @@ async fn sign_in(
     State(defaults): State<Defaults>,
     headers: HeaderMap,
     Json(request): Json<SessionRequest>,
-) -> Result<([(HeaderName, String); 1], axum::Json<SessionReply>), ApiError> {
+) -> Result<(SetCookies, axum::Json<SessionReply>), ApiError> {
     let (key, identity) = authenticator.sign_in(request.key.reveal().trim(), address)?;
     let reply = SessionReply { signed_in: true, ..SessionReply::new(authenticator.needs_key(), Some(identity)) };
     Ok((session_cookie(authenticator.sessions.begin(key)?, SESSION_TTL, &defaults, &headers), axum::Json(reply)))
@@ -87,7 +94,7 @@ async fn sign_out(
     Extension(authenticator): Extension<Arc<Authenticator>>,
     State(defaults): State<Defaults>,
     headers: HeaderMap,
-) -> ([(HeaderName, String); 1], axum::Json<SessionReply>) {
+) -> (SetCookies, axum::Json<SessionReply>) {
     authenticator.sessions.end(&headers);
     let reply = SessionReply::new(authenticator.needs_key(), None);
     (session_cookie(String::new(), Duration::ZERO, &defaults, &headers), axum::Json(reply))

@@ -1,7 +1,6 @@
 //! Archives of backups in a folder or in a bucket, for the commands that write and restore them.
 
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -26,8 +25,6 @@ const MAX_FILE_BYTES: u64 = 4 << 30;
 /// # Errors
 /// [`BuildError`]
 pub fn claim_data_folder(folder: &Path) -> Result<File, BuildError> {
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    created.map_err(|source| BuildError::Folder { folder: folder.to_owned(), source })?;
     parts::lock(folder).map_err(|error| match error {
         BuildError::FolderInUse(folder) => BuildError::FolderOfOther(folder),
         error => error,

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 
-use crate::api::{AppState, BasePath, Defaults, router};
+use crate::api::{AppState, BasePath, CookieName, Defaults, router};
 use crate::aws::SnsClient;
 use crate::browse::Browse;
 use crate::calibration::Calibration;
@@ -110,6 +110,7 @@ impl App {
 
     async fn assemble(settings: Settings, shutdown: &Shutdown, sns: &SnsConnection) -> Result<Self, BuildError> {
         settings.validate()?;
+        settings.api.check_keys().map_err(|error| BuildError::Setting(InvalidSetting(error)))?;
         for warning in settings.without_effect() {
             tracing::warn!("{warning}");
         }
@@ -202,7 +203,7 @@ impl App {
             tokens,
             images: Images::new(stores.searches, thumbnails, originals),
             backups,
-            defaults: defaults(&settings),
+            defaults: defaults(&settings, addr),
         };
         let router = router(state, &settings.api, parts::access_log(&settings)?);
         let shutdown = shutdown.clone();
@@ -258,7 +259,7 @@ async fn listen(requested: SocketAddr) -> Result<(TcpListener, SocketAddr), Buil
     Ok((listener, addr))
 }
 
-fn defaults(settings: &Settings) -> Defaults {
+fn defaults(settings: &Settings, addr: SocketAddr) -> Defaults {
     Defaults {
         collection: settings.index.vector_db_collection.clone(),
         namespace: settings.api.k8s_namespace.clone().into(),
@@ -266,6 +267,7 @@ fn defaults(settings: &Settings) -> Defaults {
         bucket: settings.source.s3_bucket.clone().into(),
         provider: settings.embed.image_embedding_provider.name(),
         base_path: BasePath::new(settings.api.glimpse_public_url.as_ref()),
+        cookie_name: CookieName::new(settings.api.glimpse_public_url.as_ref(), addr.port()),
         has_tls: settings.tls.files().is_some(),
     }
 }

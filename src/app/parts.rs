@@ -11,6 +11,7 @@ use crate::archive::{DONE_FOLDER, PART_FOLDER};
 use crate::config::Settings;
 use crate::domain::InvalidSetting;
 use crate::images::{Originals, Thumbnails};
+use crate::owner_only;
 use crate::resilience::{Breaker, BreakerSettings, Guard, WaitList};
 use crate::source::{
     EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, S3Credentials, S3Endpoint, S3Settings, S3Source,
@@ -19,10 +20,10 @@ use crate::source::{
 /// The file in the data folder that the process with the folder has locked.
 pub const LOCK_FILE: &str = "service.lock";
 
-/// Creates the data folder and locks it for this process. The operating system releases the lock when the process ends.
+/// Creates the data folder, for its owner only, and locks it for this process. The operating system releases the lock when the process ends.
 pub(super) fn lock(folder: &Path) -> Result<File, BuildError> {
     let wrap = |source| BuildError::Folder { folder: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(wrap)?;
+    owner_only::create_folder(folder, false).map_err(wrap)?;
     let file = File::create(folder.join(LOCK_FILE)).map_err(wrap)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use crate::owner_only;
+
 /// Reads a file of at most `max_bytes`. Returns `None` if the file does not exist or does not have this form.
 pub(crate) fn read<T: DeserializeOwned>(path: &Path, max_bytes: u64) -> Option<T> {
     let is_small = path.metadata().is_ok_and(|file| file.len() <= max_bytes);
@@ -18,7 +20,7 @@ pub(crate) fn read<T: DeserializeOwned>(path: &Path, max_bytes: u64) -> Option<T
 /// The error of the file system.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
+        owner_only::create_folder(folder, true)?;
     }
     let incomplete = path.with_extension("incomplete");
     let written = std::fs::write(&incomplete, text).and_then(|()| std::fs::rename(&incomplete, path));

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
+use rusqlite::Transaction;
 
-use crate::domain::{CollectionInfo, CollectionName, ImageId, ModelRecord, StoreSet, StoredImage};
+use crate::domain::{CollectionInfo, CollectionName, Generation, ImageId, ModelRecord, StoreSet, StoredImage};
 use crate::index::{ImageIndex, IndexError};
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::service::Jobs;
-use crate::ledger::{ObjectRow, objects};
+use crate::ledger::{ObjectRow, generations, objects};
 
 /// Records that are read from the store, and recorded in one transaction.
 const CHUNK: usize = 500;
@@ -20,6 +21,8 @@ const CHUNK: usize = 500;
 pub struct Adopted {
     /// The collection.
     pub collection: CollectionName,
+    /// The number of its generation that was adopted.
+    pub generation: u32,
     /// The store.
     pub store: &'static str,
     /// The model that the collection uses.
@@ -34,14 +37,17 @@ pub struct Adopted {
 
 impl Jobs {
     /// Records the records of a collection of one store as indexed objects. The store is the default one if `store` is `None`.
+    /// `name` is the name in the store. If it is the name of a generation, such as `birds-g2`, the collection is `birds`, unless
+    /// `collection` has another one: `name` itself, or one that the name of a generation was made of.
     ///
     /// # Errors
-    /// [`JobsError::Conflict`] if the ledger has objects of the collection, or if the model of the settings makes vectors of
+    /// [`JobsError::Conflict`] if the ledger has objects of the collection, if the store has its first generation, too, or if the model of the settings makes vectors of
     /// another space; [`JobsError::Index`] if the store does not have the collection or does not answer;
     /// [`JobsError::CollectionBusy`] while a job uses it; [`JobsError::Invalid`] if the store is not known.
-    pub async fn adopt(&self, name: &str, store: Option<&str>) -> Result<Adopted, JobsError> {
+    pub async fn adopt(&self, name: &str, store: Option<&str>, collection: Option<&str>) -> Result<Adopted, JobsError> {
         let jobs = &self.0;
         let name = CollectionName::parse(name)?;
+        let (owner, number) = owner(&name, collection)?;
         let store = match store {
             None => jobs.stores.default_store(),
             Some(store) => jobs.stores.named(store).ok_or_else(|| {
@@ -51,9 +57,12 @@ impl Jobs {
         if let Some(problem) = jobs.disk.problem() {
             return Err(JobsError::NoSpace(problem));
         }
-        let _reserved = jobs.reserve(&name).await?;
+        let _reserved = jobs.reserve(&owner).await?;
         let collection = jobs.resolve(&name)?.physical;
         let info = store.describe(&collection).await?.ok_or_else(|| IndexError::UnknownCollection(name.clone()))?;
+        if number > 1 {
+            jobs.check_owner(&owner, &name, store).await?;
+        }
         let known = collection.clone();
         if jobs.ledger.read(move |db| objects::has_prefix(db, &known, "")).await? {
             let message = format!(
@@ -64,8 +73,22 @@ impl Jobs {
         }
         let model = jobs.model_of_settings(&name, store.name(), &info).await?;
         jobs.models.set(&collection, &model).await?;
-        let mut adopted =
-            Adopted { collection: name, store: store.name(), model, adopted: 0, without_version: 0, foreign: 0 };
+        if number > 1 {
+            let (owner, physical) = (owner.clone(), collection.clone());
+            let adopt = move |tx: &Transaction<'_>| generations::adopt(tx, &owner, number, &physical);
+            jobs.ledger.write(adopt).await?;
+            jobs.reload_generations().await?;
+        }
+        let (generation, store_name) = (number, store.name());
+        let mut adopted = Adopted {
+            collection: owner,
+            generation,
+            store: store_name,
+            model,
+            adopted: 0,
+            without_version: 0,
+            foreign: 0,
+        };
         jobs.record_all(&collection, store, &info.space.name(), &mut adopted).await?;
         let Adopted { adopted: images, store, .. } = &adopted;
         tracing::info!(%collection, store, images, "a collection was adopted");
@@ -73,7 +96,58 @@ impl Jobs {
     }
 }
 
+/// Returns the collection that a name in a store belongs to, and the number of its generation.
+fn owner(name: &CollectionName, requested: Option<&str>) -> Result<(CollectionName, u32), JobsError> {
+    let Some(requested) = requested else {
+        return Ok(Generation::from_physical_name(name).unwrap_or_else(|| (name.clone(), 1)));
+    };
+    let owner = CollectionName::parse(requested)?;
+    if owner == *name {
+        return Ok((owner, 1));
+    }
+    match Generation::number_in(&owner, name) {
+        Some(number) => Ok((owner, number)),
+        None => {
+            let reason = format!(
+                "must be `{name}` or a collection with a generation of this name, such as `birds` for `birds-g2`, not `{owner}`"
+            );
+            Err(JobsError::Invalid("collection", reason))
+        }
+    }
+}
+
 impl JobService {
+    /// Fails if a generation that the ledger does not know cannot become the current one of its collection.
+    async fn check_owner(
+        &self,
+        owner: &CollectionName,
+        physical: &CollectionName,
+        store: &Arc<dyn ImageIndex>,
+    ) -> Result<(), JobsError> {
+        let name = owner.clone();
+        let is_known = self
+            .ledger
+            .read(move |db| Ok(objects::has_prefix(db, &name, "")? || !generations::list(db, &name)?.is_empty()))
+            .await?;
+        if is_known {
+            let message = format!(
+                "the ledger knows the collection `{owner}` already, so that `{physical}` cannot be adopted as a generation of it; drop one of \
+                 them, or adopt `{physical}` under its own name: `glimpse collections adopt {physical} --as {physical}`"
+            );
+            return Err(JobsError::Conflict("collection_known", message));
+        }
+        if store.describe(owner).await?.is_some() {
+            let message = format!(
+                "{} has `{owner}` and `{physical}`, which are two generations of one collection, and it is not known which one was used: \
+                 drop the other one, for example with `glimpse collections drop {owner}`, or adopt `{physical}` under its own name: \
+                 `glimpse collections adopt {physical} --as {physical}`",
+                store.name()
+            );
+            return Err(JobsError::Conflict("several_generations", message));
+        }
+        Ok(())
+    }
+
     /// Returns the model of the settings. Fails if it makes vectors of another space than that of the collection.
     async fn model_of_settings(
         &self,

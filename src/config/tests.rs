@@ -175,6 +175,44 @@ fn every_secret_can_be_in_a_file() {
 }
 
 #[test]
+fn the_case_of_words_does_not_matter() {
+    for (name, value) in [
+        ("GLIMPSE_ACCESS_LOG", "off"),
+        ("GLIMPSE_ACCESS_LOG", "stderr"),
+        ("GLIMPSE_ALLOW_ANONYMOUS", "true"),
+        ("GLIMPSE_DISK_MIN_FREE", "off"),
+        ("GLIMPSE_DISK_MIN_FREE", "5 gb"),
+        ("GLIMPSE_JWT_ROLES", "*=read"),
+        ("GLIMPSE_LOG", "debug"),
+        ("GLIMPSE_LOG_FORMAT", "json"),
+        ("GLIMPSE_UPLOADS", "off"),
+        ("S3_ENDPOINT", "aws"),
+        ("S3_REQUEST_PAYER", "requester"),
+        ("S3_EXCLUDE", "none"),
+        ("IMAGE_EMBEDDING_PROVIDER", "ollama"),
+        ("IMAGE_RESIZE", "pad"),
+        ("IMAGE_COLOR", "srgb"),
+        ("IMAGE_PAD_COLOR", "ffeedd"),
+        ("IMAGE_EXIF", "all"),
+        ("CLIP_PRECISION", "int8"),
+        ("CLIP_ENGINE", "onnxruntime"),
+        ("CLIP_DEVICE", "cuda:1"),
+        ("VECTOR_DB_PROVIDER", "embedded,qdrant"),
+        ("VECTOR_DB_PROVIDER", "all"),
+        ("VECTOR_DB_QUANTIZATION", "none"),
+    ] {
+        let read = |value: String| {
+            let (mut variables, mut errors) = (BTreeMap::from([(name.to_lowercase(), value)]), Vec::new());
+            let settings = Settings::read(&mut variables, &mut errors).unwrap();
+            assert_eq!(errors, Vec::<String>::new());
+            settings
+        };
+        let lower = read(value.to_owned());
+        assert_eq!(read(value.to_uppercase()), lower, "{name}");
+    }
+}
+
+#[test]
 fn secrets_are_redacted_in_output() {
     let pairs = [("GLIMPSE_API_KEY", "hush1"), ("S3_ACCESS_KEY_ID", "id"), ("S3_SECRET_ACCESS_KEY", "hush2")];
     let settings = Settings::from_variables(pairs).unwrap();

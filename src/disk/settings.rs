@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::setting::keyword;
+
 /// The settings of the disk watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -55,7 +57,7 @@ impl TryFrom<String> for MinFree {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let text = text.trim().to_ascii_lowercase();
+        let text = keyword(&text);
         match text.as_str() {
             "auto" => return Ok(Self::Auto),
             "off" | "0" => return Ok(Self::Off),

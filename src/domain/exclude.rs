@@ -75,7 +75,9 @@ impl Excludes {
     /// # Errors
     /// Returns [`InvalidExclude`] if there are too many patterns or if one of them is not valid.
     pub fn new(mut patterns: Vec<String>) -> Result<Self, InvalidExclude> {
-        if patterns == [EXCLUDE_NOTHING] {
+        if let [one] = &patterns[..]
+            && one.eq_ignore_ascii_case(EXCLUDE_NOTHING)
+        {
             patterns.clear();
         }
         if patterns.len() > Self::MAX_PATTERNS {

@@ -83,6 +83,31 @@ impl Generation {
         // At most 63 characters: 40, 12 for the number and 11 for the attempt.
         CollectionName::parse(&format!("{stem}-g{number}{suffix}")).unwrap_or_else(|_| collection.clone())
     }
+
+    /// Returns the collection and the number of the generation that has this name in the stores, if it is a name that
+    /// [`Self::physical_name`] makes. The name of the collection is not known if it was shortened.
+    pub fn from_physical_name(physical: &CollectionName) -> Option<(CollectionName, u32)> {
+        let (stem, number, attempt) = parse_physical(physical.as_str())?;
+        let collection = CollectionName::parse(stem).ok()?;
+        (Self::physical_name(&collection, number, attempt) == *physical).then_some((collection, number))
+    }
+
+    /// Returns the number of the generation of this collection that has this name in the stores.
+    pub fn number_in(collection: &CollectionName, physical: &CollectionName) -> Option<u32> {
+        let (_, number, attempt) = parse_physical(physical.as_str())?;
+        (Self::physical_name(collection, number, attempt) == *physical).then_some(number)
+    }
+}
+
+/// Splits `photos-g2` or `photos-g2-1` into the name before the suffix, the number and the attempt.
+fn parse_physical(name: &str) -> Option<(&str, u32, u32)> {
+    let parse = |digits: &str| digits.parse::<u32>().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()));
+    let (stem, end) = name.rsplit_once("-g")?;
+    let (number, attempt) = match end.split_once('-') {
+        Some((number, attempt)) => (parse(number)?, parse(attempt)?),
+        None => (parse(end)?, 0),
+    };
+    (number >= 2).then_some((stem, number, attempt))
 }
 
 /// What a rebuild job builds.
@@ -106,6 +131,31 @@ mod tests {
         let [one, two] = ["a", "b"].map(|end| name(&format!("{}{end}", "x".repeat(63))));
         let [one, two] = [one, two].map(|long| Generation::physical_name(&long, 999_999, 99));
         assert!(one != two && one.as_str().len() <= 64 && one.as_str().ends_with("-g999999-99"), "{one}");
+    }
+
+    #[test]
+    fn a_name_in_the_stores_is_parsed_back() {
+        let name = |text: &str| CollectionName::parse(text).unwrap();
+        for (physical, expected) in [
+            ("birds-g2", Some(("birds", 2))),
+            ("birds-g12-3", Some(("birds", 12))),
+            ("a-g2-g3", Some(("a-g2", 3))),
+            ("birds", None),
+            ("birds-g1", None),
+            ("birds-g02", None),
+            ("birds-g2-0", None),
+            ("birds-g2-x", None),
+            ("birds-g", None),
+            ("birds-gull", None),
+            ("birds-g99999999999", None),
+        ] {
+            let expected = expected.map(|(collection, number)| (name(collection), number));
+            assert_eq!(Generation::from_physical_name(&name(physical)), expected, "{physical}");
+        }
+        let long = name(&"x".repeat(60));
+        let physical = Generation::physical_name(&long, 7, 1);
+        assert_eq!(Generation::number_in(&long, &physical), Some(7));
+        assert_eq!(Generation::number_in(&name("birds"), &physical), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::setting::keyword;
 use super::{Role, words};
 
 /// The group that every user has.
@@ -36,7 +37,7 @@ impl TryFrom<String> for GroupRoles {
     fn try_from(list: String) -> Result<Self, String> {
         let parse = |text: &String| {
             let pair = text.rsplit_once('=').map(|(group, role)| (group.trim(), role.trim()));
-            let pair = pair.and_then(|(group, role)| Some((group, Role::from_name(role)?)));
+            let pair = pair.and_then(|(group, role)| Some((group, Role::from_name(&keyword(role))?)));
             match pair.filter(|(group, _)| !group.is_empty()) {
                 Some((group, role)) => Ok((group.to_owned(), role)),
                 None => Err(format!(

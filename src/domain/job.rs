@@ -34,7 +34,7 @@ impl std::str::FromStr for JobId {
 }
 
 /// Where the work of a job is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Executor {
     /// In the worker pool of this process.

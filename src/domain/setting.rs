@@ -76,6 +76,11 @@ impl Serialize for ByteSize {
     }
 }
 
+/// Returns the text as it is compared with the words that a setting accepts: their case does not matter.
+pub fn keyword(text: &str) -> String {
+    text.trim().to_ascii_lowercase()
+}
+
 /// Reads a number in the range from `MIN` to `MAX`, with `#[serde(deserialize_with = "within::<_, _, 1, 3600>")]`.
 ///
 /// # Errors

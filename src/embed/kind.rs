@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::EmbedSettings;
 use super::local::{BUILT_IN, Engine, EngineKind};
 use crate::domain::Endpoint;
+use crate::domain::setting::keyword;
 use crate::http::bearer;
 
 /// The kind of embedding provider (`IMAGE_EMBEDDING_PROVIDER`).
@@ -40,7 +41,7 @@ impl TryFrom<String> for ProviderKind {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, &'static str> {
-        match name.as_str() {
+        match keyword(&name).as_str() {
             "local" => Ok(Self::Local),
             "clip" => Ok(Self::Clip),
             "openai" => Ok(Self::OpenAi),

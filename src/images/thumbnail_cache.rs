@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use crate::lock::lock;
+use crate::owner_only;
 use crate::telemetry::metrics::{Counter, counter, families};
 
 /// The cache. Clones share one cache. Its calls block on the disk, so they must run on a thread that is allowed to
@@ -42,7 +43,7 @@ impl ThumbnailCache {
     /// # Errors
     /// Fails if the folder cannot be created or read.
     pub(super) fn open(folder: &Path, max_bytes: u64) -> io::Result<Self> {
-        std::fs::create_dir_all(folder)?;
+        owner_only::create_folder(folder, true)?;
         let mut found: Vec<(SystemTime, String, u64)> = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{InputColour, Limits, Resize};
-use crate::domain::setting::check_range;
+use crate::domain::setting::{check_range, keyword};
 use crate::domain::{ByteSize, ExifLevel};
 
 /// The settings of image decoding.
@@ -66,7 +66,7 @@ impl TryFrom<String> for ResizeKind {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, &'static str> {
-        match name.as_str() {
+        match keyword(&name).as_str() {
             "crop" => Ok(Self::Crop),
             "pad" => Ok(Self::Pad),
             _ => Err("it must be `crop` or `pad`"),
@@ -88,7 +88,7 @@ impl TryFrom<String> for ColourKind {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, &'static str> {
-        match name.as_str() {
+        match keyword(&name).as_str() {
             "reference" => Ok(Self::Reference),
             "srgb" => Ok(Self::Srgb),
             _ => Err("it must be `reference` or `srgb`"),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::qdrant::check_key;
 use super::several_stores::ALL_STORES;
 use crate::domain::endpoint::without_path;
-use crate::domain::setting::check_range;
+use crate::domain::setting::{check_range, keyword};
 use crate::domain::{CollectionName, Endpoint, Seconds, Secret, words};
 use crate::http::bearer;
 use crate::resilience::BreakerSettings;
@@ -92,7 +92,7 @@ impl TryFrom<String> for Quantization {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, &'static str> {
-        match name.as_str() {
+        match keyword(&name).as_str() {
             "int8" => Ok(Self::Int8),
             "none" => Ok(Self::None),
             _ => Err("it must be `int8` or `none`"),
@@ -143,7 +143,7 @@ impl TryFrom<String> for StoreKinds {
     fn try_from(list: String) -> Result<Self, &'static str> {
         const ALLOWED: &str = "it must be `embedded`, `qdrant`, `weaviate`, a comma-separated list of them (each once), \
             or `all`";
-        let names = words(&list);
+        let names = words(&keyword(&list));
         if names == [ALL_STORES] {
             return Ok(Self(StoreKind::ALL.to_vec()));
         }
@@ -212,7 +212,8 @@ mod tests {
         assert_eq!(kinds("qdrant").unwrap().as_slice(), [StoreKind::Qdrant]);
         assert_eq!(kinds("weaviate, embedded").unwrap().to_string(), "weaviate,embedded");
         assert_eq!(kinds("all").unwrap().as_slice(), StoreKind::ALL);
-        for wrong in ["pinecone", "qdrant,qdrant", "qdrant,all", ",", "Qdrant"] {
+        assert_eq!(kinds("Qdrant").unwrap().as_slice(), [StoreKind::Qdrant]);
+        for wrong in ["pinecone", "qdrant,qdrant", "qdrant,all", ","] {
             assert!(kinds(wrong).unwrap_err().contains("weaviate"), "{wrong}");
         }
     }

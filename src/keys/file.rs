@@ -6,16 +6,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::digest;
 use super::entry::Entry;
+use super::{MIN_KEY_CHARACTERS, digest};
 use crate::domain::{KeyDigest, KeyName, Role, Timestamp};
 
 /// Maximum size of the file in bytes.
 const MAX_BYTES: u64 = 256 * 1024;
 /// Maximum number of keys in the file.
 const MAX_FILE_KEYS: usize = 1_000;
-/// Minimum number of characters of a key that is not stored as a digest: a shorter one can be guessed.
-const MIN_KEY_CHARACTERS: usize = 16;
 
 /// Why `GLIMPSE_KEYS_FILE` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -98,8 +96,9 @@ fn parse_key(key: &str) -> Result<KeyDigest, String> {
         let wrong = |_| "after `sha256:`, the key must have 64 hexadecimal digits".to_owned();
         return hex::decode_to_slice(digits, &mut digest).map(|()| digest).map_err(wrong);
     }
-    if key.chars().count() < MIN_KEY_CHARACTERS {
-        return Err(format!("the key has fewer than {MIN_KEY_CHARACTERS} characters"));
+    let length = key.chars().count();
+    if length < MIN_KEY_CHARACTERS {
+        return Err(format!("the key has {length} characters; it must have at least {MIN_KEY_CHARACTERS}"));
     }
     Ok(digest(key))
 }
@@ -126,7 +125,7 @@ mod tests {
             ("ci write", "line 1: it has 2 fields"),
             ("c/i write a-long-enough-secret", "not a name of a key"),
             ("ci root a-long-enough-secret", "read, write or admin"),
-            ("ci read short-secret", "fewer than 16"),
+            ("ci read short-secret", "has 12 characters; it must have at least 16"),
             ("ci read sha256:abc-secret", "64 hexadecimal digits"),
             ("ci read a-long-enough-secret tomorrow", "RFC 3339"),
             ("a read a-long-enough-secret\na read a-long-enough-secret2", "line 2: the name `a` is used twice"),

@@ -33,6 +33,9 @@ const KEY_PREFIX: &str = "glimpse_";
 /// Number of random bytes in such a key.
 const KEY_BYTES: usize = 32;
 
+/// Minimum number of characters of a key of the settings that is not stored as a digest: a shorter one can be guessed.
+pub const MIN_KEY_CHARACTERS: usize = 16;
+
 /// The name of the keys of `GLIMPSE_API_KEY`.
 const ENVIRONMENT_NAME: &str = "GLIMPSE_API_KEY";
 

@@ -61,6 +61,16 @@ pub(crate) fn count_by_state(db: &Connection) -> rusqlite::Result<HashMap<JobSta
         .collect()
 }
 
+/// Returns how many images the running jobs have left, by what runs the jobs. Executors without running jobs are left out.
+pub(crate) fn images_left(db: &Connection) -> rusqlite::Result<HashMap<Executor, u64>> {
+    let mut query = db.prepare_cached(
+        "SELECT executor, sum(max(0, listed - skipped - unchanged - done - failed)) FROM jobs WHERE state = 'RUNNING'
+         GROUP BY executor",
+    )?;
+    let rows = query.query_map((), |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    rows.filter_map(|row| row.map(|(name, count)| Some((Executor::from_name(&name)?, count))).transpose()).collect()
+}
+
 /// Returns the jobs that wait or run, the oldest first. Paused jobs are left out.
 pub(crate) fn unfinished(db: &Connection) -> rusqlite::Result<Vec<JobId>> {
     db.prepare_cached("SELECT id FROM jobs WHERE state IN ('PENDING', 'RUNNING') ORDER BY id")?

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::setting::keyword;
+
 /// Precision of the numbers of the networks (`CLIP_PRECISION`). Another precision gives another space, which the probes
 /// detect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +55,7 @@ impl TryFrom<String> for Precision {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, &'static str> {
-        match name.as_str() {
+        match keyword(&name).as_str() {
             "auto" => Ok(Self::Auto),
             "fp32" => Ok(Self::Fp32),
             "fp16" => Ok(Self::Fp16),

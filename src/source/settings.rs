@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::domain::setting::{check_range, socket_addr};
+use crate::domain::setting::{check_range, keyword, socket_addr};
 use crate::domain::{Endpoint, Excludes, Seconds, Secret};
 
 /// The settings of the bucket.
@@ -95,10 +95,10 @@ impl TryFrom<String> for S3Endpoint {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
-        match text.as_str() {
+        match keyword(&text).as_str() {
             "embedded" => Ok(Self::Embedded),
             "aws" => Ok(Self::Aws),
-            url if url.starts_with("http://") || url.starts_with("https://") => url.parse().map(Self::Url),
+            url if url.starts_with("http://") || url.starts_with("https://") => text.parse().map(Self::Url),
             _ => Err("it must be a URL (http://…), `aws` or `embedded`"),
         }
     }
@@ -132,7 +132,7 @@ impl TryFrom<String> for RequestPayer {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, &'static str> {
-        if name == "requester" { Ok(Self::Requester) } else { Err("it must be `requester` or empty") }
+        if keyword(&name) == "requester" { Ok(Self::Requester) } else { Err("it must be `requester` or empty") }
     }
 }
 

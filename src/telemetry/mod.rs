@@ -43,7 +43,7 @@ impl TryFrom<String> for LogFormat {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, &'static str> {
-        match name.as_str() {
+        match name.trim().to_ascii_lowercase().as_str() {
             "pretty" => Ok(Self::Pretty),
             "json" => Ok(Self::Json),
             _ => Err("it must be `pretty` or `json`"),

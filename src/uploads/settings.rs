@@ -75,14 +75,14 @@ impl TryFrom<String> for UploadsSetting {
         let items: Vec<&str> = list.split(',').map(str::trim).filter(|item| !item.is_empty()).collect();
         match items[..] {
             [] => return Ok(Self::Unset),
-            ["off"] => return Ok(Self::Off),
+            [word] if is_off(word) => return Ok(Self::Off),
             [EVERY_KEY] => return Ok(Self::Only(AllowedKeys::every_key())),
             _ => {}
         }
         if items.len() > MAX_PREFIXES {
             return Err(format!("it has {} prefixes; at most {MAX_PREFIXES} are allowed", items.len()));
         }
-        if let Some(wrong) = items.iter().find(|item| item.contains(EVERY_KEY) || **item == "off") {
+        if let Some(wrong) = items.iter().find(|item| item.contains(EVERY_KEY) || is_off(item)) {
             return Err(format!(
                 "it must be `off`, `*` for every key, or comma-separated key prefixes such as `images/`; `{wrong}` is \
                  not a prefix"
@@ -90,6 +90,10 @@ impl TryFrom<String> for UploadsSetting {
         }
         Ok(Self::Only(AllowedKeys(items.into_iter().map(str::to_owned).collect())))
     }
+}
+
+fn is_off(item: &str) -> bool {
+    item.eq_ignore_ascii_case("off")
 }
 
 impl From<UploadsSetting> for String {
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_prefix_is_refused() {
-        for wrong in ["images/*", "*,images/", "off,images/"] {
+        for wrong in ["images/*", "*,images/", "off,images/", "images/,OFF"] {
             let message = UploadsSetting::try_from(wrong.to_owned()).unwrap_err();
             assert!(message.contains("is not a prefix"), "{wrong}: {message}");
         }

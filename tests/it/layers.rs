@@ -35,8 +35,8 @@ const METRICS: [&str; 2] = ["telemetry::metrics", "telemetry::traces"];
 /// These modules count nothing and have no spans.
 const WITHOUT_METRICS: [&str; 7] = ["domain", "imaging", "sqlite", "ledger", "shutdown", "config", "cli"];
 
-/// Every module may take locks in the same way.
-const LOCK: &str = "lock";
+/// Every module may take locks, and make folders that only their owner can read, in the same way.
+const SHARED: [&str; 2] = ["lock", "owner_only"];
 
 /// The modules that `api` may import.
 const API: [&str; 18] = [
@@ -66,7 +66,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
     match module {
         "disk" => vec!["domain", "resilience"],
         "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
-        "domain" | "lock" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
+        "domain" | "lock" | "owner_only" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "pinned" => vec!["sqlite"],
         "archive" | "exchange" | "http" | "imaging" => vec!["domain"],
         "models" | "demo" | "decode_helper" => vec!["domain", "imaging"],
@@ -152,7 +152,7 @@ fn may(module: &str, import: &str) -> bool {
     let listed = allowed(module)
         .into_iter()
         .chain(metrics)
-        .chain([LOCK])
+        .chain(SHARED)
         .any(|allowed| import.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")));
     let settings = module != "config" || import.ends_with("Settings") || import.starts_with("domain::");
     own || (listed && settings)

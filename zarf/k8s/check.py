@@ -91,6 +91,13 @@ def check_file(file):
         selector = one["spec"]["podSelector"]["matchLabels"]
         check(all(matches(selector, one) for one in labels), f"{file}: the network policy does not select all pods")
     scaled = [one["spec"]["scaleTargetRef"]["name"] for one in of_kind("HorizontalPodAutoscaler") + of_kind("ScaledObject")]
+    for one in of_kind("HorizontalPodAutoscaler"):
+        metrics = [metric["external"]["metric"] for metric in one["spec"]["metrics"] if metric["type"] == "External"]
+        documented = Path("docs/metrics.md").read_text()
+        check(all(f"| `{metric['name']}` | gauge | `executor` |" in documented for metric in metrics), f"{file}: scaled by {metrics}")
+        if "images-left" in str(file):
+            kinds = [metric["type"] for metric in one["spec"]["metrics"]]
+            check(kinds == ["External"], f"{file}: scaled by {kinds} in place of the images that are left")
     deployments = [one["metadata"]["name"] for one in of_kind("Deployment")]
     check(scaled == deployments, f"{file}: {deployments} are scaled by the autoscalers of {scaled}")
     for one in of_kind("Deployment"):

@@ -51,6 +51,7 @@ manifests | diff "$plain" - || { echo "$plain is not that of the chart: zarf/k8s
 cp "$plain" "$folder/plain.yaml"
 render --values zarf/k8s/examples/workers.yaml >"$folder/workers.yaml"
 render --values zarf/k8s/examples/workers.yaml --values zarf/k8s/examples/keda.yaml >"$folder/keda.yaml"
+render --values zarf/k8s/examples/workers.yaml --values zarf/k8s/examples/images-left.yaml >"$folder/images-left.yaml"
 render --set networkPolicy.enabled=false --set serviceAccount.name=default --set-json 'secretFiles={"GLIMPSE_API_KEY":{"secret":"a","key":"b"},"CLIP_API_KEY_LARGE":{"secret":"a","key":"c"}}' \
     --set-json 'settings={"CLIP_URL_LARGE":"http://clip:8000","RAY_ADDRESS":"http://ray-head:8265"}' >"$folder/ray.yaml"
 # The resources of KEDA are not of Kubernetes.
@@ -89,5 +90,5 @@ refuse 'settings.QDRANT_API_KEY is a secret' --set settings.QDRANT_API_KEY=x
 refuse 'settings.GLIMPSE_ADDR cannot be changed' --set settings.GLIMPSE_ADDR=x
 refuse 'secretFiles.S3_BUCKET cannot be read from a file' --set-json 'secretFiles={"S3_BUCKET":{"secret":"a","key":"b"}}'
 refuse 'secretFiles.GLIMPSE_API_KEY.secret' --set secretFiles.GLIMPSE_API_KEY.secret=
-refuse 'neither cpuPercent nor metrics' --set workers.enabled=true --set workers.job=x --set settings.S3_ENDPOINT=aws --set workers.autoscaling.cpuPercent=null
+refuse 'neither imagesPerWorker, cpuPercent nor metrics' --set workers.enabled=true --set workers.job=x --set settings.S3_ENDPOINT=aws --set workers.autoscaling.cpuPercent=null
 echo "the chart refuses 7 mistakes"

@@ -5,17 +5,17 @@
 //! (recognised by `Host`).
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request};
 use axum::http::uri::Authority;
 use axum::http::{Extensions, HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::audited::audit_entry;
+use super::cookie::CookieName;
 use super::failures::FailedSignIns;
-use super::identity::{ClientAddress, Identity, Sender};
+use super::identity::{ClientAddress, Identity};
 use super::origin::is_same_host;
 use super::presented::{bearer_token, presented_key};
 use super::proxy::Proxies;
@@ -48,10 +48,16 @@ pub(in crate::api) struct Authenticator {
 }
 
 /// The message for a key that is not valid. It does not say whether the key ever was.
-const WRONG_KEY: &str = "the API key is not valid: it is misspelt, it has expired, or it was removed";
+pub(super) const WRONG_KEY: &str = "the API key is not valid: it is misspelt, it has expired, or it was removed";
 
 impl Authenticator {
-    pub(in crate::api) fn new(settings: &ApiSettings, keys: Keys, audit: Audit, tokens: Tokens) -> Self {
+    pub(in crate::api) fn new(
+        settings: &ApiSettings,
+        keys: Keys,
+        audit: Audit,
+        tokens: Tokens,
+        cookie_name: CookieName,
+    ) -> Self {
         let public = settings.glimpse_public_url.as_ref().map(|url| url.origin().as_str().to_owned());
         let public_host =
             public.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host.to_owned());
@@ -65,12 +71,12 @@ impl Authenticator {
             origins: settings.glimpse_cors_origins.as_strings().into_iter().chain(public).collect(),
             public_host,
             allow_anonymous: settings.glimpse_allow_anonymous,
-            sessions: Sessions::default(),
+            sessions: Sessions::new(cookie_name),
         }
     }
 
     /// Checks the host and the origin of a request, and who sent it. Returns who sent it, if that is known.
-    fn authorize(&self, request: &RequestHead<'_>) -> Result<Option<Identity>, Refused> {
+    pub(super) fn authorize(&self, request: &RequestHead<'_>) -> Result<Option<Identity>, Refused> {
         let RequestHead { method, uri, headers, extensions } = *request;
         let path = uri.path();
         // HTTP/2 has `:authority` instead of the header.
@@ -140,7 +146,11 @@ impl Authenticator {
     }
 
     /// The same, without an error if it is not known.
-    fn known_identity(&self, headers: &HeaderMap, extensions: &Extensions) -> Result<Option<Identity>, ApiError> {
+    pub(super) fn known_identity(
+        &self,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+    ) -> Result<Option<Identity>, ApiError> {
         if !self.needs_key() {
             return Ok(Some(Identity::anonymous()));
         }
@@ -156,13 +166,24 @@ impl Authenticator {
         }
     }
 
+    /// Returns why a user whom a proxy or an identity provider has signed in has no role.
+    pub(in crate::api) fn no_role(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<String> {
+        let error = self.known_identity(headers, extensions).err()?;
+        (error.status() == StatusCode::FORBIDDEN).then(|| error.into_body().message)
+    }
+
+    /// Returns what a request needs; `route` is the template of its route, if it has one.
+    pub(super) fn access(&self, method: &Method, route: Option<&str>, path: &str) -> Access {
+        self.roles.access(method, route, path)
+    }
+
     /// Verifies the bearer token of a request, if it has the form of a token of an identity provider.
-    async fn check_token(&self, headers: &HeaderMap) -> Option<CheckedToken> {
+    pub(super) async fn check_token(&self, headers: &HeaderMap) -> Option<CheckedToken> {
         self.tokens.verify(bearer_token(headers)?).await.map(CheckedToken)
     }
 
     /// Returns the address of the client.
-    fn client(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+    pub(super) fn client(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
         self.proxies.client(peer(extensions), headers)
     }
 
@@ -190,7 +211,7 @@ impl Authenticator {
     }
 
     /// Runs a request whose sender is known, and records in the audit log what it has changed.
-    async fn run_audited(&self, identity: Identity, mut request: Request, next: Next) -> Response {
+    pub(super) async fn run_audited(&self, identity: Identity, mut request: Request, next: Next) -> Response {
         let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let access = self.roles.access(request.method(), route, request.uri().path());
         let entry = audit_entry(&self.audit, &request, access, &identity);
@@ -222,9 +243,9 @@ impl Authenticator {
 
 /// A request that is refused, and who sent it, if that is known.
 #[derive(Debug)]
-struct Refused {
-    error: ApiError,
-    identity: Option<Identity>,
+pub(super) struct Refused {
+    pub(super) error: ApiError,
+    pub(super) identity: Option<Identity>,
 }
 
 impl From<ApiError> for Refused {
@@ -235,45 +256,11 @@ impl From<ApiError> for Refused {
 
 /// What the authenticator reads of a request.
 #[derive(Clone, Copy, Debug)]
-struct RequestHead<'a> {
-    method: &'a Method,
-    uri: &'a Uri,
-    headers: &'a HeaderMap,
-    extensions: &'a Extensions,
-}
-
-/// Middleware that refuses requests without a valid key or with a role that is too low, and requests from pages of other sites.
-/// Records what has changed data in the audit log.
-pub(in crate::api) async fn authenticate(
-    State(authenticator): State<Arc<Authenticator>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if let Some(token) = authenticator.check_token(request.headers()).await {
-        request.extensions_mut().insert(token);
-    }
-    let head = RequestHead {
-        method: request.method(),
-        uri: request.uri(),
-        headers: request.headers(),
-        extensions: request.extensions(),
-    };
-    let authorized = authenticator.authorize(&head);
-    let address = ClientAddress(authenticator.client(request.headers(), request.extensions()));
-    request.extensions_mut().insert(address);
-    let sender = match &authorized {
-        Ok(identity) | Err(Refused { identity, .. }) => identity.clone(),
-    };
-    if let (Some(sender), Some(identity)) = (request.extensions().get::<Sender>(), sender) {
-        sender.set(identity);
-    }
-    let mut response = match authorized {
-        Ok(Some(identity)) => authenticator.run_audited(identity, request, next).await,
-        Ok(None) => next.run(request).await,
-        Err(Refused { error, .. }) => error.into_response(),
-    };
-    response.extensions_mut().insert(address);
-    response
+pub(super) struct RequestHead<'a> {
+    pub(super) method: &'a Method,
+    pub(super) uri: &'a Uri,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) extensions: &'a Extensions,
 }
 
 fn peer(extensions: &Extensions) -> Option<IpAddr> {

@@ -1,5 +1,7 @@
 //! Tests of the authenticator.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::post;
@@ -7,6 +9,7 @@ use tempfile::TempDir;
 use tower::ServiceExt;
 
 use super::*;
+use crate::api::auth::authenticate;
 use crate::domain::{Role, Secret};
 use crate::keys::KeysParts;
 use crate::ledger::Ledger;
@@ -22,7 +25,7 @@ async fn authenticator(settings: ApiSettings) -> (TempDir, Authenticator) {
     let environment = settings.keys();
     let parts = KeysParts { ledger: ledger.clone(), environment, file: None, user_role: None, is_local: true };
     let keys = Keys::open(parts).await.unwrap();
-    (folder, Authenticator::new(&settings, keys, Audit::new(ledger), Tokens::default()))
+    (folder, Authenticator::new(&settings, keys, Audit::new(ledger), Tokens::default(), CookieName::new(None, 8080)))
 }
 
 fn authorize(authenticator: &Authenticator, method: &Method, path: &str, headers: &HeaderMap) -> bool {
@@ -78,7 +81,7 @@ async fn a_session_of_an_open_service_is_not_valid_once_there_is_a_key() {
     let (_folder, authenticator) = authenticator(ApiSettings::default()).await;
     let (key, identity) = authenticator.sign_in("anything", ClientAddress(None)).unwrap();
     assert_eq!(identity, Identity::anonymous());
-    let cookie = format!("glimpse_session={}", authenticator.sessions.begin(key).unwrap());
+    let cookie = format!("glimpse_session_8080={}", authenticator.sessions.begin(key).unwrap());
     let session = headers(&[("host", "localhost"), ("cookie", &cookie)]);
     assert!(authorize(&authenticator, &Method::GET, "/jobs", &session));
     let (key, _) = authenticator.keys.add("root", Role::Admin, None, true).await.unwrap();
@@ -88,7 +91,7 @@ async fn a_session_of_an_open_service_is_not_valid_once_there_is_a_key() {
     authenticator.keys.add("viewer", Role::Read, None, true).await.unwrap();
     let (digest, identity) = authenticator.sign_in(key.reveal(), ClientAddress(None)).unwrap();
     assert_eq!(identity.role, Role::Admin);
-    let cookie = format!("glimpse_session={}", authenticator.sessions.begin(digest).unwrap());
+    let cookie = format!("glimpse_session_8080={}", authenticator.sessions.begin(digest).unwrap());
     let session = headers(&[("host", "localhost"), ("cookie", &cookie)]);
     assert!(authorize(&authenticator, &Method::GET, "/jobs", &session));
     authenticator.keys.add("other", Role::Admin, None, true).await.unwrap();
@@ -113,7 +116,7 @@ async fn guesses_are_limited_on_public_routes_and_beside_a_session() {
     for _ in 0..5 {
         assert!(sender("/", &guess).unwrap().is_none());
     }
-    let cookie = format!("glimpse_session={}", authenticator.sessions.begin(digest("root-key")).unwrap());
+    let cookie = format!("glimpse_session_8080={}", authenticator.sessions.begin(digest("root-key")).unwrap());
     let with_session = headers(&[("host", "localhost"), ("x-api-key", "guess"), ("cookie", &cookie)]);
     for _ in 0..5 {
         assert!(sender("/jobs", &with_session).unwrap().is_some());

@@ -182,6 +182,33 @@ impl RoleTable {
     }
 }
 
+/// Returns the route that begins with this path of a public URL: a request for it could not be distinguished from one for another route
+/// under the public URL.
+pub(in crate::api) fn conflicting_route(path: &str) -> Option<&'static str> {
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    if segments.is_empty() {
+        return None;
+    }
+    let begins = |route: &&str| {
+        let mut parts = route.split('/').skip(1);
+        for segment in &segments {
+            match parts.next() {
+                Some(part) if part.starts_with("{*") => return true,
+                Some(part) if part.starts_with('{') || part == *segment => {}
+                _ => return false,
+            }
+        }
+        true
+    };
+    let listed =
+        PUBLIC.iter().chain(&READ).chain(&WRITE).chain(&ADMIN).filter_map(|operation| operation.split(' ').nth(1));
+    // The last parameter of some of them can contain `/`.
+    ["/web/{*path}", "/internal/{*path}", "/docs/{*path}", "/objects/{*key}", mirrors::EVENTS_PATH]
+        .into_iter()
+        .chain(listed)
+        .find(begins)
+}
+
 fn add_role(operation: &mut Operation, access: Access) {
     operation.extensions.get_or_insert_default().insert("x-role".to_owned(), access.as_str().into());
     if let Access::Role(role) = access {
@@ -218,6 +245,34 @@ mod tests {
             ("POST", Some("/internal/jobs/{id}/leases"), "/internal/jobs/1/leases", Access::OwnToken),
         ] {
             assert_eq!(access(method, route, path), expected, "{method} {path}");
+        }
+    }
+
+    #[test]
+    fn a_public_path_must_not_be_the_beginning_of_a_route() {
+        for (path, expected) in [
+            ("/jobs", Some("/jobs")),
+            ("/healthz", Some("/healthz")),
+            ("/web", Some("/web/{*path}")),
+            ("/web/a/b", Some("/web/{*path}")),
+            ("/docs/a", Some("/docs/{*path}")),
+            ("/events", Some("/events/s3")),
+            ("/v1", Some("/v1/embeddings")),
+            ("/internal/x/y", Some("/internal/{*path}")),
+            ("/objects/a/b/c", Some("/objects/{*key}")),
+            ("/collections/birds", Some("/collections/{name}")),
+            ("/glimpse", None),
+            ("/glimpse/jobs", None),
+            ("/jobs2", None),
+            ("/v1/photos", None),
+            ("", None),
+        ] {
+            let found = conflicting_route(path);
+            assert_eq!(found.is_some(), expected.is_some(), "{path}: {found:?}");
+            assert!(
+                found.zip(expected).is_none_or(|(found, expected)| found.starts_with(expected)),
+                "{path}: {found:?}"
+            );
         }
     }
 

@@ -1,20 +1,18 @@
-//! The sessions of browsers, and their cookies.
+//! The sessions of browsers.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderName, header};
-use cookie::{Cookie, SameSite};
+use axum::http::HeaderMap;
 use tokio::time::Instant;
 
-use crate::api::Defaults;
+use super::cookie::CookieName;
 use crate::api::http::ApiError;
 use crate::domain::KeyDigest;
 use crate::keys::digest;
 use crate::lock::lock;
 
-pub(in crate::api) const COOKIE_NAME: &str = "glimpse_session";
 /// How long a session lasts: a working day. After that the user enters the key again.
 pub(in crate::api) const SESSION_TTL: Duration = Duration::from_hours(12);
 /// Maximum number of sessions of one key, and of all keys. A new session beyond it ends the oldest one, if possible one of its key.
@@ -24,8 +22,11 @@ const MAX_SESSIONS: usize = 10_000;
 /// The sessions, by the digest of the token in the cookie. Sessions are lost when the process ends.
 ///
 /// A session has no role of its own: it is valid while its key is, and may do what its key may do.
-#[derive(Debug, Default)]
-pub(in crate::api) struct Sessions(Mutex<HashMap<[u8; 32], Session>>);
+#[derive(Debug)]
+pub(in crate::api) struct Sessions {
+    cookie_name: CookieName,
+    all: Mutex<HashMap<[u8; 32], Session>>,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Session {
@@ -34,12 +35,16 @@ struct Session {
 }
 
 impl Sessions {
+    pub(super) fn new(cookie_name: CookieName) -> Self {
+        Self { cookie_name, all: Mutex::default() }
+    }
+
     /// Starts a session of the key with this digest. Returns the token for its cookie.
     pub(in crate::api) fn begin(&self, key: KeyDigest) -> Result<String, ApiError> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|_| ApiError::internal())?;
         let token = hex::encode(bytes);
-        let mut all = lock(&self.0);
+        let mut all = lock(&self.all);
         let now = Instant::now();
         all.retain(|_, session| session.until > now);
         let of_key = all.iter().filter(|(_, session)| session.key == key);
@@ -59,58 +64,32 @@ impl Sessions {
 
     /// Returns the digest of the key of the request's session, if the session has not ended.
     pub(in crate::api) fn key(&self, headers: &HeaderMap) -> Option<KeyDigest> {
-        let token = session_token(headers)?;
-        let session = lock(&self.0).get(&digest(&token)).copied()?;
+        let token = self.cookie_name.token(headers)?;
+        let session = lock(&self.all).get(&digest(&token)).copied()?;
         (session.until > Instant::now()).then_some(session.key)
     }
 
     pub(in crate::api) fn end(&self, headers: &HeaderMap) {
-        if let Some(token) = session_token(headers) {
-            lock(&self.0).remove(&digest(&token));
+        if let Some(token) = self.cookie_name.token(headers) {
+            lock(&self.all).remove(&digest(&token));
         }
     }
 }
 
-fn session_token(headers: &HeaderMap) -> Option<String> {
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(Cookie::split_parse)
-        .flatten()
-        .find(|cookie| cookie.name() == COOKIE_NAME)
-        .map(|one| one.value().to_owned())
-}
-
-/// Returns the cookie. Only pages of the service send it, scripts cannot read it, and it is sent only over TLS if the
-/// page was loaded over TLS. A client that does not name its page uses the service itself, which may have TLS.
-pub(in crate::api) fn session_cookie(
-    value: String,
-    ttl: Duration,
-    defaults: &Defaults,
-    headers: &HeaderMap,
-) -> [(HeaderName, String); 1] {
-    let origin = headers.get(header::ORIGIN);
-    let tls = origin.map_or(defaults.has_tls, |origin| origin.as_bytes().starts_with(b"https://"));
-    let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
-    let cookie = Cookie::build((COOKIE_NAME, value))
-        .path(defaults.base_path.join("/"))
-        .http_only(true)
-        .same_site(SameSite::Strict)
-        .secure(tls)
-        .max_age(cookie::time::Duration::seconds(seconds));
-    [(header::SET_COOKIE, cookie.to_string())]
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     fn headers_with_cookie(token: &str) -> HeaderMap {
-        let cookies = format!("other=1; {COOKIE_NAME}={token}; more=2");
+        let cookies = format!("other=1; glimpse_session_8080={token}; more=2");
         HeaderMap::from_iter([(header::COOKIE, cookies.parse().unwrap())])
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_session_ends_after_its_time_on_sign_out_and_if_there_are_too_many() {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(CookieName::new(None, 8080));
         let (key, other) = (digest("one"), digest("two"));
         let token = sessions.begin(key).unwrap();
         assert_eq!(sessions.key(&headers_with_cookie(&token)), Some(key));
@@ -138,20 +117,5 @@ mod tests {
             }
         }
         assert_eq!(sessions.key(&headers_with_cookie(&first)), None, "too many of all keys");
-    }
-
-    #[test]
-    fn scripts_and_other_sites_cannot_use_the_cookie() {
-        let cookie = |has_tls, headers: &HeaderMap| {
-            let defaults = Defaults { has_tls, ..Defaults::for_tests() };
-            session_cookie("t".into(), SESSION_TTL, &defaults, headers)[0].1.clone()
-        };
-        let none = HeaderMap::new();
-        assert_eq!(cookie(false, &none), "glimpse_session=t; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
-        assert!(cookie(true, &none).contains("; Secure"));
-        let origin = |origin: &str| HeaderMap::from_iter([(header::ORIGIN, origin.parse().unwrap())]);
-        assert!(cookie(false, &origin("https://glimpse.example")).contains("; Secure"));
-        // A proxy speaks HTTP with the browser, and TLS with the service.
-        assert!(!cookie(true, &origin("http://glimpse.example")).contains("; Secure"));
     }
 }

@@ -15,13 +15,17 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(adopt_collection))
 }
 
-/// The store to adopt from. The body is optional.
+/// What is adopted. The body is optional.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdoptRequest {
     /// The name of a configured store: `embedded`, `qdrant` or `weaviate` [default: the first one].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<String>,
+    /// The name of the collection for clients: the name in the store, or a collection with a generation of that name [default:
+    /// `birds` for `birds-g2`, otherwise the name in the store].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
 }
 
 /// What was adopted.
@@ -29,6 +33,8 @@ pub struct AdoptRequest {
 pub struct AdoptReply {
     /// The collection.
     pub collection: String,
+    /// The number of its generation that was adopted, which is the current one now.
+    pub generation: u32,
     /// The store.
     pub store: String,
     /// The model that the collection uses.
@@ -43,9 +49,10 @@ pub struct AdoptReply {
 
 impl From<Adopted> for AdoptReply {
     fn from(adopted: Adopted) -> Self {
-        let Adopted { collection, store, model, adopted, without_version, foreign } = adopted;
+        let Adopted { collection, generation, store, model, adopted, without_version, foreign } = adopted;
         Self {
             collection: collection.to_string(),
+            generation,
             store: store.to_owned(),
             model: model.to_string(),
             adopted,
@@ -58,7 +65,8 @@ impl From<Adopted> for AdoptReply {
 /// Adopt a collection that a store has and the ledger does not know, because the ledger was lost.
 ///
 /// Its records are recorded as indexed images of the model of the settings, so that jobs skip what is unchanged and `sync` removes
-/// what is gone. Nothing in the store is changed. The reply is 409 if the ledger knows images of the collection, or if the model of
+/// what is gone. Nothing in the store is changed. The name in the path is that in the store. The name
+/// of a generation that a rebuild has made, such as `birds-g2`, becomes generation 2 of `birds`. The reply is 409 if the ledger knows the collection, if the store has its first generation, too, or if the model of
 /// the settings makes other vectors. This can take long for a large collection; meanwhile no job starts on it.
 #[utoipa::path(post, path = "/collections/{name}/adopt", tag = "collections",
     params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")), request_body = Option<AdoptRequest>,
@@ -68,7 +76,7 @@ impl From<Adopted> for AdoptReply {
 async fn adopt_collection(
     State(jobs): State<Jobs>,
     Path(name): Path<String>,
-    MaybeJson(AdoptRequest { store }): MaybeJson<AdoptRequest>,
+    MaybeJson(AdoptRequest { store, collection }): MaybeJson<AdoptRequest>,
 ) -> Result<axum::Json<AdoptReply>, ApiError> {
-    Ok(axum::Json(jobs.adopt(&name, store.as_deref()).await?.into()))
+    Ok(axum::Json(jobs.adopt(&name, store.as_deref(), collection.as_deref()).await?.into()))
 }

@@ -10,9 +10,9 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::auth::{COOKIE_NAME, RoleTable};
+use super::auth::{COMMON_NAME, RoleTable};
 use super::collections::{DuplicatesReply, ExportLine};
-use super::{AppState, BasePath};
+use super::{AppState, BasePath, CookieName};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -55,9 +55,14 @@ impl Modify for Keys {
         components.add_security_scheme("event_token", SecurityScheme::Http(token));
         let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
-        let cookie = ApiKey::Cookie(ApiKeyValue::with_description(COOKIE_NAME, "set by `POST /session`"));
-        components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+        components.add_security_scheme("session", session_scheme(COMMON_NAME));
     }
+}
+
+fn session_scheme(cookie: &str) -> SecurityScheme {
+    let description = "set by `POST /session`: the name ends with the port of the service or with a hash of its public URL, and begins \
+                       with `__Host-` if the page was loaded over TLS and has no path";
+    SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(cookie, description)))
 }
 
 /// Returns the routes with a timeout, and their descriptions.
@@ -91,9 +96,10 @@ pub fn document() -> Document {
     document
 }
 
-/// Returns the document of a service that a proxy publishes under a path.
-pub(super) fn document_under(base_path: &BasePath) -> Document {
+/// Returns the document of a service that a proxy may publish under a path, with the name of its cookies.
+pub(super) fn document_under(base_path: &BasePath, cookie: &CookieName) -> Document {
     let mut document = document();
+    document.components.get_or_insert_default().add_security_scheme("session", session_scheme(cookie.as_str()));
     if !base_path.is_root() {
         document.servers = Some(vec![Server::new(base_path.join(""))]);
     }

@@ -30,6 +30,7 @@ Examples:
   glimpse collections rollback birds               go back to the one before
   glimpse collections drop-generation birds 2      remove one that is not the current one
   glimpse collections adopt birds --store qdrant   after the ledger was lost: jobs know the images of the store again
+  glimpse collections adopt birds-g2               the same, as generation 2 of `birds`
   glimpse collections drop birds         asks first
   glimpse collections drop birds --yes   for scripts
 
@@ -100,8 +101,11 @@ enum Command {
     },
     /// Adopt a collection that a store has and the ledger does not know, because the ledger was lost
     Adopt {
-        /// The name of the collection
+        /// The name of the collection in the store; `birds-g2` becomes generation 2 of `birds`
         name: String,
+        /// The name for clients: the name in the store, or a collection with a generation of that name
+        #[arg(long = "as", value_name = "NAME")]
+        collection: Option<String>,
         /// The store: embedded, qdrant or weaviate [default: the first one of the service]
         #[arg(long)]
         store: Option<String>,
@@ -146,8 +150,8 @@ impl Collections {
             Command::DropGeneration { name, number, output } => {
                 generations::drop_one(&client, &name, number, output).await?;
             }
-            Command::Adopt { name, store, output } => {
-                let reply = client.post(&["collections", &name, "adopt"], &AdoptRequest { store }).await?;
+            Command::Adopt { name, collection, store, output } => {
+                let reply = client.post(&["collections", &name, "adopt"], &AdoptRequest { store, collection }).await?;
                 output.reply(&reply, adopted)?;
             }
             Command::Drop { name, yes, output } => {
@@ -239,8 +243,11 @@ fn recall(report: &RecallReply) -> String {
 
 /// Formats the reply to an adoption.
 fn adopted(reply: &AdoptReply) -> String {
-    let AdoptReply { collection, store, model, adopted, without_version, foreign } = reply;
+    let AdoptReply { collection, generation, store, model, adopted, without_version, foreign } = reply;
     let mut lines = vec![format!("adopted {adopted} images of `{collection}` from {store}, with the model {model}")];
+    if *generation > 1 {
+        lines.push(format!("they are its generation {generation}, which is the current one"));
+    }
     if *without_version > 0 {
         lines.push(format!(
             "{without_version} records have no version of their object: the next job reads these objects again"

@@ -5,6 +5,8 @@ mod taken_at;
 
 use serde::{Deserialize, Serialize};
 
+use super::setting::keyword;
+
 pub use place::{BoundingBox, Circle, InvalidPlace, Position};
 pub use taken_at::{InvalidTakenAt, InvalidTakenMonth, TakenAt, TakenMonth};
 
@@ -25,7 +27,7 @@ impl TryFrom<String> for ExifLevel {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, &'static str> {
-        match name.as_str() {
+        match keyword(&name).as_str() {
             "none" => Ok(Self::None),
             "basic" => Ok(Self::Basic),
             "all" => Ok(Self::All),

@@ -24,6 +24,7 @@ use super::upgrade;
 use crate::domain::{CollectionName, ImageId, Space};
 use crate::index::{EnsureOutcome, IndexError};
 use crate::lock::{lock, read, write};
+use crate::owner_only;
 use crate::sqlite::Sqlite;
 
 /// After this number of records, or after `SYNC_AFTER`, a write syncs vectors and rows to the disk. The last writes are synced
@@ -73,7 +74,7 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         let io = |source| OpenError::Io { folder: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(io)?;
+        owner_only::create_folder(path, true).map_err(io)?;
         let lock = File::create(path.join("lock")).map_err(io)?;
         let started = Instant::now();
         while let Err(error) = lock.try_lock() {

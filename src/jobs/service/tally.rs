@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{FailureClass, JobState};
+use crate::domain::{Executor, FailureClass, JobState};
 use crate::jobs::service::Jobs;
 use crate::ledger::jobs;
 use crate::ledger::leases::deaths::EndedLeases;
@@ -119,7 +119,7 @@ fn copied(count: u64) {
 }
 
 impl Jobs {
-    /// Updates the gauges for `/metrics`. If the ledger does not answer, the numbers of jobs are NaN; the other gauges
+    /// Updates the gauges for `/metrics`. If the ledger does not answer, the numbers of jobs and of images that are left are NaN; the other gauges
     /// are updated all the same.
     pub async fn observe(&self) {
         self.0.pipeline.observe();
@@ -131,6 +131,16 @@ impl Jobs {
             }
             Err(_) => None,
         };
+        let left = match tokio::time::timeout(LEDGER_TIMEOUT, self.0.ledger.read(jobs::images_left)).await {
+            Ok(Ok(left)) => Some(left),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        for executor in Executor::ALL {
+            let count = left.as_ref().map(|left| left.get(&executor).copied().unwrap_or(0));
+            #[expect(clippy::cast_precision_loss, reason = "a metric")]
+            let count = count.map_or(f64::NAN, |count| count as f64);
+            gauge!(families::IMAGES_LEFT, "executor" => executor.as_str()).set(count);
+        }
         for state in JobState::ALL {
             let count = counts.as_ref().map(|counts| counts.get(&state).copied().unwrap_or(0));
             gauge!(families::JOBS, "state" => state_label(state)).set(count.map_or(f64::NAN, f64::from));

@@ -54,6 +54,21 @@ pub(crate) fn begin(
     .map(drop)
 }
 
+/// Records that a store has a generation, and that it is the current one of a collection that the ledger does not know.
+pub(crate) fn adopt(
+    tx: &Transaction<'_>,
+    collection: &CollectionName,
+    number: u32,
+    physical: &CollectionName,
+) -> rusqlite::Result<()> {
+    tx.execute(
+        "INSERT INTO generations(collection, number, physical, state, created_at, switched_at)
+         VALUES (?1, ?2, ?3, 'current', ?4, ?4)",
+        params![collection, number, physical, Timestamp::now()],
+    )
+    .map(drop)
+}
+
 /// Records that another job continues to build a generation.
 pub(crate) fn set_job(tx: &Transaction<'_>, physical: &CollectionName, job: JobId) -> rusqlite::Result<()> {
     tx.execute("UPDATE generations SET job = ?2 WHERE physical = ?1", params![physical, job]).map(drop)

@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use uuid::Uuid;
 
 use super::checksums::Expected;
+use crate::owner_only;
 
 /// Number of bytes that are read from a file at once.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -53,7 +54,7 @@ impl Files {
     pub(super) fn open(folder: &Path, durable: bool) -> io::Result<Self> {
         // There are 256 folders, so that no folder contains too many files.
         for branch in 0..=u8::MAX {
-            std::fs::create_dir_all(folder.join(hex::encode([branch])))?;
+            owner_only::create_folder(&folder.join(hex::encode([branch])), true)?;
         }
         Ok(Self { folder: folder.into(), durable })
     }

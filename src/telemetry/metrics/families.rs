@@ -66,6 +66,8 @@ families! {
 
     JOBS: Gauge "glimpse_jobs" ["state"] Count
         "Jobs in the ledger, by state, including finished jobs that are not pruned yet."
+    IMAGES_LEFT: Gauge "glimpse_images_left" ["executor"] Count
+        "Images that running jobs have listed and not handled yet, by what runs the jobs."
     JOBS_FINISHED: Counter "glimpse_jobs_finished_total" ["state"] Count
         "Jobs that ended, by final state."
     ITEMS: Counter "glimpse_items_total" ["outcome"] Count

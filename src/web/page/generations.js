@@ -6,7 +6,7 @@ import { formatDateTime, formatNumber } from "./format.js";
 import { may } from "./role.js";
 
 const REFRESH_INTERVAL_MS = 5000;
-const COLUMNS = ["Generation", "State", "Provider", "Model", "Resize", "Images", "Coverage", "Due", "Actions"];
+const COLUMNS = ["Generation", "State", "Provider", "Model", "Resize", "Images", "Coverage", "Due"];
 
 /** @type {import("./main.js").Mount} */
 export function mount(root) {
@@ -70,7 +70,7 @@ function sections(reply, change) {
   const missing = generations.flatMap((one) => one.missing_images.slice(0, 10));
   return [
     table(
-      COLUMNS,
+      [...COLUMNS, ...(may("admin") ? ["Actions"] : [])],
       generations.map((one) => generationRow(one, change)),
     ),
     ...missing.map(({ s3_uri: uri, message }) =>
@@ -106,15 +106,15 @@ function generationRow(
   const shownState = job ? el("a", { href: `./?view=jobs&id=${encodeURIComponent(job)}` }, state) : state;
   /** @type {HTMLButtonElement[]} */
   const actions = [];
-  if (state === "ready" && may("admin")) {
+  if (state === "ready") {
     actions.push(
       button("Switch", () => change("POST", "switch", "The collection uses this generation now.", { generation })),
     );
   }
-  if (state === "previous" && may("admin")) {
+  if (state === "previous") {
     actions.push(button("Roll back", () => change("POST", "rollback", "The collection uses this generation again.")));
   }
-  if (["building", "ready", "previous"].includes(state) && may("admin")) {
+  if (["building", "ready", "previous"].includes(state)) {
     actions.push(button("Remove", () => remove(generation, change)));
   }
   return [
@@ -126,7 +126,7 @@ function generationRow(
     formatNumber(images),
     `${coverage.toFixed(2)} %`,
     formatNumber(due),
-    el("div", { class: "buttons" }, ...actions),
+    ...(may("admin") ? [el("div", { class: "buttons" }, ...actions)] : []),
   ];
 }
 

@@ -1,7 +1,7 @@
 // Shows the view that the address names, and what all views have in common.
 
 import { fetchJson, onUnauthorized } from "./api.js";
-import { button, byId, notice } from "./dom.js";
+import { button, byId, el, notice } from "./dom.js";
 import { setRole } from "./role.js";
 import { signIn, signOut } from "./session.js";
 import { installShortcuts } from "./shortcuts.js";
@@ -131,6 +131,7 @@ installShortcuts(byId("shortcuts-button"));
 async function start() {
   /** @type {SessionReply} */
   let session = await fetchJson("/session").catch(() => ({ required: false, signed_in: true, sign_in: null }));
+  if (session.no_role) return showNoRole(session.no_role);
   if (session.required && !session.signed_in) session = await signIn();
   setRole(session.role);
   signOutButton.hidden = session.sign_in !== "key";
@@ -138,6 +139,35 @@ async function start() {
   await render();
   // Loads the other views now, so that they can show an error even if the service stops later.
   for (const load of Object.values(VIEWS)) load().catch(() => {});
+}
+
+/**
+ * Shows a user whom a proxy has signed in why the page is empty.
+ * @param {string} reason
+ */
+function showNoRole(reason) {
+  root.append(
+    el("h1", {}, "You have no role here"),
+    el(
+      "p",
+      {},
+      "You are signed in, but you may not see or change anything in this service. Ask its operator to give a role to you or to one of your groups, then reload the page.",
+    ),
+    el("p", { class: "muted" }, `The service reports: ${reason}.`),
+    el(
+      "div",
+      { class: "row" },
+      button("Use an API key", useKey),
+      button("Reload page", () => location.reload()),
+    ),
+  );
+}
+
+/** Signs in with a key in place of the proxy's user. */
+async function useKey() {
+  await signIn();
+  unmountCurrent();
+  await start();
 }
 
 start();

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::operations::{Operation, assert_admitted, read_operations, status_and_code, unauthorized};
 use crate::support::TestApp;
 
-const KEY: &str = "open-sesame";
+const KEY: &str = "open-sesame-for-tests";
 const FOREIGN_ORIGIN: &str = "https://evil.example";
 
 /// The operations that need no key. An operation that is added here must be safe for everyone who can reach the service.
@@ -64,9 +64,15 @@ async fn every_operation_with_security_refuses_requests_without_a_valid_key() {
         let cases = [
             ("no key", request()),
             ("a wrong bearer", request().bearer_auth("open-sesam")),
-            ("a wrong X-API-Key", request().header("x-api-key", "open-sesame2")),
+            ("a wrong X-API-Key", request().header("x-api-key", "open-sesame-for-tests2")),
             ("the key with another scheme", request().header("authorization", format!("Basic {KEY}"))),
-            ("a wrong cookie", request().header("cookie", "glimpse_session=0123456789abcdef")),
+            (
+                "a wrong cookie",
+                request().header(
+                    "cookie",
+                    format!("glimpse_session_{}=0123456789abcdef", app.url.rsplit(':').next().unwrap()),
+                ),
+            ),
             ("an allowed origin", request().header("origin", &app.url)),
         ];
         for (case, request) in cases {

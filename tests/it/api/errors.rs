@@ -179,13 +179,14 @@ async fn unreadable_bodies_get_a_clear_error() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_without_the_key_or_from_other_origins_are_refused() {
-    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame-for-tests")]).await;
     assert_eq!(app.get("/jobs").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(app.get("/openapi.json").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(app.get("/nowhere").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(app.get("/healthz").await.0, StatusCode::OK);
     assert_eq!(app.get("/readyz").await.0, StatusCode::OK);
-    let with_key = app.client.get(format!("{}/jobs", app.url)).bearer_auth("open-sesame").send().await.unwrap();
+    let with_key =
+        app.client.get(format!("{}/jobs", app.url)).bearer_auth("open-sesame-for-tests").send().await.unwrap();
     assert_eq!(with_key.status(), StatusCode::OK);
 
     let open = TestApp::start().await;

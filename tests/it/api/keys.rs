@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::TestApp;
+use crate::support::{TestApp, demo_image};
 
 const ROOT: &str = "the-key-of-the-settings";
 
@@ -124,5 +124,60 @@ async fn others_cannot_close_a_service_that_is_open_by_its_settings() {
         let (status, reply) = app.post("/keys", json!({"name": "first", "role": "admin"})).await;
         assert_eq!((status.as_u16(), &reply["code"]), (409, &json!("key_needed_in_settings")), "{reply}");
         assert_eq!(app.get("/jobs").await.0, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_stream_ends_soon_after_its_key() {
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", ROOT)]).await;
+    // The job waits for workers.
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    let (_, job) =
+        send(&app, ROOT, Method::POST, "/jobs/images", Some(json!({"executor": "workers", "s3_prefix": "images/"})))
+            .await;
+    let path = format!("/jobs/{}", job["job_id"].as_str().unwrap());
+    let mut streams = Vec::new();
+    for name in ["revoked", "kept"] {
+        let (_, made) = send(&app, ROOT, Method::POST, "/keys", Some(json!({"name": name, "role": "read"}))).await;
+        let request = app.client.get(format!("{}{path}", app.url)).bearer_auth(made["key"].as_str().unwrap());
+        let mut stream = request.header("accept", "text/event-stream").send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        let first = stream.chunk().await.unwrap().unwrap();
+        assert!(first.starts_with(b"event: job"), "{first:?}");
+        streams.push(stream);
+    }
+    let (kept, revoked) = (streams.pop().unwrap(), streams.pop().unwrap());
+    assert_eq!(send(&app, ROOT, Method::DELETE, "/keys/revoked", None).await.0, 200);
+    let rest =
+        tokio::time::timeout(Duration::from_secs(30), revoked.text()).await.expect("the stream goes on").unwrap();
+    assert!(rest.contains("event: broken_off") && rest.contains("\"code\":\"unauthorized\""), "{rest}");
+    assert_eq!(send(&app, ROOT, Method::DELETE, &path, None).await.0, 200);
+    let rest = tokio::time::timeout(Duration::from_secs(30), kept.text()).await.expect("the job has ended").unwrap();
+    assert!(rest.contains("STOPPED") && !rest.contains("broken_off"), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_services_on_one_host_do_not_share_sessions() {
+    let services = [
+        TestApp::start_with(&[("GLIMPSE_API_KEY", ROOT)]).await,
+        TestApp::start_with(&[("GLIMPSE_API_KEY", ROOT)]).await,
+    ];
+    let mut cookies = Vec::new();
+    for app in &services {
+        let sign_in = app.client.post(format!("{}/session", app.url)).header("cookie", "glimpse_session=former");
+        let reply = sign_in.json(&json!({"key": ROOT})).send().await.unwrap();
+        let set: Vec<_> =
+            reply.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap().to_owned()).collect();
+        assert!(set.len() == 2 && set[1].starts_with("glimpse_session=;") && set[1].contains("Max-Age=0"), "{set:?}");
+        cookies.push(set[0].split(';').next().unwrap().to_owned());
+    }
+    // A browser sends the cookies of both to each of them.
+    for app in &services {
+        let request = app.client.get(format!("{}/jobs", app.url)).header("cookie", cookies.join("; "));
+        assert_eq!(request.send().await.unwrap().status(), 200, "{cookies:?}");
+        let document = app.client.get(format!("{}/openapi.json", app.url)).bearer_auth(ROOT);
+        let document: Value = document.send().await.unwrap().json().await.unwrap();
+        let name = document["components"]["securitySchemes"]["session"]["name"].as_str().unwrap();
+        assert!(cookies.iter().any(|cookie| cookie.starts_with(&format!("{name}="))), "{name}");
     }
 }

@@ -53,7 +53,7 @@ async fn a_folder_that_is_not_an_archive_is_refused_and_not_changed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_created_if_the_service_refuses_the_backup() {
-    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "a-key-of-a-test")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "the-key-of-a-test")]).await;
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("archive");
     let variables = [("GLIMPSE_URL", app.url.as_str()), ("GLIMPSE_API_KEY", "another-key-of-a-test")];

@@ -39,7 +39,8 @@ async fn the_doctor_passes_with_default_settings_and_changes_nothing() {
 async fn the_doctor_says_how_to_fix_a_failure_and_prints_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let (data, s3) = (folder.path().to_str().unwrap(), format!("http://{}", free_address()));
-    let secrets = [("S3_ACCESS_KEY_ID", "me"), ("S3_SECRET_ACCESS_KEY", "hush1"), ("GLIMPSE_API_KEY", "hush2")];
+    let secrets =
+        [("S3_ACCESS_KEY_ID", "me"), ("S3_SECRET_ACCESS_KEY", "hush1"), ("GLIMPSE_API_KEY", "hush2-hush2-hush2")];
     let addr = free_address();
     let variables =
         [&secrets[..], &[("GLIMPSE_DATA_DIR", data), ("S3_ENDPOINT", s3.as_str()), ("GLIMPSE_ADDR", &addr)]];

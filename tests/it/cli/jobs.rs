@@ -76,7 +76,7 @@ async fn a_job_of_workers_is_moved_and_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_key_names_the_setting_of_the_command_line() {
-    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame-for-tests")]).await;
     for key in [None, Some("guess")] {
         let mut variables = vec![("GLIMPSE_URL", app.url.as_str())];
         variables.extend(key.map(|key| ("GLIMPSE_API_KEY", key)));

@@ -10,7 +10,7 @@ use crate::support::proxies::nginx::Nginx;
 use crate::support::services::cheap_clip::CheapClip;
 use crate::support::{TestApp, demo_image, root};
 
-const KEY: &str = "key-of-the-test";
+const KEY: &str = "the-key-of-the-test";
 
 /// The request that a page of `origin` sends to sign in.
 async fn sign_in(app: &TestApp, host: &str, headers: &[(&str, &str)]) -> (StatusCode, String) {

@@ -2,11 +2,12 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::cli::commands::glimpse;
+use crate::cli::commands::{RunningCommand, glimpse};
 use crate::support::TestApp;
 
 fn text(output: &Output) -> String {
@@ -118,4 +119,59 @@ async fn a_misspelt_query_parameter_is_refused_on_every_route() {
     let (status, _) = app.get("/search/images?q=a&meta.place=Zurich,+CH&meta.anything=1").await;
     assert_ne!(status, 422, "any metadata key is known");
     app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_safe_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    for (name, value, expected) in [
+        (
+            "GLIMPSE_API_KEY",
+            "a-long-enough-key,short-hush",
+            "key 2 of GLIMPSE_API_KEY has 10 characters; it must have at least 16",
+        ),
+        (
+            "GLIMPSE_PUBLIC_URL",
+            "https://photos.example/jobs",
+            "GLIMPSE_PUBLIC_URL is `/jobs`, with which the route `/jobs",
+        ),
+    ] {
+        for command in ["serve", "doctor"] {
+            let output =
+                glimpse(&[("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", "127.0.0.1:0"), (name, value)], &[command])
+                    .await;
+            let shown = text(&output);
+            assert!(output.status.code() == Some(1) && shown.contains(expected), "{command}: {shown}");
+            assert!(!shown.contains("short-hush"), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn only_its_user_can_read_the_data_of_a_service() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("new/data");
+    let variables = [
+        ("GLIMPSE_DATA_DIR", data.to_str().unwrap()),
+        ("GLIMPSE_ADDR", "127.0.0.1:0"),
+        ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
+    ];
+    let service = RunningCommand::start(&variables, &["serve"], "service ");
+    let mode = |name: &str| {
+        data.join(name).metadata().unwrap_or_else(|error| panic!("{name}: {error}")).permissions().mode() & 0o777
+    };
+    for name in ["", "index", "s3", "s3/objects", "thumbnails"] {
+        assert_eq!(mode(name), 0o700, "{name}");
+    }
+    let databases =
+        ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm", "index/index.sqlite", "s3/credentials.json"];
+    for name in databases {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    assert_eq!(service.stop(), Some(0));
+    // What exists is left alone.
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o750)).unwrap();
+    assert_eq!(RunningCommand::start(&variables, &["serve"], "service ").stop(), Some(0));
+    assert_eq!(mode(""), 0o750);
 }

@@ -140,19 +140,23 @@ async fn what_is_not_about_the_mirror_is_acknowledged_and_ignored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_token_of_a_mirror_admits_events() {
-    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame-for-tests")]).await;
     let client = |request: reqwest::RequestBuilder| async move {
         let reply = request.send().await.unwrap();
         (reply.status().as_u16(), reply.json::<Value>().await.unwrap())
     };
     let url = |path: &str| format!("{}{path}", app.url);
-    let put = app.client.put(url("/mirrors/m")).bearer_auth("open-sesame").json(&json!({"collection": "documents"}));
+    let put = app
+        .client
+        .put(url("/mirrors/m"))
+        .bearer_auth("open-sesame-for-tests")
+        .json(&json!({"collection": "documents"}));
     let (_, created) = client(put).await;
     let token = created["event_token"].as_str().unwrap().to_owned();
     let post = || app.client.post(url("/events/s3")).json(&json!({}));
     for (case, request) in [
         ("no token", post()),
-        ("an API key", post().bearer_auth("open-sesame")),
+        ("an API key", post().bearer_auth("open-sesame-for-tests")),
         ("another token", post().bearer_auth("0".repeat(64))),
         ("a prefix of the token", post().bearer_auth(&token[..63])),
         ("as an API key", post().header("x-api-key", &token)),
@@ -164,7 +168,7 @@ async fn only_the_token_of_a_mirror_admits_events() {
     assert_eq!(client(post().bearer_auth(&token)).await.0, 200);
     let (status, _) = client(app.client.get(url("/mirrors")).bearer_auth(&token)).await;
     assert_eq!(status, 401, "an event token admits nothing else");
-    let (_, rotated) = client(app.client.post(url("/mirrors/m/token")).bearer_auth("open-sesame")).await;
+    let (_, rotated) = client(app.client.post(url("/mirrors/m/token")).bearer_auth("open-sesame-for-tests")).await;
     assert_eq!(client(post().bearer_auth(&token)).await.0, 401, "the former token");
     let token = rotated["event_token"].as_str().unwrap();
     assert_eq!(client(post().bearer_auth(token)).await.0, 200);

@@ -76,7 +76,7 @@ async fn a_path_that_leaves_the_folder_of_the_page_is_not_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
-    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame-for-tests")]).await;
     for open in ["/", "/web/main.js", "/session"] {
         assert_eq!(
             app.client.get(format!("{}{open}", app.url)).send().await.unwrap().status(),
@@ -87,7 +87,7 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     let expected = json!({"required": true, "signed_in": false, "role": null, "name": null, "sign_in": null});
     assert_eq!(app.get("/session").await.1, expected);
     assert_eq!(app.post("/session", json!({"key": "wrong"})).await.0, StatusCode::UNAUTHORIZED);
-    let signed_in = app.send(Method::POST, "/session", Some(json!({"key": "open-sesame"}))).await;
+    let signed_in = app.send(Method::POST, "/session", Some(json!({"key": "open-sesame-for-tests"}))).await;
     assert_eq!(signed_in.status(), StatusCode::OK);
     let cookie = signed_in.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.contains("HttpOnly; SameSite=Strict") && cookie.contains("Max-Age="), "{cookie}");

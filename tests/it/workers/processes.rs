@@ -123,7 +123,7 @@ async fn a_stopped_job_dismisses_its_workers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_does_not_fit_is_refused_with_the_reason() {
-    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "api-key")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "the-key-of-the-api")]).await;
     let send = |path: String, token: Option<String>, body: Value| {
         let request = app.client.post(format!("{}{path}", app.url)).json(&body);
         let request = match token {
@@ -135,7 +135,7 @@ async fn a_worker_that_does_not_fit_is_refused_with_the_reason() {
             (response.status().as_u16(), response.json::<Value>().await.unwrap())
         }
     };
-    let key = Some("api-key".to_owned());
+    let key = Some("the-key-of-the-api".to_owned());
     for (executor, expected) in [("ray", "RAY_ADDRESS"), ("cloud", "`workers` or `ray`")] {
         let (status, reply) = send("/jobs/images".into(), key.clone(), json!({"executor": executor})).await;
         assert!(status == 422 && reply["message"].as_str().unwrap().contains(expected), "{reply}");

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::setting::keyword;
+
 /// The inference engine (`CLIP_ENGINE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
@@ -29,7 +31,7 @@ impl TryFrom<String> for EngineKind {
     type Error = &'static str;
 
     fn try_from(name: String) -> Result<Self, &'static str> {
-        match name.as_str() {
+        match keyword(&name).as_str() {
             "rten" => Ok(Self::Rten),
             "onnxruntime" => Ok(Self::OnnxRuntime),
             _ => Err("it must be `rten` or `onnxruntime`"),
@@ -80,6 +82,7 @@ impl TryFrom<String> for Device {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
+        let text = keyword(&text);
         let (name, number) = text.split_once(':').map_or((&*text, None), |(name, number)| (name, Some(number)));
         let number = number.map_or(Ok(0), str::parse);
         match (name, number) {
@@ -111,12 +114,13 @@ mod tests {
             ("cpu", "cpu"),
             ("cuda", "cuda:0"),
             ("cuda:3", "cuda:3"),
+            ("CUDA", "cuda:0"),
             ("tensorrt:1", "tensorrt:1"),
             ("coreml", "coreml"),
         ] {
             assert_eq!(parse(text).unwrap(), expected);
         }
-        for text in ["gpu", "", "cpu:0", "coreml:1", "cuda:", "cuda:-1", "cuda:256", "cuda:1:2", "CUDA"] {
+        for text in ["gpu", "", "cpu:0", "coreml:1", "cuda:", "cuda:-1", "cuda:256", "cuda:1:2"] {
             assert!(parse(text).unwrap_err().contains("`cuda:1`"), "{text}");
         }
     }

@@ -6,7 +6,7 @@ import { formatDateTime, formatNumber } from "../format.js";
 import { may } from "../role.js";
 import { stateBadge } from "./summary.js";
 
-const COLUMNS = ["Mirror", "Source", "Collection", "State", "Last run", "Next run", "Lag", "Events", "Actions"];
+const COLUMNS = ["Mirror", "Source", "Collection", "State", "Last run", "Next run", "Lag", "Events"];
 
 /** @typedef {"pause" | "resume" | "run"} Action */
 
@@ -30,7 +30,7 @@ export function createMirrors() {
       el(
         "tr",
         {},
-        COLUMNS.map((name) => el("th", { scope: "col" }, name)),
+        [...COLUMNS, ...(may("write") ? ["Actions"] : [])].map((name) => el("th", { scope: "col" }, name)),
       ),
     ),
     body,
@@ -83,7 +83,7 @@ export function createMirrors() {
  */
 function mirrorRows(mirror, change) {
   /** @type {Action[]} */
-  const actions = may("write") ? [mirror.state === "active" ? "pause" : "resume", "run"] : [];
+  const actions = [mirror.state === "active" ? "pause" : "resume", "run"];
   const texts = [mirror.reason, mirror.problem, ...(mirror.warnings ?? [])].filter(Boolean);
   const row = el(
     "tr",
@@ -96,16 +96,17 @@ function mirrorRows(mirror, change) {
     el("td", {}, nextRun(mirror)),
     el("td", { class: "right" }, typeof mirror.lag_seconds === "number" ? `${mirror.lag_seconds.toFixed(1)} s` : ""),
     el("td", { class: "right" }, eventsText(mirror)),
-    el(
-      "td",
-      {},
-      actions.map((action) =>
-        button(ACTIONS[action].label, () => change(mirror, action), {
-          "aria-label": `${ACTIONS[action].label}: ${mirror.name}`,
-          "data-focus": `${mirror.name} ${action}`,
-        }),
+    may("write") &&
+      el(
+        "td",
+        {},
+        actions.map((action) =>
+          button(ACTIONS[action].label, () => change(mirror, action), {
+            "aria-label": `${ACTIONS[action].label}: ${mirror.name}`,
+            "data-focus": `${mirror.name} ${action}`,
+          }),
+        ),
       ),
-    ),
   );
   const explanation = texts.map((text) => el("p", { class: "muted" }, text));
   return texts.length ? [row, el("tr", {}, el("td", { colSpan: row.cells.length }, explanation))] : [row];

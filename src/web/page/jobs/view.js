@@ -13,6 +13,8 @@ import { stateBadge } from "./summary.js";
 const REFRESH_INTERVAL_MS = 2000;
 const COLUMNS = ["Bucket and prefix", "Collection", "State", "Indexed", "Failed", "Submitted"];
 
+const NO_JOBS = "No job has run yet.";
+
 /** @type {import("../main.js").Mount} */
 export function mount(root, navigate) {
   let leave = () => {};
@@ -45,7 +47,9 @@ function showList(root, navigate) {
     try {
       /** @type {JobsReply} */
       const { jobs } = await fetchJson("/jobs?limit=50");
-      list.replaceChildren(jobs.length ? jobsTable(jobs) : notice("No job has run yet. Start one to index a bucket."));
+      list.replaceChildren(
+        jobs.length ? jobsTable(jobs) : notice(NO_JOBS + (may("write") ? " Start one to index a bucket." : "")),
+      );
       await mirrors.refresh();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

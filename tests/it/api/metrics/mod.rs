@@ -20,7 +20,7 @@ use crate::support::demo_image;
 use crate::support::services::cheap_clip::CheapClip;
 
 const METRICS_PAGE: &str = include_str!("../../../../docs/metrics.md");
-const KEY: &str = "open-sesame";
+const KEY: &str = "open-sesame-for-tests";
 const BUCKET: &str = "hidden-bucket";
 
 /// A service that requires an API key.
@@ -285,6 +285,9 @@ async fn outages_and_dead_workers_are_counted() {
     for name in ["glimpse_worker_leases_granted_total", "glimpse_worker_leases_expired_total"] {
         before.assert_value(name, &[], 0.0);
     }
+    let left = |scrape: &Scrape, executor| scrape.value("glimpse_images_left", &[("executor", executor)]).unwrap();
+    let listed = service.scrape_until(|scrape| left(scrape, "workers") >= 32.0).await;
+    assert!((left(&listed, "workers") - 32.0).abs() < 0.5 && left(&listed, "local") < 0.5, "{}", listed.text);
     let worker = service.worker(&job, "one");
     let granted = |scrape: &Scrape| scrape.value("glimpse_worker_leases_granted_total", &[]);
     service.scrape_until(|scrape| granted(scrape) > Some(0.0)).await;
@@ -297,6 +300,7 @@ async fn outages_and_dead_workers_are_counted() {
     after.assert_value("glimpse_jobs", &[("state", "running")], 1.0);
     let stopped = service.send(Method::DELETE, &format!("/jobs/{}", job["job_id"].as_str().unwrap()), None).await;
     assert_eq!(stopped.status(), StatusCode::OK);
+    service.scrape_until(|scrape| left(scrape, "workers") < 0.5).await;
 
     after.assert_value("glimpse_breaker_state", &[("dependency", "clip")], 0.0);
     drop(clip);

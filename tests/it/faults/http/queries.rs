@@ -52,7 +52,7 @@ async fn refused_keys_are_in_the_log_with_the_peer_and_without_the_key() {
         ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap()),
         ("GLIMPSE_ADDR", "127.0.0.1:0"),
         ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
-        ("GLIMPSE_API_KEY", "open-sesame"),
+        ("GLIMPSE_API_KEY", "open-sesame-for-tests"),
     ];
     let service = RunningCommand::start_with_log(&log, &variables, &["serve"], "service ");
     let client = reqwest::Client::builder().timeout(super::REQUEST_TIMEOUT).build().unwrap();

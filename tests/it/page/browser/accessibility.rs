@@ -130,7 +130,7 @@ pub(super) async fn assert_no_violation(browser: &Browser, axe: &str, view: &str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_asks_for_the_key_once_and_again_after_signing_out() {
-    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame-for-tests")]).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/").await;
     browser.type_into("dialog[open] input[name=key]", "wrong\u{e007}").await;
@@ -139,7 +139,7 @@ async fn the_page_asks_for_the_key_once_and_again_after_signing_out() {
         .await;
     browser.screenshot("sign-in").await;
     browser.run("document.querySelector('dialog[open] input[name=key]').value = ''").await;
-    browser.type_into("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
+    browser.type_into("dialog[open] input[name=key]", "open-sesame-for-tests\u{e007}").await;
     browser.wait_until("document.querySelector('.summary')?.innerText.includes('has no images yet')").await;
     assert_eq!(browser.run("return document.cookie").await, json!(""), "scripts cannot read the session cookie");
     browser.reload().await;

@@ -93,16 +93,16 @@ async fn a_search_without_the_service_shows_an_error_and_works_after_a_restart()
 #[tokio::test(flavor = "multi_thread")]
 async fn the_view_of_a_job_asks_for_the_key_after_a_restart() {
     let clip = CheapClip::start(Duration::from_millis(40)).await;
-    let app = start_slow(&clip, &[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    let app = start_slow(&clip, &[("GLIMPSE_API_KEY", "open-sesame-for-tests")]).await;
     upload_images(&app, 200).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?view=jobs").await;
-    browser.type_into("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
+    browser.type_into("dialog[open] input[name=key]", "open-sesame-for-tests\u{e007}").await;
     browser.type_into("input[name=prefix]", "images/").await;
     browser.press("Start job").await;
     browser.wait_until("document.querySelector('.job .state.running')").await;
     let app = app.stop_for_restart().await.start().await;
-    browser.type_into("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
+    browser.type_into("dialog[open] input[name=key]", "open-sesame-for-tests\u{e007}").await;
     browser.wait_until(&format!("document.querySelector('.job .state.succeeded') && {INDEXED} === 200")).await;
     browser.close().await;
     app.stop().await;
