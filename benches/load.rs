@@ -25,7 +25,7 @@ use glimpse::source::{S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-#[expect(dead_code, reason = "only tests of traces read its headers")]
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/it/support/services/cheap_clip.rs"]
 mod cheap_clip;
 #[path = "support/service.rs"]

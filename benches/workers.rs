@@ -24,7 +24,7 @@ use glimpse::resilience::WaitList;
 use glimpse::worker::{Measures, ServiceBroker, ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
 
-#[expect(dead_code, reason = "only tests of traces read its headers")]
+#[expect(dead_code, reason = "the tests use more of it")]
 #[path = "../tests/it/support/services/cheap_clip.rs"]
 mod cheap_clip;
 #[path = "support/service.rs"]
