@@ -183,7 +183,6 @@ fn the_case_of_words_does_not_matter() {
         ("GLIMPSE_DISK_MIN_FREE", "off"),
         ("GLIMPSE_DISK_MIN_FREE", "5 gb"),
         ("GLIMPSE_JWT_ROLES", "*=read"),
-        ("GLIMPSE_LOG", "debug"),
         ("GLIMPSE_LOG_FORMAT", "json"),
         ("GLIMPSE_UPLOADS", "off"),
         ("S3_ENDPOINT", "aws"),
