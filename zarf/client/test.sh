@@ -43,7 +43,7 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-export GLIMPSE_API_KEY=key-of-the-test
+export GLIMPSE_API_KEY=the-key-of-the-test
 # The loop below can read it before the service has made it.
 : >"$folder/log"
 GLIMPSE_DATA_DIR=$folder/data GLIMPSE_ADDR=127.0.0.1:0 GLIMPSE_S3_ADDR=127.0.0.1:0 GLIMPSE_LOG=error \
