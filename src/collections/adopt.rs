@@ -105,15 +105,13 @@ fn owner(name: &CollectionName, requested: Option<&str>) -> Result<(CollectionNa
     if owner == *name {
         return Ok((owner, 1));
     }
-    match Generation::number_in(&owner, name) {
-        Some(number) => Ok((owner, number)),
-        None => {
-            let reason = format!(
-                "must be `{name}` or a collection with a generation of this name, such as `birds` for `birds-g2`, not `{owner}`"
-            );
-            Err(JobsError::Invalid("collection", reason))
-        }
+    if let Some(number) = Generation::number_in(&owner, name) {
+        return Ok((owner, number));
     }
+    let reason = format!(
+        "must be `{name}` or a collection with a generation of this name, such as `birds` for `birds-g2`, not `{owner}`"
+    );
+    Err(JobsError::Invalid("collection", reason))
 }
 
 impl JobService {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request};
-use axum::http::{Extensions, HeaderMap, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures::stream::{self, StreamExt};
 
@@ -44,7 +44,7 @@ impl StreamAccess {
     /// Ends the reply, if it is an event stream, soon after the sender may not read it any more. Its last event is `broken_off`, with
     /// the error that a new request gets.
     pub(super) fn limit(self, response: Response) -> Response {
-        let kind = response.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes());
+        let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         if !kind.is_some_and(|kind| kind.starts_with(EVENT_STREAM)) {
             return response;
         }
