@@ -30,38 +30,8 @@ if [ -z "${BINARY:-}" ]; then
     BINARY=${CARGO_TARGET_DIR:-target}/debug/glimpse
 fi
 
-folder=$(mktemp -d)
-service=
-stop() {
-    if [ -n "$service" ]; then
-        kill "$service" 2>/dev/null || true
-        wait "$service" 2>/dev/null || true
-    fi
-    rm -rf "$folder"
-}
-trap stop EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-export GLIMPSE_API_KEY=the-key-of-the-test
-# The loop below can read it before the service has made it.
-: >"$folder/log"
-GLIMPSE_DATA_DIR=$folder/data GLIMPSE_ADDR=127.0.0.1:0 GLIMPSE_S3_ADDR=127.0.0.1:0 GLIMPSE_LOG=error \
-    "$BINARY" serve >"$folder/log" 2>&1 &
-service=$!
-url=
-for _ in {1..240}; do
-    url=$(sed -n 's/^service *\(http[^ ]*\).*/\1/p' "$folder/log")
-    if [ -n "$url" ] && (exec 3<>"/dev/tcp/127.0.0.1/${url##*:}") 2>/dev/null; then
-        break
-    fi
-    sleep 0.5
-done
-if [ -z "$url" ]; then
-    cat "$folder/log" >&2
-    echo "the service did not start" >&2
-    exit 1
-fi
+. zarf/api/service.sh
+start_service "$BINARY"
 
 document=$here/openapi.json
 "$venv/bin/python" -c 'import httpx, sys
@@ -77,11 +47,6 @@ sed -n '/^```python$/,/^```$/{/^```/!p}' docs/clients.md >"$here/example.py"
 # Without a cache: with one, mypy does not find modules that an earlier client did not have.
 MYPYPATH=$here "$venv/bin/mypy" --strict --python-executable "$venv/bin/python" --cache-dir /dev/null \
     zarf/client/use.py "$here/example.py" "$here/glimpse_client"
-fail() {
-    cat "$folder/log" >&2
-    echo "$1" >&2
-    exit 1
-}
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$here
 "$venv/bin/python" zarf/client/use.py "$url" "$document" demo || fail "zarf/client/use.py failed"
 best=$(GLIMPSE_URL=$url "$venv/bin/python" "$here/example.py" demo | sed -n 1p) || fail "the example of docs/clients.md failed"
