@@ -6,6 +6,10 @@ use std::time::Duration;
 use glimpse::cli::Cli;
 use glimpse::decode_helper;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // A helper has no runtime, no settings and no other command.
     if decode_helper::is_helper() {

@@ -3,7 +3,7 @@
 //! If the group can write to the folder in which they are made, such as a volume of Kubernetes with `fsGroup`, the group can use them,
 //! too. The mode of what exists is not changed.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -14,13 +14,28 @@ const GROUP_CAN_WRITE: u32 = 0o020;
 /// in it, so that its mode says whether the group has access.
 pub(crate) fn create_folder(path: &Path, in_data_folder: bool) -> io::Result<()> {
     let group = if in_data_folder { group_access(path) & 0o070 } else { 0 };
-    DirBuilder::new().recursive(true).mode(0o700 | group).create(path)
+    let is_new = !path.exists();
+    DirBuilder::new().recursive(true).mode(0o700 | group).create(path)?;
+    if is_new { add_group(path, group) } else { Ok(()) }
 }
 
 /// Creates an empty file in the data folder, if it does not exist.
 pub(crate) fn create_file(path: &Path) -> io::Result<()> {
-    let mode = 0o600 | (group_access(path) & 0o060);
-    OpenOptions::new().write(true).create(true).truncate(false).mode(mode).open(path).map(drop)
+    let group = group_access(path) & 0o060;
+    match OpenOptions::new().write(true).create_new(true).mode(0o600 | group).open(path) {
+        Ok(_) => add_group(path, group),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Adds the bits of the group that the umask of the process has removed.
+fn add_group(path: &Path, group: u32) -> io::Result<()> {
+    if group == 0 {
+        return Ok(());
+    }
+    let mode = path.metadata()?.permissions().mode() | group;
+    fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
 /// Returns all bits of the group, if it can write to the folder above, and otherwise none.
@@ -32,7 +47,7 @@ fn group_access(path: &Path) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{Permissions, set_permissions};
+    use std::fs::set_permissions;
 
     use super::*;
 
@@ -49,10 +64,7 @@ mod tests {
             create_folder(&folder.path().join(&names[1]), true).unwrap();
             create_file(&folder.path().join(&names[2])).unwrap();
             assert_eq!(mode(&names[0]), 0o700);
-            // The umask of the process can remove the write access of the group.
-            let found = [mode(&names[1]), mode(&format!("{number}index")), mode(&names[2])];
-            let expected = [of_folder, of_folder, of_file];
-            assert!(found == expected || found == expected.map(|mode| mode & 0o757), "{above:o}: {found:?}");
+            assert_eq!([mode(&names[1]), mode(&names[2])], [of_folder, of_file], "{above:o}, with any umask");
         }
         set_permissions(folder.path().join("1data"), Permissions::from_mode(0o750)).unwrap();
         std::fs::write(folder.path().join("1file"), "text").unwrap();

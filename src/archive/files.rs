@@ -36,8 +36,22 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+/// Creates a folder of an archive. A link in its place is an error: the owner of the archive could lead a backup of root elsewhere.
+pub(super) fn create_own_folder(folder: &Path, archive: &Path) -> io::Result<()> {
+    create_folder(folder)?;
+    for created in folder.ancestors().take_while(|ancestor| *ancestor != archive) {
+        if !created.symlink_metadata()?.is_dir() {
+            return Err(io::Error::other(format!("{} is a link; it must be a folder", created.display())));
+        }
+        give_to_owner(created, archive)?;
+    }
+    Ok(())
+}
+
+/// Creates or empties a file. Does not follow a link.
 pub(super) fn new_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(flags).open(path)
 }
 
 /// If the process runs as root, gives a new file or folder to the owner of the archive: a backup of root must not be in the way of those of

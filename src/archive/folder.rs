@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use uuid::Uuid;
 
-use super::files::{create_folder, give_to_owner, new_file, read_file, sync_all, sync_folder};
+use super::files::{create_folder, create_own_folder, give_to_owner, new_file, read_file, sync_all, sync_folder};
 use super::{ArchiveEntry, ArchiveError, ArchiveStore, CHUNK_BYTES, CHUNKS, MANIFESTS, marker};
 
 /// The folder of files that are being written.
@@ -77,10 +77,9 @@ impl FolderArchive {
         }
         let clear = || {
             give_to_owner(&path, &self.root)?;
-            create_folder(&unfinished)?;
+            create_own_folder(&unfinished, &self.root)?;
             fs::remove_dir_all(&unfinished)?;
-            create_folder(&unfinished)?;
-            give_to_owner(&unfinished, &self.root)
+            create_own_folder(&unfinished, &self.root)
         };
         clear().map_err(ArchiveError::from_file(&unfinished))?;
         Ok(lock)
@@ -93,10 +92,7 @@ impl FolderArchive {
     fn write_file(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let (unfinished, target) = (self.root.join(UNFINISHED).join(Uuid::now_v7().to_string()), self.path(name));
         let folder = target.parent().unwrap_or(&self.root);
-        create_folder(folder)?;
-        for created in folder.ancestors().take_while(|ancestor| *ancestor != self.root) {
-            give_to_owner(created, &self.root)?;
-        }
+        create_own_folder(folder, &self.root)?;
         let mut file = new_file(&unfinished)?;
         give_to_owner(&unfinished, &self.root)?;
         file.write_all(bytes)?;
@@ -261,6 +257,24 @@ mod tests {
         for name in ["chunks/ab/abc", "manifests/x.json"] {
             archive.write(name, Bytes::from_static(b"text")).await.unwrap();
         }
+        drop(archive);
+        let (elsewhere, text) = (tempfile::tempdir().unwrap(), b"text".as_slice());
+        let target = elsewhere.path().join("file");
+        fs::write(&target, text).unwrap();
+        for name in ["lock", UNFINISHED, "manifests"] {
+            let (path, aside) = (folder.path().join(name), folder.path().join("aside"));
+            fs::rename(&path, &aside).unwrap();
+            let linked = if name == "lock" { target.as_path() } else { elsewhere.path() };
+            std::os::unix::fs::symlink(linked, &path).unwrap();
+            let refused = match FolderArchive::open_to_write(folder.path()).await {
+                Ok(archive) => archive.write("manifests/y.json", Bytes::from_static(b"text")).await.is_err(),
+                Err(_) => true,
+            };
+            assert!(refused && fs::read(&target).unwrap() == text, "{name}");
+            fs::remove_file(&path).unwrap();
+            fs::rename(&aside, &path).unwrap();
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
         let written = ["lock", UNFINISHED, marker::MARKER, "chunks", "chunks/ab", "chunks/ab/abc", "manifests/x.json"];
         for name in written {
             let metadata = folder.path().join(name).metadata().unwrap();

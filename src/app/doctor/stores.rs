@@ -1,7 +1,9 @@
 //! Checks the stores: they answer, and their collections have the vector space of the provider.
 
+use crate::app::BuildError;
 use crate::app::stores::{embedded, qdrant, weaviate};
 use crate::domain::{CollectionInfo, FailureKind, Space};
+use crate::index::embedded::OpenError;
 use crate::index::qdrant::QdrantIndex;
 use crate::index::weaviate::WeaviateIndex;
 use crate::index::{ImageIndex, IndexError, StoreKind};
@@ -63,12 +65,16 @@ impl Doctor {
             Folder::Own(_) => {}
         }
         let broken = |error: String| {
-            Problem::new(
-                &error,
-                "restore the data folder from a backup, or index again into a new folder (GLIMPSE_DATA_DIR)",
-            )
+            let advice = "restore the data folder from a backup, or index again into a new folder (GLIMPSE_DATA_DIR)";
+            Problem::new(&error, advice)
         };
-        let index = embedded(&self.settings).await.map_err(|error| broken(error.to_string()))?;
+        let index = embedded(&self.settings).await.map_err(|error| match &error {
+            BuildError::Index(OpenError::Sqlite(sqlite)) if sqlite.disk().is_some() => Problem::new(
+                &error,
+                "make the disk of GLIMPSE_DATA_DIR usable: free some space, or let this user write to it",
+            ),
+            other => broken(other.to_string()),
+        })?;
         let collections = index.collections().await.map_err(|error| broken(error.to_string()))?;
         let lost = match index.lost_records().len() {
             0 => String::new(),

@@ -25,7 +25,7 @@ use crate::domain::{CollectionName, ImageId, Space};
 use crate::index::{EnsureOutcome, IndexError};
 use crate::lock::{lock, read, write};
 use crate::owner_only;
-use crate::sqlite::Sqlite;
+use crate::sqlite::{Sqlite, make_durable};
 
 /// After this number of records, or after `SYNC_AFTER`, a write syncs vectors and rows to the disk. The last writes are synced
 /// by `maintenance.rs`.
@@ -90,7 +90,8 @@ impl Folder {
             connection.execute_batch(fingerprint::SCHEMA)?;
             // `sync` makes the checkpoints, after the vectors are on the disk. The checkpoint here brings what an
             // earlier process committed to the disk before the slots that it emptied are written again.
-            connection.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA wal_checkpoint(TRUNCATE);")
+            connection.execute_batch("PRAGMA wal_autocheckpoint = 0;")?;
+            make_durable(connection)
         })?;
         let readers = Arc::new(Readers::new(sqlite.clone()));
         let mut connection = sqlite.reader()?;
