@@ -190,3 +190,29 @@ async fn until_settled(client: &Client, process: &Process) -> Value {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
+
+/// The checkpoint of the index at the start finds no space for what the log has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_was_killed_starts_on_a_full_disk_and_searches() {
+    let Some(disk) = SmallDisk::mount(64 * 1024) else { return };
+    let clip = CheapClip::start(Duration::ZERO).await;
+    let process = Process::start(&disk.data(), &clip);
+    let bucket = process.bucket().await;
+    for n in 0..100 {
+        put(&bucket, n, n).await;
+    }
+    process.submit().await;
+    process.finish().await;
+    disk.fill(0);
+    // It is killed.
+    drop(process);
+    let index = disk.data().join("index");
+    let bytes = |name: &str| index.join(name).metadata().unwrap().len();
+    assert!(bytes("index.sqlite-wal") > bytes("index.sqlite"), "the checkpoint needs space");
+    let process = Process::start(&disk.data(), &clip);
+    let client = Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+    let found = get(&client, &process, "/search/images?q=a&limit=100").await;
+    assert_eq!(found["results"].as_array().map(Vec::len), Some(100), "{found}");
+    disk.free();
+    assert_eq!(process.service.stop(), Some(0));
+}
