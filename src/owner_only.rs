@@ -14,9 +14,9 @@ const GROUP_CAN_WRITE: u32 = 0o020;
 /// in it, so that its mode says whether the group has access.
 pub(crate) fn create_folder(path: &Path, in_data_folder: bool) -> io::Result<()> {
     let group = if in_data_folder { group_access(path) & 0o070 } else { 0 };
-    let is_new = !path.exists();
+    let new: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
     DirBuilder::new().recursive(true).mode(0o700 | group).create(path)?;
-    if is_new { add_group(path, group) } else { Ok(()) }
+    new.into_iter().filter(|folder| !folder.as_os_str().is_empty()).try_for_each(|folder| add_group(folder, group))
 }
 
 /// Creates an empty file in the data folder, if it does not exist.
@@ -64,7 +64,8 @@ mod tests {
             create_folder(&folder.path().join(&names[1]), true).unwrap();
             create_file(&folder.path().join(&names[2])).unwrap();
             assert_eq!(mode(&names[0]), 0o700);
-            assert_eq!([mode(&names[1]), mode(&names[2])], [of_folder, of_file], "{above:o}, with any umask");
+            let found = [mode(&names[1]), mode(&format!("{number}index")), mode(&names[2])];
+            assert_eq!(found, [of_folder, of_folder, of_file], "{above:o}, with any umask");
         }
         set_permissions(folder.path().join("1data"), Permissions::from_mode(0o750)).unwrap();
         std::fs::write(folder.path().join("1file"), "text").unwrap();

@@ -127,7 +127,7 @@ impl Defaults {
             bucket: Arc::from(""),
             provider: "local",
             base_path: BasePath::default(),
-            cookie_name: CookieName::new(None, 8080),
+            cookie_name: CookieName::new(None, 8080, false),
             has_tls: false,
         }
     }

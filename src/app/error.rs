@@ -60,6 +60,18 @@ pub enum BuildError {
         /// The error of the operating system.
         source: io::Error,
     },
+    /// The file that shows that the data folder is in use cannot be opened.
+    #[error(
+        "{} cannot be opened: {source}; all files of the data folder must belong to the user of the service: `chown -R USER {}`",
+        file.display(),
+        file.parent().unwrap_or(file).display()
+    )]
+    LockFile {
+        /// The file.
+        file: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
     /// The certificate of the service cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -118,6 +130,7 @@ impl BuildError {
             | Self::UnfinishedRestore(_)
             | Self::Archive(_)
             | Self::Folder { .. }
+            | Self::LockFile { .. }
             | Self::BucketServer(_)
             | Self::Index(_)
             | Self::Ledger(_)

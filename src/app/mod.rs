@@ -267,7 +267,11 @@ fn defaults(settings: &Settings, addr: SocketAddr) -> Defaults {
         bucket: settings.source.s3_bucket.clone().into(),
         provider: settings.embed.image_embedding_provider.name(),
         base_path: BasePath::new(settings.api.glimpse_public_url.as_ref()),
-        cookie_name: CookieName::new(settings.api.glimpse_public_url.as_ref(), addr.port()),
+        cookie_name: CookieName::new(
+            settings.api.glimpse_public_url.as_ref(),
+            addr.port(),
+            settings.tls.files().is_some(),
+        ),
         has_tls: settings.tls.files().is_some(),
     }
 }

@@ -24,7 +24,9 @@ pub const LOCK_FILE: &str = "service.lock";
 pub(super) fn lock(folder: &Path) -> Result<File, BuildError> {
     let wrap = |source| BuildError::Folder { folder: folder.to_owned(), source };
     owner_only::create_folder(folder, false).map_err(wrap)?;
-    let file = File::create(folder.join(LOCK_FILE)).map_err(wrap)?;
+    let path = folder.join(LOCK_FILE);
+    let opened = owner_only::create_file(&path).and_then(|()| File::options().write(true).open(&path));
+    let file = opened.map_err(|source| BuildError::LockFile { file: path, source })?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(BuildError::FolderInUse(folder.to_owned())),

@@ -38,12 +38,19 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
 
 /// Creates a folder of an archive. A link in its place is an error: the owner of the archive could lead a backup of root elsewhere.
 pub(super) fn create_own_folder(folder: &Path, archive: &Path) -> io::Result<()> {
-    create_folder(folder)?;
-    for created in folder.ancestors().take_while(|ancestor| *ancestor != archive) {
-        if !created.symlink_metadata()?.is_dir() {
-            return Err(io::Error::other(format!("{} is a link; it must be a folder", created.display())));
+    let mut folders: Vec<&Path> = folder.ancestors().take_while(|ancestor| *ancestor != archive).collect();
+    // From the archive downwards, so that nothing is created behind a link.
+    folders.reverse();
+    for folder in folders {
+        match DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
         }
-        give_to_owner(created, archive)?;
+        if !folder.symlink_metadata()?.is_dir() {
+            let problem = format!("{} is not a folder, but a file or a link; remove it", folder.display());
+            return Err(io::Error::other(problem));
+        }
+        give_to_owner(folder, archive)?;
     }
     Ok(())
 }

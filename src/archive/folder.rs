@@ -261,13 +261,16 @@ mod tests {
         let (elsewhere, text) = (tempfile::tempdir().unwrap(), b"text".as_slice());
         let target = elsewhere.path().join("file");
         fs::write(&target, text).unwrap();
-        for name in ["lock", UNFINISHED, "manifests"] {
+        for name in ["lock", UNFINISHED, "manifests", "chunks"] {
             let (path, aside) = (folder.path().join(name), folder.path().join("aside"));
             fs::rename(&path, &aside).unwrap();
             let linked = if name == "lock" { target.as_path() } else { elsewhere.path() };
             std::os::unix::fs::symlink(linked, &path).unwrap();
             let refused = match FolderArchive::open_to_write(folder.path()).await {
-                Ok(archive) => archive.write("manifests/y.json", Bytes::from_static(b"text")).await.is_err(),
+                Ok(archive) => {
+                    let name = if name == "chunks" { "chunks/cd/cde" } else { "manifests/y.json" };
+                    archive.write(name, Bytes::from_static(b"text")).await.is_err()
+                }
                 Err(_) => true,
             };
             assert!(refused && fs::read(&target).unwrap() == text, "{name}");

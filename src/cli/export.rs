@@ -119,7 +119,8 @@ impl Export {
 /// Returns the name of the file while it is being written, in the same folder.
 fn part_of(file: &Path) -> PathBuf {
     let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
+    // A name that does not exist: neither a link nor a file of the user is written to.
+    name.push(format!(".{}.part", uuid::Uuid::new_v4().simple()));
     file.with_file_name(name)
 }
 
@@ -180,7 +181,10 @@ mod tests {
 
     #[test]
     fn the_file_is_written_beside_its_place() {
-        assert_eq!(part_of(Path::new("a/b.parquet")), Path::new("a/b.parquet.part"));
-        assert_eq!(part_of(Path::new("b.parquet")), Path::new("b.parquet.part"));
+        let part = part_of(Path::new("a/b.parquet"));
+        assert_eq!(part.parent(), Some(Path::new("a")));
+        let name = part.file_name().unwrap().to_str().unwrap();
+        assert!(name.starts_with("b.parquet.") && name.ends_with(".part"), "{name}");
+        assert_ne!(part, part_of(Path::new("a/b.parquet")));
     }
 }

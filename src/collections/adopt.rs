@@ -44,10 +44,15 @@ impl Jobs {
     /// [`JobsError::Conflict`] if the ledger has objects of the collection, if the store has its first generation, too, or if the model of the settings makes vectors of
     /// another space; [`JobsError::Index`] if the store does not have the collection or does not answer;
     /// [`JobsError::CollectionBusy`] while a job uses it; [`JobsError::Invalid`] if the store is not known.
-    pub async fn adopt(&self, name: &str, store: Option<&str>, collection: Option<&str>) -> Result<Adopted, JobsError> {
+    pub async fn adopt(
+        &self,
+        name: &str,
+        store: Option<&str>,
+        collection_name: Option<&str>,
+    ) -> Result<Adopted, JobsError> {
         let jobs = &self.0;
         let name = CollectionName::parse(name)?;
-        let (owner, number) = owner(&name, collection)?;
+        let (owner, number) = owner(&name, collection_name)?;
         let store = match store {
             None => jobs.stores.default_store(),
             Some(store) => jobs.stores.named(store).ok_or_else(|| {
@@ -70,6 +75,9 @@ impl Jobs {
                  lacks, also after an adoption that was interrupted"
             );
             return Err(JobsError::Conflict("collection_known", message));
+        }
+        if number == 1 && collection_name.is_none() {
+            jobs.check_generations(&name, store).await?;
         }
         let model = jobs.model_of_settings(&name, store.name(), &info).await?;
         jobs.models.set(&collection, &model).await?;
@@ -115,6 +123,21 @@ fn owner(name: &CollectionName, requested: Option<&str>) -> Result<(CollectionNa
 }
 
 impl JobService {
+    /// Fails if the store has later generations of a collection, unless the client names the collection.
+    async fn check_generations(&self, name: &CollectionName, store: &Arc<dyn ImageIndex>) -> Result<(), JobsError> {
+        let stored = store.collections().await?.into_iter().map(|info| info.name);
+        let Some(other) = stored.into_iter().find(|other| Generation::number_in(name, other).is_some()) else {
+            return Ok(());
+        };
+        let message = format!(
+            "{} has `{name}` and `{other}`, which are two generations of one collection, and it is not known which one was used: to adopt \
+             `{other}`, drop the other one first, for example with `glimpse collections drop {name}`; to adopt `{name}`: `glimpse \
+             collections adopt {name} --as {name}`",
+            store.name()
+        );
+        Err(JobsError::Conflict("several_generations", message))
+    }
+
     /// Fails if a generation that the ledger does not know cannot become the current one of its collection.
     async fn check_owner(
         &self,

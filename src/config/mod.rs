@@ -142,6 +142,7 @@ impl Settings {
             self.api.validate(self.jwt.is_set()),
             self.tls.validate(),
             self.jwt.validate(),
+            self.otlp.validate(),
             self.source.validate(),
             self.embed.validate(),
             self.hub.validate(),

@@ -73,7 +73,7 @@ impl std::fmt::Debug for ParquetWriter {
 }
 
 impl ParquetWriter {
-    /// Creates the file. An existing one is replaced.
+    /// Creates the file, which must not exist.
     ///
     /// # Errors
     /// [`ExchangeError::Write`]
@@ -87,7 +87,7 @@ impl ParquetWriter {
                 .set_created_by(format!("glimpse {}", env!("CARGO_PKG_VERSION")))
                 .set_key_value_metadata(Some(properties(header)))
                 .build();
-            let file = File::create(path).map_err(|error| ParquetError::External(Box::new(error)))?;
+            let file = File::create_new(path).map_err(|error| ParquetError::External(Box::new(error)))?;
             SerializedFileWriter::new(file, schema, Arc::new(properties))
         };
         let file = create().map_err(|error| write_error(path, error))?;

@@ -22,6 +22,7 @@ fn header() -> FileHeader {
 }
 
 fn write(path: &Path, images: usize) {
+    std::fs::remove_file(path).ok();
     let mut writer = ParquetWriter::create(path, &header()).unwrap();
     for n in 0..images {
         let payload = json!({"n": n}).to_string();

@@ -56,6 +56,19 @@ impl OtlpSettings {
         Some(Collector { endpoint, headers: &self.otel_exporter_otlp_headers })
     }
 
+    /// Checks the address of the collector.
+    ///
+    /// # Errors
+    /// A message that names the setting and its value.
+    pub fn validate(&self) -> Result<(), String> {
+        match &self.otel_exporter_otlp_endpoint {
+            Some(endpoint) if endpoint.url().path().trim_end_matches('/').ends_with("/v1/traces") => Err(format!(
+                "OTEL_EXPORTER_OTLP_ENDPOINT is {endpoint}; it must be the address without /v1/traces, which is added to it"
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Returns warnings about headers that others can read.
     pub fn cautions(&self) -> Vec<String> {
         let Some(collector) = self.collector() else { return Vec::new() };
@@ -130,6 +143,15 @@ impl From<Share> for String {
 #[serde(try_from = "String", into = "String")]
 pub struct OtlpHeaders(Vec<(HeaderName, HeaderValue)>);
 
+/// Headers that the message itself has.
+const OF_THE_MESSAGE: [HeaderName; 5] = [
+    reqwest::header::CONNECTION,
+    reqwest::header::CONTENT_LENGTH,
+    reqwest::header::CONTENT_TYPE,
+    reqwest::header::HOST,
+    reqwest::header::TRANSFER_ENCODING,
+];
+
 impl OtlpHeaders {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -145,12 +167,13 @@ impl FromStr for OtlpHeaders {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, &'static str> {
-        let invalid = "it must be comma-separated headers NAME=VALUE, such as api-key=KEY, with percent-encoding for other characters in values";
+        let invalid = "it must be comma-separated headers NAME=VALUE, such as api-key=KEY (not host, connection or those of the content), with percent-encoding for other characters in values";
         let header = |pair: &str| {
             let (name, value) = pair.split_once('=')?;
             let mut value = HeaderValue::from_bytes(&percent_decoded(value.trim())?).ok()?;
             value.set_sensitive(true);
-            Some((HeaderName::from_bytes(name.trim().as_bytes()).ok()?, value))
+            let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+            (!OF_THE_MESSAGE.contains(&name)).then_some((name, value))
         };
         let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
         pairs.map(header).collect::<Option<_>>().map(Self).ok_or(invalid)
@@ -204,7 +227,7 @@ mod tests {
         assert!(map["api-key"] == "hush one" && map["x-tenant"] == "a=b" && map.len() == 2, "{map:?}");
         assert!(!format!("{headers:?}{map:?}{}", String::from(headers.clone())).contains("hush"));
         assert_eq!(String::from(OtlpHeaders::default()), "");
-        for wrong in ["hush", "a b=hush", "a=hush%2", "a=hush%zz", "a=hush%0a"] {
+        for wrong in ["hush", "content-length=hush", "Host=hush", "a b=hush", "a=hush%2", "a=hush%zz", "a=hush%0a"] {
             let message = wrong.parse::<OtlpHeaders>().unwrap_err();
             assert!(message.contains("NAME=VALUE") && !message.contains("hush"), "{wrong}");
         }
@@ -217,6 +240,20 @@ mod tests {
         for wrong in ["", "-0.1", "1.01", "10%", "NaN"] {
             assert!(share(wrong).unwrap_err().contains("from 0 to 1"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_path_of_traces_is_not_a_part_of_the_endpoint() {
+        let settings = |endpoint: &str| OtlpSettings {
+            otel_exporter_otlp_endpoint: Some(endpoint.parse().unwrap()),
+            ..OtlpSettings::default()
+        };
+        settings("http://collector:4318/otlp").validate().unwrap();
+        let error = settings("http://collector:4318/v1/traces").validate().unwrap_err();
+        assert!(
+            error.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT is ") && error.contains("without /v1/traces"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::cookie::CookieName;
 use super::failures::FailedSignIns;
 use super::identity::{ClientAddress, Identity};
 use super::origin::is_same_host;
-use super::presented::{bearer_token, presented_key};
+use super::presented::{api_key, bearer_token, presented_key};
 use super::proxy::Proxies;
 use super::roles::{Access, RoleTable};
 use super::sessions::Sessions;
@@ -123,8 +123,8 @@ impl Authenticator {
         match self.known_identity(headers, extensions) {
             Ok(Some(identity)) => {
                 // The session or the token identifies the sender, and the key beside it can be a guess.
-                let can_guess = identity.sign_in != Some(SignIn::Proxy) && self.needs_key();
-                if key.is_some_and(|key| can_guess && self.keys.find(key).is_none()) {
+                let sent = if identity.sign_in == Some(SignIn::Proxy) { api_key(headers) } else { key };
+                if sent.is_some_and(|key| self.is_wrong(key)) {
                     self.failures.record(address);
                 }
                 Ok(identity)
@@ -134,7 +134,12 @@ impl Authenticator {
                 self.failures.record(address);
                 Err(error)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                if api_key(headers).is_some_and(|key| self.is_wrong(key)) {
+                    self.failures.record(address);
+                }
+                Err(error)
+            }
             Ok(None) if key.is_some() => {
                 self.failures.record(address);
                 Err(ApiError::unauthorized(WRONG_KEY))
@@ -143,6 +148,10 @@ impl Authenticator {
                 Err(ApiError::unauthorized("no API key; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"))
             }
         }
+    }
+
+    fn is_wrong(&self, key: &str) -> bool {
+        self.needs_key() && self.keys.find(key).is_none()
     }
 
     /// The same, without an error if it is not known.

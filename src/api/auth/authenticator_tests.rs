@@ -25,7 +25,10 @@ async fn authenticator(settings: ApiSettings) -> (TempDir, Authenticator) {
     let environment = settings.keys();
     let parts = KeysParts { ledger: ledger.clone(), environment, file: None, user_role: None, is_local: true };
     let keys = Keys::open(parts).await.unwrap();
-    (folder, Authenticator::new(&settings, keys, Audit::new(ledger), Tokens::default(), CookieName::new(None, 8080)))
+    (
+        folder,
+        Authenticator::new(&settings, keys, Audit::new(ledger), Tokens::default(), CookieName::new(None, 8080, false)),
+    )
 }
 
 fn authorize(authenticator: &Authenticator, method: &Method, path: &str, headers: &HeaderMap) -> bool {

@@ -8,7 +8,7 @@ use axum::response::AppendHeaders;
 use cookie::{Cookie, SameSite};
 
 use super::origin::PublicUrl;
-use crate::api::Defaults;
+use crate::api::{BasePath, Defaults};
 use crate::keys::digest;
 
 /// The name without what is different for each service, which is also the name of earlier versions.
@@ -18,30 +18,36 @@ const HOST_PREFIX: &str = "__Host-";
 
 /// The name of the cookies of this service. Browsers send a cookie to every port of a host, so two services on one host need two names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CookieName(Arc<str>);
+pub struct CookieName {
+    name: Arc<str>,
+    /// Whether every page of the service is loaded over TLS from the root of its host, so that only cookies with the prefix are read.
+    only_with_prefix: bool,
+}
 
 impl CookieName {
     /// Returns the name for a service with this public URL, or without one, on this port.
-    pub fn new(url: Option<&PublicUrl>, port: u16) -> Self {
+    pub fn new(url: Option<&PublicUrl>, port: u16, has_tls: bool) -> Self {
         let end = match url {
             Some(url) => hex::encode(&digest(&String::from(url.clone()))[..4]),
             None => port.to_string(),
         };
-        Self(format!("{COMMON_NAME}_{end}").into())
+        let only_with_prefix = has_tls && BasePath::new(url).is_root();
+        Self { name: format!("{COMMON_NAME}_{end}").into(), only_with_prefix }
     }
 
     /// Returns the name without the prefix of cookies over TLS.
     pub(in crate::api) fn as_str(&self) -> &str {
-        &self.0
+        &self.name
     }
 
     fn with_prefix(&self) -> String {
-        format!("{HOST_PREFIX}{}", self.0)
+        format!("{HOST_PREFIX}{}", self.name)
     }
 
     /// Returns the token of the session in the cookies of a request.
     pub(super) fn token(&self, headers: &HeaderMap) -> Option<String> {
-        value_of(&self.with_prefix(), headers).or_else(|| value_of(&self.0, headers))
+        let plain = || value_of(&self.name, headers).filter(|_| !self.only_with_prefix);
+        value_of(&self.with_prefix(), headers).or_else(plain)
     }
 }
 
@@ -76,7 +82,7 @@ pub(in crate::api) fn session_cookie(
         (header::SET_COOKIE, cookie.to_string())
     };
     let name = &defaults.cookie_name;
-    let name = if tls && defaults.base_path.is_root() { name.with_prefix() } else { name.0.to_string() };
+    let name = if tls && defaults.base_path.is_root() { name.with_prefix() } else { name.as_str().to_owned() };
     let mut all = vec![set(name, value, ttl)];
     if value_of(COMMON_NAME, headers).is_some() {
         all.push(set(COMMON_NAME.to_owned(), String::new(), Duration::ZERO));
@@ -121,17 +127,26 @@ mod tests {
 
     #[test]
     fn each_service_has_its_own_name_and_a_former_cookie_is_removed() {
-        let name = |url: Option<&PublicUrl>, port| CookieName::new(url, port).0.to_string();
+        let name = |url: Option<&PublicUrl>, port| CookieName::new(url, port, false).as_str().to_owned();
         assert_ne!(name(None, 8080), name(None, 8081));
         let (one, two) = (url("https://a.example/one"), url("https://a.example/two"));
         assert_ne!(name(Some(&one), 1), name(Some(&two), 1));
         assert!(name(Some(&one), 1).len() < 32);
 
         let cookies = |text: &str| HeaderMap::from_iter([(header::COOKIE, text.parse().unwrap())]);
-        let own = CookieName::new(None, 8080);
+        let own = CookieName::new(None, 8080, false);
         let both = cookies("glimpse_session_8081=other; glimpse_session_8080=plain; __Host-glimpse_session_8080=safe");
         assert_eq!(own.token(&both).as_deref(), Some("safe"));
         assert_eq!(own.token(&cookies("glimpse_session_8080=plain")).as_deref(), Some("plain"));
+        let over_tls = CookieName::new(None, 8080, true);
+        assert_eq!(
+            over_tls.token(&cookies("glimpse_session_8080=plain")),
+            None,
+            "another host of the domain can set it"
+        );
+        assert_eq!(over_tls.token(&both).as_deref(), Some("safe"));
+        let under_a_path = CookieName::new(Some(&url("https://a.example/one")), 8080, true);
+        assert!(under_a_path.token(&cookies(&format!("{}=plain", under_a_path.as_str()))).is_some());
         assert_eq!(own.token(&cookies("glimpse_session_8081=other; glimpse_session=old")), None);
         let set = session_cookie("t".into(), SESSION_TTL, &Defaults::for_tests(), &cookies("glimpse_session=old")).0;
         assert_eq!(set.len(), 2);

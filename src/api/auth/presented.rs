@@ -4,9 +4,12 @@ use axum::http::{HeaderMap, header};
 
 /// Returns the key that the request presents. With `has_token`, its bearer token is one of an identity provider and not a key.
 pub(super) fn presented_key(headers: &HeaderMap, has_token: bool) -> Option<&str> {
-    bearer_token(headers)
-        .filter(|_| !has_token)
-        .or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()))
+    bearer_token(headers).filter(|_| !has_token).or_else(|| api_key(headers))
+}
+
+/// Returns the key in `X-API-Key`, which proxies do not send by themselves.
+pub(super) fn api_key(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-api-key")?.to_str().ok()
 }
 
 /// Returns the token of `Authorization: Bearer TOKEN`.

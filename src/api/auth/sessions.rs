@@ -89,7 +89,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_session_ends_after_its_time_on_sign_out_and_if_there_are_too_many() {
-        let sessions = Sessions::new(CookieName::new(None, 8080));
+        let sessions = Sessions::new(CookieName::new(None, 8080, false));
         let (key, other) = (digest("one"), digest("two"));
         let token = sessions.begin(key).unwrap();
         assert_eq!(sessions.key(&headers_with_cookie(&token)), Some(key));

@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::owner_only;
 use crate::source::S3Credentials;
 
 pub(super) const FILE_NAME: &str = "credentials.json";
@@ -37,11 +38,8 @@ pub(super) fn stored_or_new(folder: &Path) -> io::Result<S3Credentials> {
 /// Writes the file atomically, because an incomplete file would make the server unusable for its owner.
 fn write(folder: &Path, text: &[u8]) -> io::Result<()> {
     let incomplete = folder.join(format!("{FILE_NAME}.new"));
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&incomplete)?;
+    owner_only::create_file(&incomplete)?;
+    let mut file = OpenOptions::new().write(true).truncate(true).open(&incomplete)?;
     file.write_all(text)?;
     file.sync_all()?;
     fs::rename(incomplete, folder.join(FILE_NAME))

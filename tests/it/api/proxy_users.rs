@@ -43,6 +43,22 @@ async fn headers_of_other_addresses_are_ignored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn wrong_keys_beside_a_user_are_slowed_down() {
+    let app = TestApp::start_with(&SETTINGS).await;
+    for (client, groups, expected) in [("198.51.100.7", "staff", 200), ("198.51.100.8", "guests", 403)] {
+        let guess = |n: u32| {
+            request(&app, Method::GET, "/jobs", groups).header("x-forwarded-for", client).header("x-api-key", n)
+        };
+        for n in 0..10 {
+            assert_eq!(guess(n).send().await.unwrap().status(), expected);
+        }
+        assert_eq!(guess(10).send().await.unwrap().status(), 429, "{groups}");
+        let without_key = request(&app, Method::GET, "/jobs", groups).header("x-forwarded-for", client).send();
+        assert_eq!(without_key.await.unwrap().status(), expected, "the user is not locked out");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_keys_of_one_client_are_slowed_down_without_locking_out_others() {
     let app = TestApp::start_with(&[&SETTINGS[..1], &[("GLIMPSE_API_KEY", "the-key-of-the-settings")]].concat()).await;
     let send = |client: &str, key: &str| {

@@ -95,6 +95,8 @@ async fn a_generation_is_adopted_as_that_of_its_collection() {
     };
     let (status, reply) = adopt(json!({})).await;
     assert_eq!((status, &reply["code"]), (409, &json!("several_generations")), "{reply}");
+    let (status, first) = app.post("/collections/documents/adopt", json!({})).await;
+    assert_eq!((status.as_u16(), &first["code"]), (409, &json!("several_generations")), "in both directions: {first}");
     let (status, reply) = adopt(json!({"collection": "birds"})).await;
     assert_eq!((status, &reply["code"]), (422, &json!("invalid_collection")), "{reply}");
     assert_eq!(app.delete("/collections/documents").await.0, StatusCode::OK);
