@@ -1,7 +1,7 @@
 //! Folders and files of the data folder, which only the user of the service can read: images, keys, and who has done what.
 //!
-//! If the group can write to the folder in which they are made, such as a volume of Kubernetes with `fsGroup`, the group can use them,
-//! too. The mode of what exists is not changed.
+//! If the group can write to the folder in which they are made, such as a volume of Kubernetes with `fsGroup`, the group can
+//! use them, too. The mode of what exists is not changed.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
@@ -10,8 +10,8 @@ use std::path::Path;
 
 const GROUP_CAN_WRITE: u32 = 0o020;
 
-/// Creates a folder and what is missing above it, if it does not exist. `in_data_folder`: whether the folder above is the data folder or
-/// in it, so that its mode says whether the group has access.
+/// Creates a folder and what is missing above it, if it does not exist. `in_data_folder`: whether the folder above is the data
+/// folder or in it, so that its mode says whether the group has access.
 pub(crate) fn create_folder(path: &Path, in_data_folder: bool) -> io::Result<()> {
     let group = if in_data_folder { group_access(path) & 0o070 } else { 0 };
     let new: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();

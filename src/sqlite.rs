@@ -108,8 +108,8 @@ pub fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
-/// Brings what was committed to the disk: by a checkpoint or, if the disk has no space for one, by a sync of the WAL file. So a service can
-/// start on a full disk.
+/// Brings what was committed to the disk: by a checkpoint or, if the disk has no space for one, by a sync of the WAL file. So
+/// a service can start on a full disk.
 pub(crate) fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
     match connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(())) {
         Err(error) if is_full(&error) => {

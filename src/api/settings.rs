@@ -120,8 +120,8 @@ impl ApiSettings {
         Ok(())
     }
 
-    /// Checks the keys of `GLIMPSE_API_KEY` for a service. The commands do not need this: the key that they send is that of a service,
-    /// which has checked it.
+    /// Checks the keys of `GLIMPSE_API_KEY` for a service. The commands do not need this: the key that they send is that of a
+    /// service, which has checked it.
     ///
     /// # Errors
     /// A message without the keys that names the setting and what is allowed.

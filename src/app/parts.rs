@@ -20,7 +20,8 @@ use crate::source::{
 /// The file in the data folder that the process with the folder has locked.
 pub const LOCK_FILE: &str = "service.lock";
 
-/// Creates the data folder, for its owner only, and locks it for this process. The operating system releases the lock when the process ends.
+/// Creates the data folder, for its owner only, and locks it for this process. The operating system releases the lock when the
+/// process ends.
 pub(super) fn lock(folder: &Path) -> Result<File, BuildError> {
     let wrap = |source| BuildError::Folder { folder: folder.to_owned(), source };
     owner_only::create_folder(folder, false).map_err(wrap)?;

@@ -36,7 +36,8 @@ pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Creates a folder of an archive. A link in its place is an error: the owner of the archive could lead a backup of root elsewhere.
+/// Creates a folder of an archive. A link in its place is an error: the owner of the archive could lead a backup of root
+/// elsewhere.
 pub(super) fn create_own_folder(folder: &Path, archive: &Path) -> io::Result<()> {
     let mut folders: Vec<&Path> = folder.ancestors().take_while(|ancestor| *ancestor != archive).collect();
     // From the archive downwards, so that nothing is created behind a link.
@@ -61,8 +62,8 @@ pub(super) fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).custom_flags(flags).open(path)
 }
 
-/// If the process runs as root, gives a new file or folder to the owner of the archive: a backup of root must not be in the way of those of
-/// the user to whom the archive belongs.
+/// If the process runs as root, gives a new file or folder to the owner of the archive: a backup of root must not be in the
+/// way of those of the user to whom the archive belongs.
 pub(super) fn give_to_owner(path: &Path, archive: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());

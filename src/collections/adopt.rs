@@ -41,8 +41,9 @@ impl Jobs {
     /// `collection` has another one: `name` itself, or one that the name of a generation was made of.
     ///
     /// # Errors
-    /// [`JobsError::Conflict`] if the ledger has objects of the collection, if the store has its first generation, too, or if the model of the settings makes vectors of
-    /// another space; [`JobsError::Index`] if the store does not have the collection or does not answer;
+    /// [`JobsError::Conflict`] if the ledger has objects of the collection, if the store has its first generation, too, or if
+    /// the model of the settings makes vectors of another space; [`JobsError::Index`] if the store does not have the
+    /// collection or does not answer;
     /// [`JobsError::CollectionBusy`] while a job uses it; [`JobsError::Invalid`] if the store is not known.
     pub async fn adopt(
         &self,

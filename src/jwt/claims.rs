@@ -9,8 +9,8 @@ const MAX_NAME: usize = 255;
 /// Maximum number of groups that are compared with the settings.
 const MAX_GROUPS: usize = 1_000;
 
-/// Returns the name of the user for logs. It is refused, and not shortened, if it cannot be shown as one line: two users must not have
-/// the same name.
+/// Returns the name of the user for logs. It is refused, and not shortened, if it cannot be shown as one line: two users must
+/// not have the same name.
 pub(super) fn name<'a>(claims: &'a Value, path: &ClaimPath) -> Result<&'a str, TokenError> {
     let invalid =
         |problem: &str| Err(TokenError::invalid(format!("its claim `{path}`, the name of the user, {problem}")));

@@ -39,8 +39,8 @@ struct Document<'a> {
 }
 
 impl KeySet {
-    /// Parses a set. Keys that cannot verify a signature of a token are left out: symmetric ones, those for encryption, short ones, and
-    /// those of an unknown kind.
+    /// Parses a set. Keys that cannot verify a signature of a token are left out: symmetric ones, those for encryption, short
+    /// ones, and those of an unknown kind.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, String> {
         let document: Document<'_> = serde_json::from_slice(bytes).map_err(|error| json_error(bytes, &error))?;
         if document.keys.len() > MAX_KEYS {

@@ -16,11 +16,13 @@ pub(in crate::api) const COMMON_NAME: &str = "glimpse_session";
 /// Browsers accept a cookie with this prefix only over TLS, for the whole host, and not from other hosts of its domain.
 const HOST_PREFIX: &str = "__Host-";
 
-/// The name of the cookies of this service. Browsers send a cookie to every port of a host, so two services on one host need two names.
+/// The name of the cookies of this service. Browsers send a cookie to every port of a host, so two services on one host need
+/// two names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieName {
     name: Arc<str>,
-    /// Whether every page of the service is loaded over TLS from the root of its host, so that only cookies with the prefix are read.
+    /// Whether every page of the service is loaded over TLS from the root of its host, so that only cookies with the prefix
+    /// are read.
     only_with_prefix: bool,
 }
 

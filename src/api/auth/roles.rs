@@ -182,8 +182,8 @@ impl RoleTable {
     }
 }
 
-/// Returns the route that begins with this path of a public URL: a request for it could not be distinguished from one for another route
-/// under the public URL.
+/// Returns the route that begins with this path of a public URL: a request for it could not be distinguished from one for
+/// another route under the public URL.
 pub(in crate::api) fn conflicting_route(path: &str) -> Option<&'static str> {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     if segments.is_empty() {

@@ -41,8 +41,8 @@ impl StreamAccess {
         Some(Self { authenticator: authenticator.clone(), headers, extensions, role })
     }
 
-    /// Ends the reply, if it is an event stream, soon after the sender may not read it any more. Its last event is `broken_off`, with
-    /// the error that a new request gets.
+    /// Ends the reply, if it is an event stream, soon after the sender may not read it any more. Its last event is
+    /// `broken_off`, with the error that a new request gets.
     pub(super) fn limit(self, response: Response) -> Response {
         let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         if !kind.is_some_and(|kind| kind.starts_with(EVENT_STREAM)) {

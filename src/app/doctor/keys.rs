@@ -4,8 +4,8 @@ use super::{CheckResult, Doctor, Problem, finding};
 use crate::keys::count_keys;
 
 impl Doctor {
-    /// Checks the keys of `GLIMPSE_API_KEY` and the file of `GLIMPSE_KEYS_FILE`. Returns `None` if none is set, or if only keys of the
-    /// former are, which are valid.
+    /// Checks the keys of `GLIMPSE_API_KEY` and the file of `GLIMPSE_KEYS_FILE`. Returns `None` if none is set, or if only
+    /// keys of the former are, which are valid.
     pub async fn keys(&self) -> Option<CheckResult> {
         if let Err(error) = self.settings.api.check_keys() {
             let problem = Problem::new(&error, "set a longer key; with a shorter one, a service does not start");

@@ -119,8 +119,8 @@ fn copied(count: u64) {
 }
 
 impl Jobs {
-    /// Updates the gauges for `/metrics`. If the ledger does not answer, the numbers of jobs and of images that are left are NaN; the other gauges
-    /// are updated all the same.
+    /// Updates the gauges for `/metrics`. If the ledger does not answer, the numbers of jobs and of images that are left are
+    /// NaN; the other gauges are updated all the same.
     pub async fn observe(&self) {
         self.0.pipeline.observe();
         let counts = match tokio::time::timeout(LEDGER_TIMEOUT, self.0.ledger.read(jobs::count_by_state)).await {
