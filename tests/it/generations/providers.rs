@@ -15,6 +15,9 @@ use crate::support::services::cheap_clip::CheapClip;
 use crate::support::services::wrong_clip::{REVERSED, WrongClip};
 use crate::support::{TestApp, demo_image};
 
+/// Each of the 37 images takes this long, so that no rebuild ends before the provider is cut or changed.
+const DELAY: Duration = Duration::from_millis(50);
+
 /// Starts the service with a provider `second` behind a proxy that can be cut. Its circuit breaker opens after `threshold` failures.
 async fn start_with_second(url: &str, threshold: &str) -> (TestApp, TcpProxy) {
     let proxy = TcpProxy::start(url, true).await;
@@ -40,7 +43,7 @@ async fn start_with_second(url: &str, threshold: &str) -> (TestApp, TcpProxy) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_waits_for_its_provider_while_searches_go_on() {
-    let clip = WrongClip::new();
+    let clip = WrongClip::slow(DELAY);
     let (url, _serving) = serve(clip.router()).await;
     let (app, mut proxy) = start_with_second(&url, "2").await;
     assert_eq!(app.ingest_with(json!({"s3_prefix": "images/cat"})).await.counts.done, 1);
@@ -91,7 +94,7 @@ async fn a_rebuild_waits_for_its_provider_while_searches_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_does_not_hold_up_other_collections() {
-    let clip = WrongClip::new();
+    let clip = WrongClip::slow(DELAY);
     let (url, _serving) = serve(clip.router()).await;
     let (app, mut proxy) = start_with_second(&url, "2").await;
     let ingest = async |collection: &str| {
@@ -129,7 +132,7 @@ async fn a_provider_that_is_down_does_not_hold_up_other_collections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_changes_its_model_under_its_name_is_not_mixed_in() {
-    let clip = WrongClip::new();
+    let clip = WrongClip::slow(DELAY);
     let (url, _serving) = serve(clip.router()).await;
     let (app, _proxy) = start_with_second(&url, "2").await;
     assert_eq!(app.ingest().await.counts.done, 37);
@@ -151,7 +154,7 @@ async fn a_provider_that_changes_its_model_under_its_name_is_not_mixed_in() {
 /// vectors have the same size.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_comes_back_with_another_model_is_found_out() {
-    let clip = WrongClip::new();
+    let clip = WrongClip::slow(DELAY);
     let (url, _serving) = serve(clip.router()).await;
     let (app, mut proxy) = start_with_second(&url, "100").await;
     assert_eq!(app.ingest().await.counts.done, 37);

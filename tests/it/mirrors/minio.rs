@@ -1,7 +1,6 @@
 //! A real MinIO sends its events to a mirror, while the service and MinIO are killed: `SERVERS=minio make test-servers`.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::cli::commands::RunningCommand;
 use crate::support::environment::{print, skip, variable};
-use crate::support::quarters_png;
 use crate::support::services::cheap_clip::CheapClip;
+use crate::support::{free_address, quarters_png};
 
 const BUCKET: &str = "photos";
 const OPERATIONS: u32 = 500;
@@ -127,7 +126,7 @@ async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    free_address().rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
 /// Characters that each side encodes in its own way.

@@ -49,10 +49,11 @@ impl Authority {
         self.issuer.der()
     }
 
-    /// Writes a new certificate for `localhost`, which is valid for these days, and its key. They replace those before.
+    /// Writes a new certificate for `localhost`, which is valid for these days and half a day, and its key. They replace those
+    /// before. Half a day, so that a clock that is set meanwhile does not change the number of days.
     pub(crate) fn write_pair(&self, days: i64) -> PairFiles {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
-        params.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(days);
+        params.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(days) + time::Duration::hours(12);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         write_files(self.folder.path(), &certificate, &key.serialize_pem())

@@ -10,6 +10,7 @@ pub(crate) mod http2;
 mod images;
 pub(crate) mod jobs;
 pub(crate) mod named_index;
+mod ports;
 pub(crate) mod process;
 pub(crate) mod proxies;
 pub(crate) mod qdrant;
@@ -37,17 +38,13 @@ use tokio::task::JoinHandle;
 use self::environment::print;
 
 pub(crate) use self::images::{demo_image, demo_images, encode_png, image_id, quarters_png, root};
+pub(crate) use self::ports::free_address;
 pub(crate) use self::serve::serve;
 
 /// Returns the content of a lock, even if a test panicked while it held it: a panic in a destructor would end all
 /// tests.
 pub(crate) fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A free address, for a service that keeps its address when it is restarted.
-pub(crate) fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// A running service.

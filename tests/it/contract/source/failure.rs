@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::contract::source::settings;
+use crate::support::free_address;
 
 fn anyone() -> S3Credentials {
     S3Credentials { access_key_id: "anyone".to_owned(), secret_access_key: "secret".to_owned() }
@@ -208,9 +209,7 @@ async fn a_stalled_body_times_out() {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_failure_of_the_dependency() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let endpoint = format!("http://{}", free_address());
     let source = S3Source::new(settings(endpoint, anyone())).await.unwrap();
     assert_eq!(failure(source.fetch(&image("k")).await.unwrap_err()), FailureKind::Failed);
     assert_eq!(failure(source.ensure_bucket("pipeline").await.unwrap_err()), FailureKind::Failed);

@@ -3,9 +3,11 @@
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::support::free_address;
+
 /// A TCP proxy for a service that can be cut, with all its connections.
 pub(crate) struct TcpProxy {
-    addr: std::net::SocketAddr,
+    addr: String,
     to: String,
     up: Option<AbortOnDropHandle<()>>,
 }
@@ -13,10 +15,7 @@ pub(crate) struct TcpProxy {
 impl TcpProxy {
     /// Starts it for the service at `url`, connected or not.
     pub(crate) async fn start(url: &str, is_up: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        drop(listener);
-        let mut proxy = Self { addr, to: url.trim_start_matches("http://").to_owned(), up: None };
+        let mut proxy = Self { addr: free_address(), to: url.trim_start_matches("http://").to_owned(), up: None };
         if is_up {
             proxy.connect().await;
         }
@@ -28,7 +27,7 @@ impl TcpProxy {
     }
 
     pub(crate) async fn connect(&mut self) {
-        let (listener, to) = (TcpListener::bind(self.addr).await.unwrap(), self.to.clone());
+        let (listener, to) = (TcpListener::bind(&self.addr).await.unwrap(), self.to.clone());
         self.up = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             let mut calls = tokio::task::JoinSet::new();
             while let Ok((mut client, _)) = listener.accept().await {

@@ -15,6 +15,8 @@ use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 pub(crate) struct WrongClip {
     model: LocalProvider,
     mode: AtomicU8,
+    /// How much longer than the model it takes for a batch of images.
+    delay: Duration,
 }
 
 pub(crate) const CORRECT: u8 = 0;
@@ -27,8 +29,13 @@ pub(crate) const REVERSED: u8 = 3;
 
 impl WrongClip {
     pub(crate) fn new() -> Arc<Self> {
+        Self::slow(Duration::ZERO)
+    }
+
+    /// A service that a test can change before a job has ended, also on a fast machine.
+    pub(crate) fn slow(delay: Duration) -> Arc<Self> {
         let model = LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap();
-        Arc::new(Self { model, mode: AtomicU8::new(CORRECT) })
+        Arc::new(Self { model, mode: AtomicU8::new(CORRECT), delay })
     }
 
     pub(crate) fn set_mode(&self, mode: u8) {
@@ -66,6 +73,7 @@ impl ImageEmbeddingProvider for WrongClip {
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
+        tokio::time::sleep(self.delay).await;
         Ok(self.model.embed_image_batch(images).await?.iter().map(|vector| self.distort(vector)).collect())
     }
 

@@ -6,10 +6,10 @@ use glimpse::domain::{Endpoint, FailureKind, SearchEffort, SearchQuery, Secret};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use glimpse::index::{ImageIndex, IndexError, Quantization};
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use super::fake::{Grpc, Rest, Running};
 use crate::contract::index::support::{EAST, name, query, record, space};
+use crate::support::free_address;
 
 /// The class of the collection `documents`, as `GET /v1/schema/DocumentsImages` returns it.
 pub(crate) fn class() -> Rest {
@@ -196,9 +196,7 @@ async fn large_writes_are_sent_in_limited_requests() {
 
 #[tokio::test]
 async fn a_refused_connection_is_a_failure_of_the_store() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed: Endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-    drop(listener);
+    let closed: Endpoint = format!("http://{}", free_address()).parse().unwrap();
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
     let no_rest = WeaviateIndex::new(WeaviateSettings { url: closed.clone(), ..server.settings() }).unwrap();
     assert_eq!(failure(no_rest.ready().await.unwrap_err()), FailureKind::Failed);
