@@ -101,12 +101,19 @@ impl Codes {
         (0..).step_by(BLOCK).zip(&self.blocks).map(|(first, block)| (&**block, (self.count - first).min(BLOCK)))
     }
 
-    /// Starts to load a block, if it exists, into the cache.
-    pub(crate) fn prefetch(&self, block: usize) {
-        if let Some(block) = self.blocks.get(block) {
+    /// Starts to load the codes of a block, and what is beside the codes of the block after it. The blocks of `next` follow those
+    /// of this list.
+    pub(crate) fn prefetch(&self, block: usize, next: Option<&Self>) {
+        let find = |block: usize| match block.checked_sub(self.blocks.len()) {
+            None => self.blocks.get(block),
+            Some(block) => next.and_then(|next| next.blocks.get(block)),
+        };
+        if let Some(block) = find(block) {
             prefetch(&block.codes);
-            prefetch(&block.scales);
-            prefetch(&block.slots);
+        }
+        // Without it, the address of its codes would have to be waited for.
+        if let Some(block) = find(block + 1) {
+            prefetch(std::slice::from_ref(&**block));
         }
     }
 

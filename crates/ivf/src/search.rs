@@ -66,6 +66,15 @@ impl Effort {
         let min_share = (SHARE_AT_450 * ((list_deviations - 4.5) * 2.0).exp2()).min(1.0);
         Self { list_deviations, min_share, estimate_deviations: 2.5 + (list_deviations - 4.5).max(0.0) / 2.0 }
     }
+
+    /// Returns the effort of a search in which hits may have this share (0 to 1) of the slots. It misses as many hits as a
+    /// search in all slots: of the scores in a list, which are about normal, `d` deviations are exceeded by a part of about
+    /// `exp(-d² / 2)`. If only a share of them can be hits, as many exceed `d'` deviations with `d'² = d² - 2 ln(1 / share)`.
+    #[must_use]
+    pub fn for_share(self, share: f32) -> Self {
+        let square = self.list_deviations.powi(2) + 2.0 * share.clamp(f32::MIN_POSITIVE, 1.0).ln();
+        Self { list_deviations: square.max(0.0).sqrt(), ..self }
+    }
 }
 
 impl Index {
@@ -88,7 +97,7 @@ impl Index {
         let first = self.move_first(&mut order);
         let mut hits = Hits::new(keep);
         for (_, list) in &order[..first] {
-            scan.visit(&self.lists[*list as usize], &mut hits);
+            scan.visit(&self.lists[*list as usize], None, &mut hits);
         }
         let deviation = effort.list_deviations * self.deviation(&scan.numbers);
         let rest = self.bounds(&order[first..], deviation, &scan);
@@ -193,18 +202,20 @@ impl<C: Candidates> Scan<'_, C> {
             if at >= lists.min && *bound < self.threshold.get() {
                 return hits;
             }
-            self.visit(list, &mut hits);
+            let next = lists.bounds.get(at + 1).map(|(_, list)| *list);
+            self.visit(list, next, &mut hits);
         }
     }
 
-    fn visit(&self, list: &List, hits: &mut Hits<C>) {
+    /// Compares the vectors of a list. `next` is the list that is probably visited next.
+    fn visit(&self, list: &List, next: Option<&List>, hits: &mut Hits<C>) {
         let center = dot(self.query, &list.centroid);
         let deviations = self.effort.estimate_deviations * ESTIMATE_DEVIATION * dot(self.query, self.query).sqrt();
         let limit = self.threshold.get() - center - ROUNDING;
         let mut products = [0; BLOCK];
         hits.greatest.clear();
         for (number, (block, count)) in (1..).zip(list.codes.blocks()) {
-            list.codes.prefetch(number);
+            list.codes.prefetch(number, next.map(|next| &next.codes));
             sums(&block.codes, &self.numbers.words, &mut products);
             // The greatest score that a vector may have.
             let mut greatest = [0.0; BLOCK];

@@ -145,7 +145,7 @@ fn searches_find_the_nearest_with_their_exact_scores() {
         assert!(found.is_sorted() && found.len() == 10);
         sum += recall(&found, &exact(&request, 0..12_000, 10));
         let request = Request { allowed: &|slot| slot % 7 == 3, ..request };
-        let found = index.search(&query, 10, effort, 1, &request);
+        let found = index.search(&query, 10, effort.for_share(1.0 / 7.0), 1, &request);
         assert!(found.iter().all(|hit| hit.1 % 7 == 3) && found.len() == 10);
         filtered += recall(&found, &exact(&request, 0..12_000, 10));
         // With the highest effort, every list is visited and every vector is compared.
@@ -154,6 +154,17 @@ fn searches_find_the_nearest_with_their_exact_scores() {
         assert_eq!(all, exact(&request, 0..12_000, 500));
     }
     assert!(sum / 40.0 > 0.98 && filtered / 40.0 > 0.98, "recall {} and {}", sum / 40.0, filtered / 40.0);
+}
+
+#[test]
+fn the_effort_of_a_filter_misses_as_many_hits_as_that_of_all_vectors() {
+    let effort = Effort::from_level(Effort::DEFAULT_LEVEL);
+    assert_eq!(effort.for_share(1.0), effort);
+    // Of normally distributed numbers, a twelfth of those above 3.94 are as many as those above 4.5.
+    let twelfth = effort.for_share(1.0 / 12.0);
+    assert!((twelfth.list_deviations - 3.91).abs() < 0.01, "{twelfth:?}");
+    assert_eq!((twelfth.min_share, twelfth.estimate_deviations), (effort.min_share, effort.estimate_deviations));
+    assert_eq!(Effort::from_level(10).for_share(0.0).list_deviations, 0.0);
 }
 
 #[test]

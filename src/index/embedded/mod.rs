@@ -36,10 +36,11 @@ mod threads;
 mod upgrade;
 mod vectors;
 mod version;
+mod warm;
 mod write;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -77,8 +78,8 @@ pub struct EmbeddedIndex {
     maintenance: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
     /// The task that syncs the last writes.
     last_sync: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
-    /// The task that checks the vectors; see `scrub.rs`.
-    _scrub: Option<Arc<AbortOnDropHandle<()>>>,
+    /// The task that reads what the start did not; see `warm.rs` and `scrub.rs`.
+    _reads: Option<Arc<AbortOnDropHandle<()>>>,
 }
 
 impl EmbeddedIndex {
@@ -90,9 +91,9 @@ impl EmbeddedIndex {
     /// Returns an [`OpenError`] if another process has the index open or its files cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let folder = Arc::new(Folder::open(folder)?);
-        let scrub = Handle::try_current().ok().map(|runtime| runtime.spawn(scrub::scrub(Arc::downgrade(&folder))));
-        let scrub = scrub.map(|task| Arc::new(AbortOnDropHandle::new(task)));
-        let index = Self { folder, maintenance: Arc::default(), last_sync: Arc::default(), _scrub: scrub };
+        let reads = Handle::try_current().ok().map(|runtime| runtime.spawn(read_ahead(Arc::downgrade(&folder))));
+        let reads = reads.map(|task| Arc::new(AbortOnDropHandle::new(task)));
+        let index = Self { folder, maintenance: Arc::default(), last_sync: Arc::default(), _reads: reads };
         if index.folder.needs_maintenance() {
             index.start_maintenance();
         }
@@ -131,6 +132,11 @@ impl EmbeddedIndex {
         let done = self.folder.sqlite.call(move |connection| Ok(work(&folder, connection))).await;
         done.map_err(|error| failed(&error))?.map_err(|fault| fault.into_index_error(name))
     }
+}
+
+async fn read_ahead(folder: Weak<Folder>) {
+    warm::warm(Weak::clone(&folder)).await;
+    scrub::scrub(folder).await;
 }
 
 #[async_trait]

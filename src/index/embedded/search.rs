@@ -62,9 +62,12 @@ impl Search<'_> {
             SearchEffort::Default => Effort::DEFAULT_LEVEL,
             SearchEffort::Level(level) => level,
         };
+        let (allowed, all) = (self.allowed.map_or(self.version.count(), SlotSet::len), self.version.count());
         match self.version.lists() {
-            Some(lists) if self.allowed.is_none_or(|set| set.len() >= self.version.count() / EXACT_PART) => {
-                lists.search(&self.query, keep, Effort::from_level(level), threads, self)
+            Some(lists) if allowed >= all / EXACT_PART => {
+                #[expect(clippy::cast_precision_loss, reason = "a share")]
+                let share = allowed as f32 / all.max(1) as f32;
+                lists.search(&self.query, keep, Effort::from_level(level).for_share(share), threads, self)
             }
             _ => self.exact(keep),
         }

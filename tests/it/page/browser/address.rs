@@ -98,6 +98,7 @@ async fn an_open_image_has_an_address_and_the_back_button_returns_to_its_place()
     let shows_image = format!("document.querySelector('.viewer .key')?.innerText === {title}");
     browser.keys(ENTER).await;
     browser.wait_until(&format!("location.search.includes('image=') && {shows_image}")).await;
+    let image_address = browser.run("return location.search").await;
 
     // The back button closes the image, without another search.
     browser.run(&format!("{HIT}.dataset.kept = 'yes'")).await;
@@ -110,7 +111,8 @@ async fn an_open_image_has_an_address_and_the_back_button_returns_to_its_place()
     browser.keys(LEFT).await;
     browser.wait_until(&format!("!({shows_image})")).await;
     browser.keys(RIGHT).await;
-    browser.wait_until(&shows_image).await;
+    // The address follows when the record has been read.
+    browser.wait_until(&format!("location.search === {image_address} && {shows_image}")).await;
     browser.reload().await;
     browser.wait_until(&shows_image).await;
     browser.keys(ESCAPE).await;
