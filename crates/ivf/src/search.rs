@@ -67,12 +67,13 @@ impl Effort {
         Self { list_deviations, min_share, estimate_deviations: 2.5 + (list_deviations - 4.5).max(0.0) / 2.0 }
     }
 
-    /// Returns the effort of a search in which hits may have this share (0 to 1) of the slots. It misses as many hits as a
-    /// search in all slots: of the scores in a list, which are about normal, `d` deviations are exceeded by a part of about
-    /// `exp(-d² / 2)`. If only a share of them can be hits, as many exceed `d'` deviations with `d'² = d² - 2 ln(1 / share)`.
+    /// Returns the effort of a search in which hits may have this share (0 to 1) of the slots. It misses about as many hits as a
+    /// search in all slots: if the scores in a list were normal, `d` deviations would be exceeded by a part of about
+    /// `exp(-d² / 2)`, and of a share of them as many would exceed `d'` with `d'² = d² - 2 ln(1 / share)`. Their ends are longer
+    /// than that; half of the correction gave the recall of a search in all slots.
     #[must_use]
     pub fn for_share(self, share: f32) -> Self {
-        let square = self.list_deviations.powi(2) + 2.0 * share.clamp(f32::MIN_POSITIVE, 1.0).ln();
+        let square = self.list_deviations.powi(2) + share.clamp(f32::MIN_POSITIVE, 1.0).ln();
         Self { list_deviations: square.max(0.0).sqrt(), ..self }
     }
 }
