@@ -125,7 +125,7 @@ impl ClipRetrieval {
                 self.open = None;
                 continue;
             };
-            let wrong = |problem: String| ExchangeError::content(path, format!("row {number}: {problem}"));
+            let wrong = |problem: String| ExchangeError::row(path, number, problem);
             let (mut image_path, mut meta) = (None, BTreeMap::new());
             for (name, field) in row.into_columns() {
                 let Some(value) = text(&field) else { continue };
