@@ -55,7 +55,7 @@ impl OtlpClient {
         })?;
         let resource = ResourceAttributesWithSchema::from(&config.resource());
         let (headers, secrets) = (collector.headers.to_map(), collector.headers.secrets());
-        Ok(Self { client, url: join(base, ["v1", "traces"].into_iter()), headers, secrets, resource })
+        Ok(Self { client, url: join(base, ["v1", "traces"]), headers, secrets, resource })
     }
 
     /// Sends a message without spans.
