@@ -10,6 +10,7 @@ use crate::index::several_stores::StoreStatuses;
 use crate::index::{IndexError, Stores};
 use crate::jobs::Jobs;
 use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
+use crate::jwt::Tokens;
 
 /// How long the status waits for the provider and for each store.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(3);
@@ -22,6 +23,7 @@ pub struct Health {
     provider: Arc<dyn ImageEmbeddingProvider>,
     stores: Stores,
     jobs: Jobs,
+    tokens: Tokens,
 }
 
 impl std::fmt::Debug for Health {
@@ -37,7 +39,8 @@ pub struct Readiness {
     pub space: Arc<Space>,
     /// One message for each store that is not ready, if other stores are.
     pub warnings: Vec<String>,
-    /// A sentence if the disk has little space, and one for each collection that uses another model than that of the settings.
+    /// A sentence if the disk has little space, one if the keys of the identity provider cannot be read, and one for each
+    /// collection that uses another model than that of the settings.
     pub notes: Vec<String>,
 }
 
@@ -74,8 +77,8 @@ pub struct Status {
 
 impl Health {
     /// Creates the checks of these parts.
-    pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, stores: Stores, jobs: Jobs) -> Self {
-        Self { provider, stores, jobs }
+    pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, stores: Stores, jobs: Jobs, tokens: Tokens) -> Self {
+        Self { provider, stores, jobs, tokens }
     }
 
     /// Checks whether searches can be answered: both towers of the provider have passed their probe and are not
@@ -101,11 +104,11 @@ impl Health {
         Status { provider, stores, cluster, engine, notes, is_draining }
     }
 
-    /// Returns a sentence if the disk has little space, and one for each of the first collections that use another model than
-    /// that of the settings.
+    /// Returns a sentence if the disk has little space, one if the keys of the identity provider cannot be read, and one for
+    /// each of the first collections that use another model than that of the settings.
     fn notes(&self) -> Vec<String> {
         let others = self.jobs.0.models.others();
-        let mut notes: Vec<String> = self.jobs.0.disk.note().into_iter().collect();
+        let mut notes: Vec<String> = self.jobs.0.disk.note().into_iter().chain(self.tokens.note()).collect();
         notes.extend(others.iter().take(MAX_NOTES).map(|(collection, model)| note(collection, model)));
         if let Some(more) = others.len().checked_sub(MAX_NOTES).filter(|more| *more > 0) {
             notes.push(format!("{more} more collections use another model than that of the settings"));

@@ -13,6 +13,7 @@ pub use super::parts::LOCK_FILE;
 use super::{BuildError, parts};
 use crate::archive::{ArchiveEntry, ArchiveError, ArchiveStore, CHUNK_BYTES, FolderArchive};
 use crate::config::Settings;
+use crate::domain::location::{split_scheme, strip_s3};
 use crate::domain::{ImageUri, InvalidSetting};
 use crate::source::{ImageSource, NewObject, S3Endpoint, S3Source, Scope, SourceError};
 
@@ -39,7 +40,7 @@ pub fn stored_keys(folder: &Path) -> Result<u64, BuildError> {
     Ok(crate::ledger::stored_keys(folder)?)
 }
 
-/// Opens the archive at `s3://bucket/prefix` or in a folder to read it. To write, [claim](ArchiveStore::claim) it.
+/// Opens the archive at `s3://bucket/prefix` (in any case) or in a folder to read it. To write, [claim](ArchiveStore::claim) it.
 ///
 /// # Errors
 /// [`BuildError`] if the place is not valid, or if the archive `must_exist` and the folder does not.
@@ -48,7 +49,13 @@ pub async fn open_archive(
     location: &str,
     must_exist: bool,
 ) -> Result<Box<dyn ArchiveStore>, BuildError> {
-    let Some(rest) = location.strip_prefix("s3://") else {
+    let Some(rest) = strip_s3(location) else {
+        if split_scheme(location).is_some() {
+            return Err(BuildError::Setting(InvalidSetting(format!(
+                "an archive cannot be at {location}; write s3://bucket/prefix, or the path of a folder (./{location} if the \
+                 folder has this name)"
+            ))));
+        }
         let folder = Path::new(location);
         if must_exist && !folder.exists() {
             return Err(ArchiveError::NoFolder(folder.to_owned()).into());
@@ -127,5 +134,28 @@ impl ArchiveStore for BucketArchive {
 
     async fn remove(&self, name: &str) -> Result<(), ArchiveError> {
         self.client.remove(&self.uri(name)).await.map_err(self.error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn problem(location: &str) -> String {
+        let opened = open_archive(&Settings::default(), location, false).await;
+        opened.err().map_or_else(|| "opened".to_owned(), |error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn an_address_is_never_a_folder() {
+        for bucket in ["s3://backups/glimpse", "S3://backups/glimpse"] {
+            assert!(problem(bucket).await.contains("would be in the embedded bucket"), "{bucket}");
+        }
+        for wrong in ["S3:/backups", "s3:/backups/glimpse", "file:///backups", "HTTPS://host/backups"] {
+            let problem = problem(wrong).await;
+            assert!(problem.contains("write s3://bucket/prefix, or the path of a folder"), "{wrong}: {problem}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(problem(folder.path().join("S3:").to_str().unwrap()).await, "opened");
     }
 }

@@ -191,7 +191,7 @@ impl App {
         upkeep::watch_disk(disk, bucket_server.as_ref(), shutdown);
         let lines = start_lines::start_lines(&settings, addr, &keys, tls.as_ref(), bucket_server.as_ref());
         let state = AppState {
-            health: Health::new(searches, stores.searches.clone(), jobs.clone()),
+            health: Health::new(searches, stores.searches.clone(), jobs.clone(), tokens.clone()),
             jobs,
             mirrors,
             uploads,

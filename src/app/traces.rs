@@ -8,8 +8,11 @@ use crate::domain::{InvalidSetting, TrustedFiles};
 use crate::otlp::{OtlpClient, resource};
 use crate::telemetry::traces::{self, TraceConfig, Traces};
 
-/// Starts to record spans; returns `None` without a collector. `process` is `service` or `worker`.
-pub(super) fn start(settings: &Settings, process: &'static str) -> Result<Option<Traces>, BuildError> {
+/// Returns a client of the collector, and what its spans have in common; `None` without a collector. Makes no network call.
+pub(super) fn client(
+    settings: &Settings,
+    process: &'static str,
+) -> Result<Option<(OtlpClient, TraceConfig)>, InvalidSetting> {
     let otlp = &settings.otlp;
     let Some(collector) = otlp.collector() else { return Ok(None) };
     let config = TraceConfig {
@@ -19,6 +22,12 @@ pub(super) fn start(settings: &Settings, process: &'static str) -> Result<Option
     };
     let trusted = TrustedFiles { authorities: settings.locations.glimpse_ca_file.clone(), own: None };
     let client = OtlpClient::new(&collector, &config, &trusted).map_err(InvalidSetting)?;
+    Ok(Some((client, config)))
+}
+
+/// Starts to record spans; returns `None` without a collector. `process` is `service` or `worker`.
+pub(super) fn start(settings: &Settings, process: &'static str) -> Result<Option<Traces>, BuildError> {
+    let Some((client, config)) = client(settings, process)? else { return Ok(None) };
     Ok(Some(traces::start(&config, Arc::new(client))))
 }
 

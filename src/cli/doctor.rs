@@ -15,8 +15,8 @@ Examples:
   glimpse doctor --quick   check only whether the running service is ready
 
 Checks the settings, the data folder and its disk, the bucket, the embedding provider (images and text), the stores, the certificate,
-the file of keys, the keys of the identity provider, the queue of events, the receiver of webhooks and the Ray cluster (if they are
-set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are not printed. With --quick it only requests /readyz from the service on this machine and waits at most two seconds. Use
+the file of keys, the keys of the identity provider, the queue of events, the receiver of webhooks, the Ray cluster and the collector
+of traces (if they are set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are not printed. With --quick it only requests /readyz from the service on this machine and waits at most two seconds. Use
 it as the health check of a container. It does not request /healthz: whatever waits until the container is healthy needs
 a service that can answer searches. A probe that restarts the container should use /healthz instead, because a restart
 does not repair a missing dependency.";
@@ -63,7 +63,8 @@ impl Doctor {
                     report.line(&store)?;
                 }
                 let access = [checks.tls().await, checks.keys().await, checks.tokens().await];
-                let receivers = [checks.queue().await, checks.webhooks().await, checks.ray().await];
+                let receivers =
+                    [checks.queue().await, checks.webhooks().await, checks.ray().await, checks.traces().await];
                 for check in access.iter().chain(&receivers).flatten() {
                     report.line(check)?;
                 }

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args};
 
 use super::client::Client;
 use super::out::Output;
+use super::values::local_path;
 use super::{CliError, Ending, client_help};
 use crate::api::replies::{Base64Bytes, EmbeddingsReply, EmbeddingsRequest, InputList, Modality, VectorReply};
 use crate::config::Settings;
@@ -25,7 +26,7 @@ pub(super) struct Embed {
     /// Texts, at most 16
     text: Vec<String>,
     /// Images, at most 8
-    #[arg(long)]
+    #[arg(long, value_parser = local_path())]
     file: Vec<PathBuf>,
     /// The collection whose model makes the vectors [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long, value_name = "NAME")]

@@ -66,6 +66,10 @@ pub(super) enum CliError {
     /// An export or import ended early.
     #[error("the transfer failed: {0}; run the command again")]
     TransferFailed(String),
+    #[error("the import was interrupted")]
+    ImportInterrupted,
+    #[error("--skip is {skip}, but the files have {rows} rows")]
+    TooManySkipped { skip: u64, rows: u64 },
     /// A file with vectors cannot be used.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),

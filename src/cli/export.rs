@@ -1,14 +1,16 @@
-//! `glimpse export`: writes a collection with its vectors to a Parquet file.
+//! `glimpse export`: writes a collection with its vectors to a Parquet file, or to standard output.
 
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use base64_simd::STANDARD;
 use clap::Args;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
-use super::out::Output;
-use super::values::whole_number;
+use super::out::{self, Output};
+use super::values::{local_path, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::{ErrorReply, ExportHeader, ExportLine, ExportedImage};
 use crate::config::Settings;
@@ -19,17 +21,20 @@ const EXAMPLES: &str = "\
 Examples:
   glimpse export birds birds.parquet
   glimpse export birds birds.parquet --generation 2 --overwrite
+  glimpse export birds - | aws s3 cp - s3://exports/birds.parquet
   python3 -c 'import pandas; print(pandas.read_parquet(\"birds.parquet\"))'
 
 The file has a row for each image, with the columns id, uri, vector (a list of floats) and payload (JSON). Its properties name the
-model, the dimension and the distance. `glimpse import` reads it. The role read is enough.";
+model, the dimension and the distance. `glimpse import` reads it. The role read is enough. With `-`, the file is written to standard
+output and the report to standard error; it has no end, and cannot be read, if the exit code is not 0.";
 
 #[derive(Debug, Args)]
 #[command(after_help = client_help(EXAMPLES))]
 pub(super) struct Export {
     /// The name of the collection
     collection: String,
-    /// The Parquet file to write
+    /// The Parquet file to write; `-` for standard output
+    #[arg(value_parser = local_path())]
     file: PathBuf,
     /// The number of the generation [default: the current one]
     #[arg(long, value_name = "NUMBER", value_parser = whole_number::<u32, 1, 4_294_967_295>)]
@@ -64,22 +69,56 @@ impl Drop for PartFile {
     }
 }
 
+/// Where the export is written.
+enum Target {
+    /// A file, which has its name only when it is complete.
+    File {
+        path: PathBuf,
+        part: PartFile,
+    },
+    StandardOutput,
+}
+
+impl Target {
+    fn create(&self, header: &FileHeader) -> Result<ParquetWriter, CliError> {
+        Ok(match self {
+            Self::File { part, .. } => ParquetWriter::create(&part.0, header)?,
+            Self::StandardOutput => ParquetWriter::to_stream("standard output", Box::new(io::stdout()), header)?,
+        })
+    }
+
+    /// Completes after a signal. A file must be removed then. Standard output is left to the default of the signals, which also
+    /// ends the process while it waits for its reader.
+    async fn interrupted(&self) -> Result<(), CliError> {
+        match self {
+            Self::File { .. } => {
+                let stop: CancellationToken = Shutdown::on_signals().map_err(CliError::Signals)?.drain();
+                stop.cancelled().await;
+                Ok(())
+            }
+            Self::StandardOutput => std::future::pending().await,
+        }
+    }
+}
+
 impl Export {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let target = self.target()?;
         let client = Client::without_timeout(settings)?;
-        let part = PartFile(part_of(&target));
         let mut query = Vec::new();
         query.extend(self.generation.map(|number| ("generation", number.to_string())));
         query.extend(self.provider.clone().map(|store| ("provider", store)));
-        let mut writing = Writing { client: &client, part: &part.0, writer: None, images: 0, end: None };
-        let stop = Shutdown::on_signals().map_err(CliError::Signals)?.drain();
+        let mut writing = Writing { client: &client, target: &target, writer: None, images: 0, end: None };
+        let interrupted = target.interrupted();
         let path = ["collections", &self.collection, "export"];
         // If it is interrupted, the incomplete file is removed.
         tokio::select! {
             biased;
             outcome = client.lines(&path, &query, |line| writing.line(line)) => outcome?,
-            () = stop.cancelled() => return Err(CliError::TransferFailed("the export was interrupted".to_owned())),
+            stopped = interrupted => {
+                stopped?;
+                return Err(CliError::TransferFailed("the export was interrupted".to_owned()));
+            }
         }
         let Writing { writer, images, end, .. } = writing;
         let (Some((header, writer)), Some(sent)) = (writer, end) else {
@@ -90,29 +129,44 @@ impl Export {
             return Err(CliError::TransferFailed(message));
         }
         writer.finish()?;
-        std::fs::rename(&part.0, &target).map_err(|source| CliError::Write { path: target.clone(), source })?;
+        if let Target::File { path, part } = &target {
+            std::fs::rename(&part.0, path).map_err(|source| CliError::Write { path: path.clone(), source })?;
+        }
         let ExportHeader { collection, generation, model, dimension, .. } = *header;
         let report = Report { collection, generation, model, dimension, images, file: self.file.display().to_string() };
-        self.output.value(&report, |report| {
+        let text = self.output.text(&report, |report| {
             format!(
                 "exported {images} images of `{}` to {}: vectors of {dimension} numbers of {}",
                 report.collection, report.file, report.model
             )
-        })?;
+        });
+        match target {
+            Target::File { .. } => out::line(text)?,
+            Target::StandardOutput => out::error_line(text),
+        }
         Ok(Ending::Done)
     }
 }
 
 impl Export {
     /// Returns the file to write, which is not a link: a link stays, and the file behind it is replaced.
-    fn target(&self) -> Result<PathBuf, CliError> {
+    fn target(&self) -> Result<Target, CliError> {
         let wrong = |problem: &str| Err(CliError::Content { path: self.file.clone(), problem: problem.to_owned() });
-        match std::fs::metadata(&self.file) {
-            Ok(metadata) if !metadata.is_file() => wrong("it is not a regular file, which an export needs"),
-            Ok(_) if !self.overwrite => wrong("it exists; add --overwrite to replace it"),
-            Ok(_) => Ok(std::fs::canonicalize(&self.file).unwrap_or_else(|_| self.file.clone())),
-            Err(_) => Ok(self.file.clone()),
+        if self.file == Path::new("-") {
+            if io::stdout().is_terminal() {
+                return wrong(
+                    "standard output is a terminal, and a Parquet file is not text; redirect it, or name a file",
+                );
+            }
+            return Ok(Target::StandardOutput);
         }
+        let path = match std::fs::metadata(&self.file) {
+            Ok(metadata) if !metadata.is_file() => return wrong("it is not a regular file, which an export needs"),
+            Ok(_) if !self.overwrite => return wrong("it exists; add --overwrite to replace it"),
+            Ok(_) => std::fs::canonicalize(&self.file).unwrap_or_else(|_| self.file.clone()),
+            Err(_) => self.file.clone(),
+        };
+        Ok(Target::File { part: PartFile(part_of(&path)), path })
     }
 }
 
@@ -127,7 +181,7 @@ fn part_of(file: &Path) -> PathBuf {
 /// An export on its way to the file.
 struct Writing<'a> {
     client: &'a Client,
-    part: &'a Path,
+    target: &'a Target,
     writer: Option<(Box<ExportHeader>, ParquetWriter)>,
     images: u64,
     /// The number of images in the last line.
@@ -154,7 +208,7 @@ impl Writing<'_> {
                     dimension: header.dimension,
                     space: Some(header.space.clone()),
                 };
-                self.writer = Some((header, ParquetWriter::create(self.part, &file)?));
+                self.writer = Some((header, self.target.create(&file)?));
             }
             ExportLine::Image(image) => self.image(&image)?,
             ExportLine::End(end) => self.end = Some(end.images),

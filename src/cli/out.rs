@@ -35,7 +35,12 @@ impl Output {
 
     /// Prints a value: as JSON, or as the text that `describe` returns.
     pub(super) fn value<T: Serialize>(self, value: &T, describe: impl FnOnce(&T) -> String) -> Result<(), CliError> {
-        line(if self.json { serde_json::to_string(value).unwrap_or_default() } else { describe(value) })
+        line(self.text(value, describe))
+    }
+
+    /// Returns the text of a value: JSON, or the text that `describe` returns.
+    pub(super) fn text<T: Serialize>(self, value: &T, describe: impl FnOnce(&T) -> String) -> String {
+        if self.json { serde_json::to_string(value).unwrap_or_default() } else { describe(value) }
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use futures::stream::{self, Stream, TryStreamExt};
 use indicatif::ProgressBar;
 
-use super::values::count;
+use super::values::{count, local_path};
 use super::{CliError, Ending, out};
 use crate::app::Bucket;
 use crate::config::Settings;
@@ -34,7 +34,7 @@ pub(super) struct Seed {
     #[arg(long, value_name = "N", conflicts_with = "from", allow_negative_numbers = true, value_parser = count::<usize, 1>)]
     count: Option<usize>,
     /// Upload every file of this folder and its subfolders instead of the demo images
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = local_path())]
     from: Option<PathBuf>,
     /// The bucket [default: S3_BUCKET]
     #[arg(long)]

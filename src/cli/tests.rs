@@ -47,12 +47,39 @@ fn wrong_numbers_are_refused_with_the_allowed_range() {
         ("glimpse ingest --max-failures -1", "from 0% to 100%"),
         ("glimpse verify --sample 1000001", "from 0 to 1000000"),
         ("glimpse backup d --keep 0", "from 1 to 100000"),
+        ("glimpse import birds f --skip -1", "from 0 to 9007199254740991"),
         ("glimpse eval --queries q --at 0", "from 1 to 100"),
         ("glimpse seed --count -1", "from 1 to 9007199254740991"),
         ("glimpse clip --addr x", "IP:PORT"),
     ] {
         let refused = parse(line).unwrap_err();
         assert!(refused.exit_code() == 2 && refused.to_string().contains(expected), "{line}: {refused}");
+    }
+}
+
+#[test]
+fn an_address_is_refused_in_place_of_a_path() {
+    for line in [
+        "glimpse import birds S3://b/birds.parquet",
+        "glimpse export birds s3://b/birds.parquet",
+        "glimpse export birds S3:/b/birds.parquet",
+        "glimpse add s3://b/cat.jpg",
+        "glimpse add --watch S3://b/images",
+        "glimpse seed --from s3://b/images",
+        "glimpse embed --file https://h/cat.jpg",
+        "glimpse search --file HTTPS://h/cat.jpg",
+        "glimpse images original s3://b/cat.jpg --output S3://b/copy.jpg",
+        "glimpse eval --queries s3://b/q.json",
+        "glimpse eval --queries q --html s3://b/page.html",
+        "glimpse eval --queries q.csv --annotations s3://b/a.csv",
+        "glimpse eval --calibrate s3://b/q.json",
+    ] {
+        let refused = parse(line).unwrap_err();
+        let message = refused.to_string();
+        assert!(refused.exit_code() == 2 && message.contains("of this machine, not an address"), "{line}: {message}");
+    }
+    for line in ["glimpse export birds ./s3:/b.parquet", "glimpse add C:/cat.jpg", "glimpse export birds -"] {
+        parse(line).unwrap();
     }
 }
 

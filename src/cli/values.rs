@@ -1,7 +1,11 @@
 //! Parses the values of options. The errors say what is allowed.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
+use crate::domain::location::split_scheme;
 use crate::domain::{ImageId, ImageUri};
 
 use super::CliError;
@@ -38,6 +42,17 @@ pub(super) fn score(text: &str) -> Result<f32, String> {
 /// Parses the address of a listener.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| "it must be IP:PORT, such as 127.0.0.1:8000".to_owned())
+}
+
+/// Parses the path of a file or folder of this machine. An address would otherwise be a path with a folder such as `s3:`.
+pub(super) fn local_path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.to_str().and_then(split_scheme) {
+        Some((scheme, _)) => Err(format!(
+            "it must be the path of a file or folder of this machine, not an address ({scheme}:); write ./ before a path with \
+             this name"
+        )),
+        None => Ok(path),
+    })
 }
 
 /// An indexed image, named by its URI or by its id.

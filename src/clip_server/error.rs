@@ -18,7 +18,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 pub(super) enum ClipError {
     #[error(
         "there is no route {0}; the routes are POST /embedding/image, POST /embedding/text, POST /v1/embeddings, \
-         GET /v1/models, GET /, GET /healthz and GET /readyz"
+         GET /v1/models, GET /v1/models/{{id}}, GET /, GET /healthz and GET /readyz"
     )]
     NoRoute(String),
     #[error("{1} does not support the method {0}")]

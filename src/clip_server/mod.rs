@@ -9,6 +9,7 @@
 //! | `GET /` | `{"model", "dimension", "image_size", "resize", "preprocessing"}` |
 //! | `POST /v1/embeddings`, `/embeddings` | as OpenAI's, extended for images like the server infinity: see `openai` |
 //! | `GET /v1/models`, `/models` | the model, as in OpenAI's list |
+//! | `GET /v1/models/{id}`, `/models/{id}` | the same entry alone |
 //! | `GET /healthz` | `{"status": "ok"}` |
 //! | `GET /readyz` | `{"status": "ready"}` after both towers have passed their probe |
 //!
@@ -76,6 +77,8 @@ pub fn router(provider: Arc<dyn ImageEmbeddingProvider>, limits: Limits) -> Rout
         .route("/", get(model_info))
         .route("/models", get(openai::models))
         .route("/v1/models", get(openai::models))
+        .route("/models/{*id}", get(openai::model))
+        .route("/v1/models/{*id}", get(openai::model))
         .route("/readyz", get(readyz))
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .with_state(clip)

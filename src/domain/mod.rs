@@ -25,6 +25,7 @@ pub mod job;
 pub mod job_plan;
 pub(crate) mod key_order;
 pub mod language;
+pub(crate) mod location;
 pub(crate) mod metadata_row;
 pub mod mirror;
 pub mod model_record;

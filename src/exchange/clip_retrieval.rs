@@ -9,6 +9,7 @@ use std::vec;
 use super::npy::Npy;
 use super::rows::{Rows, text};
 use super::{ExchangeError, FileHeader, FileImage, MAX_URI};
+use crate::domain::location::strip_s3;
 
 /// The column with the path of an image.
 const PATH_COLUMN: &str = "image_path";
@@ -33,8 +34,8 @@ pub struct KeyRule {
 
 impl KeyRule {
     fn uri(&self, path: &str) -> Result<String, String> {
-        let uri = if path.starts_with("s3://") {
-            path.to_owned()
+        let uri = if let Some(rest) = strip_s3(path) {
+            format!("s3://{rest}")
         } else {
             let rest = path.strip_prefix(self.strip_prefix.as_str()).ok_or_else(|| {
                 format!("its `{PATH_COLUMN}` does not begin with `{}` (--strip-prefix)", self.strip_prefix)
@@ -124,7 +125,7 @@ impl ClipRetrieval {
                 self.open = None;
                 continue;
             };
-            let wrong = |problem: String| ExchangeError::content(path, format!("row {number}: {problem}"));
+            let wrong = |problem: String| ExchangeError::row(path, number, problem);
             let (mut image_path, mut meta) = (None, BTreeMap::new());
             for (name, field) in row.into_columns() {
                 let Some(value) = text(&field) else { continue };

@@ -44,13 +44,13 @@ fn rule() -> KeyRule {
 #[test]
 fn the_vectors_and_their_rows_are_read_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    write_pair(folder.path(), 10, &["s3://other/c.jpg"]);
+    write_pair(folder.path(), 10, &["s3://other/c.jpg", "S3://other/D.jpg"]);
     write_pair(folder.path(), 9, &["/data/a.jpg", "/data/x/b.jpg"]);
     let images = ClipRetrieval::open(folder.path(), rule()).unwrap();
-    assert_eq!((images.total(), images.header().dimension), (3, 2));
+    assert_eq!((images.total(), images.header().dimension), (4, 2));
     let images: Vec<FileImage> = images.map(Result::unwrap).collect();
     let uris: Vec<&str> = images.iter().map(|image| image.uri.as_str()).collect();
-    assert_eq!(uris, ["s3://b/images/a.jpg", "s3://b/images/x/b.jpg", "s3://other/c.jpg"]);
+    assert_eq!(uris, ["s3://b/images/a.jpg", "s3://b/images/x/b.jpg", "s3://other/c.jpg", "s3://other/D.jpg"]);
     assert_eq!(images[0].vector, [1.0, 2.0]);
     assert_eq!(images[0].meta, BTreeMap::from([("width".to_owned(), "640".to_owned())]), "no caption");
 }

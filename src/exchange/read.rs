@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use parquet::record::Field;
 use serde_json::value::RawValue;
 
-use super::rows::{Rows, text, vector};
+use super::rows::{NoVector, Rows, text, vector};
 use super::write::{PROPERTY_PREFIX, Property};
 use super::{ExchangeError, FORMAT_VERSION, FileHeader, FileImage, MAX_DIMENSION, MAX_PAYLOAD, MAX_URI};
 
@@ -16,9 +16,10 @@ pub struct ParquetImages {
     rows: Rows,
     header: FileHeader,
     count: u64,
-    /// The first image, from which the size of the vectors is known if the file does not name it.
-    first: Option<FileImage>,
 }
+
+/// The columns that are read.
+const COLUMNS: [&str; 3] = ["uri", "vector", "payload"];
 
 impl std::fmt::Debug for ParquetImages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -30,9 +31,9 @@ impl ParquetImages {
     /// Opens a file and checks its columns.
     ///
     /// # Errors
-    /// [`ExchangeError`] if it cannot be read, or has not the columns `uri` and `vector`.
+    /// [`ExchangeError`] if it cannot be read, or has not the columns `uri` and `vector`, or if `vector` has another type.
     pub fn open(path: &Path) -> Result<Self, ExchangeError> {
-        let (rows, facts) = Rows::open(path, Some(&["uri", "vector", "payload"]))?;
+        let (rows, facts) = Rows::open(path, Some(&COLUMNS))?;
         for column in ["uri", "vector"] {
             if !facts.columns.iter().any(|name| name == column) {
                 let shown: Vec<_> = facts.columns.iter().take(20).map(String::as_str).collect();
@@ -41,15 +42,27 @@ impl ParquetImages {
             }
         }
         let header = header(path, &facts.properties)?;
-        let mut images = Self { path: path.to_owned(), rows, header, count: facts.rows, first: None };
-        images.first = images.read_next()?;
-        if let Some(first) = images.first.as_ref().filter(|_| images.header.dimension == 0) {
-            images.header.dimension = first.vector.len();
+        let mut images = Self { path: path.to_owned(), rows, header, count: facts.rows };
+        let first = images.first_dimension()?;
+        if images.header.dimension == 0 {
+            images.header.dimension = first;
         }
+        (images.rows, _) = Rows::open(path, Some(&COLUMNS))?;
         Ok(images)
     }
 
-    /// Returns what all vectors have in common.
+    /// Returns the size of the first vector of a row that can be imported; 0 without one.
+    fn first_dimension(&mut self) -> Result<usize, ExchangeError> {
+        loop {
+            match self.read_next() {
+                Ok(image) => return Ok(image.map_or(0, |image| image.vector.len())),
+                Err(ExchangeError::Row { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns what all vectors have in common. The size is 0 if the file does not name it and no row can be imported.
     pub fn header(&self) -> &FileHeader {
         &self.header
     }
@@ -62,13 +75,15 @@ impl ParquetImages {
     fn read_next(&mut self) -> Result<Option<FileImage>, ExchangeError> {
         let Some((number, row)) = self.rows.next_row()? else { return Ok(None) };
         let mut fields: BTreeMap<String, Field> = row.into_columns().into_iter().collect();
-        let wrong = |problem: String| ExchangeError::content(&self.path, format!("row {number}: {problem}"));
+        let wrong = |problem: String| ExchangeError::row(&self.path, number, problem);
         let uri = fields.get("uri").and_then(text).unwrap_or_default();
         if uri.len() > MAX_URI {
             return Err(wrong(format!("its `uri` has {} bytes; at most {MAX_URI} are allowed", uri.len())));
         }
-        let numbers = fields.remove("vector").as_ref().and_then(vector);
-        let numbers = numbers.ok_or_else(|| wrong("its `vector` is not a list of floats".to_owned()))?;
+        let numbers = vector(&fields.remove("vector").unwrap_or(Field::Null)).map_err(|problem| match problem {
+            NoVector::OtherType => ExchangeError::content(&self.path, "its column `vector` is not a list of floats"),
+            NoVector::Row(problem) => wrong(format!("its `vector` {problem}")),
+        })?;
         if !(1..=MAX_DIMENSION).contains(&numbers.len()) {
             let problem = format!("its `vector` has {} numbers; 1 to {MAX_DIMENSION} are allowed", numbers.len());
             return Err(wrong(problem));
@@ -92,10 +107,7 @@ impl Iterator for ParquetImages {
     type Item = Result<FileImage, ExchangeError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.first.take() {
-            Some(first) => Some(Ok(first)),
-            None => self.read_next().transpose(),
-        }
+        self.read_next().transpose()
     }
 }
 
@@ -128,3 +140,7 @@ fn header(path: &Path, properties: &[(String, String)]) -> Result<FileHeader, Ex
         space,
     })
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

@@ -98,17 +98,31 @@ fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T, ParquetError>) -> Re
     }
 }
 
+/// Why a value is not a vector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum NoVector {
+    /// The column has another type, and so has every row.
+    OtherType,
+    /// The row alone is wrong, as the message says.
+    Row(String),
+}
+
 /// Returns a vector: a list of floats.
-pub(super) fn vector(field: &Field) -> Option<Vec<f32>> {
-    let Field::ListInternal(list) = field else { return None };
-    let number = |field: &Field| match field {
-        Field::Float(number) => Some(*number),
-        Field::Float16(number) => Some(number.to_f32()),
-        #[expect(clippy::cast_possible_truncation, reason = "vectors are stored as f32")]
-        Field::Double(number) => Some(*number as f32),
-        _ => None,
+pub(super) fn vector(field: &Field) -> Result<Vec<f32>, NoVector> {
+    let list = match field {
+        Field::ListInternal(list) => list,
+        Field::Null => return Err(NoVector::Row("is null".to_owned())),
+        _ => return Err(NoVector::OtherType),
     };
-    list.elements().iter().map(number).collect()
+    let number = |(index, field): (usize, &Field)| match field {
+        Field::Float(number) => Ok(*number),
+        Field::Float16(number) => Ok(number.to_f32()),
+        #[expect(clippy::cast_possible_truncation, reason = "vectors are stored as f32")]
+        Field::Double(number) => Ok(*number as f32),
+        Field::Null => Err(NoVector::Row(format!("has null at the index {index}"))),
+        _ => Err(NoVector::OtherType),
+    };
+    list.elements().iter().enumerate().map(number).collect()
 }
 
 /// Returns a value as the text of metadata; `None` for no value, and for values that are not simple.

@@ -1,7 +1,7 @@
 //! Writes Parquet files: one row for each image, with the columns `id`, `uri`, `vector` and `payload`.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -55,10 +55,33 @@ impl Property {
     }
 }
 
-/// Writes images to a new file. The file is complete only after [`ParquetWriter::finish`].
+/// Where a file is written.
+enum Output {
+    File(File),
+    /// Such as standard output.
+    Stream(Box<dyn Write + Send>),
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.write(bytes),
+            Self::Stream(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.flush(),
+            Self::Stream(stream) => stream.flush(),
+        }
+    }
+}
+
+/// Writes images to a new file or to a stream. The file is complete only after [`ParquetWriter::finish`].
 pub struct ParquetWriter {
     path: PathBuf,
-    file: SerializedFileWriter<File>,
+    file: SerializedFileWriter<Output>,
     dimension: usize,
     ids: Vec<ByteArray>,
     uris: Vec<ByteArray>,
@@ -78,7 +101,20 @@ impl ParquetWriter {
     /// # Errors
     /// [`ExchangeError::Write`]
     pub fn create(path: &Path, header: &FileHeader) -> Result<Self, ExchangeError> {
-        let create = || {
+        let file = File::create_new(path).map_err(|source| ExchangeError::Write { path: path.to_owned(), source })?;
+        Self::new(path, Output::File(file), header)
+    }
+
+    /// Begins to write to a stream; `name` names it in errors. A reader needs the end, which [`ParquetWriter::finish`] writes.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Write`]
+    pub fn to_stream(name: &str, stream: Box<dyn Write + Send>, header: &FileHeader) -> Result<Self, ExchangeError> {
+        Self::new(Path::new(name), Output::Stream(stream), header)
+    }
+
+    fn new(path: &Path, output: Output, header: &FileHeader) -> Result<Self, ExchangeError> {
+        let begin = || {
             let schema = Arc::new(parse_message_type(SCHEMA)?);
             let properties = WriterProperties::builder()
                 .set_compression(Compression::SNAPPY)
@@ -87,10 +123,9 @@ impl ParquetWriter {
                 .set_created_by(format!("glimpse {}", env!("CARGO_PKG_VERSION")))
                 .set_key_value_metadata(Some(properties(header)))
                 .build();
-            let file = File::create_new(path).map_err(|error| ParquetError::External(Box::new(error)))?;
-            SerializedFileWriter::new(file, schema, Arc::new(properties))
+            SerializedFileWriter::new(output, schema, Arc::new(properties))
         };
-        let file = create().map_err(|error| write_error(path, error))?;
+        let file = begin().map_err(|error| write_error(path, error))?;
         let (ids, uris, vectors, payloads) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Ok(Self { path: path.to_owned(), file, dimension: header.dimension, ids, uris, vectors, payloads })
     }
@@ -120,8 +155,12 @@ impl ParquetWriter {
     /// [`ExchangeError::Write`]
     pub fn finish(mut self) -> Result<(), ExchangeError> {
         self.write_group()?;
-        let file = self.file.into_inner().map_err(|error| write_error(&self.path, error))?;
-        file.sync_all().map_err(|source| ExchangeError::Write { path: self.path, source })
+        let output = self.file.into_inner().map_err(|error| write_error(&self.path, error))?;
+        let written = match output {
+            Output::File(file) => file.sync_all(),
+            Output::Stream(mut stream) => stream.flush(),
+        };
+        written.map_err(|source| ExchangeError::Write { path: self.path, source })
     }
 
     fn write_group(&mut self) -> Result<(), ExchangeError> {

@@ -82,14 +82,25 @@ pub(crate) fn failure_kind(status: StatusCode, retry_after: Option<Duration>) ->
 
 /// Returns a server's message as one short line for the log.
 pub(crate) fn one_line(message: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&message[..message.len().min(16 * MAX_LINE_CHARS)]);
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    shortened_line(&String::from_utf8_lossy(&message[..message.len().min(16 * MAX_LINE_CHARS)]), MAX_LINE_CHARS)
+}
+
+/// Returns the printable characters of a text as one line of at most `max_chars`.
+pub(crate) fn shortened_line(text: &str, max_chars: usize) -> String {
+    let plain: String = text.chars().map(|c| if is_printable(c) { c } else { ' ' }).collect();
     let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MAX_LINE_CHARS {
+    if line.chars().count() <= max_chars {
         line
     } else {
-        format!("{}…", line.chars().take(MAX_LINE_CHARS).collect::<String>())
+        format!("{}…", line.chars().take(max_chars).collect::<String>())
     }
+}
+
+/// Whether a character is visible and does not change the order of others on a terminal.
+fn is_printable(character: char) -> bool {
+    let is_format = matches!(character, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    !character.is_control() && !is_format
 }
 
 #[cfg(test)]

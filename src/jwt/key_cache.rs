@@ -23,7 +23,8 @@ const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// Minimum time between two requests because of a token: senders of tokens choose the ids of keys.
 pub(super) const MIN_INTERVAL: Duration = Duration::from_mins(1);
 /// How long keys stay in use that could not be read again.
-pub(super) const MAX_AGE: Duration = Duration::from_hours(12);
+pub(super) const MAX_AGE: Duration = Duration::from_hours(MAX_AGE_HOURS);
+const MAX_AGE_HOURS: u64 = 12;
 
 /// The keys, and where they come from.
 #[derive(Debug)]
@@ -86,6 +87,20 @@ impl KeyCache {
         lock(&self.state).keys.count()
     }
 
+    /// Returns a sentence if the last attempt to read the keys has failed.
+    pub(super) fn note(&self) -> Option<String> {
+        let state = lock(&self.state);
+        state.problem.as_ref()?;
+        let consequence = match state.keys_in_use() {
+            Some(_) => format!("those that were read before stay in use for {MAX_AGE_HOURS} hours"),
+            None => "tokens are refused until they can be read".to_owned(),
+        };
+        let setting = self.source.setting();
+        Some(format!(
+            "the keys of the identity provider cannot be read ({setting}): {consequence}; the log has the reason"
+        ))
+    }
+
     /// Reads the keys now.
     pub(super) async fn refresh(&self) -> Result<(), String> {
         let _reading = self.reading.lock().await;
@@ -107,8 +122,7 @@ impl KeyCache {
             }
             Err(error) => {
                 if state.problem.as_ref() != Some(&error) {
-                    let hours = MAX_AGE.as_secs() / 3600;
-                    tracing::warn!(%error, "the keys of the identity provider cannot be read; those that were read before stay in use for {hours} hours");
+                    tracing::warn!(%error, "the keys of the identity provider cannot be read; those that were read before stay in use for {MAX_AGE_HOURS} hours");
                     state.problem = Some(error.clone());
                 }
                 Err(error)

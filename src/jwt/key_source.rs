@@ -39,6 +39,14 @@ impl KeySource {
         matches!(self, Self::File(_))
     }
 
+    /// Returns the setting that names the source.
+    pub(super) fn setting(&self) -> &'static str {
+        match self {
+            Self::Url { .. } => "GLIMPSE_JWKS_URL",
+            Self::File(_) => "GLIMPSE_JWKS_FILE",
+        }
+    }
+
     /// Reads the keys.
     ///
     /// # Errors

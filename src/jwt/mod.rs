@@ -81,6 +81,12 @@ impl Tokens {
         Some(verifier.keys.refresh().await.map(|()| verifier.keys.count()))
     }
 
+    /// Returns a sentence if the keys cannot be read, for the notes of the service. It does not have their address: every
+    /// client can read the notes.
+    pub fn note(&self) -> Option<String> {
+        self.0.as_ref()?.keys.note()
+    }
+
     /// Verifies a bearer token. Returns `None` if it does not have the form of a JSON Web Token, or if none are configured: it
     /// may be a key of the service.
     pub async fn verify(&self, token: &str) -> Option<Result<TokenUser, TokenError>> {

@@ -152,9 +152,28 @@ const OF_THE_MESSAGE: [HeaderName; 5] = [
     reqwest::header::TRANSFER_ENCODING,
 ];
 
+/// Minimum length of what is a secret in the value of a header.
+const MIN_SECRET_CHARS: usize = 4;
+
 impl OtlpHeaders {
     fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns the values, and each word of them: texts that must not be in a log. Shorter ones than four characters, such
+    /// as the number of a tenant, are not secrets, and are parts of other words.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let values = self.0.iter().map(|(_, value)| String::from_utf8_lossy(value.as_bytes()));
+        let mut secrets: Vec<String> = values
+            .flat_map(|value| {
+                let words: Vec<String> = value.split_whitespace().map(str::to_owned).collect();
+                words.into_iter().chain([value.into_owned()])
+            })
+            .filter(|text| text.chars().count() >= MIN_SECRET_CHARS)
+            .collect();
+        // The longest first: it can contain another one.
+        secrets.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        secrets
     }
 
     /// Returns the headers for a request.

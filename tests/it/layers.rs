@@ -90,7 +90,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "search" => ports(&["domain", "imaging", "resilience", "pipeline", "calibration", "collection_models"]),
         "browse" => ports(&["domain"]),
         "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
-        "health" => ports(&["domain", "jobs", "collection_models"]),
+        "health" => ports(&["domain", "jobs", "jwt", "collection_models"]),
         "api" => API.to_vec(),
         "clip_server" => vec![
             "domain",

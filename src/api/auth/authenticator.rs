@@ -16,11 +16,12 @@ use super::audited::audit_entry;
 use super::cookie::CookieName;
 use super::failures::FailedSignIns;
 use super::identity::{ClientAddress, Identity};
-use super::origin::is_same_host;
+use super::origin::{cross_origin, is_loopback_name, is_same_host};
 use super::presented::{api_key, bearer_token, presented_key};
 use super::proxy::Proxies;
 use super::roles::{Access, RoleTable};
-use super::sessions::Sessions;
+use super::sessions::{SESSION_ENDED, Sessions};
+use super::stream_access::SignedInBy;
 use super::tokens::CheckedToken;
 use crate::api::ApiSettings;
 use crate::api::http::ApiError;
@@ -48,7 +49,7 @@ pub(in crate::api) struct Authenticator {
 }
 
 /// The message for a key that is not valid. It does not say whether the key ever was.
-pub(super) const WRONG_KEY: &str = "the API key is not valid: it is misspelt, it has expired, or it was removed";
+const WRONG_KEY: &str = "the API key is not valid: it is misspelt, it has expired, or it was removed";
 
 impl Authenticator {
     pub(in crate::api) fn new(
@@ -144,6 +145,7 @@ impl Authenticator {
                 self.failures.record(address);
                 Err(ApiError::unauthorized(WRONG_KEY))
             }
+            Ok(None) if self.sessions.is_presented(headers) => Err(ApiError::unauthorized(SESSION_ENDED)),
             Ok(None) => {
                 Err(ApiError::unauthorized("no API key; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"))
             }
@@ -172,6 +174,18 @@ impl Authenticator {
         match token {
             Some(token) => token.identity().map(Some),
             None => self.proxies.user(peer(extensions), headers),
+        }
+    }
+
+    /// Returns what identifies the sender of a request, in the order of [`Self::known_identity`].
+    pub(super) fn signed_in_by(&self, headers: &HeaderMap, extensions: &Extensions) -> SignedInBy {
+        let has_token = extensions.get::<CheckedToken>().is_some();
+        if presented_key(headers, has_token).is_some_and(|key| self.keys.find(key).is_some()) {
+            SignedInBy::Key
+        } else if self.sessions.key(headers).is_some() {
+            SignedInBy::Session
+        } else {
+            SignedInBy::TokenOrProxy
         }
     }
 
@@ -274,20 +288,6 @@ pub(super) struct RequestHead<'a> {
 
 fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip())
-}
-
-/// 403 for a request that a page of another site made a browser send.
-fn cross_origin(message: String) -> ApiError {
-    ApiError::new(StatusCode::FORBIDDEN, "cross_origin", message)
-}
-
-fn is_loopback_name(host: &str) -> bool {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
-        _ => host,
-    };
-    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

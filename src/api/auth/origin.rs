@@ -1,8 +1,12 @@
 //! Web origins (`scheme://host[:port]`), written as browsers write them in `Origin`.
 
+use std::net::IpAddr;
+
+use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::api::http::ApiError;
 use crate::domain::words;
 
 const NOT_AN_ORIGIN: &str = "write scheme://host[:port], such as https://photos.example";
@@ -146,6 +150,21 @@ pub(super) fn is_same_host(origin: &str, host: &str) -> bool {
     origin.has_host()
         && origin.host() == requested.host()
         && origin.port_or_known_default() == requested.port_or_known_default()
+}
+
+/// Returns 403 for a request that a page of another site made a browser send.
+pub(super) fn cross_origin(message: String) -> ApiError {
+    ApiError::new(StatusCode::FORBIDDEN, "cross_origin", message)
+}
+
+/// Whether a host name with or without a port is that of this machine.
+pub(super) fn is_loopback_name(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

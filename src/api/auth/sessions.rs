@@ -15,6 +15,9 @@ use crate::lock::lock;
 
 /// How long a session lasts: a working day. After that the user enters the key again.
 pub(in crate::api) const SESSION_TTL: Duration = Duration::from_hours(12);
+/// The message for a request whose session is not valid any more.
+pub(super) const SESSION_ENDED: &str = "the session has ended: the user has signed out, it is older than 12 hours, or the \
+                                        service was started again; sign in again";
 /// Maximum number of sessions of one key, and of all keys. A new session beyond it ends the oldest one, if possible one of its key.
 const MAX_SESSIONS_OF_KEY: usize = 1_000;
 const MAX_SESSIONS: usize = 10_000;
@@ -67,6 +70,11 @@ impl Sessions {
         let token = self.cookie_name.token(headers)?;
         let session = lock(&self.all).get(&digest(&token)).copied()?;
         (session.until > Instant::now()).then_some(session.key)
+    }
+
+    /// Whether the request has the cookie of a session, also of one that has ended.
+    pub(super) fn is_presented(&self, headers: &HeaderMap) -> bool {
+        self.cookie_name.token(headers).is_some()
     }
 
     pub(in crate::api) fn end(&self, headers: &HeaderMap) {

@@ -9,8 +9,9 @@ use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use futures::stream::{self, StreamExt};
 
-use super::authenticator::{Authenticator, WRONG_KEY};
+use super::authenticator::Authenticator;
 use super::roles::Access;
+use super::sessions::SESSION_ENDED;
 use crate::api::http::ApiError;
 use crate::domain::Role;
 
@@ -18,12 +19,24 @@ use crate::domain::Role;
 const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 const EVENT_STREAM: &[u8] = b"text/event-stream";
 
+/// What has identified the sender of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignedInBy {
+    /// An API key.
+    Key,
+    /// The session of a browser.
+    Session,
+    /// A token of an identity provider, a proxy, or nothing on a service without keys.
+    TokenOrProxy,
+}
+
 /// Checks again and again whether the sender of a request may still read its reply.
 pub(super) struct StreamAccess {
     authenticator: Arc<Authenticator>,
     headers: HeaderMap,
     extensions: Extensions,
     role: Role,
+    signed_in_by: SignedInBy,
 }
 
 impl StreamAccess {
@@ -38,7 +51,8 @@ impl StreamAccess {
             return None;
         };
         let (headers, extensions) = (request.headers().clone(), request.extensions().clone());
-        Some(Self { authenticator: authenticator.clone(), headers, extensions, role })
+        let signed_in_by = authenticator.signed_in_by(&headers, &extensions);
+        Some(Self { authenticator: authenticator.clone(), headers, extensions, role, signed_in_by })
     }
 
     /// Ends the reply, if it is an event stream, soon after the sender may not read it any more. Its last event is
@@ -80,7 +94,19 @@ impl StreamAccess {
         }
         match self.authenticator.known_identity(&self.headers, &self.extensions)? {
             Some(identity) => identity.require(self.role),
-            None => Err(ApiError::unauthorized(WRONG_KEY)),
+            None => Err(ApiError::unauthorized(self.end_of_sign_in())),
+        }
+    }
+
+    /// Returns the message that names what has ended.
+    fn end_of_sign_in(&self) -> &'static str {
+        match self.signed_in_by {
+            SignedInBy::Key => "the API key of this stream has ended: it has expired, or it was removed",
+            SignedInBy::Session if self.authenticator.sessions.key(&self.headers).is_some() => {
+                "the session has ended with its API key, which has expired or was removed; sign in with another key"
+            }
+            SignedInBy::Session => SESSION_ENDED,
+            SignedInBy::TokenOrProxy => "the sign-in of this stream has ended; sign in again",
         }
     }
 }

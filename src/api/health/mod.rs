@@ -36,7 +36,8 @@ pub struct ReadyReply {
     /// Stores that do not answer, and why, if other stores do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// A disk with little space, and collections that use another model than that of the settings, each with what to change.
+    /// A disk with little space, keys of the identity provider that cannot be read, and collections that use another model than
+    /// that of the settings, each with what to change.
     #[serde(default)]
     #[schema(required = true)]
     pub notes: Vec<String>,

@@ -30,7 +30,8 @@ pub struct StatusReply {
     /// The Ray cluster that runs workers, if one is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ray: Option<RayReply>,
-    /// A disk with little space, and collections that use another model than that of the settings, each with what to change.
+    /// A disk with little space, keys of the identity provider that cannot be read, and collections that use another model than
+    /// that of the settings, each with what to change.
     #[serde(default)]
     #[schema(required = true)]
     pub notes: Vec<String>,

@@ -8,6 +8,7 @@ mod queue;
 mod stores;
 mod tls;
 mod tokens;
+mod traces;
 mod webhooks;
 
 use std::fs::File;

@@ -12,6 +12,7 @@ use self::upload::{Added, Uploader};
 use super::client::Client;
 use super::out::{self, Output};
 use super::seed::{files, key};
+use super::values::local_path;
 use super::{CliError, Ending, client_help};
 use crate::config::Settings;
 use crate::domain::image_format::has_image_extension;
@@ -35,10 +36,10 @@ const CONCURRENCY: usize = 4;
 #[command(after_help = client_help(EXAMPLES))]
 pub(super) struct Add {
     /// Files, and folders with their subfolders
-    #[arg(value_name = "FILE", required_unless_present = "watch")]
+    #[arg(value_name = "FILE", required_unless_present = "watch", value_parser = local_path())]
     paths: Vec<PathBuf>,
     /// Add the files of this folder, and then those that are new or changed
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = local_path())]
     watch: Option<PathBuf>,
     /// The folder of the keys; a `/` is added if it does not end with one
     #[arg(long, default_value = "images/")]

@@ -107,7 +107,7 @@ impl Backup {
         let request = BackupRequest { objects: Some(!self.without_objects) };
         let backup: BackupReply = begin(&client, &request, stop.cancelled()).await?;
         let copy = async {
-            check_other_bucket(&client, &backup.id, location, &settings.source.s3_access_key_id).await?;
+            check_other_bucket(&client, &backup.id, &archive.location(), &settings.source.s3_access_key_id).await?;
             archive.claim().await?;
             transfer(&client, archive.as_ref(), &backup, self.verify).await
         };

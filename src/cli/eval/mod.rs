@@ -18,7 +18,7 @@ use clap::{ArgGroup, Args};
 
 use super::client::Client;
 use super::out::{self, Output};
-use super::values::whole_number;
+use super::values::{local_path, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::config::Settings;
 use against::Comparison;
@@ -55,10 +55,10 @@ answer among the first results, as many as the largest k; mAP@k and nDCG@k also 
 #[command(after_help = client_help(EXAMPLES), group = inputs())]
 pub(super) struct Eval {
     /// The file of queries and right answers: JSON, or CSV as that of INQUIRE
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = local_path())]
     queries: Option<PathBuf>,
     /// Fit the relevance of the collection to the answers in this file, and store the fit with the collection
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = local_path())]
     calibrate: Option<PathBuf>,
     /// Delete the fit of the collection: the model's own relevance is used again
     #[arg(long)]
@@ -86,7 +86,8 @@ pub(super) struct Eval {
     #[arg(long, value_name = "TARGET", conflicts_with_all = ["calibrate", "reset_calibration"], value_parser = Target::parse)]
     against: Option<Target>,
     /// Write a page with the measures and the worst queries with their images
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["calibrate", "reset_calibration"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["calibrate", "reset_calibration"],
+        value_parser = local_path())]
     html: Option<PathBuf>,
     #[command(flatten)]
     output: Output,

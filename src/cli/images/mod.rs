@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use super::client::Client;
 use super::collections::name_or_default;
 use super::out::{self, Output};
-use super::values::ImageName;
+use super::values::{ImageName, local_path};
 use super::{CliError, Ending, client_help, subcommand_help};
 use crate::api::replies::{DeletedReply, ImageReply, RestoredReply};
 use crate::config::Settings;
@@ -98,7 +98,7 @@ struct Image {
 #[derive(Debug, Args)]
 struct Target {
     /// The file to write, which is replaced if it exists; `-` for standard output
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", value_parser = local_path())]
     output: PathBuf,
 }
 

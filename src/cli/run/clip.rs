@@ -15,7 +15,7 @@ Examples:
   CLIP_MODEL=./model glimpse clip --addr 0.0.0.0:8000
 
 The API is that of ai4all/clip: POST /embedding/image and POST /embedding/text; GET / returns the name of the model.
-POST /v1/embeddings and GET /v1/models are those of OpenAI, with \"modality\": \"image\" for images.
+POST /v1/embeddings, GET /v1/models and GET /v1/models/ID are those of OpenAI, with \"modality\": \"image\" for images.
 CLIP_MODEL names the model; it is the built-in one by default. Another Glimpse uses this service with
 IMAGE_EMBEDDING_PROVIDER=clip and CLIP_URL. The service does not check an API key: choose an address that only its users
 can reach.";

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::client::{Client, Reply};
 use super::out::{self, Output};
 use super::rows::Export;
-use super::values::{ImageName, relevance, score, whole_number};
+use super::values::{ImageName, local_path, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::{Base64Bytes, CompositeQuery, RegionRequest, SearchReply, TermRequest};
 use crate::config::Settings;
@@ -55,7 +55,7 @@ pub(super) struct Search {
     #[arg(long, value_name = "LANGUAGE", value_parser = Language::from_str)]
     lang: Option<Language>,
     /// An image to search for: JPEG, PNG, WebP, GIF, TIFF, BMP, HEIC, AVIF, JPEG XL or camera RAW, at most IMAGE_MAX_SIZE_MB of the service
-    #[arg(long)]
+    #[arg(long, value_parser = local_path())]
     file: Option<PathBuf>,
     /// An indexed image to search for: its URI (s3://bucket/key) or its id, as in the results; repeat it for more images
     #[arg(long, value_name = "URI_OR_ID", value_parser = ImageName::parse)]

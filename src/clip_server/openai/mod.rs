@@ -6,7 +6,7 @@
 mod wire;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::{Path, Request, State};
 use axum::http::header::RETRY_AFTER;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -16,11 +16,23 @@ use super::ClipState;
 use super::error::{ClipError, ErrorDetails};
 use super::wire::parse_language;
 use crate::domain::Embedding;
-use wire::{EmbeddingList, EmbeddingRequest, Encoding, ErrorReply, Modality, ModelList, Numbers};
+use wire::{EmbeddingList, EmbeddingRequest, Encoding, ErrorReply, Modality, Model, ModelList, Numbers};
 
 /// Lists the model. The entry describes its images, so that a client can prepare them as the service does.
 pub(super) async fn models(State(clip): State<ClipState>) -> Result<Json<ModelList>, ClipError> {
     Ok(Json(ModelList::new(clip.model_info().await?)))
+}
+
+/// Describes the model, if it has this id. An id of a hub has a `/`.
+pub(super) async fn model(
+    State(clip): State<ClipState>,
+    Path(requested): Path<String>,
+) -> Result<Json<Model>, ClipError> {
+    let info = clip.model_info().await?;
+    if info.model != requested {
+        return Err(ClipError::UnknownModel { requested, served: info.model });
+    }
+    Ok(Json(Model::new(info)))
 }
 
 /// Embeds texts or images.
@@ -53,7 +65,8 @@ pub(super) async fn embeddings(State(clip): State<ClipState>, body: Bytes) -> Re
 /// Middleware that gives the error replies of these routes the shape of OpenAI's.
 pub(super) async fn shape_errors(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let is_openai = path.starts_with("/v1/") || matches!(path, "/embeddings" | "/models");
+    let is_openai = ["/v1/", "/models/"].iter().any(|begin| path.starts_with(begin));
+    let is_openai = is_openai || matches!(path, "/embeddings" | "/models");
     let response = next.run(request).await;
     match response.extensions().get::<ErrorDetails>() {
         Some(details) if is_openai => {

@@ -48,6 +48,21 @@ async fn the_list_of_models_describes_the_model() {
             "preprocessing": "crop-4-bicubic"}}]});
     for path in ["/v1/models", "/models"] {
         assert_eq!(send(&service().0, "GET", path, "").await, (StatusCode::OK, expected.clone()));
+        let one = send(&service().0, "GET", &format!("{path}/fake"), "").await;
+        assert_eq!(one, (StatusCode::OK, expected["data"][0].clone()));
+        // The id of a model of the hub, as clients send it.
+        for other in ["openai/clip-vit-base-patch32", "openai%2Fclip-vit-base-patch32"] {
+            let (status, reply) = send(&service().0, "GET", &format!("{path}/{other}"), "").await;
+            let message = "this service does not have the model `openai/clip-vit-base-patch32`; it has `fake`";
+            let expected = json!({"error": {"message": message, "type": "invalid_request_error", "param": "model",
+                "code": "model_not_found"}});
+            assert_eq!((status, reply), (StatusCode::NOT_FOUND, expected), "{path}/{other}");
+        }
+        let (status, reply) = send(&service().0, "POST", &format!("{path}/fake"), "").await;
+        assert_eq!(
+            (status, reply["error"]["type"].as_str()),
+            (StatusCode::METHOD_NOT_ALLOWED, Some("invalid_request_error"))
+        );
     }
 }
 

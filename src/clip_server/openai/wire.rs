@@ -136,8 +136,9 @@ pub(in crate::clip_server) struct ModelList {
     data: [Model; 1],
 }
 
+/// The reply to `GET /models/{id}`, and an entry of the list.
 #[derive(Serialize)]
-struct Model {
+pub(in crate::clip_server) struct Model {
     id: String,
     object: &'static str,
     created: u64,
@@ -148,8 +149,13 @@ struct Model {
 
 impl ModelList {
     pub(super) fn new(glimpse: ModelInfo) -> Self {
-        let id = glimpse.model.clone();
-        Self { object: "list", data: [Model { id, object: "model", created: 0, owned_by: "glimpse", glimpse }] }
+        Self { object: "list", data: [Model::new(glimpse)] }
+    }
+}
+
+impl Model {
+    pub(super) fn new(glimpse: ModelInfo) -> Self {
+        Self { id: glimpse.model.clone(), object: "model", created: 0, owned_by: "glimpse", glimpse }
     }
 }
 

@@ -88,8 +88,10 @@ async fn known_keys_stay_in_use_for_hours_while_they_cannot_be_read() {
     let server = KeyServer::start(set(&[&key])).await;
     let tokens = server.tokens().await;
     server.publish(None);
+    assert_eq!(tokens.note(), None, "they were not requested yet");
     let unavailable = tokens.verify(&key.sign(&claims())).await.unwrap();
     assert_eq!(unavailable, Err(TokenError::Unavailable), "they were never read");
+    assert!(tokens.note().unwrap().contains("(GLIMPSE_JWKS_URL): tokens are refused until they can be read"));
     server.publish(Some(set(&[&key])));
     assert_eq!(
         tokens.verify(&key.sign(&claims())).await.unwrap(),
@@ -103,10 +105,17 @@ async fn known_keys_stay_in_use_for_hours_while_they_cannot_be_read() {
         server.publish(broken);
         tokens.0.as_ref().unwrap().keys.refresh().await.unwrap_err();
         assert!(tokens.verify(&key.sign(&claims())).await.unwrap().is_ok());
+        let note = tokens.note().unwrap();
+        assert!(
+            note.contains("those that were read before stay in use for 12 hours") && !note.contains("http"),
+            "{note}"
+        );
     }
     advance(MAX_AGE).await;
     assert_eq!(tokens.verify(&key.sign(&claims())).await.unwrap(), Err(TokenError::Unavailable), "they are too old");
+    assert!(tokens.note().unwrap().contains("tokens are refused"));
     server.publish(Some(set(&[&key])));
     advance(MIN_INTERVAL).await;
     assert!(tokens.verify(&key.sign(&claims())).await.unwrap().is_ok());
+    assert_eq!(tokens.note(), None);
 }

@@ -20,7 +20,7 @@ pub use headers::{headers, parent_of};
 pub use opentelemetry::{Context, KeyValue};
 pub use opentelemetry_sdk::trace::SpanData;
 pub use queue::{FLUSH_TIMEOUT, Traces};
-pub use sender::{Sent, SpanSink};
+pub use sender::{SendError, Sent, SpanSink};
 pub use span::{Span, batch, client, current_trace_id, image, is_in_trace, root, server, stage};
 
 use queue::Queue;

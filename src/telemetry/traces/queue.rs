@@ -85,10 +85,12 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::sync::Mutex;
     use std::time::SystemTime;
 
     use async_trait::async_trait;
+    use bytes::Bytes;
     use opentelemetry::InstrumentationScope;
     use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 
@@ -96,24 +98,45 @@ mod tests {
 
     use super::*;
     use crate::lock::lock;
-    use crate::telemetry::traces::sender::{BATCH_WAIT, MAX_BATCH, Sent};
+    use crate::telemetry::traces::sender::{BATCH_WAIT, MAX_BATCH, SendError, Sent};
 
-    /// Records the sizes of batches; fails or never answers if it is so set.
+    /// Records the sizes of batches and when they were sent; refuses them or never answers if it is so set.
     #[derive(Default)]
     struct Recorder {
         sizes: Mutex<Vec<usize>>,
-        fails: bool,
+        times: Mutex<Vec<Instant>>,
+        refusals: Mutex<VecDeque<SendError>>,
         hangs: bool,
+    }
+
+    impl Recorder {
+        fn refusing(refusals: impl IntoIterator<Item = SendError>) -> Arc<Self> {
+            Arc::new(Self { refusals: Mutex::new(refusals.into_iter().collect()), ..Self::default() })
+        }
+
+        /// Returns the pauses between the messages.
+        fn pauses(&self) -> Vec<Duration> {
+            lock(&self.times).windows(2).map(|pair| pair[1] - pair[0]).collect()
+        }
+    }
+
+    fn busy(retry_after: Option<u64>) -> SendError {
+        SendError::Temporary { reason: "busy".to_owned(), retry_after: retry_after.map(Duration::from_secs) }
     }
 
     #[async_trait]
     impl SpanSink for Recorder {
-        async fn send(&self, spans: Vec<SpanData>) -> Result<Sent, String> {
-            lock(&self.sizes).push(spans.len());
+        async fn send(&self, message: Bytes) -> Result<Sent, SendError> {
+            lock(&self.sizes).push(message.len());
+            lock(&self.times).push(Instant::now());
             if self.hangs {
                 std::future::pending::<()>().await;
             }
-            if self.fails { Err("down".to_owned()) } else { Ok(Sent::default()) }
+            lock(&self.refusals).pop_front().map_or(Ok(Sent::default()), Err)
+        }
+
+        fn encode(&self, spans: Vec<SpanData>) -> Bytes {
+            vec![0; spans.len()].into()
         }
     }
 
@@ -166,7 +189,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_collector_that_is_down_is_tried_again_with_the_next_spans() {
-        let sink = Arc::new(Recorder { fails: true, ..Recorder::default() });
+        let sink = Recorder::refusing([(); 2].map(|()| SendError::Refused("down".to_owned())));
         let (queue, traces) = Queue::start(sink.clone());
         for _ in 0..2 {
             queue.on_end(span(TraceFlags::SAMPLED));
@@ -174,5 +197,39 @@ mod tests {
         }
         assert_eq!(*lock(&sink.sizes), [1, 1]);
         traces.flush().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_collector_gets_the_same_spans_again_when_it_asks_for_them() {
+        let sink = Recorder::refusing([busy(Some(7)), busy(None)]);
+        let (queue, traces) = Queue::start(sink.clone());
+        queue.on_end(span(TraceFlags::SAMPLED));
+        queue.on_end(span(TraceFlags::SAMPLED));
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(*lock(&sink.sizes), [2, 2, 2]);
+        let pauses = sink.pauses();
+        assert_eq!(pauses[0], Duration::from_secs(7));
+        assert!((2..=4).contains(&pauses[1].as_secs()), "growing, with jitter: {pauses:?}");
+        traces.flush().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_are_limited_in_number_and_in_time() {
+        let sink = Recorder::refusing([busy(None), busy(None), busy(None), busy(Some(31)), busy(Some(20))]);
+        let (queue, traces) = Queue::start(sink.clone());
+        queue.on_end(span(TraceFlags::SAMPLED));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(*lock(&sink.sizes), [1, 1, 1], "three times");
+        queue.on_end(span(TraceFlags::SAMPLED));
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(lock(&sink.sizes).len(), 4, "the collector asks for too long a pause");
+        // The pause ends with the process, and the spans that wait are sent once each.
+        queue.on_end(span(TraceFlags::SAMPLED));
+        tokio::time::sleep(BATCH_WAIT * 2).await;
+        queue.on_end(span(TraceFlags::SAMPLED));
+        *lock(&sink.refusals) = [busy(None), busy(None), busy(None)].into();
+        let begun = Instant::now();
+        traces.flush().await;
+        assert_eq!((lock(&sink.sizes)[4..].to_vec(), begun.elapsed()), (vec![1, 1, 1], Duration::ZERO));
     }
 }

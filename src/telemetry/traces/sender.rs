@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use backon::{BackoffBuilder, ExponentialBuilder};
+use bytes::Bytes;
 use metrics::Counter;
 use opentelemetry_sdk::trace::SpanData;
 use tokio::sync::mpsc;
@@ -16,8 +18,14 @@ use crate::telemetry::metrics::{counter, families};
 pub(super) const MAX_BATCH: usize = 512;
 /// How long a message waits for more spans.
 pub(super) const BATCH_WAIT: Duration = Duration::from_secs(1);
-/// Maximum time for one message.
+/// Maximum time for one try to send a message.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a message is sent again after a temporary refusal.
+const MAX_RETRIES: usize = 2;
+/// Maximum time for a message with its retries. Meanwhile, the next spans wait in the queue, which is bounded.
+const RETRY_WINDOW: Duration = Duration::from_secs(30);
+/// The pause before the first retry, if the collector does not ask for one; the next is twice as long, both with jitter.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Minimum interval between two warnings.
 const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -30,14 +38,33 @@ pub struct Sent {
     pub message: String,
 }
 
+/// Why no span of a message was received. The texts are for the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The same message can be accepted later.
+    #[error("{reason}")]
+    Temporary {
+        /// What has happened.
+        reason: String,
+        /// How long the collector asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The message is lost.
+    #[error("{0}")]
+    Refused(String),
+}
+
 /// A receiver of spans.
 #[async_trait]
 pub trait SpanSink: Send + Sync {
-    /// Sends spans.
+    /// Returns the message with these spans, which can be sent several times.
+    fn encode(&self, spans: Vec<SpanData>) -> Bytes;
+
+    /// Sends a message once.
     ///
     /// # Errors
-    /// Fails with a message for the log if none of them was received.
-    async fn send(&self, spans: Vec<SpanData>) -> Result<Sent, String>;
+    /// Fails if none of its spans was received.
+    async fn send(&self, message: Bytes) -> Result<Sent, SendError>;
 }
 
 /// Returns the counter of spans with this outcome.
@@ -77,7 +104,7 @@ impl Sender {
     pub(super) async fn keep(mut self, end: CancellationToken) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while let Some(true) = end.run_until_cancelled(self.collect(&mut batch)).await {
-            self.send(&mut batch).await;
+            self.send(&mut batch, &end).await;
         }
         self.waiting.close();
         loop {
@@ -89,7 +116,7 @@ impl Sender {
             if batch.is_empty() {
                 return;
             }
-            self.send(&mut batch).await;
+            self.send(&mut batch, &end).await;
         }
     }
 
@@ -110,12 +137,11 @@ impl Sender {
         true
     }
 
-    async fn send(&mut self, batch: &mut Vec<SpanData>) {
+    async fn send(&mut self, batch: &mut Vec<SpanData>, end: &CancellationToken) {
         let spans = std::mem::take(batch);
         let number = spans.len();
-        let sent = tokio::time::timeout(SEND_TIMEOUT, self.sink.send(spans)).await;
-        match sent {
-            Ok(Ok(Sent { rejected, message })) => {
+        match self.deliver(self.sink.encode(spans), end).await {
+            Ok(Sent { rejected, message }) => {
                 let rejected = rejected.min(number);
                 self.counts.sent.increment((number - rejected) as u64);
                 self.counts.rejected.increment(rejected as u64);
@@ -123,14 +149,33 @@ impl Sender {
                     self.warn(rejected, &format!("the collector refuses them: {message}"));
                 }
             }
-            Ok(Err(reason)) => {
+            Err(reason) => {
                 self.counts.failed.increment(number as u64);
                 self.warn(number, &reason);
             }
-            Err(_) => {
-                self.counts.failed.increment(number as u64);
-                self.warn(number, &format!("no reply within {} s", SEND_TIMEOUT.as_secs()));
+        }
+    }
+
+    /// Sends a message, and again after a temporary refusal: at most [`MAX_RETRIES`] times within [`RETRY_WINDOW`]. At the
+    /// end of the process, a pause ends at once, and no other one begins.
+    async fn deliver(&self, message: Bytes, end: &CancellationToken) -> Result<Sent, String> {
+        let until = Instant::now() + RETRY_WINDOW;
+        let pauses = ExponentialBuilder::new().with_min_delay(FIRST_PAUSE).with_jitter().with_max_times(MAX_RETRIES);
+        let mut pauses = pauses.build();
+        loop {
+            let limit = until.min(Instant::now() + SEND_TIMEOUT);
+            let (reason, retry_after) = match tokio::time::timeout_at(limit, self.sink.send(message.clone())).await {
+                Ok(Ok(sent)) => return Ok(sent),
+                Ok(Err(SendError::Temporary { reason, retry_after })) => (reason, retry_after),
+                Ok(Err(SendError::Refused(reason))) => return Err(reason),
+                // It may have received them.
+                Err(_) => return Err(format!("no reply within {} s", SEND_TIMEOUT.as_secs())),
+            };
+            let Some(pause) = pauses.next().map(|pause| retry_after.unwrap_or(pause)) else { return Err(reason) };
+            if end.is_cancelled() || Instant::now() + pause >= until {
+                return Err(reason);
             }
+            end.run_until_cancelled(tokio::time::sleep(pause)).await;
         }
     }
 

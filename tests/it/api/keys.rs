@@ -151,6 +151,7 @@ async fn an_open_stream_ends_soon_after_its_key() {
     let rest =
         tokio::time::timeout(Duration::from_secs(30), revoked.text()).await.expect("the stream goes on").unwrap();
     assert!(rest.contains("event: broken_off") && rest.contains("\"code\":\"unauthorized\""), "{rest}");
+    assert!(rest.contains("the API key of this stream has ended") && !rest.contains("misspelt"), "{rest}");
     assert_eq!(send(&app, ROOT, Method::DELETE, &path, None).await.0, 200);
     let rest = tokio::time::timeout(Duration::from_secs(30), kept.text()).await.expect("the job has ended").unwrap();
     assert!(rest.contains("STOPPED") && !rest.contains("broken_off"), "{rest}");

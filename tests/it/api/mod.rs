@@ -18,6 +18,7 @@ mod previews;
 mod proxy_users;
 mod roles;
 mod stores;
+mod stream_end;
 mod thumbnails;
 mod tls;
 mod tokens;

@@ -171,9 +171,16 @@ async fn without_the_keys_of_the_provider_tokens_wait_and_keys_do_not() {
     assert_eq!(refused.headers()["retry-after"], "60");
     assert_eq!(code(refused).await, (503, json!("sign_in_unavailable")));
     assert_eq!(send(&app, Method::GET, "/jobs", KEY).await.status(), 200);
+    let (status, ready) = app.get("/readyz").await;
+    let note = "the keys of the identity provider cannot be read (GLIMPSE_JWKS_URL): tokens are refused until they can be \
+                read; the log has the reason";
+    assert_eq!((status.as_u16(), &ready["notes"]), (200, &json!([note])), "{ready}");
+    let status: Value = send(&app, Method::GET, "/status", KEY).await.json().await.unwrap();
+    assert_eq!(status["notes"], json!([note]), "{status}");
     provider.is_down.store(false, Ordering::SeqCst);
     let app = app.restart().await;
     assert_eq!(send(&app, Method::GET, "/jobs", &token).await.status(), 200);
+    assert_eq!(app.get("/readyz").await.1["notes"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,8 +2,14 @@
 
 use std::process::Output;
 
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Html;
+use axum::routing::post;
+
 use super::commands::{RunningCommand, glimpse, stderr, stdout};
-use crate::support::free_address;
+use crate::support::{free_address, serve};
 
 /// The lines of a doctor report by the name of their check.
 fn findings(output: &Output) -> std::collections::BTreeMap<String, String> {
@@ -102,6 +108,42 @@ async fn the_doctor_checks_a_running_service_and_its_data_folder() {
     let nothing = glimpse(&[&variables[..], &[("CLIP_MODEL", "nope")]].concat(), &["doctor"]).await;
     let line = &findings(&nothing)["provider"];
     assert!(line.contains("CLIP_MODEL") && !line.contains("refused the request"), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_sends_a_message_without_spans_to_the_collector() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let addr = free_address();
+    let receive = |headers: HeaderMap, body: Bytes| async move {
+        assert!(body.is_empty() && headers["content-type"] == "application/x-protobuf");
+        if headers["api-key"] == "right" { Ok(()) } else { Err((StatusCode::FORBIDDEN, "the key is hush-hush")) }
+    };
+    let other = || async { Html("<html>") };
+    let routes = Router::new().route("/otlp/v1/traces", post(receive)).route("/web/v1/traces", post(other));
+    let (url, _serving) = serve(routes).await;
+    let check = async |endpoint: &str, headers: &str| {
+        let variables = [
+            ("GLIMPSE_DATA_DIR", data.to_str().unwrap()),
+            ("GLIMPSE_ADDR", &*addr),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ("OTEL_EXPORTER_OTLP_HEADERS", headers),
+        ];
+        let report = glimpse(&variables, &["doctor"]).await;
+        (report.status.code(), findings(&report)["traces"].clone(), stdout(&report))
+    };
+    let collector = format!("{url}/otlp");
+    let (code, line, all) = check(&collector, "api-key=right").await;
+    assert_eq!(code, Some(0), "{all}");
+    assert!(line.starts_with(&format!("ok    traces    {collector} accepts spans")), "{line}");
+    let (code, line, all) = check(&collector, "api-key=hush-hush").await;
+    assert!(code == Some(1) && line.starts_with("FAIL  traces    OTEL_EXPORTER_OTLP_ENDPOINT is http"), "{all}");
+    assert!(line.contains("403 Forbidden: the key is (redacted)") && !all.contains("hush"), "{all}");
+    assert!(all.contains("to do: start the collector, or correct OTEL_EXPORTER_OTLP_ENDPOINT"), "{all}");
+    let (code, line, all) = check(&format!("http://{}", free_address()), "").await;
+    assert!(code == Some(1) && line.contains("onnection refused"), "{all}");
+    let (code, line, all) = check(&format!("{url}/web"), "").await;
+    assert!(code == Some(0) && line.starts_with("ok ") && all.contains("is not a message of OTLP"), "{all}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

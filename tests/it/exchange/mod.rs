@@ -3,6 +3,7 @@
 mod adopt;
 mod clip_retrieval;
 mod refused;
+mod resume;
 
 use std::path::Path;
 use std::process::Command;
@@ -63,6 +64,12 @@ async fn an_export_is_imported_into_another_service_without_the_model() {
     export(&from, &file).await;
     let (code, _, err) = run(&from, &["export", "documents", path]).await;
     assert!(code == Some(1) && err.contains("add --overwrite"), "{err}");
+    let printed = glimpse(&[("GLIMPSE_URL", from.url.as_str())], &["export", "documents", "-", "--json"]).await;
+    assert_eq!(printed.status.code(), Some(0), "{}", stderr(&printed));
+    let report: Value = serde_json::from_str(&stderr(&printed)).unwrap();
+    assert_eq!((&report["images"], &report["file"]), (&json!(4), &json!("-")));
+    assert!(printed.stdout == std::fs::read(&file).unwrap(), "standard output gets the bytes of the file");
+    assert!(!std::env::temp_dir().join("-").exists(), "commands run in this folder");
     let opened = ParquetImages::open(&file).unwrap();
     let header = opened.header().clone();
     assert_eq!((header.collection.as_deref(), header.generation, header.dimension), (Some("documents"), Some(1), 512));

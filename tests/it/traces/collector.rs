@@ -1,5 +1,6 @@
 //! A collector that receives OTLP as protobuf over HTTP, with the messages of OpenTelemetry's own crate.
 
+use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
 use axum::routing::post;
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -74,23 +76,33 @@ fn text(attribute: &KeyValue) -> (String, String) {
     (attribute.key.clone(), value)
 }
 
+/// A status, headers and a body.
+pub(crate) type Refusal = (StatusCode, [(&'static str, &'static str); 1], &'static str);
+
 /// A running collector that requires the header `api-key: open sesame`.
 pub(crate) struct Collector {
     pub(crate) url: String,
     spans: Arc<Mutex<Vec<Received>>>,
+    /// What it replies to the next messages in place of accepting them.
+    pub(crate) refusals: Arc<Mutex<VecDeque<Refusal>>>,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Collector {
     pub(crate) async fn start() -> Self {
         let spans = Arc::<Mutex<Vec<Received>>>::default();
-        let received = spans.clone();
+        let refusals = Arc::<Mutex<VecDeque<Refusal>>>::default();
+        let (received, refused) = (spans.clone(), refusals.clone());
         let receive = move |headers: HeaderMap, body: Bytes| async move {
             if headers["content-type"] != "application/x-protobuf" || headers["api-key"] != "open sesame" {
-                return Err(StatusCode::UNAUTHORIZED);
+                return Err(StatusCode::UNAUTHORIZED.into_response());
+            }
+            if let Some(refusal) = locked(&refused).pop_front() {
+                return Err(refusal.into_response());
             }
             assert!(!headers.contains_key("traceparent"), "the messages themselves are not traced");
-            let message = ExportTraceServiceRequest::decode(body).map_err(|_| StatusCode::BAD_REQUEST)?;
+            let message =
+                ExportTraceServiceRequest::decode(body).map_err(|_| StatusCode::BAD_REQUEST.into_response())?;
             for of_resource in message.resource_spans {
                 let resource = of_resource.resource.unwrap_or_default().attributes;
                 let all = of_resource.scope_spans.into_iter().flat_map(|of_scope| of_scope.spans);
@@ -99,7 +111,7 @@ impl Collector {
             Ok(ExportTraceServiceResponse::default().encode_to_vec())
         };
         let (url, task) = serve(Router::new().route("/base/v1/traces", post(receive))).await;
-        Self { url: format!("{url}/base/"), spans, _task: task }
+        Self { url: format!("{url}/base/"), spans, refusals, _task: task }
     }
 
     /// Returns the settings of a service that sends all its traces here.

@@ -1,5 +1,6 @@
 //! Traces of the real binary: a process of its own, because the spans of a process go to one collector.
 
+mod busy;
 mod collector;
 mod weaviate;
 mod worker;

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::CliError;
+use crate::cli::values::local_path;
 use crate::domain::{Language, UnknownLanguage};
 pub(super) use mapping::Mapping;
 
@@ -41,7 +42,7 @@ pub(super) struct Reading {
     #[arg(long, default_value = "queries")]
     group: String,
     /// The CSV file of the right answers, if the queries are a CSV file [default: inquire_annotations.csv beside it]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = local_path())]
     annotations: Option<PathBuf>,
     /// The begin of the answers' paths, and what the keys in the bucket have in its place: `train/=inat24/`
     #[arg(long, value_name = "FROM=TO", value_parser = Mapping::parse)]
