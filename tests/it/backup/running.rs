@@ -72,7 +72,16 @@ async fn backups_under_load_are_consistent() {
             tokio_util::task::AbortOnDropHandle::new(tokio::spawn(change(process.service.url.clone(), worker)))
         })
         .collect();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // A busy machine takes its time.
+    let images = async || -> usize {
+        let listed = reqwest::get(format!("{}/images?limit=100", process.service.url)).await.unwrap();
+        listed.json::<Value>().await.unwrap()["images"].as_array().map_or(0, Vec::len)
+    };
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while images().await < 20 {
+        assert!(Instant::now() < deadline, "hardly any upload");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     for _ in 0..3 {
         back_up(&process.service.url, archive.path(), &[]).await;
     }
