@@ -195,6 +195,17 @@ mod decoding {
     }
 
     #[test]
+    fn a_helper_is_replaced_after_some_images() {
+        let (pool, bytes) = (pool(1), file("container.jxl"));
+        let output = Output::Pixels { size: (96, 72), times: 1 };
+        let request = Request { format: IsolatedFormat::Jxl, output, max_memory: 8 << 20, bytes: &bytes };
+        for image in 1..=HelperPool::MAX_IMAGES + 1 {
+            pool.run(&request).unwrap();
+            assert_eq!(pool.idle_processes(), usize::from(image != HelperPool::MAX_IMAGES), "{image}");
+        }
+    }
+
+    #[test]
     fn sixteen_hostile_files_at_once_stay_in_their_limits() {
         const MAX_MEMORY: u64 = 64 << 20;
         let (pool, bytes) = (pool(4), large_file());
