@@ -108,7 +108,7 @@ fn check(name: &str, file: &[u8], size: (u32, u32), level: u8) -> UprightImage {
     let image = decode_upright(file, &limits).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!((image.meta.width, image.meta.height), size, "{name}");
     assert!(image.rgb.iter().all(|&sample| sample == level), "{name}: {}", image.rgb[0]);
-    assert_eq!(validate_image(file, &limits), Ok(image.meta.clone()), "{name}");
+    assert_eq!(validate_image(file, &limits), Ok(image.meta), "{name}");
     assert!(is_complete(file), "{name}");
     let square = prepare(file, &limits, &Preprocessing::crop(8)).unwrap().image.rgb;
     assert!(square.iter().all(|sample| sample.abs_diff(level) < 2), "{name}: {}", square[0]);
