@@ -182,7 +182,7 @@ async fn pass(file: &Bytes, images: usize, with_thumbnails: bool) -> Pass {
     let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - before);
     let mut totals = TimingTotals::default();
     totals.add("", &stages.drain(None));
-    Pass { wall, cpu, bottleneck: totals.report(false).bottleneck.unwrap_or_default().to_string() }
+    Pass { wall, cpu, bottleneck: totals.report(false).bottleneck.unwrap_or_default() }
 }
 
 #[tokio::main]

@@ -11,8 +11,6 @@ use glimpse::domain::FailureClass;
 use glimpse::imaging::ImageError;
 use glimpse::imaging::isolated::{DecodeHelper, IsolatedFormat, Output, Request};
 
-use crate::support::decode_helper::pool;
-
 /// What a helper sends first: it is confined completely.
 const GREETING: &str = r"printf 'GLH1\003'";
 
@@ -162,6 +160,7 @@ fn a_helper_is_confined() {
 #[cfg(feature = "jxl")]
 mod decoding {
     use super::*;
+    use crate::support::decode_helper::pool;
 
     fn file(name: &str) -> Vec<u8> {
         std::fs::read(super::super::formats::data().join(name)).unwrap()

@@ -7,6 +7,10 @@ use glimpse::imaging::{ImagingSettings, decode_upright, validate_image};
 #[cfg(feature = "avif")]
 use crate::support::decode_helper;
 
+const BITS: u16 = 258;
+const COMPRESSION: u16 = 259;
+const PHOTOMETRIC: u16 = 262;
+
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(super::formats::data().join(name)).unwrap()
 }
@@ -51,7 +55,6 @@ fn assert_refused_by_its_header(bytes: &[u8], name: &str) {
 
 #[test]
 fn codings_of_tiff_are_refused_by_name() {
-    const COMPRESSION: u16 = 259;
     for (number, name) in [
         (2, "CCITT modified Huffman"),
         (3, "CCITT Group 3"),
@@ -67,12 +70,10 @@ fn codings_of_tiff_are_refused_by_name() {
     ] {
         assert_refused_by_its_header(&with_tag("lzw.tif", COMPRESSION, number), name);
     }
-    const BITS: u16 = 258;
     for bits in [10, 12] {
         let name = format!("1 samples of {bits} bits");
         assert_refused_by_its_header(&with_tag("packbits-gray.tif", BITS, bits), &name);
     }
-    const PHOTOMETRIC: u16 = 262;
     for (number, name) in [(8, "CIE L*a*b*"), (9, "CIE L*a*b*"), (32845, "LogLuv"), (7, "colours of kind 7")] {
         assert_refused_by_its_header(&with_tag("lzw.tif", PHOTOMETRIC, number), name);
     }
