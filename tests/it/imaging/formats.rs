@@ -39,7 +39,7 @@ pub(super) fn data() -> PathBuf {
 fn is_built_in(name: &str) -> bool {
     let extension = Path::new(name).extension().and_then(std::ffi::OsStr::to_str);
     let features = [("heic", cfg!(feature = "heic")), ("avif", cfg!(feature = "avif")), ("jxl", cfg!(feature = "jxl"))];
-    features.iter().all(|(feature, is_built_in)| extension != Some(feature) || *is_built_in)
+    features.iter().all(|(feature, is_built_in)| extension != Some(*feature) || *is_built_in)
 }
 
 /// The means of 8 x 8 cells, as Pillow's box filter computes them.
