@@ -28,8 +28,8 @@ IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run seed-images ingest-images search-image-text search-image search-image-qdrant search-image-weaviate eval \
-	release dist install test check crash test-api test-client test-servers test-peers test-onnxruntime test-ray test-observability test-image test-charts nightly \
-	bench bench-peers bench-gpu load scale screenshot \
+	release dist install test check check-features crash test-api test-client test-servers test-peers test-onnxruntime test-ray test-observability test-image \
+	test-charts nightly bench bench-peers bench-gpu load scale screenshot \
 	up status logs stack-seed down compose
 
 help:
@@ -125,7 +125,14 @@ test-image: ## build the image from BINARY=target/debug/glimpse and run it read-
 test-charts: ## check the Helm chart and the manifests against the schemas of Kubernetes (go builds helm once; python3, PyPI, under target)
 	zarf/k8s/test.sh
 
-nightly: crash test-servers test-observability test-image test-charts ## all tests that are too slow for each change
+# Each of them alone, because code that only one feature uses is a warning without it. The default features are checked by `check`.
+check-features: ## check lints without default features, and with each feature alone
+	@for features in "" heic avif jxl onnxruntime; do \
+		echo "features: $${features:-none}"; \
+		$(CARGO) clippy --locked --workspace --all-targets --no-default-features --features "$$features" -- -D warnings || exit 1; \
+	done
+
+nightly: crash check-features test-servers test-observability test-image test-charts ## all tests that are too slow for each change
 
 bench: ## run all benchmarks
 	$(CARGO) bench --locked

@@ -1,8 +1,9 @@
 //! The chain with 12-megapixel images and a provider that costs nothing: how near its throughput is to cores ÷ CPU
-//! seconds per image if decoding is the only work. The bucket is in memory, the index is the embedded one.
+//! seconds per image if decoding is the only work; and how much more it costs with thumbnails. The bucket is in memory, the
+//! index is the embedded one.
 //!
 //! Without criterion: one pass takes long enough for a measurement. `GLIMPSE_BENCH_IMAGES` (default 200) is the number
-//! of images.
+//! of images of a pass.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -10,7 +11,9 @@
 #![expect(clippy::cast_precision_loss, reason = "prints figures")]
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -21,10 +24,15 @@ use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Run, Stages, Task, TimingTotals, WriteLease};
+use glimpse::pipeline::{
+    ItemOutcome, Pipeline, PipelineSettings, Run, Stages, Task, ThumbnailStore, TimingTotals, WriteLease,
+};
 use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use image::imageops::FilterType;
 use tokio_util::sync::CancellationToken;
+
+/// Number of passes with and without thumbnails.
+const PASSES: usize = 3;
 
 struct Memory(Bytes);
 
@@ -100,12 +108,28 @@ fn cpu_seconds() -> f64 {
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
-#[tokio::main]
-async fn main() {
-    let images: usize = std::env::var("GLIMPSE_BENCH_IMAGES").ok().and_then(|it| it.parse().ok()).unwrap_or(200);
-    let cores = std::thread::available_parallelism().unwrap().get() as f64;
-    let file = image();
-    println!("{images} files of {} kB", file.len() / 1000);
+/// Writes each thumbnail to a file of its own, as the cache of the service does for files that differ.
+struct Files {
+    folder: PathBuf,
+    count: AtomicUsize,
+}
+
+#[async_trait]
+impl ThumbnailStore for Files {
+    async fn keep(&self, _: &str, jpeg: Bytes) {
+        let path = self.folder.join(format!("{}.jpg", self.count.fetch_add(1, Ordering::Relaxed)));
+        tokio::task::spawn_blocking(move || std::fs::write(path, jpeg).unwrap()).await.unwrap();
+    }
+}
+
+/// The seconds of one pass, and what was the bottleneck.
+struct Pass {
+    wall: f64,
+    cpu: f64,
+    bottleneck: String,
+}
+
+async fn pass(file: &Bytes, images: usize, with_thumbnails: bool) -> Pass {
     let folder = tempfile::tempdir().unwrap();
     let provider = Arc::new(Nothing);
     let stores = Stores::new(vec![Arc::new(EmbeddedIndex::open(folder.path()).unwrap())]);
@@ -114,7 +138,12 @@ async fn main() {
     stores.default_store().ensure_image_collection(&collection, &space).await.unwrap();
     let size_bytes = file.len() as u64;
     let limits = ImagingSettings::default().limits();
-    let pipeline = Pipeline::new(Arc::new(Memory(file)), provider, stores, limits, &PipelineSettings::default());
+    let source = Arc::new(Memory(file.clone()));
+    let mut pipeline = Pipeline::new(source, provider, stores, limits, &PipelineSettings::default());
+    if with_thumbnails {
+        let files = Files { folder: folder.path().to_owned(), count: AtomicUsize::new(0) };
+        pipeline = pipeline.with_thumbnail_store(Arc::new(files));
+    }
     let stages = Arc::new(Stages::new(pipeline.lanes(), None));
     let run = Run {
         collection,
@@ -151,11 +180,34 @@ async fn main() {
     worked.unwrap();
     assert_eq!(done, images);
     let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - before);
-    let (rate, limit) = (images as f64 / wall, cores * images as f64 / cpu);
     let mut totals = TimingTotals::default();
     totals.add("", &stages.drain(None));
-    println!("bottleneck             {}", totals.report(false).bottleneck.unwrap_or_default());
-    println!("12 megapixels          {rate:8.1} images/s, {:.1} ms CPU an image", cpu * 1000.0 / images as f64);
+    Pass { wall, cpu, bottleneck: totals.report(false).bottleneck.unwrap_or_default() }
+}
+
+#[tokio::main]
+async fn main() {
+    let images: usize = std::env::var("GLIMPSE_BENCH_IMAGES").ok().and_then(|it| it.parse().ok()).unwrap_or(200);
+    let cores = std::thread::available_parallelism().unwrap().get() as f64;
+    let file = image();
+    println!("{images} files of {} kB, least of {PASSES} passes in turns", file.len() / 1000);
+    let mut least: [Option<Pass>; 2] = [None, None];
+    for _ in 0..PASSES {
+        for (least, with_thumbnails) in least.iter_mut().zip([false, true]) {
+            let pass = pass(&file, images, with_thumbnails).await;
+            if least.as_ref().is_none_or(|least| pass.cpu < least.cpu) {
+                *least = Some(pass);
+            }
+        }
+    }
+    let [without, with] = least.map(|pass| pass.unwrap());
+    let rate = |pass: &Pass| images as f64 / pass.wall;
+    let milliseconds = |pass: &Pass| pass.cpu * 1000.0 / images as f64;
+    let limit = cores * images as f64 / without.cpu;
+    println!("bottleneck             {}", without.bottleneck);
+    println!("12 megapixels          {:8.1} images/s, {:.1} ms CPU an image", rate(&without), milliseconds(&without));
+    println!("with thumbnails        {:8.1} images/s, {:.1} ms CPU an image", rate(&with), milliseconds(&with));
     println!("cores / CPU an image   {limit:8.1} images/s");
-    println!("ratio                  {:8.3}  (wanted: 0.90 or more)", rate / limit);
+    println!("ratio                  {:8.3}  (wanted: 0.90 or more)", rate(&without) / limit);
+    println!("thumbnails, CPU ratio  {:8.3}  (wanted: 1.10 or less)", with.cpu / without.cpu);
 }

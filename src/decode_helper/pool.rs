@@ -55,6 +55,10 @@ struct State {
 }
 
 impl HelperPool {
+    /// How many images a helper decodes before it is replaced: the decoder of AVIF does not free all of its memory (48 bytes for
+    /// each coded image), and the memory of a helper is limited.
+    pub const MAX_IMAGES: u32 = 500;
+
     /// Creates a pool. No helper is started yet.
     pub fn new(settings: HelperSettings) -> Self {
         Self { settings, state: Mutex::default(), freed: Condvar::new(), has_logged: AtomicBool::new(false) }
@@ -84,6 +88,8 @@ impl HelperPool {
     }
 
     fn give_back(&self, process: Option<HelperProcess>) {
+        // A helper that has done its part ends here.
+        let process = process.filter(|process| process.requests < Self::MAX_IMAGES);
         let mut state = lock(&self.state);
         state.busy -= 1;
         state.idle.extend(process);

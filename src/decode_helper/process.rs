@@ -36,6 +36,8 @@ pub(super) struct HelperProcess {
     stream: UnixStream,
     /// The bits of its greeting.
     pub(super) active: u8,
+    /// The number of requests that it was sent.
+    pub(super) requests: u32,
 }
 
 /// How long a helper may take to start.
@@ -57,7 +59,7 @@ impl HelperProcess {
                 // Ctrl-C is for the service, which finishes the images that it has begun.
                 .process_group(0)
                 .spawn()?;
-            Ok(Self { child, stream, active: 0 })
+            Ok(Self { child, stream, active: 0, requests: 0 })
         };
         let mut process = start().map_err(HelperError::NotStarted)?;
         let mut greeting = [0; wire::GREETING];
@@ -83,6 +85,7 @@ impl HelperProcess {
         cpu_seconds: u32,
         time: Duration,
     ) -> Result<Result<Vec<u8>, ImageError>, HelperError> {
+        self.requests += 1;
         let deadline = Deadline::after(time);
         let head = RequestHead::new(request, cpu_seconds).to_bytes();
         let mut run = || {

@@ -73,6 +73,7 @@ impl Canvas {
     }
 
     /// Returns the side of the squares, or `None` if every pixel is kept.
+    #[cfg(feature = "heic")]
     pub(super) fn times(&self) -> Option<usize> {
         match self.content {
             Content::Whole(_) => None,
@@ -81,6 +82,7 @@ impl Canvas {
     }
 
     /// Adds the sums of pixels of one square. Squares outside of the image are dropped.
+    #[cfg(feature = "heic")]
     pub(super) fn add(&mut self, column: usize, row: usize, more: [u32; 3]) {
         if let Content::Sums { times, sums } = &mut self.content
             && let Some(square) = sums.get_mut(row * self.width.div_ceil(*times) + column)

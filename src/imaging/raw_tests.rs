@@ -40,3 +40,19 @@ fn data_that_do_not_begin_as_a_jpeg_are_not_a_preview() {
     bytes[usize::try_from(offset).unwrap()] = 0;
     assert!(preview(&bytes).is_err());
 }
+
+#[test]
+fn directories_that_refer_to_each_other_end() {
+    for name in ["adobe.dng", "nikon.nef", "sony.arw", "canon.cr2", "panasonic.rw2"] {
+        let bytes = file(name);
+        let (tiff, first) = Tiff::open(&bytes).unwrap();
+        let last = *tiff.chain(first).last().unwrap();
+        let [_, (place, end)] = last.as_only_one();
+        let place = usize::try_from(place).unwrap();
+        let mut looped = bytes.clone();
+        looped[place..place + end.len()].copy_from_slice(&bytes[4..8]);
+        assert_eq!(preview(&looped).unwrap().jpeg, preview(&bytes).unwrap().jpeg, "{name}");
+        let facts = |bytes: &[u8]| crate::imaging::exif_facts(bytes, crate::domain::ExifLevel::All);
+        assert_eq!(facts(&looped), facts(&bytes), "{name}");
+    }
+}

@@ -174,6 +174,23 @@ def tiffs():
     small.convert("LAB").save(DATA / "refused-lab.tif", compression="tiff_lzw")
 
 
+def parts_of_files():
+    """Files in which the image is not the first, or not the only one."""
+    cat = demo("coffee", (160, 120))
+    pixels, rgb = numpy.asarray(cat), {"photometric": "rgb", "metadata": None, "compression": "zlib"}
+    # As TIFF/EP orders them: the first directory describes the file, and refers to the image.
+    with tifffile.TiffWriter(DATA / "preview-parent.tif") as file:
+        file.write(numpy.asarray(cat.resize((32, 24))), subfiletype=1, subifds=1,
+                   extratags=[(274, 3, 1, 6, True), (271, 2, 8, "Glimpse", True)], **rgb)
+        file.write(pixels, subfiletype=0, **rgb)
+    expect("preview-parent.tif", cat.transpose(Image.Transpose.ROTATE_270), "source", orientation=6)
+    # The image that others show is the first; a gain map follows it.
+    light = numpy.ones((120, 160, 4), numpy.float16)
+    light[:, :, :3] = (pixels / 255.0) ** 2.2
+    (DATA / "gain-map.jpg").write_bytes(imagecodecs.ultrahdr_encode(light))
+    by_pillow("gain-map.jpg")
+
+
 def bmps():
     cat = demo("coffee", (101, 76))
     cat.save(DATA / "24.bmp")
@@ -586,7 +603,7 @@ def corpus(folder):
 
 def main():
     DATA.mkdir(exist_ok=True)
-    every = [tiffs, bmps, raws, heics, avifs, jxls, large, mutation, mutation_isolated]
+    every = [tiffs, parts_of_files, bmps, raws, heics, avifs, jxls, large, mutation, mutation_isolated]
     wanted = [function for function in every if function.__name__ in sys.argv[1:]]
     if len(sys.argv) > 1 and not wanted:
         corpus(Path(sys.argv[1]))

@@ -63,9 +63,9 @@ impl Converter {
             2 | 3 | 5 | 6 => chroma(0.299, 0.114),
             7 => chroma(0.212, 0.087),
             8 => Matrix::Differences,
-            9 | 10 => chroma(0.2627, 0.0593),
+            9 => chroma(0.2627, 0.0593),
             // The matrix follows from the primaries.
-            12 | 13 => match primaries {
+            12 => match primaries {
                 9 => chroma(0.2627, 0.0593),
                 11 | 12 => chroma(0.2290, 0.0793),
                 _ => chroma(0.2126, 0.0722),

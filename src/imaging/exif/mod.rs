@@ -37,6 +37,7 @@ pub fn exif_facts_of_head(head: &[u8], level: ExifLevel) -> Option<ExifFacts> {
 fn read(metadata: &Metadata<'_>, orientation: u8, level: ExifLevel) -> ExifFacts {
     let blocks = metadata.exif_blocks();
     let block = blocks.iter().find_map(|block| Block::parse(block));
+    let block = block.map(|block| block.of_image(metadata.offset_of_image_directory()));
     let block = block.as_ref();
     let parts = metadata.part_blocks().map(|part| part.and_then(Block::parse).map(|part| part.main()));
     let child = |tag, part| block.and_then(|block| block.child(tag)).or(part);

@@ -47,6 +47,8 @@ pub(super) struct Block<'a> {
     order: Order,
     /// Whether offsets have 64 bits.
     is_big: bool,
+    /// The offset of the directory of the image, if it can be another than the first.
+    image: Option<u64>,
 }
 
 /// A directory of tags.
@@ -54,6 +56,8 @@ pub(super) struct Block<'a> {
 pub(super) struct Ifd<'a> {
     block: Block<'a>,
     entries: &'a [u8],
+    /// The entries of the first directory, which describes the file, if this is another one.
+    general: &'a [u8],
 }
 
 impl<'a> Block<'a> {
@@ -67,14 +71,24 @@ impl<'a> Block<'a> {
             b"MMOR" => (Order::Big, false),
             _ => (Order::read(tiff)?, false),
         };
-        Some(Self { tiff, order, is_big }).filter(|block| !block.main().entries.is_empty())
+        Some(Self { tiff, order, is_big, image: None }).filter(|block| !block.main().entries.is_empty())
     }
 
-    /// Returns the first directory.
+    /// Returns the block with the directory of the image at this offset.
+    pub(super) fn of_image(self, offset: Option<u64>) -> Self {
+        Self { image: offset, ..self }
+    }
+
+    /// Returns the directory of the image, which has the tags of the first directory that it lacks.
     pub(super) fn main(&self) -> Ifd<'a> {
         let start = if self.is_big { 8 } else { 4 };
         let first = self.tiff.get(start..).and_then(|at| self.offset(at));
-        first.and_then(|at| self.ifd(at)).unwrap_or(Ifd { block: *self, entries: &[] })
+        let entries = |at| self.ifd(at).map_or(&[][..], |directory| directory.entries);
+        let general = first.map_or(&[][..], entries);
+        match self.image.filter(|&image| Some(image) != first) {
+            Some(image) => Ifd { block: *self, entries: entries(image), general },
+            None => Ifd { block: *self, entries: general, general: &[] },
+        }
     }
 
     /// Returns the directory to which a tag of the first one points.
@@ -88,7 +102,7 @@ impl<'a> Block<'a> {
         let count = if self.is_big { self.order.u64(count)? } else { self.order.u16(count)?.into() };
         // The block can contain fewer entries than it declares.
         let bytes = usize::try_from(count).ok()?.saturating_mul(self.entry_bytes()).min(rest.len());
-        Some(Ifd { block: *self, entries: &rest[..bytes] })
+        Some(Ifd { block: *self, entries: &rest[..bytes], general: &[] })
     }
 
     /// Returns the bytes of an entry: tag, type, count, and a value or its offset.
@@ -105,7 +119,8 @@ impl<'a> Ifd<'a> {
     /// Returns the type and the bytes of the first entry with this tag.
     fn value(&self, tag: u16) -> Option<(u16, &'a [u8])> {
         let Block { tiff, order, .. } = self.block;
-        let mut entries = self.entries.chunks_exact(self.block.entry_bytes());
+        let [entries, general] = [self.entries, self.general].map(|part| part.chunks_exact(self.block.entry_bytes()));
+        let mut entries = entries.chain(general);
         let entry = entries.find(|entry| order.u16(entry) == Some(tag))?;
         let kind = order.u16(&entry[2..])?;
         let size = match kind {

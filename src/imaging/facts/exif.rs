@@ -31,6 +31,8 @@ pub(crate) struct Metadata<'a> {
     iptc: Vec<Cow<'a, [u8]>>,
     /// Blocks with the directories of EXIF and GPS, if the first block does not contain them.
     parts: [Option<&'a [u8]>; 2],
+    /// The offset of the directory of the image in the EXIF block, if it can be another than the first.
+    image_directory: Option<u64>,
 }
 
 impl<'a> Metadata<'a> {
@@ -59,6 +61,11 @@ impl<'a> Metadata<'a> {
     /// Adds the blocks with the directories of EXIF and GPS of a file that stores them separately.
     pub(crate) fn parts(&mut self, parts: [Option<&'a [u8]>; 2]) {
         self.parts = parts;
+    }
+
+    /// Sets the offset of the directory of the image, if it can be another than the first of the EXIF block.
+    pub(crate) fn image_directory(&mut self, offset: Option<u64>) {
+        self.image_directory = offset;
     }
 
     /// Adds the resources of Photoshop, which contain IPTC, or IPTC alone. Large ones are split into several
@@ -115,6 +122,11 @@ impl<'a> Metadata<'a> {
     /// Returns the blocks with the directories of EXIF and GPS, if they are stored separately.
     pub(crate) fn part_blocks(&self) -> [Option<&'a [u8]>; 2] {
         self.parts
+    }
+
+    /// Returns the offset of the directory of the image in the EXIF block.
+    pub(crate) fn offset_of_image_directory(&self) -> Option<u64> {
+        self.image_directory
     }
 
     /// Returns the resulting orientation. If the first source that has a value has an invalid one, the result is `None`

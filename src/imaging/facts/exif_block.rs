@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::sniff::sniff;
-use super::tiff::{Directory, Tiff, tags};
+use super::tiff::{Tiff, tags};
 use crate::domain::ImageFormat;
-use crate::imaging::{avif, heic, jxl, raw};
+use crate::imaging::{avif, heic, jxl, raw, tiff};
 
 /// Returns the EXIF block of a HEIC, AVIF, JPEG XL, TIFF or camera RAW file: a TIFF structure that begins with its byte order. Of the
 /// other formats, [`Metadata`](super::exif::Metadata) collects the blocks.
@@ -27,20 +27,27 @@ pub(crate) fn xmp_packet(bytes: &[u8]) -> Option<Cow<'_, [u8]>> {
         ImageFormat::Heic => heic::xmp(bytes).map(Cow::Owned),
         ImageFormat::Avif => avif::xmp(bytes).map(Cow::Owned),
         ImageFormat::Jxl => jxl::xmp(bytes).map(Cow::Owned),
-        ImageFormat::Tiff | ImageFormat::Raw => first_directory(bytes)?.bytes(tags::XMP).map(Cow::Borrowed),
+        ImageFormat::Tiff | ImageFormat::Raw => from_directories(bytes, &[tags::XMP]).map(Cow::Borrowed),
         ImageFormat::Jpeg | ImageFormat::Png | ImageFormat::Webp | ImageFormat::Gif | ImageFormat::Bmp => None,
     }
 }
 
 /// Returns the IPTC records of a TIFF or camera RAW file, or the resources of Photoshop with them.
 pub(crate) fn iptc_records(bytes: &[u8]) -> Option<&[u8]> {
-    let directory = first_directory(bytes)?;
-    directory.bytes(tags::IPTC).or_else(|| directory.bytes(tags::PHOTOSHOP))
+    from_directories(bytes, &[tags::IPTC, tags::PHOTOSHOP])
 }
 
-fn first_directory(bytes: &[u8]) -> Option<Directory<'_>> {
+/// Returns the offset of the directory of the image of a TIFF file. Tags that it lacks are in the first directory, which can
+/// be that of a thumbnail. The tags of a RAW file are always in the first one.
+pub(crate) fn image_directory(bytes: &[u8]) -> Option<u64> {
+    if sniff(bytes) == Ok(ImageFormat::Tiff) { tiff::page_directory(bytes) } else { None }
+}
+
+/// Returns the bytes of the first of these tags that the directory of the image contains, or else the first directory.
+fn from_directories<'a>(bytes: &'a [u8], wanted: &[u16]) -> Option<&'a [u8]> {
     let (file, first) = Tiff::open(bytes)?;
-    file.directory(first)
+    let mut directories = image_directory(bytes).into_iter().chain([first]).filter_map(|at| file.directory(at));
+    directories.find_map(|directory| wanted.iter().find_map(|&tag| directory.bytes(tag)))
 }
 
 #[cfg(test)]

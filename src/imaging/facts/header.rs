@@ -6,7 +6,7 @@ use image::metadata::Orientation;
 
 use super::decoded::{self, CodedFacts};
 use super::exif::Metadata;
-use super::exif_block::{exif_block, iptc_records, xmp_packet};
+use super::exif_block::{exif_block, image_directory, iptc_records, xmp_packet};
 use super::sniff::sniff;
 use super::walk::{gif_frames, jpeg_segment, png_chunks, riff_chunks};
 use crate::domain::{ImageFormat, ImageMeta};
@@ -103,6 +103,7 @@ pub(crate) fn read_metadata(bytes: &[u8]) -> Result<(Metadata<'_>, u8), ImageErr
     }
     if matches!(format, ImageFormat::Tiff | ImageFormat::Raw) {
         raw.metadata.parts(raw::exif_parts(bytes));
+        raw.metadata.image_directory(image_directory(bytes));
         if let Some(records) = iptc_records(bytes) {
             raw.metadata.iptc(records);
         }

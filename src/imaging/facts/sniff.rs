@@ -3,6 +3,7 @@
 use super::tiff::{Directory, Tiff, tags};
 use crate::domain::ImageFormat;
 use crate::imaging::ImageError;
+use crate::imaging::tiff::{is_ordinary, is_reduced};
 
 /// Returns the format by the magic bytes.
 ///
@@ -58,20 +59,29 @@ fn file_type(size: Option<[u8; 4]>, brands: &[u8]) -> Option<ImageFormat> {
     }
 }
 
-/// Most cameras write RAW files as TIFF files whose first directory is a small preview. Only that directory is read, so
-/// that the first bytes of a file are enough.
+/// Most cameras write RAW files as TIFF files whose first directory is a small preview. The directories to which it refers
+/// are read if the bytes contain them; without them, the first bytes of a file are enough.
 fn tiff_or_raw(bytes: &[u8]) -> ImageFormat {
-    let is_raw = |directory: &Directory<'_>| {
-        let number = |tag| directory.number(tag).unwrap_or(0);
+    let number = |directory: &Directory<'_>, tag| directory.number(tag).unwrap_or(0);
+    let has_sensor_data = |directory: &Directory<'_>| {
         // A color filter array, and linear data of a sensor.
-        let has_sensor_data = matches!(number(tags::PHOTOMETRIC), 32803 | 34892)
+        matches!(number(directory, tags::PHOTOMETRIC), 32803 | 34892)
             // Nikon, Sony, Samsung, Pentax and Kodak.
-            || matches!(number(tags::COMPRESSION), 34713 | 32767 | 32770 | 65535 | 65000);
+            || matches!(number(directory, tags::COMPRESSION), 34713 | 32767 | 32770 | 65535 | 65000)
+    };
+    let is_raw = |directory: &Directory<'_>| {
         // TIFF/EP: the first directory is a preview, or a JPEG in the old coding, and the others belong to it.
-        let is_preview = number(tags::NEW_SUBFILE_TYPE) & 1 == 1 || number(tags::COMPRESSION) == 6;
+        let is_preview = is_reduced(directory) || number(directory, tags::COMPRESSION) == 6;
+        let refers_to_sensor_data = || {
+            let children = directory.children();
+            children.iter().any(has_sensor_data) || !children.iter().any(is_ordinary)
+        };
         directory.contains(tags::DNG_VERSION)
-            || has_sensor_data
-            || (is_preview && directory.contains(tags::MAKE) && directory.contains(tags::SUB_IFDS))
+            || has_sensor_data(directory)
+            || (is_preview
+                && directory.contains(tags::MAKE)
+                && directory.contains(tags::SUB_IFDS)
+                && refers_to_sensor_data())
     };
     let is_canon = bytes.get(8..10) == Some(b"CR");
     let first = Tiff::open(bytes).and_then(|(file, first)| file.directory(first));

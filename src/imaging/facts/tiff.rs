@@ -37,6 +37,8 @@ pub(crate) mod tags {
 const MAX_DIRECTORIES: usize = 4096;
 /// Maximum number of tags in a directory. Cameras write about a hundred.
 const MAX_TAGS: u64 = 4096;
+/// Maximum number of tags in all directories of a chain. The directories of a hostile file can overlap.
+const MAX_CHAIN_TAGS: usize = 1 << 18;
 
 /// A file that consists of directories.
 #[derive(Clone, Copy)]
@@ -50,10 +52,13 @@ pub(crate) struct Tiff<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct Directory<'a> {
     file: Tiff<'a>,
+    offset: u64,
     /// The offset of the first entry.
     first: usize,
     count: usize,
     next: u64,
+    /// The offset after the last entry, at which the offset of the next directory is stored.
+    end: usize,
 }
 
 impl<'a> Tiff<'a> {
@@ -72,6 +77,14 @@ impl<'a> Tiff<'a> {
         Some((file, first.unwrap_or(u64::MAX)))
     }
 
+    /// Returns the place in the file and the bytes of an offset.
+    fn offset_bytes(self, at: usize, offset: u64) -> (u64, Vec<u8>) {
+        let size = if self.big { 8 } else { 4 };
+        let bytes =
+            if self.little { offset.to_le_bytes()[..size].to_vec() } else { offset.to_be_bytes()[8 - size..].to_vec() };
+        (at as u64, bytes)
+    }
+
     /// Returns the directory at this offset, or `None` if it is not completely in the file.
     pub(crate) fn directory(self, offset: u64) -> Option<Directory<'a>> {
         let at = usize::try_from(offset).ok()?;
@@ -80,17 +93,22 @@ impl<'a> Tiff<'a> {
         let first = at.checked_add(count_size)?;
         let end = first.checked_add(count.checked_mul(entry_size)?).filter(|&end| end <= self.bytes.len())?;
         let next = self.number(end, if self.big { 8 } else { 4 }).unwrap_or(0);
-        Some(Directory { file: self, first, count, next })
+        Some(Directory { file: self, offset, first, count, next, end })
     }
 
-    /// Returns the directories from this offset on, each linked to the next. Stops at a damaged one.
+    /// Returns the directories from this offset on, each linked to the next. Stops at a damaged one, and at one that was
+    /// returned already.
     pub(crate) fn chain(self, first: u64) -> Vec<Directory<'a>> {
-        let (mut directories, mut visited, mut at) = (Vec::new(), HashSet::new(), first);
+        let (mut directories, mut visited, mut at, mut tags) = (Vec::new(), HashSet::new(), first, 0);
         while at != 0
             && directories.len() < MAX_DIRECTORIES
             && visited.insert(at)
             && let Some(directory) = self.directory(at)
         {
+            tags += directory.count;
+            if tags > MAX_CHAIN_TAGS {
+                break;
+            }
             at = directory.next;
             directories.push(directory);
         }
@@ -114,6 +132,18 @@ struct Value {
 }
 
 impl<'a> Directory<'a> {
+    /// Returns the offset of the directory in the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Returns the changes of the file after which this directory is the only one: the places of two offsets, and their
+    /// bytes.
+    pub(crate) fn as_only_one(&self) -> [(u64, Vec<u8>); 2] {
+        let first = if self.file.big { 8 } else { 4 };
+        [self.file.offset_bytes(first, self.offset), self.file.offset_bytes(self.end, 0)]
+    }
+
     /// Returns the numbers of a tag, at most `max` of them. Returns `None` if the tag is missing or not within the file.
     pub(crate) fn numbers(&self, tag: u16, max: usize) -> Option<Vec<u64>> {
         let value = self.value(tag)?;
@@ -164,5 +194,28 @@ impl<'a> Directory<'a> {
         let offset =
             if length <= count_size { inline } else { usize::try_from(self.file.number(inline, count_size)?).ok()? };
         (count > 0 && offset.checked_add(length)? <= self.file.bytes.len()).then_some(Value { offset, count, size })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_that_overlap_are_not_read_endlessly() {
+        const STEP: usize = 6;
+        let tags = usize::try_from(MAX_TAGS).unwrap();
+        let number = |at: usize| u32::try_from(at).unwrap().to_le_bytes();
+        // Each directory begins six bytes behind the one before: two bytes of its number of tags, and four of the offset
+        // which is behind the tags of another one.
+        let mut bytes = vec![0; 8 + MAX_DIRECTORIES * STEP + 2 + tags * 12 + 4];
+        bytes[..8].copy_from_slice(b"II*\0\x08\0\0\0");
+        for at in (0..MAX_DIRECTORIES).map(|place| 8 + place * STEP) {
+            bytes[at..at + 2].copy_from_slice(&u16::try_from(tags).unwrap().to_le_bytes());
+            let end = at + 2 + tags * 12;
+            bytes[end..end + 4].copy_from_slice(&number(at + STEP));
+        }
+        let (file, first) = Tiff::open(&bytes).unwrap();
+        assert_eq!(file.chain(first).len(), MAX_CHAIN_TAGS / tags);
     }
 }

@@ -5,19 +5,20 @@ use image::RgbImage;
 
 use super::colours::InkPart;
 use super::layout::Layout;
-use super::{Canvas, decode_to_canvas, main_directory};
+use super::page::Page;
+use super::{Canvas, decode_to_canvas};
 use crate::imaging::inks::Inks;
 use crate::imaging::reduced::Reduced;
 
 /// Whether the first page is in CMYK, without transparency.
 pub(crate) fn has_inks(bytes: &[u8]) -> bool {
-    main_directory(bytes)
-        .is_ok_and(|(_, directory, _)| Layout::read(bytes, &directory).is_ok_and(|layout| layout.colours.are_inks()))
+    Page::find(bytes)
+        .is_ok_and(|page| Layout::read(bytes, &page.directory).is_ok_and(|layout| layout.colours.are_inks()))
 }
 
 /// Decodes the inks of the first page with at least this width and height, or with all of its pixels.
 pub(crate) fn decode_inks(bytes: &[u8], (width, height): (u32, u32)) -> Option<Inks> {
-    let (_, directory, _) = main_directory(bytes).ok()?;
+    let directory = Page::find(bytes).ok()?.directory;
     let (page_width, page_height) = Layout::read(bytes, &directory).ok()?.size;
     let times = (page_width / width.max(1)).min(page_height / height.max(1)).clamp(1, 256);
     let (coloured, size) = decode_part(bytes, InkPart::Coloured, times)?;

@@ -7,6 +7,7 @@ mod colours;
 mod inks;
 mod jpeg_part;
 mod layout;
+mod page;
 mod parts;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,13 +17,15 @@ use image::metadata::Orientation;
 
 use super::ImageError;
 use super::canvas::Canvas;
-use super::facts::tiff::{Directory, Tiff, tags};
+use super::facts::tiff::tags;
 use super::reduced::Reduced;
 use crate::domain::ImageFormat;
 use colours::{Colours, InkPart};
 use layout::Layout;
+use page::Page;
 
 pub(crate) use inks::{decode_inks, has_inks};
+pub(crate) use page::{is_ordinary, is_reduced, page_directory};
 
 /// What the directories say about the image.
 pub(crate) struct TiffFacts {
@@ -37,12 +40,11 @@ pub(crate) struct TiffFacts {
 
 /// Reads the directories of a file.
 pub(crate) fn read_facts(bytes: &[u8]) -> Result<TiffFacts, ImageError> {
-    let (_, directory, frames) = main_directory(bytes)?;
-    let layout = Layout::read(bytes, &directory)?;
+    let page = Page::find(bytes)?;
+    let layout = Layout::read(bytes, &page.directory)?;
     let (width, height) = layout.size;
-    let orientation = directory.number(tags::ORIENTATION).and_then(|it| u8::try_from(it).ok());
-    let orientation = orientation.and_then(Orientation::from_exif);
-    Ok(TiffFacts { width, height, frames, orientation, part_bytes: layout.part_bytes() })
+    let orientation = page.orientation();
+    Ok(TiffFacts { width, height, frames: page.count, orientation, part_bytes: layout.part_bytes() })
 }
 
 /// Decodes every pixel of the first page, in its stored orientation.
@@ -63,18 +65,20 @@ fn decode_to_canvas<T>(
     finish: fn(Canvas) -> Option<T>,
 ) -> Result<T, ImageError> {
     let decoded = catch_unwind(AssertUnwindSafe(|| {
-        let (index, directory, _) = main_directory(bytes)?;
+        let directory = Page::find(bytes)?.directory;
         let mut layout = Layout::read(bytes, &directory)?;
         if let Some(part) = inks {
             layout.colours = Colours::only_inks(part);
         }
         let mut canvas = Canvas::new(layout.size, times);
-        parts::each_row(bytes, index, &layout, |x, y, rgb| canvas.put(x, y, rgb)).map_err(|error| match error {
-            ImageError::Corrupt { .. } if layout.data_end() > bytes.len() as u64 => {
-                ImageError::truncated(ImageFormat::Tiff)
-            }
-            error => error,
-        })?;
+        parts::each_row(bytes, &directory, &layout, |x, y, rgb| canvas.put(x, y, rgb)).map_err(
+            |error| match error {
+                ImageError::Corrupt { .. } if layout.data_end() > bytes.len() as u64 => {
+                    ImageError::truncated(ImageFormat::Tiff)
+                }
+                error => error,
+            },
+        )?;
         finish(canvas).ok_or_else(|| layout::corrupt("its pixels have another number than its size requires"))
     }));
     decoded.unwrap_or_else(|_| Err(layout::corrupt("its decoder panicked")))
@@ -82,22 +86,12 @@ fn decode_to_canvas<T>(
 
 /// Returns the colour profile.
 pub(crate) fn profile(bytes: &[u8]) -> Option<&[u8]> {
-    main_directory(bytes).ok()?.1.bytes(tags::ICC)
+    Page::find(bytes).ok()?.directory.bytes(tags::ICC)
 }
 
 /// Whether all data of the image is in the file.
 pub(crate) fn is_complete(bytes: &[u8]) -> bool {
-    main_directory(bytes).is_ok_and(|(_, directory, _)| {
-        Layout::read(bytes, &directory).is_ok_and(|layout| layout.data_end() <= bytes.len() as u64)
+    Page::find(bytes).is_ok_and(|page| {
+        Layout::read(bytes, &page.directory).is_ok_and(|layout| layout.data_end() <= bytes.len() as u64)
     })
-}
-
-/// Returns the first page that is not a preview or a mask, its place in the file, and the number of such pages.
-fn main_directory(bytes: &[u8]) -> Result<(usize, Directory<'_>, u32), ImageError> {
-    let directories = Tiff::open(bytes).map(|(file, first)| file.chain(first)).unwrap_or_default();
-    let is_page = |directory: &&Directory<'_>| directory.number(tags::NEW_SUBFILE_TYPE).unwrap_or(0) & 0b101 == 0;
-    let frames = u32::try_from(directories.iter().filter(is_page).count()).unwrap_or(u32::MAX);
-    let index = directories.iter().position(|directory| is_page(&directory)).unwrap_or(0);
-    let directory = directories.get(index).ok_or_else(|| ImageError::truncated(ImageFormat::Tiff))?;
-    Ok((index, *directory, frames.max(1)))
 }

@@ -10,18 +10,19 @@ use super::jpeg_part;
 use super::layout::{Compression, Layout, corrupt};
 use crate::domain::ImageFormat;
 use crate::imaging::ImageError;
+use crate::imaging::facts::tiff::Directory;
 
 /// Calls `take` with the place and the RGB of every row of every part. The parts can extend beyond the page.
 pub(super) fn each_row(
     bytes: &[u8],
-    index: usize,
+    page: &Directory<'_>,
     layout: &Layout<'_>,
     mut take: impl FnMut(usize, usize, &[u8]),
 ) -> Result<(), ImageError> {
     let ((across, down), (part_width, part_height)) = (layout.grid(), layout.part);
     let mut decoder = match layout.compression {
         Compression::Jpeg => None,
-        Compression::Other => Some(open(bytes, index, layout)?),
+        Compression::Other => Some(open(bytes, page, layout)?),
     };
     let mut rgb = Vec::new();
     for part in 0..across * down {
@@ -48,20 +49,17 @@ pub(super) fn each_row(
     Ok(())
 }
 
-fn open<'a>(bytes: &'a [u8], index: usize, layout: &Layout<'_>) -> Result<Decoder<AsGray<'a>>, ImageError> {
-    let file = AsGray { file: Cursor::new(bytes), photometric: layout.photometric_offset as u64 };
+fn open<'a>(bytes: &'a [u8], page: &Directory<'_>, layout: &Layout<'_>) -> Result<Decoder<OnePage<'a>>, ImageError> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = usize::try_from(layout.part_bytes()).unwrap_or(usize::MAX);
     limits.intermediate_buffer_size = bytes.len();
     limits.ifd_value_size = bytes.len();
-    let mut decoder = Decoder::new(file).map_err(explain)?.with_limits(limits);
-    decoder.seek_to_image(index).map_err(explain)?;
-    Ok(decoder)
+    Ok(Decoder::new(OnePage::new(bytes, page, layout)).map_err(explain)?.with_limits(limits))
 }
 
 /// Returns the samples of one part as bytes, all samples of a pixel together.
 fn samples(
-    decoder: &mut Decoder<AsGray<'_>>,
+    decoder: &mut Decoder<OnePage<'_>>,
     layout: &Layout<'_>,
     part: usize,
     parts_per_plane: usize,
@@ -103,33 +101,41 @@ fn unpacked(bytes: Vec<u8>, layout: &Layout<'_>, samples_per_row: usize, rows: u
     unpacked
 }
 
-/// A file whose samples are gray by its directory, so that the crate decompresses every kind of colours and converts
-/// none.
-struct AsGray<'a> {
+/// A file with only one page, whose samples are gray by its directory: the crate decompresses every kind of colours and
+/// converts none, and it reads no other directory, whatever their order is.
+struct OnePage<'a> {
     file: Cursor<&'a [u8]>,
-    /// The offset of the two bytes that say what the colours are.
-    photometric: u64,
+    /// The places that are changed, and the bytes that are read there.
+    changes: [(u64, Vec<u8>); 3],
 }
 
-impl Read for AsGray<'_> {
+impl<'a> OnePage<'a> {
+    fn new(bytes: &'a [u8], page: &Directory<'_>, layout: &Layout<'_>) -> Self {
+        const BLACK_IS_ZERO: u16 = 1;
+        let is_little = bytes.first() == Some(&b'I');
+        let gray = if is_little { BLACK_IS_ZERO.to_le_bytes() } else { BLACK_IS_ZERO.to_be_bytes() };
+        let [first, next] = page.as_only_one();
+        Self { file: Cursor::new(bytes), changes: [first, next, (layout.photometric_offset as u64, gray.to_vec())] }
+    }
+}
+
+impl Read for OnePage<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        const BLACK_IS_ZERO: u8 = 1;
         let from = self.file.position();
         let count = self.file.read(buffer)?;
-        let is_little = self.file.get_ref().first() == Some(&b'I');
-        for (place, value) in
-            [(0, if is_little { BLACK_IS_ZERO } else { 0 }), (1, if is_little { 0 } else { BLACK_IS_ZERO })]
-        {
-            let at = (self.photometric + place).checked_sub(from).and_then(|at| usize::try_from(at).ok());
-            if let Some(byte) = at.and_then(|at| buffer[..count].get_mut(at)) {
-                *byte = value;
+        for (at, bytes) in &self.changes {
+            for (at, byte) in (*at..).zip(bytes) {
+                let place = at.checked_sub(from).and_then(|place| usize::try_from(place).ok());
+                if let Some(read) = place.and_then(|place| buffer[..count].get_mut(place)) {
+                    *read = *byte;
+                }
             }
         }
         Ok(count)
     }
 }
 
-impl Seek for AsGray<'_> {
+impl Seek for OnePage<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }

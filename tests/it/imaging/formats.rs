@@ -37,12 +37,9 @@ pub(super) fn data() -> PathBuf {
 
 /// Whether this build reads the format of a file with this name.
 fn is_built_in(name: &str) -> bool {
-    match Path::new(name).extension().and_then(std::ffi::OsStr::to_str) {
-        Some("heic") => cfg!(feature = "heic"),
-        Some("avif") => cfg!(feature = "avif"),
-        Some("jxl") => cfg!(feature = "jxl"),
-        _ => true,
-    }
+    let extension = Path::new(name).extension().and_then(std::ffi::OsStr::to_str);
+    let features = [("heic", cfg!(feature = "heic")), ("avif", cfg!(feature = "avif")), ("jxl", cfg!(feature = "jxl"))];
+    features.iter().all(|(feature, is_built_in)| extension != Some(*feature) || *is_built_in)
 }
 
 /// The means of 8 x 8 cells, as Pillow's box filter computes them.

@@ -11,8 +11,6 @@ use glimpse::domain::FailureClass;
 use glimpse::imaging::ImageError;
 use glimpse::imaging::isolated::{DecodeHelper, IsolatedFormat, Output, Request};
 
-use crate::support::decode_helper::pool;
-
 /// What a helper sends first: it is confined completely.
 const GREETING: &str = r"printf 'GLH1\003'";
 
@@ -162,6 +160,7 @@ fn a_helper_is_confined() {
 #[cfg(feature = "jxl")]
 mod decoding {
     use super::*;
+    use crate::support::decode_helper::pool;
 
     fn file(name: &str) -> Vec<u8> {
         std::fs::read(super::super::formats::data().join(name)).unwrap()
@@ -192,6 +191,17 @@ mod decoding {
         assert!(error.to_string().contains("memory allocation of"), "{error}");
         assert_eq!((pool.idle_processes(), error.class()), (0, FailureClass::Crashed));
         assert_eq!(pool.run(&request).unwrap(), first);
+    }
+
+    #[test]
+    fn a_helper_is_replaced_after_some_images() {
+        let (pool, bytes) = (pool(1), file("container.jxl"));
+        let output = Output::Pixels { size: (96, 72), times: 1 };
+        let request = Request { format: IsolatedFormat::Jxl, output, max_memory: 8 << 20, bytes: &bytes };
+        for image in 1..=HelperPool::MAX_IMAGES + 1 {
+            pool.run(&request).unwrap();
+            assert_eq!(pool.idle_processes(), usize::from(image != HelperPool::MAX_IMAGES), "{image}");
+        }
     }
 
     #[test]

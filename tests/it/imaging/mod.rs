@@ -8,3 +8,4 @@ mod helper;
 mod mutation;
 mod parity;
 mod reference_images;
+mod refused;
