@@ -31,7 +31,7 @@ async fn warm_collections(folder: Weak<Folder>, min_records: usize) {
             let reader = Arc::clone(&collection);
             let read = tokio::task::spawn_blocking(move || (reader.warm(&field), folder).0).await;
             match read.map_err(|panic| Fault::Damaged(panic.to_string())) {
-                Ok(Ok(())) | Ok(Err(Fault::Dropped)) => {}
+                Ok(Ok(()) | Err(Fault::Dropped)) => {}
                 Ok(Err(error)) | Err(error) => {
                     let collection = collection.name();
                     tracing::warn!(%collection, %error, "cannot read values ahead; the first filter or count reads them");

@@ -218,10 +218,10 @@ mod tests {
         let sink = Recorder::refusing([busy(None), busy(None), busy(None), busy(Some(31)), busy(Some(20))]);
         let (queue, traces) = Queue::start(sink.clone());
         queue.on_end(span(TraceFlags::SAMPLED));
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(*lock(&sink.sizes), [1, 1, 1], "three times");
         queue.on_end(span(TraceFlags::SAMPLED));
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         assert_eq!(lock(&sink.sizes).len(), 4, "the collector asks for too long a pause");
         // The pause ends with the process, and the spans that wait are sent once each.
         queue.on_end(span(TraceFlags::SAMPLED));
