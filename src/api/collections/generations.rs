@@ -9,6 +9,7 @@ use utoipa_axum::routes;
 
 use super::generations_reply::{GenerationsReply, SwitchReply};
 use crate::api::http::bounded_json::or_default;
+use crate::api::http::whole_number::optional_whole_number;
 use crate::api::http::{ApiError, ErrorReply, MaybeJson, Path};
 use crate::api::images::DeletedReply;
 use crate::api::jobs::{Accepted, SubmitReply, accepted_reply, parse_executor};
@@ -58,7 +59,7 @@ pub struct RebuildBody {
 #[serde(default, deny_unknown_fields)]
 pub struct SwitchBody {
     /// The number of the generation [default: the newest one that is ready].
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole_number")]
     #[schema(minimum = 1)]
     pub generation: Option<u32>,
     /// Switch also if images are missing or outdated in the new generation.

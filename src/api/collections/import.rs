@@ -14,6 +14,7 @@ use crate::api::AppState;
 use crate::api::http::allowed::wrong_body;
 use crate::api::http::bounded_json::or_default;
 use crate::api::http::extract::{MAX_IMPORT_BYTES, parse_json, read_up_to};
+use crate::api::http::whole_number::whole_number;
 use crate::api::http::{ApiError, ErrorReply, Path};
 use crate::collections::{ImportBatch, ImportImage, Imported};
 use crate::domain::{ImageUri, ItemFailure, Payload, Space};
@@ -33,6 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 pub struct ImportRequest {
     /// Numbers of a vector. It must be that of the model of the collection.
     #[schema(minimum = 1, maximum = 16_384)]
+    #[serde(deserialize_with = "whole_number")]
     pub dimension: usize,
     /// The space of the vectors, as in an export. It must be that of the collection.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::http::ApiError;
 use super::http::parameters::META_PREFIX;
+use super::http::whole_number::optional_whole_number;
 use crate::domain::{BoundingBox, Circle, Condition, Filter, InvalidFilterValue, Timestamp, parse_times};
 
 pub use values::Values;
@@ -76,11 +77,11 @@ pub struct FilterRequest {
     #[schema(schema_with = schema::folder_values)]
     pub s3_prefix: Values,
     /// Only images whose original is at least this wide, in pixels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole_number")]
     #[schema(format = Int64, maximum = 4_294_967_295_i64)]
     pub min_width: Option<u32>,
     /// Only images whose original is at least this high, in pixels.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole_number")]
     #[schema(format = Int64, maximum = 4_294_967_295_i64)]
     pub min_height: Option<u32>,
     /// Only images indexed after this time, in RFC 3339 format.

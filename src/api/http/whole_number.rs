@@ -47,7 +47,15 @@ fn read<T: TryFrom<u64>>(number: &serde_json::Number) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+    use utoipa::PartialSchema;
+
     use super::*;
+    use crate::api::replies::{
+        CompositeQuery, EmbeddingsRequest, FilterRequest, ImportRequest, MirrorRequest, PruneRequest, RaySubmitRequest,
+        SubmitRequest, SwitchBody, VerifyRequest,
+    };
 
     #[test]
     fn whole_numbers_may_have_a_fraction_of_zero() {
@@ -56,5 +64,37 @@ mod tests {
         assert_eq!([read("5.5"), read("-1"), read("256"), read("1e30"), read("-0.5")], [None; 5]);
         let read = |text: &str| super::read::<u64>(&serde_json::from_str(text).unwrap());
         assert_eq!([read("9007199254740991"), read("9007199254740992")], [Some(MAX_WHOLE_NUMBER), None]);
+    }
+
+    /// Checks every integer of a body, and returns their number.
+    fn check_integers<T: DeserializeOwned + PartialSchema>(required: &Value) -> usize {
+        let schema = serde_json::to_value(T::schema()).unwrap();
+        let is_integer = |field: &Value| field["type"].to_string().contains("integer");
+        let properties = schema["properties"].as_object().unwrap().iter();
+        let integers = properties.filter(|(_, field)| is_integer(field)).map(|(name, _)| {
+            let mut body = required.clone();
+            body[name] = json!(1.0);
+            assert!(serde_json::from_str::<T>(&body.to_string()).is_ok(), "{name}");
+        });
+        integers.count()
+    }
+
+    #[test]
+    fn every_integer_of_a_body_may_have_a_fraction_of_zero() {
+        let ray = json!({"s3_bucket": "b", "collection": "c"});
+        let mirror = json!({"s3_bucket": "b", "collection": "c"});
+        let found = [
+            check_integers::<CompositeQuery>(&json!({"positive": []})),
+            check_integers::<EmbeddingsRequest>(&json!({"input": "a cat"})),
+            check_integers::<FilterRequest>(&json!({})),
+            check_integers::<ImportRequest>(&json!({"images": []})),
+            check_integers::<MirrorRequest>(&mirror),
+            check_integers::<PruneRequest>(&json!({})),
+            check_integers::<RaySubmitRequest>(&ray),
+            check_integers::<SubmitRequest>(&json!({})),
+            check_integers::<SwitchBody>(&json!({})),
+            check_integers::<VerifyRequest>(&json!({})),
+        ];
+        assert_eq!(found, [3, 1, 2, 1, 1, 1, 2, 3, 1, 1]);
     }
 }
