@@ -101,8 +101,8 @@ impl Codes {
         (0..).step_by(BLOCK).zip(&self.blocks).map(|(first, block)| (&**block, (self.count - first).min(BLOCK)))
     }
 
-    /// Starts to load the codes of a block, and what is beside the codes of the block after it. The blocks of `next` follow those
-    /// of this list.
+    /// Starts to load the codes of a block, and the slots and scales of the block after it. The blocks of `next` follow those of
+    /// this list.
     pub(crate) fn prefetch(&self, block: usize, next: Option<&Self>) {
         let find = |block: usize| match block.checked_sub(self.blocks.len()) {
             None => self.blocks.get(block),
@@ -111,7 +111,7 @@ impl Codes {
         if let Some(block) = find(block) {
             prefetch(&block.codes);
         }
-        // Without it, the address of its codes would have to be waited for.
+        // Otherwise the next call waits for the address of the codes, which is beside them.
         if let Some(block) = find(block + 1) {
             prefetch(std::slice::from_ref(&**block));
         }

@@ -120,8 +120,8 @@ fn sums_avx512(codes: &[u8], query: &[i32], out: &mut [i32; BLOCK]) {
     }
 }
 
-/// Starts to load values into the cache that will be read soon. Into the second level: as many requests for the first one have
-/// to wait for each other, and a search takes a quarter longer.
+/// Starts to load values into the cache that will be read soon. It uses the second level of the cache, because many requests
+/// for the first one wait for each other: a search took a quarter longer.
 pub fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {

@@ -69,8 +69,8 @@ impl Effort {
 
     /// Returns the effort of a search in which hits may have this share (0 to 1) of the slots. It misses about as many hits as a
     /// search in all slots: if the scores in a list were normal, `d` deviations would be exceeded by a part of about
-    /// `exp(-d² / 2)`, and of a share of them as many would exceed `d'` with `d'² = d² - 2 ln(1 / share)`. Their ends are longer
-    /// than that; half of the correction gave the recall of a search in all slots.
+    /// `exp(-d² / 2)`, and of a share of them as many would exceed `d'` with `d'² = d² - 2 ln(1 / share)`. Real scores
+    /// have longer tails: half of the correction gave at least the recall of a search in all slots (ADR 0022).
     #[must_use]
     pub fn for_share(self, share: f32) -> Self {
         let square = self.list_deviations.powi(2) + share.clamp(f32::MIN_POSITIVE, 1.0).ln();

@@ -1,5 +1,5 @@
-//! Reads the values that most filters and counts need, soon after the start: the first one would wait for it otherwise, which
-//! takes a second for each million of records.
+//! Reads the values that most filters and counts need, soon after the start: otherwise the first of them
+//! waits for it, up to a second for each million of records.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
