@@ -3,40 +3,53 @@
 #![expect(clippy::inline_always, reason = "a function that is not inlined is compiled for the baseline")]
 
 use crate::Clip;
+use crate::simd::Register;
 
-/// Values that are copied at once. A row may be followed by that many values of no meaning.
-pub(crate) const COPY: usize = 8;
-
-/// Copies every `stride`th value, within limits. Copies further values behind them if there is space, because whole
-/// registers are fast.
+/// Copies `count` values, each `stride` after the one before, within limits.
 #[inline(always)]
-pub(crate) fn copy_row(source: &[f32], target: &mut [f32], count: usize, stride: usize, clip: Clip) {
+pub(crate) fn copy_row<R: Register>(source: &[f32], target: &mut [f32], count: usize, stride: usize, clip: Clip) {
+    let target = &mut target[..count];
     match stride {
-        1 => copy::<1>(source, target, count, clip),
-        2 => copy::<2>(source, target, count, clip),
-        3 => copy::<3>(source, target, count, clip),
-        _ => copy::<4>(source, target, count, clip),
-    }
-}
-
-#[inline(always)]
-fn copy<const STEP: usize>(source: &[f32], target: &mut [f32], count: usize, clip: Clip) {
-    let blocks = count.div_ceil(COPY);
-    let values = source.as_chunks::<STEP>().0.as_chunks::<COPY>().0;
-    let places = target.as_chunks_mut::<COPY>().0;
-    if values.len() >= blocks && places.len() >= blocks {
-        for block in 0..blocks {
-            // All values are read before the first one is written: the compiler does not know that these are two places.
-            let values = values[block];
-            let mut limited = [0.0; COPY];
-            for lane in 0..COPY {
-                limited[lane] = clip.limit(values[lane][0]);
+        1 => {
+            let mut at = 0;
+            while at + R::LANES <= count {
+                R::load(&source[at..]).limit(clip).store(&mut target[at..]);
+                at += R::LANES;
             }
-            places[block] = limited;
+            if at < count && count >= R::LANES {
+                // The last whole register, of which some values are copied twice.
+                let last = count - R::LANES;
+                R::load(&source[last..]).limit(clip).store(&mut target[last..]);
+            } else if at < count {
+                R::load_part(&source[..count]).limit(clip).store_part(target);
+            }
         }
-    } else {
-        for at in 0..count {
-            target[at] = clip.limit(source[at * STEP]);
+        2 => {
+            let mut at = 0;
+            while at < count {
+                // Some values may be copied twice.
+                let first = if count < R::LANES { 0 } else { at.min(count - R::LANES) };
+                let end = (first + R::LANES).min(count);
+                let source = &source[2 * first..];
+                if source.len() >= 2 * R::LANES {
+                    let values = R::load(source).even(R::load(&source[R::LANES..])).limit(clip);
+                    if end - first == R::LANES {
+                        values.store(&mut target[first..]);
+                    } else {
+                        values.store_part(&mut target[first..]);
+                    }
+                } else {
+                    for at in first..end {
+                        target[at] = clip.limit(source[(at - first) * 2]);
+                    }
+                }
+                at += R::LANES;
+            }
+        }
+        _ => {
+            for at in 0..count {
+                target[at] = clip.limit(source[at * stride]);
+            }
         }
     }
 }

@@ -5,7 +5,9 @@
 //! registers have lanes, and each panel is multiplied with each tile. The few pixels after the last whole tile are
 //! computed with the output channels in the lanes: 9 x 9 and 17 x 17 pixels are one more than whole tiles.
 
-use crate::panel::{COLUMN_LANES, Column, Pack, Panel, ROWS};
+use std::ops::Range;
+
+use crate::panel::{COLUMN_LANES, Column, Pack, Panels, ROWS};
 use crate::window::Unfold;
 use crate::workspace::{Packed, Workspace, reserved};
 use crate::{Clip, Simd, Window};
@@ -101,11 +103,11 @@ impl Dense {
             let addend = addend.map(|addend| &addend[at * output..][..output]);
             for first in (0..pixels).step_by(group) {
                 self.pack_pixels(image, pixels, first, group.min(pixels - first), packed, simd);
-                for panel in 0..self.panels() {
-                    let begin = panel * ROWS * pixels + first;
+                for panels in self.panels(simd) {
+                    let begin = panels.start * ROWS * pixels + first;
                     let addend = addend.map(|addend| &addend[begin..]);
                     let part = Part { target: &mut target[begin..], addend, stride: pixels };
-                    self.multiply(panel, packed, part, simd);
+                    self.multiply(panels, packed, part, simd);
                 }
             }
         }
@@ -121,7 +123,7 @@ impl Dense {
         (channels.checked_mul(height * width)? == self.inputs).then_some(output)
     }
 
-    /// Prepares an image for `multiply_panel`.
+    /// Prepares an image for `multiply_panels`.
     pub(crate) fn pack(&self, image: &[f32], size: [usize; 2], workspace: &mut Workspace) {
         let Workspace { simd, packed, unfolded, .. } = workspace;
         if let Some(image) = self.unfold(image, size, unfolded, *simd) {
@@ -130,22 +132,24 @@ impl Dense {
         }
     }
 
-    pub(crate) fn panels(&self) -> usize {
-        self.bias.len()
+    /// Returns the panels that are multiplied at once: two if the sums of both fit into the registers.
+    pub(crate) fn panels(&self, simd: Simd) -> impl Iterator<Item = Range<usize>> {
+        let (all, count) = (self.bias.len(), simd.panels());
+        (0..all).step_by(count).map(move |first| first..(first + count).min(all))
     }
 
     /// Returns some consecutive channels of the output, in the memory for them.
-    pub(crate) fn multiply_panel(&self, panel: usize, out: [usize; 2], workspace: &mut Workspace) -> Vec<f32> {
+    pub(crate) fn multiply_panels(&self, panels: Range<usize>, out: [usize; 2], workspace: &mut Workspace) -> Vec<f32> {
         let mut values = std::mem::take(&mut workspace.panel);
         let stride = out[0] * out[1];
-        values.resize(self.rows(panel) * stride, 0.0);
+        values.resize(self.rows(panels.clone()) * stride, 0.0);
         let part = Part { target: &mut values, addend: None, stride };
-        self.multiply(panel, &workspace.packed, part, workspace.simd);
+        self.multiply(panels, &workspace.packed, part, workspace.simd);
         values
     }
 
-    fn rows(&self, panel: usize) -> usize {
-        ROWS.min(self.outputs - panel * ROWS)
+    fn rows(&self, panels: Range<usize>) -> usize {
+        (panels.end * ROWS).min(self.outputs) - panels.start * ROWS
     }
 
     /// Returns the matrix with which the weights are multiplied, row by row.
@@ -167,10 +171,10 @@ impl Dense {
 
     /// Copies some pixels of all rows of the matrix.
     fn pack_pixels(&self, matrix: &[f32], stride: usize, first: usize, pixels: usize, packed: &mut Packed, simd: Simd) {
-        let tile = 2 * simd.lanes();
-        let rest = pixels % tile;
+        // Pixels after the last whole register.
+        let rest = pixels % simd.lanes();
         packed.tiled = if rest <= MAX_SINGLE { pixels - rest } else { pixels };
-        let tiles = reserved(&mut packed.tiles, packed.tiled.next_multiple_of(tile) * self.inputs);
+        let tiles = reserved(&mut packed.tiles, packed.tiled.next_multiple_of(simd.lanes()) * self.inputs);
         simd.run(Pack { source: &matrix[first..], stride, inputs: self.inputs, pixels: packed.tiled, tiles });
         packed.columns.clear();
         for pixel in first + packed.tiled..first + pixels {
@@ -182,22 +186,28 @@ impl Dense {
         }
     }
 
-    /// Computes the rows of a panel.
-    fn multiply(&self, panel: usize, packed: &Packed, part: Part<'_>, simd: Simd) {
+    /// Computes the rows of some consecutive panels.
+    fn multiply(&self, panels: Range<usize>, packed: &Packed, part: Part<'_>, simd: Simd) {
         let length = self.inputs.next_multiple_of(MULTIPLE);
-        let weights = &self.weights[panel * length..][..length];
-        let (bias, rows, clip) = (&self.bias[panel], self.rows(panel), self.clip);
+        let clip = self.clip;
         let Part { target, addend, stride } = part;
-        for (at, column) in packed.columns.iter().enumerate() {
-            let mut products = [0.0; COLUMN_LANES];
-            simd.run(Column { weights, values: column, products: &mut products });
-            for row in 0..rows {
-                let place = row * stride + packed.tiled + at;
-                let sum: f32 = products[row..].iter().step_by(ROWS).sum();
-                target[place] = clip.limit(sum + bias[row] + addend.map_or(0.0, |addend| addend[place]));
+        let rows = self.rows(panels.clone());
+        let weights = &self.weights[panels.start * length..panels.end * length];
+        let (bias, tiles, pixels) = (&self.bias[panels.clone()], &*packed.tiles, packed.tiled);
+        simd.run(Panels { weights, bias, inputs: self.inputs, rows, tiles, pixels, clip, addend, target, stride });
+        // Afterwards: the weights are in the cache.
+        for panel in panels.clone() {
+            let (weights, bias) = (&self.weights[panel * length..][..length], &self.bias[panel]);
+            let first = (panel - panels.start) * ROWS;
+            for (at, column) in packed.columns.iter().enumerate() {
+                let mut products = [0.0; COLUMN_LANES];
+                simd.run(Column { weights, values: column, products: &mut products });
+                for row in 0..self.rows(panel..panel + 1) {
+                    let place = (first + row) * stride + packed.tiled + at;
+                    let sum: f32 = products[row..].iter().step_by(ROWS).sum();
+                    target[place] = clip.limit(sum + bias[row] + addend.map_or(0.0, |addend| addend[place]));
+                }
             }
         }
-        let (weights, tiles, pixels) = (&weights[..self.inputs], &*packed.tiles, packed.tiled);
-        simd.run(Panel { weights, bias, rows, tiles, pixels, clip, addend, target, stride });
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::geometry::Geometry;
 use crate::panel::ROWS;
-use crate::planes::{Planes, REGISTERS};
+use crate::planes::Planes;
 use crate::workspace::{Workspace, reserved};
 use crate::{Clip, Dense, Window};
 
@@ -67,7 +67,7 @@ impl Depthwise {
             None => [height, width],
             Some(before) => before.output(channels, [height, width])?,
         };
-        let geometry = Geometry::new(&parameters.window, size, REGISTERS * workspace.simd.lanes())?;
+        let geometry = Geometry::new(&parameters.window, size, workspace.simd.lanes())?;
         let [outputs, out_height, out_width] = [parameters.bias.len(), geometry.out[0], geometry.out[1]];
         let pixels = out_height * out_width;
         let length = outputs.checked_mul(pixels)?;
@@ -80,9 +80,9 @@ impl Depthwise {
                 // A few channels at a time, which are still in the cache when they are read.
                 Some(before) => {
                     before.pack(image, [height, width], workspace);
-                    for panel in 0..before.panels() {
-                        let channels = before.multiply_panel(panel, size, workspace);
-                        let first = panel * ROWS;
+                    for panels in before.panels(workspace.simd) {
+                        let first = panels.start * ROWS;
+                        let channels = before.multiply_panels(panels, size, workspace);
                         let target = &mut result[first * outputs / parameters.groups * pixels..];
                         self.convolve(&geometry, first, &channels, workspace, target);
                         workspace.panel = channels;

@@ -1,7 +1,6 @@
 //! Where the values of an image are in a plane, and which of them belong to an output.
 
 use crate::Window;
-use crate::copy::COPY;
 
 /// What follows from the parameters and the size of an image.
 pub(crate) struct Geometry {
@@ -45,8 +44,8 @@ impl Geometry {
         let taps = (0..kernel[0]).flat_map(|y| (0..kernel[1]).map(move |x| (y * dilations[0], x * dilations[1])));
         let last_tap = place((kernel[0] - 1) * dilations[0], (kernel[1] - 1) * dilations[1]);
         let rows = (0..height).flat_map(|y| (0..strides[1].min(width)).map(move |x| (y, x)));
-        let last_row = place(height + top, width + left);
-        let length = (last_tap + sums).max(last_row) + 2 * COPY;
+        let last_value = place(height + top - 1, width + left - 1);
+        let length = (last_tap + sums).max(last_value + 1);
         Some(Self {
             size,
             out,

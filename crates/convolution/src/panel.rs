@@ -4,15 +4,15 @@
 #![expect(clippy::needless_range_loop, reason = "iterators are not always inlined here, which costs a factor of 13")]
 
 use crate::Clip;
-use crate::simd::{MAX_LANES, Operation, add_product};
+use crate::simd::{MAX_LANES, Operation, Register};
 
 /// Output channels of a panel. Two registers of sums for each, two of values and one weight fit into 16 registers.
 pub(crate) const ROWS: usize = 6;
 /// Sums of a column: three registers, of which the channels of a panel are a divisor.
 pub(crate) const COLUMN_LANES: usize = 3 * MAX_LANES;
 
-/// Copies pixels into tiles: for each tile and each input channel, two registers of values. The rest of the last tile
-/// is zero.
+/// Copies pixels into tiles: for each tile and each input channel, two registers of values, and one register in the last tile if
+/// it has at most as many pixels as a register. The rest of the last tile is zero.
 pub(crate) struct Pack<'a> {
     pub(crate) source: &'a [f32],
     /// Number of values from channel to channel.
@@ -24,31 +24,39 @@ pub(crate) struct Pack<'a> {
 
 impl Operation for Pack<'_> {
     #[inline(always)]
-    fn run<const LANES: usize, const FUSED: bool>(self) {
+    fn run<R: Register>(self) {
         let Self { source, stride, inputs, pixels, tiles } = self;
-        let tiles = tiles.as_chunks_mut::<LANES>().0.as_chunks_mut::<2>().0;
-        for at in 0..pixels.div_ceil(2 * LANES) {
-            let first = at * 2 * LANES;
-            let count = (pixels - first).min(2 * LANES);
-            let tile = &mut tiles[at * inputs..][..inputs];
-            for input in 0..inputs {
-                let source = &source[input * stride + first..][..count];
-                if let [a, b] = source.as_chunks::<LANES>().0 {
-                    tile[input] = [*a, *b];
-                } else {
-                    tile[input] = [[0.0; LANES]; 2];
-                    tile[input].as_flattened_mut()[..count].copy_from_slice(source);
+        let (tile, whole) = (2 * R::LANES, pixels / R::LANES / 2);
+        let (tiles, last) = tiles.split_at_mut(whole * inputs * tile);
+        let rest = pixels - whole * tile;
+        let width = rest.next_multiple_of(R::LANES);
+        // Channel by channel: consecutive values are read.
+        for input in 0..inputs {
+            let source = &source[input * stride..][..pixels];
+            for at in 0..whole {
+                let (source, target) =
+                    (&source[at * tile..][..tile], &mut tiles[(at * inputs + input) * tile..][..tile]);
+                R::load(source).store(target);
+                R::load(&source[R::LANES..]).store(&mut target[R::LANES..]);
+            }
+            if rest > 0 {
+                let (source, target) = (&source[whole * tile..], &mut last[input * width..][..width]);
+                R::load_part(&source[..rest.min(R::LANES)]).store(target);
+                if rest > R::LANES {
+                    R::load_part(&source[R::LANES..]).store(&mut target[R::LANES..]);
                 }
             }
         }
     }
 }
 
-/// Multiplies a panel with tiles.
-pub(crate) struct Panel<'a> {
-    /// For each input channel.
+/// Multiplies one panel with tiles, or two consecutive ones.
+pub(crate) struct Panels<'a> {
+    /// For each panel and each input channel.
     pub(crate) weights: &'a [[f32; ROWS]],
-    pub(crate) bias: &'a [f32; ROWS],
+    /// For each panel.
+    pub(crate) bias: &'a [[f32; ROWS]],
+    pub(crate) inputs: usize,
     /// Number of output channels that are written.
     pub(crate) rows: usize,
     pub(crate) tiles: &'a [f32],
@@ -61,82 +69,94 @@ pub(crate) struct Panel<'a> {
     pub(crate) stride: usize,
 }
 
-impl Operation for Panel<'_> {
+impl Operation for Panels<'_> {
     #[inline(always)]
-    fn run<const LANES: usize, const FUSED: bool>(self) {
-        let Self { weights, bias, rows, tiles, pixels, clip, addend, target, stride } = self;
-        let tiles = tiles.as_chunks::<LANES>().0.as_chunks::<2>().0;
-        for at in 0..pixels.div_ceil(2 * LANES) {
-            let mut sums = multiply::<LANES, FUSED>(weights, &tiles[at * weights.len()..][..weights.len()], bias);
-            let first = at * 2 * LANES;
-            let count = (pixels - first).min(2 * LANES);
-            for row in 0..rows {
-                let place = row * stride + first;
-                if let Some(addend) = addend {
-                    add(&mut sums[row], &addend[place..][..count]);
-                }
-                for half in 0..2 {
-                    for lane in 0..LANES {
-                        sums[row][half][lane] = clip.limit(sums[row][half][lane]);
-                    }
-                }
-                let target = &mut target[place..][..count];
-                if let [a, b] = target.as_chunks_mut::<LANES>().0 {
-                    [*a, *b] = sums[row];
-                } else {
-                    target.copy_from_slice(&sums[row].as_flattened()[..count]);
-                }
+    fn run<R: Register>(mut self) {
+        if self.bias.len() == 2 { self.multiply::<R, 2>() } else { self.multiply::<R, 1>() }
+    }
+}
+
+impl Panels<'_> {
+    #[inline(always)]
+    fn multiply<R: Register, const PANELS: usize>(&mut self) {
+        let tiles = self.tiles;
+        for first in (0..self.pixels).step_by(2 * R::LANES) {
+            let tile = &tiles[first * self.inputs..];
+            if self.pixels - first > R::LANES {
+                self.multiply_tile::<R, PANELS, 2>(&tile[..2 * R::LANES * self.inputs], first);
+            } else {
+                self.multiply_tile::<R, PANELS, 1>(&tile[..R::LANES * self.inputs], first);
             }
         }
     }
-}
 
-#[inline(always)]
-fn add<const LANES: usize>(sums: &mut [[f32; LANES]; 2], addend: &[f32]) {
-    if let [a, b] = addend.as_chunks::<LANES>().0 {
-        for lane in 0..LANES {
-            sums[0][lane] += a[lane];
-            sums[1][lane] += b[lane];
+    #[inline(always)]
+    fn multiply_tile<R: Register, const PANELS: usize, const REGISTERS: usize>(&mut self, tile: &[f32], first: usize) {
+        let (inputs, length) = (self.inputs, self.weights.len() / PANELS);
+        let mut weights = [&self.weights[..inputs]; PANELS];
+        let mut sums = [[[R::splat(0.0); REGISTERS]; ROWS]; PANELS];
+        for panel in 0..PANELS {
+            weights[panel] = &self.weights[panel * length..][..inputs];
+            for row in 0..ROWS {
+                sums[panel][row] = [R::splat(self.bias[panel][row]); REGISTERS];
+            }
         }
-    } else {
-        for at in 0..addend.len() {
-            sums.as_flattened_mut()[at] += addend[at];
+        for at in 0..inputs {
+            let tile = &tile[at * REGISTERS * R::LANES..][..REGISTERS * R::LANES];
+            let mut values = [R::splat(0.0); REGISTERS];
+            for register in 0..REGISTERS {
+                values[register] = R::load(&tile[register * R::LANES..]);
+            }
+            for panel in 0..PANELS {
+                for row in 0..ROWS {
+                    let weight = R::splat(weights[panel][at][row]);
+                    for register in 0..REGISTERS {
+                        sums[panel][row][register] = sums[panel][row][register].add_product(values[register], weight);
+                    }
+                }
+            }
+        }
+        // A copy, because the compiler would keep an array with variable indexes in memory, also in the loop above.
+        let mut rows = [[[R::splat(0.0); REGISTERS]; ROWS]; PANELS];
+        for panel in 0..PANELS {
+            for row in 0..ROWS {
+                for register in 0..REGISTERS {
+                    rows[panel][row][register] = sums[panel][row][register];
+                }
+            }
+        }
+        for panel in 0..PANELS {
+            for row in 0..ROWS {
+                self.write(panel * ROWS + row, first, rows[panel][row]);
+            }
         }
     }
-}
 
-/// Returns the products of a panel and a tile. Each sum is a variable of its own, because the compiler keeps no array
-/// of arrays in registers.
-#[inline(always)]
-#[expect(clippy::many_single_char_names, reason = "registers have no meaning")]
-fn multiply<const LANES: usize, const FUSED: bool>(
-    weights: &[[f32; ROWS]],
-    values: &[[[f32; LANES]; 2]],
-    bias: &[f32; ROWS],
-) -> [[[f32; LANES]; 2]; ROWS] {
-    let [mut a, mut b] = [[bias[0]; LANES]; 2];
-    let [mut c, mut d] = [[bias[1]; LANES]; 2];
-    let [mut e, mut f] = [[bias[2]; LANES]; 2];
-    let [mut g, mut h] = [[bias[3]; LANES]; 2];
-    let [mut i, mut j] = [[bias[4]; LANES]; 2];
-    let [mut k, mut l] = [[bias[5]; LANES]; 2];
-    let values = &values[..weights.len()];
-    for at in 0..weights.len() {
-        let (weights, [x, y]) = (&weights[at], &values[at]);
-        a = add_product::<LANES, FUSED>(a, x, weights[0]);
-        b = add_product::<LANES, FUSED>(b, y, weights[0]);
-        c = add_product::<LANES, FUSED>(c, x, weights[1]);
-        d = add_product::<LANES, FUSED>(d, y, weights[1]);
-        e = add_product::<LANES, FUSED>(e, x, weights[2]);
-        f = add_product::<LANES, FUSED>(f, y, weights[2]);
-        g = add_product::<LANES, FUSED>(g, x, weights[3]);
-        h = add_product::<LANES, FUSED>(h, y, weights[3]);
-        i = add_product::<LANES, FUSED>(i, x, weights[4]);
-        j = add_product::<LANES, FUSED>(j, y, weights[4]);
-        k = add_product::<LANES, FUSED>(k, x, weights[5]);
-        l = add_product::<LANES, FUSED>(l, y, weights[5]);
+    /// Writes the sums of some pixels of an output channel.
+    #[inline(always)]
+    fn write<R: Register, const REGISTERS: usize>(&mut self, row: usize, first: usize, sums: [R; REGISTERS]) {
+        if row >= self.rows {
+            return;
+        }
+        let place = row * self.stride + first;
+        let count = (self.pixels - first).min(REGISTERS * R::LANES);
+        let target = &mut self.target[place..][..count];
+        for register in 0..REGISTERS {
+            let (begin, end) = (register * R::LANES, ((register + 1) * R::LANES).min(count));
+            if begin >= end {
+                return;
+            }
+            let mut sum = sums[register];
+            let target = &mut target[begin..end];
+            let is_whole = target.len() == R::LANES;
+            if let Some(addend) = self.addend {
+                let addend = &addend[place..][begin..end];
+                sum = sum.add(if is_whole { R::load(addend) } else { R::load_part(addend) });
+            }
+            sum = sum.limit(self.clip);
+            if is_whole { sum.store(target) } else { sum.store_part(target) }
+        }
     }
-    [[a, b], [c, d], [e, f], [g, h], [i, j], [k, l]]
 }
 
 /// Multiplies a panel with one pixel. The lanes are output channels; those of several input channels are summed by the
@@ -150,27 +170,19 @@ pub(crate) struct Column<'a> {
 
 impl Operation for Column<'_> {
     #[inline(always)]
-    fn run<const LANES: usize, const FUSED: bool>(self) {
-        let weights = self.weights.as_flattened().as_chunks::<LANES>().0.as_chunks::<3>().0;
-        let values = &self.values.as_flattened().as_chunks::<LANES>().0.as_chunks::<3>().0[..weights.len()];
-        let [mut a, mut b, mut c] = [[0.0; LANES]; 3];
-        for at in 0..weights.len() {
-            a = add_products::<LANES, FUSED>(a, &values[at][0], &weights[at][0]);
-            b = add_products::<LANES, FUSED>(b, &values[at][1], &weights[at][1]);
-            c = add_products::<LANES, FUSED>(c, &values[at][2], &weights[at][2]);
+    fn run<R: Register>(self) {
+        let (weights, values) = (self.weights.as_flattened(), self.values.as_flattened());
+        let mut sums = [R::splat(0.0); 3];
+        let length = weights.len().min(values.len());
+        for at in (0..length).step_by(3 * R::LANES) {
+            let (weights, values) = (&weights[at..][..3 * R::LANES], &values[at..][..3 * R::LANES]);
+            for register in 0..3 {
+                let begin = register * R::LANES;
+                sums[register] = sums[register].add_product(R::load(&values[begin..]), R::load(&weights[begin..]));
+            }
         }
-        self.products[..3 * LANES].copy_from_slice([a, b, c].as_flattened());
+        for register in 0..3 {
+            sums[register].store(&mut self.products[register * R::LANES..]);
+        }
     }
-}
-
-#[inline(always)]
-fn add_products<const LANES: usize, const FUSED: bool>(
-    mut sums: [f32; LANES],
-    values: &[f32; LANES],
-    weights: &[f32; LANES],
-) -> [f32; LANES] {
-    for at in 0..LANES {
-        sums[at] = if FUSED { values[at].mul_add(weights[at], sums[at]) } else { sums[at] + values[at] * weights[at] };
-    }
-    sums
 }

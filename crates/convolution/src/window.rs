@@ -4,7 +4,7 @@
 
 use crate::Clip;
 use crate::copy::copy_row;
-use crate::simd::Operation;
+use crate::simd::{Operation, Register};
 
 /// Size and place of the filters, as ONNX has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub(crate) struct Unfold<'a> {
 
 impl Operation for Unfold<'_> {
     #[inline(always)]
-    fn run<const LANES: usize, const FUSED: bool>(self) {
+    fn run<R: Register>(self) {
         let Self { window: Window { kernel, strides, dilations, padding }, image, size, out, target } = self;
         let [height, width] = size;
         let (weights, outputs) = (kernel[0] * kernel[1], out[0] * out[1]);
@@ -78,7 +78,7 @@ impl Operation for Unfold<'_> {
                 };
                 let source = &channel[row * width + begin * strides[1] + shift[1] - padding[1]..];
                 target[..begin].fill(0.0);
-                copy_row(source, &mut target[begin..], end - begin, strides[1], Clip::NONE);
+                copy_row::<R>(source, &mut target[begin..], end - begin, strides[1], Clip::NONE);
                 target[end..out[1]].fill(0.0);
             }
         }

@@ -72,10 +72,12 @@ fn clipped(values: &[f32], clip: Clip) -> Vec<f32> {
     values.iter().map(|value| value.clamp(clip.min, clip.max)).collect()
 }
 
+/// The sums of a large filter have larger rounding errors, in any order.
 fn assert_near(result: &[f32], expected: &[f32], name: &dyn std::fmt::Debug) {
     assert_eq!(result.len(), expected.len(), "{name:?}");
-    let is_near = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * b.abs().max(1.0);
-    assert!(result.iter().zip(expected).all(is_near), "{name:?}");
+    let is_near = |(a, b): (&f32, &f32)| (a - b).abs() <= 5e-5 * b.abs().max(1.0);
+    let wrong: Vec<_> = result.iter().zip(expected).enumerate().filter(|(_, pair)| !is_near(*pair)).take(8).collect();
+    assert!(wrong.is_empty(), "{name:?} {wrong:?}");
 }
 
 /// Returns one workspace for each instruction set. All convolutions use them, so that none depends on their content.
@@ -85,8 +87,8 @@ fn workspaces() -> Vec<Workspace> {
 
 #[test]
 fn depthwise_convolutions_compute_what_onnx_defines() {
-    let (mut random, mut workspaces, mut compared) = (Random(7), workspaces(), 0);
-    while compared < 600 {
+    let (mut random, mut workspaces, mut shapes) = (Random(7), workspaces(), 0);
+    while shapes < 1_000 {
         let window = random.window();
         let shape = [random.below(2) + 1, random.below(33) + 1, random.below(40) + 1, random.below(40) + 1];
         let (clips, filters) = (random.clips(), random.below(2) + 1);
@@ -104,6 +106,7 @@ fn depthwise_convolutions_compute_what_onnx_defines() {
             clip_output: clips[1],
         };
         let convolution = Depthwise::new(parameters, None).unwrap();
+        shapes += usize::from(definition.is_some());
         for workspace in &mut workspaces {
             let result = convolution.apply(&values, shape, workspace);
             assert_eq!(result.is_some(), definition.is_some(), "{shape:?} {window:?}");
@@ -111,15 +114,14 @@ fn depthwise_convolutions_compute_what_onnx_defines() {
             assert_eq!(out, *expected_out, "{shape:?} {window:?}");
             assert_near(&result, &clipped(expected, clips[1]), &(shape, window));
             workspace.recycle(vec![f32::NAN; result.len()]);
-            compared += 1;
         }
     }
 }
 
 #[test]
 fn dense_convolutions_compute_what_onnx_defines() {
-    let (mut random, mut workspaces, mut compared) = (Random(8), workspaces(), 0);
-    while compared < 600 {
+    let (mut random, mut workspaces, mut shapes) = (Random(8), workspaces(), 0);
+    while shapes < 1_000 {
         let window = if random.below(2) == 0 { Window::POINT } else { random.window() };
         let shape = [random.below(2) + 1, random.below(33) + 1, random.below(24) + 1, random.below(24) + 1];
         let ([clip, _], outputs) = (random.clips(), random.below(20) + 1);
@@ -130,6 +132,7 @@ fn dense_convolutions_compute_what_onnx_defines() {
         let length = definition.as_ref().map_or(0, |(_, expected)| expected.len());
         let addend = (random.below(2) == 0).then(|| random.floats(length));
         let convolution = Dense::new(&weights, &bias, window, clip).unwrap();
+        shapes += usize::from(definition.is_some());
         for workspace in &mut workspaces {
             let result = convolution.apply(&values, shape, addend.as_deref(), workspace);
             assert_eq!(result.is_some(), definition.is_some(), "{shape:?} {window:?}");
@@ -138,7 +141,6 @@ fn dense_convolutions_compute_what_onnx_defines() {
             let expected =
                 expected.iter().enumerate().map(|(at, value)| value + addend.as_ref().map_or(0.0, |all| all[at]));
             assert_near(&result, &clipped(&expected.collect::<Vec<_>>(), clip), &(shape, window));
-            compared += 1;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Runs a network in steps: rten runs the operators between depthwise and dense convolutions, which kernels of ours
 //! compute. rten's own kernel for depthwise ones is not vectorised (ADR 0019).
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use convolution::{Simd, Workspace};
@@ -13,6 +14,11 @@ use crate::embed::local::weights::Node;
 
 /// Greatest difference of a value to rten's result, relative to the greatest value.
 const TOLERANCE: f32 = 1e-3;
+
+thread_local! {
+    /// Kept between runs: new memory costs a page fault for each page. A worker runs one network at a time.
+    static WORKSPACE: RefCell<Workspace> = RefCell::new(Workspace::new(Simd::fastest()));
+}
 
 pub(super) struct Plan {
     steps: Vec<Step>,
@@ -108,10 +114,13 @@ impl Plan {
         if output != self.output {
             return None;
         }
-        let (mut values, mut workspace) = (HashMap::new(), Workspace::new(Simd::fastest()));
+        let mut values = HashMap::new();
         for step in &self.steps {
             let results = match &step.own {
-                Some(own) => vec![step.convolve(own, inputs, &mut values, &mut workspace)?],
+                Some(own) => {
+                    let convolve = |workspace: &mut _| step.convolve(own, inputs, &mut values, workspace);
+                    vec![WORKSPACE.with_borrow_mut(convolve)?]
+                }
                 None => step.run(model, inputs, &mut values, options)?,
             };
             values.extend(step.outputs.iter().copied().zip(results));
