@@ -1,5 +1,6 @@
 //! Mirrors: their runs, the events of their buckets, and crashes in between.
 
+mod beside;
 mod crash;
 mod events;
 mod minio;
@@ -112,4 +113,9 @@ pub(crate) async fn deliver(app: &TestApp, token: &str, body: &Value) -> [u64; 3
 /// Sends an event of MinIO about a key of the bucket `pipeline`.
 async fn notify(app: &TestApp, token: &str, name: &str, key: &str) {
     assert_eq!(deliver(app, token, &minio("pipeline", name, key)).await, [1, 0, 0], "{name} {key}");
+}
+
+/// Waits until no key is waiting.
+async fn settled(app: &TestApp) {
+    mirror_until(app, |mirror| mirror.waiting_keys == 0).await;
 }

@@ -18,6 +18,7 @@ pub(crate) mod ray;
 pub(crate) mod scripted_bucket;
 pub(crate) mod serve;
 pub(crate) mod services;
+mod stopped;
 pub(crate) mod worker;
 
 use std::path::Path;
@@ -40,6 +41,7 @@ use self::environment::print;
 pub(crate) use self::images::{demo_image, demo_images, encode_png, image_id, quarters_png, root};
 pub(crate) use self::ports::free_address;
 pub(crate) use self::serve::serve;
+pub(crate) use self::stopped::Stopped;
 
 /// Returns the content of a lock, even if a test panicked while it held it: a panic in a destructor would end all
 /// tests.
@@ -273,22 +275,6 @@ impl TestApp {
         let response = self.search_file(bytes, "").await;
         assert_eq!(response.status(), StatusCode::OK);
         response.json().await.unwrap()
-    }
-}
-
-/// A stopped service.
-pub(crate) struct Stopped {
-    folder: TempDir,
-    variables: Vec<(String, String)>,
-}
-
-impl Stopped {
-    pub(crate) fn data(&self) -> &Path {
-        self.folder.path()
-    }
-
-    pub(crate) async fn start(self) -> TestApp {
-        TestApp::start_over(self.folder, self.variables).await
     }
 }
 
