@@ -101,7 +101,8 @@ impl Service {
     async fn seed(&self, images: usize) {
         let demo = demo_images();
         for at in 0..images {
-            let bytes = demo[at % demo.len()].clone();
+            // All bytes differ, so that each image is embedded.
+            let bytes = Bytes::from([&demo[at % demo.len()][..], &at.to_be_bytes()].concat());
             self.bucket.put("pipeline", &format!("images/{at:06}.jpg"), bytes, "image/jpeg").await.unwrap();
         }
     }

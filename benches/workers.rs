@@ -16,7 +16,7 @@ use glimpse::domain::{Secret, StoreSet};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings};
 use glimpse::imaging::{InputColour, Resize};
 use glimpse::jobs::pool::broker::{LeaseBroker, LeaseError, Offer};
-use glimpse::jobs::remote::protocol::wire::{JoinRequest, PROTOCOL, VERSION};
+use glimpse::jobs::remote::protocol::wire::{JoinRequest, ModelAnswer, PROTOCOL, VERSION};
 use glimpse::jobs::remote::same_bucket::ObjectRead;
 use glimpse::ledger::Report;
 use glimpse::pipeline::{Indexed, ItemOutcome, PipelineSettings, Stages, TaskOutcome};
@@ -131,8 +131,15 @@ impl Bench {
         let space = provider.space().await.unwrap().as_ref().clone();
         let stores = StoreSet::parse("embedded");
         let (version, object) = (VERSION.to_owned(), Some(ObjectRead::NotCompared));
-        let introduction =
-            JoinRequest { version, protocol: PROTOCOL, space, stores, node: None, object, knows_model: true };
+        let introduction = JoinRequest {
+            version,
+            protocol: PROTOCOL,
+            space,
+            stores,
+            node: None,
+            object,
+            model: Some(ModelAnswer::Used),
+        };
         let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
         let broker = ServiceBroker::new(client, introduction, 30, Measures::new(stages, provider));
         let (cpu, started, mut batches) = (cpu_seconds(), Instant::now(), 0);

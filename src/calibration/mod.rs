@@ -190,6 +190,11 @@ impl Calibration {
         lock(&self.0.spaces).outcome(space).unwrap_or(Err(NoRelevance::Running))
     }
 
+    /// Whether a space is calibrated.
+    pub fn is_known(&self, space: &Space) -> bool {
+        self.current(space).is_ok()
+    }
+
     /// Returns what the weight of an image is multiplied by in a query that also has texts. The cosines of images with each
     /// other differ more than those with texts, so that an image would outweigh every text.
     #[expect(clippy::cast_possible_truncation, reason = "a number near 0.2")]

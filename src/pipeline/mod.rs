@@ -8,11 +8,13 @@
 
 pub mod budget;
 mod decoded;
+mod embed;
 mod halving;
 mod possible_copy;
 mod ready;
 mod refresh;
 mod settings;
+mod shared_vectors;
 mod stages;
 mod steps;
 mod store;
@@ -106,7 +108,7 @@ pub struct Pipeline {
     exif: ExifLevel,
     /// Vectors that are known without the model.
     vectors: Arc<HashMap<ImageId, Embedding>>,
-    /// Number of images that reuse the vector of a record with the same bytes.
+    /// Number of images that reuse the vector of a record, or of another image of the run, with the same bytes.
     reused: Counter,
 }
 

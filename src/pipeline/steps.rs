@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::budget::BudgetPermit;
 use super::possible_copy;
 use super::ready::{Content, Ready};
-use super::store::Pending;
+use super::shared_vectors::SharedVectors;
 use super::traces::ImageTraces;
 use super::{ItemOutcome, Pipeline, Run, RunError, Task, TaskOutcome};
 use crate::domain::{ExifFacts, FailureAttribution, FailureClass, ImageRecord, ItemFailure, PAYLOAD_VERSION};
-use crate::imaging::{self, PreparedImage};
+use crate::imaging;
 use crate::lock::lock;
 use crate::resilience::measured;
 use crate::source::{Fetched, SourceError};
@@ -32,6 +32,7 @@ struct SharedSteps {
     /// The first error that ended the run.
     first_error: Mutex<Option<RunError>>,
     traces: ImageTraces,
+    vectors: Arc<SharedVectors>,
 }
 
 /// A task whose bytes were fetched, with its share of the memory budget, or were not needed.
@@ -56,8 +57,8 @@ impl Steps {
         outcomes: mpsc::Sender<TaskOutcome>,
         stop: CancellationToken,
     ) -> Self {
-        let (first_error, traces) = (Mutex::new(None), ImageTraces::default());
-        Self(Arc::new(SharedSteps { pipeline, run, outcomes, stop, first_error, traces }))
+        let (first_error, traces, vectors) = (Mutex::new(None), ImageTraces::default(), Arc::default());
+        Self(Arc::new(SharedSteps { pipeline, run, outcomes, stop, first_error, traces, vectors }))
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {
@@ -70,6 +71,11 @@ impl Steps {
 
     pub(super) fn traces(&self) -> &ImageTraces {
         &self.0.traces
+    }
+
+    /// Returns the vectors that the images of the run share.
+    pub(super) fn shared_vectors(&self) -> &Arc<SharedVectors> {
+        &self.0.vectors
     }
 
     /// Returns the first error of the run, if there was one.
@@ -215,65 +221,18 @@ impl Steps {
         same
     }
 
-    pub(super) async fn embed(self, chunk: Vec<Ready>) -> Vec<Pending> {
-        let SharedSteps { pipeline, run, .. } = &*self.0;
-        let mut embedded = Vec::with_capacity(chunk.len());
-        let (mut images, mut new): (Vec<PreparedImage>, Vec<Ready>) = (Vec::new(), Vec::new());
-        for ready in chunk {
-            match &ready.image {
-                Content::New(_) if pipeline.vectors.contains_key(&ready.task.image.uri.id()) => {
-                    let embedding = pipeline.vectors[&ready.task.image.uri.id()].clone();
-                    embedded.push(ready.into_pending(embedding, &run.space));
-                }
-                Content::New(prepared) => {
-                    images.push(prepared.image.clone());
-                    new.push(ready);
-                }
-                Content::Known(record) => {
-                    let embedding = record.embedding.clone();
-                    embedded.push(ready.into_pending(embedding, &run.space));
-                }
-            }
-        }
-        if images.is_empty() {
-            return embedded;
-        }
-        let spans = self.0.traces.all(new.iter().map(|ready| ready.task.ticket));
-        let embedding = measured(pipeline.embed_halving(&images));
-        let (embeddings, worked) = traces::batch("embed", &spans, images.len(), embedding).await;
-        run.stages.embed.took(worked);
-        let embeddings = match embeddings {
-            Ok(embeddings) => embeddings,
-            Err(error) => return self.stop_with(error).unwrap_or_default(),
-        };
-        if let Err(error) = self.check_space().await {
-            return self.stop_with(error).unwrap_or_default();
-        }
-        for (ready, embedding) in new.into_iter().zip(embeddings) {
-            match embedding {
-                Ok(embedding) => embedded.push(ready.into_pending(embedding, &run.space)),
-                Err(error) => {
-                    let class = FailureClass::EmbedRejected;
-                    self.failed_after::<()>(error.tries(), &ready.task, class, error.to_string()).await;
-                }
-            }
-        }
-        embedded
-    }
-
-    /// Checks that the provider still has the space of the run: a provider that was down can come back with another
-    /// model, and a collection must never contain vectors of two spaces.
-    async fn check_space(&self) -> Result<(), RunError> {
-        let (now, expected) = (self.0.pipeline.provider.space().await?, &self.0.run.space);
-        if Arc::ptr_eq(&now, expected) { Ok(()) } else { Ok(expected.admits(&now)?) }
-    }
-
     async fn failed<T>(&self, task: &Task, class: FailureClass, message: String) -> Option<T> {
         self.failed_after(1, task, class, message).await
     }
 
     /// Reports a failure after a number of attempts in this lease.
-    async fn failed_after<T>(&self, attempts: u32, task: &Task, class: FailureClass, message: String) -> Option<T> {
+    pub(super) async fn failed_after<T>(
+        &self,
+        attempts: u32,
+        task: &Task,
+        class: FailureClass,
+        message: String,
+    ) -> Option<T> {
         let failure = ItemFailure { uri: task.image.uri.clone(), class, message, attempts };
         self.report_outcome(task.ticket, ItemOutcome::Failed(failure)).await;
         None

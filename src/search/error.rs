@@ -104,6 +104,8 @@ pub enum SearchErrorKind<'a> {
     Busy,
     /// The collection does not exist.
     UnknownCollection,
+    /// The collection has no generation with this number.
+    UnknownGeneration,
     /// The image does not exist.
     UnknownImage,
     /// The request conflicts with existing data; the value is the error code.
@@ -154,9 +156,8 @@ impl SearchError {
             Self::Index(IndexError::NameTaken { .. }) => SearchErrorKind::Conflict("name_taken"),
             Self::Index(IndexError::OutdatedRecords(_)) => SearchErrorKind::Conflict("outdated_records"),
             Self::Index(IndexError::NoExactSearch { .. }) => SearchErrorKind::Invalid("exact"),
-            Self::Index(IndexError::UnknownCollection(_) | IndexError::NoGeneration { .. }) => {
-                SearchErrorKind::UnknownCollection
-            }
+            Self::Index(IndexError::UnknownCollection(_)) => SearchErrorKind::UnknownCollection,
+            Self::Index(IndexError::NoGeneration { .. }) => SearchErrorKind::UnknownGeneration,
             Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {
                 SearchErrorKind::RejectedInput
             }

@@ -10,6 +10,7 @@ mod observe;
 mod page;
 mod query_input;
 mod refit;
+mod upload_permit;
 mod vector;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, SearchEffort, 
 use crate::imaging::Limits;
 use crate::index::several_stores::{Merged, Resolved, StoreResults};
 use crate::index::{IndexError, Stores};
-use crate::pipeline::budget::{BudgetPermit, ByteBudget};
+use crate::pipeline::budget::ByteBudget;
 
 pub use crate::calibration::{Refit, Scale};
 pub use crate::index::several_stores::MergedHit;
@@ -40,6 +41,7 @@ pub use query_input::{
     Region, SearchOptions, Term, TermInput,
 };
 pub use refit::{LabelledQuery, MAX_LABELLED_QUERIES, RefitPermit};
+pub use upload_permit::UploadPermit;
 use vector::QueryVectors;
 
 /// The search service. Clones share its state.
@@ -59,40 +61,6 @@ pub struct Search {
     /// The texts that generations are compared with.
     sample_texts: Arc<[String]>,
     comparisons: Arc<compare::Comparisons>,
-}
-
-/// A permit to hold bytes of an upload in memory. Dropping it releases the permit.
-#[derive(Debug)]
-#[must_use = "hold it until the images are no longer needed"]
-pub struct UploadPermit {
-    uploads: Arc<ByteBudget>,
-    permit: BudgetPermit,
-    bytes: u64,
-}
-
-impl UploadPermit {
-    /// Increases the permit to `bytes`, before they are kept. One upload at a time may exceed the budget, so that uploads
-    /// that hold a part of it do not all wait for each other.
-    ///
-    /// # Errors
-    /// Returns [`SearchError::Busy`] if other uploads do not release enough within 2 seconds.
-    pub async fn grow(&mut self, bytes: u64) -> Result<(), SearchError> {
-        if bytes > self.bytes {
-            let bytes = bytes.next_multiple_of(MIN_UPLOAD_BYTES);
-            let more = tokio::time::timeout(UPLOAD_TIMEOUT, self.uploads.grow(&mut self.permit, bytes)).await;
-            more.map_err(|_| SearchError::Busy)?;
-            self.bytes = bytes;
-        }
-        Ok(())
-    }
-
-    /// Increases the permit by `bytes`.
-    ///
-    /// # Errors
-    /// Fails under the same conditions as [`UploadPermit::grow`].
-    pub async fn add(&mut self, bytes: u64) -> Result<(), SearchError> {
-        self.grow(self.bytes.saturating_add(bytes)).await
-    }
 }
 
 impl std::fmt::Debug for Search {
@@ -146,12 +114,6 @@ struct StoreReplies {
 
 /// The maximum number of concurrent searches. Further ones are refused with [`SearchError::Busy`].
 const MAX_CONCURRENT_SEARCHES: usize = 64;
-/// The bytes of images that may be uploaded at the same time, but at least the maximum size of one image.
-const MAX_UPLOADED_BYTES: u64 = 128 * MIN_UPLOAD_BYTES;
-/// Bytes that every upload counts for at least: a small file may decode into many pixels.
-const MIN_UPLOAD_BYTES: u64 = 1024 * 1024;
-/// How long an upload waits for a permit.
-const UPLOAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a client should wait after [`SearchError::Busy`].
 pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 
@@ -166,26 +128,10 @@ impl Search {
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SEARCHES)),
             refits: Arc::new(Semaphore::new(1)),
             max_image_bytes: limits.max_bytes,
-            uploads: Arc::new(ByteBudget::new(MAX_UPLOADED_BYTES.max(limits.max_bytes))),
+            uploads: Arc::new(ByteBudget::new(upload_permit::budget(limits.max_bytes))),
             sample_texts: Arc::default(),
             comparisons: Arc::default(),
         }
-    }
-
-    /// Returns a permit for an upload before its body is read. It has to grow as the bytes arrive, so a client that sends
-    /// slowly takes only what it has sent.
-    ///
-    /// # Errors
-    /// Returns [`SearchError::Busy`] if no permit becomes free within 2 seconds.
-    pub async fn admit_upload(&self) -> Result<UploadPermit, SearchError> {
-        let permit = tokio::time::timeout(UPLOAD_TIMEOUT, self.uploads.take(MIN_UPLOAD_BYTES)).await;
-        let permit = permit.map_err(|_| SearchError::Busy)?;
-        Ok(UploadPermit { uploads: self.uploads.clone(), permit, bytes: MIN_UPLOAD_BYTES })
-    }
-
-    /// Returns the bytes that all uploads together may hold.
-    pub fn upload_budget(&self) -> u64 {
-        MAX_UPLOADED_BYTES.max(self.max_image_bytes)
     }
 
     /// Returns the nearest images to a query. Each store is asked for the space of its collection while the query is

@@ -19,7 +19,7 @@ use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
 use crate::jobs::remote::protocol::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LeaseStatusReply,
-    LogsRequest, MAX_LINES, OperatorErrorRequest, ResultRequest, plain, within_bounds,
+    LogsRequest, MAX_LINES, ModelAnswer, OperatorErrorRequest, ResultRequest, plain, within_bounds,
 };
 use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::ledger::{Held, Report};
@@ -107,12 +107,12 @@ impl ServiceClient {
     }
 
     /// Joins the job. Waits until the job has its turn. If the service asks for an object, `read` reads it; if it names
-    /// another model, `change_model` changes the request.
+    /// another model, `change_model` changes the space of the request, or returns why that is not possible.
     pub(super) async fn join(
         &self,
         request: &mut JoinRequest,
         read: impl AsyncFn(&ImageUri) -> ObjectRead,
-        mut change_model: impl AsyncFnMut(&mut JoinRequest, &ModelRecord),
+        mut change_model: impl AsyncFnMut(&mut JoinRequest, &ModelRecord) -> ModelAnswer,
     ) -> Result<Joined, LeaseError> {
         loop {
             match self.call(REQUEST_TIMEOUT, &["workers", self.name()], request).await? {
@@ -120,8 +120,7 @@ impl ServiceClient {
                 JoinReply::Wait { wait_ms } => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
                 JoinReply::Read { read: uri } => request.object = Some(read(&uri).await),
                 JoinReply::Model { model } => {
-                    change_model(request, &model).await;
-                    request.knows_model = true;
+                    request.model = Some(change_model(request, &model).await);
                 }
             }
         }
@@ -130,7 +129,7 @@ impl ServiceClient {
     /// Joins the job again after a restart of the service. Waits until the job has its turn.
     pub(super) async fn join_again(&self, request: &JoinRequest) -> Result<(), LeaseError> {
         let mut request = request.clone();
-        self.join(&mut request, async |_| ObjectRead::NotCompared, async |_, _| {}).await.map(drop)
+        self.join(&mut request, async |_| ObjectRead::NotCompared, async |_, _| ModelAnswer::Used).await.map(drop)
     }
 
     /// Like [`Self::join_again`], but sends one request and does not wait or retry, so that the caller can send heartbeats

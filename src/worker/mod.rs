@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{DependencyError, ImageUri, ModelRecord};
 use crate::embed::EmbedError;
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError};
-use crate::jobs::remote::protocol::wire::{JoinRequest, PROTOCOL, VERSION};
+use crate::jobs::remote::protocol::wire::{JoinRequest, ModelAnswer, PROTOCOL, VERSION, plain_reason};
 use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::jobs::{Ended, Pool, PoolError};
 use crate::pipeline::{Pipeline, Run, RunError, RunTrace, Stages, WriteLease};
@@ -31,6 +31,9 @@ pub use settings::WorkerSettings;
 
 /// When the worker is asked to stop, the work in flight may take at most this long.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The name of a model in this process in errors.
+const LOCAL: &str = "local";
 
 /// The pause before the next run after a dependency ended a run.
 const RESTART_DELAY: Duration = Duration::from_secs(5);
@@ -125,8 +128,7 @@ impl Worker {
         let stores = self.pipeline.stores().name_set();
         let (version, space) = (VERSION.to_owned(), space.as_ref().clone());
         let node = self.client.node().map(str::to_owned);
-        let mut request =
-            JoinRequest { version, protocol: PROTOCOL, space, stores, node, object: None, knows_model: false };
+        let mut request = JoinRequest { version, protocol: PROTOCOL, space, stores, node, object: None, model: None };
         let (client, source) = (self.client.clone(), self.pipeline.source().clone());
         let read = async |uri: &ImageUri| ObjectRead::read(source.as_ref(), uri).await;
         loop {
@@ -146,7 +148,7 @@ impl Worker {
             let stages = Arc::new(Stages::new(self.pipeline.lanes(), self.pipeline.provider().busy()));
             let measures = Measures::new(stages.clone(), self.pipeline.provider().clone());
             let object = Some(ObjectRead::NotCompared);
-            let join_request = JoinRequest { object, knows_model: true, ..request.clone() };
+            let join_request = JoinRequest { object, model: Some(ModelAnswer::Used), ..request.clone() };
             let broker = Arc::new(ServiceBroker::new(client.clone(), join_request, joined.lease_seconds, measures));
             let threads = self.pipeline.lanes().prepare;
             self.log_to_job(&broker, format!("starts: {threads} threads, version {VERSION}")).await;
@@ -192,7 +194,7 @@ impl Worker {
     }
 
     /// Uses the model of the job from now on, if the settings of this worker allow it. Otherwise the service refuses the worker.
-    async fn change_model(&mut self, request: &mut JoinRequest, model: &ModelRecord) {
+    async fn change_model(&mut self, request: &mut JoinRequest, model: &ModelRecord) -> ModelAnswer {
         let changed = async {
             let Some(provider) = self.models.provider(model).await? else { return Ok::<_, EmbedError>(None) };
             let space = provider.space().await?;
@@ -203,11 +205,13 @@ impl Worker {
                 tracing::info!(%model, "the collection of the job uses another model than the settings; it is used now");
                 request.space = space.as_ref().clone();
                 self.pipeline = self.pipeline.clone().with_provider(provider);
+                ModelAnswer::Used
             }
             // The service answers with the difference.
-            Ok(None) => {}
+            Ok(None) => ModelAnswer::Used,
             Err(error) => {
                 tracing::warn!(%model, %error, "the model of the job's collection cannot be used by this worker");
+                ModelAnswer::Unusable(plain_reason(&reason(&error)))
             }
         }
     }
@@ -228,5 +232,15 @@ impl Worker {
 
     fn service(&self, source: LeaseError) -> WorkerError {
         WorkerError::Service { url: self.client.url().to_owned(), source }
+    }
+}
+
+/// Returns why a model cannot be used, for the service and its clients. The details of a service stay in the log of the worker.
+fn reason(error: &EmbedError) -> String {
+    match error {
+        // The details of a model in this process say what the operator must change.
+        EmbedError::Dependency(down) if down.dependency == LOCAL => down.to_string(),
+        EmbedError::Dependency(down) => down.for_client(),
+        error => error.to_string(),
     }
 }

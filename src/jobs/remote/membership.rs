@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::jobs::error::JobsError;
-use crate::jobs::remote::protocol::wire::{JoinReply, JoinRequest, Joined, PROTOCOL, VERSION, plain};
+use crate::jobs::remote::protocol::wire::{
+    JoinReply, JoinRequest, Joined, ModelAnswer, PROTOCOL, VERSION, plain, plain_reason,
+};
 use crate::jobs::remote::protocol::worker_name::WorkerName;
 use crate::jobs::remote::remote_workers::MAX_WORKERS;
 use crate::jobs::remote::worker_job::{WorkerJob, millis, record_request};
@@ -20,8 +22,6 @@ pub(super) const NOT_RUNNING_RETRY_DELAY: Duration = Duration::from_secs(1);
 const REFUSAL_PREFIX: &str = "a worker was refused: ";
 /// Maximum number of such lines in the log of a job.
 const MAX_REFUSALS: u32 = 20;
-/// Maximum characters of the reason in such a line.
-const MAX_REASON_CHARS: usize = 500;
 
 /// The exit code of a worker whose settings do not fit the job, so that restarting it does not help. `EX_CONFIG` of
 /// sysexits.h.
@@ -52,7 +52,7 @@ impl WorkerJob {
     }
 
     async fn record_refusal(&self, reason: &str) -> Result<(), JobsError> {
-        let reason: String = plain(reason).chars().take(MAX_REASON_CHARS).collect();
+        let reason = plain_reason(reason);
         tracing::warn!(job.id = %self.job.id, reason, "a worker was refused");
         if let Some(running) = &self.running {
             running.remote_workers.refuse(&reason);
@@ -79,10 +79,16 @@ impl WorkerJob {
             return Ok(JoinReply::Wait { wait_ms: millis(NOT_RUNNING_RETRY_DELAY) });
         };
         if let Err(mismatch) = space.admits(&request.space) {
-            if request.knows_model {
-                return Err(mismatch.into());
-            }
-            return Ok(JoinReply::Model { model: self.jobs.0.models.record(&self.job.spec.collection) });
+            let model = self.jobs.0.models.record(&self.job.spec.collection);
+            return match &request.model {
+                None => Ok(JoinReply::Model { model }),
+                Some(ModelAnswer::Used) => Err(mismatch.into()),
+                Some(ModelAnswer::Unusable(reason)) => {
+                    let reason = plain_reason(reason);
+                    let refusal = format!("the worker cannot use the model {model} of the job: {reason}");
+                    Err(JobsError::WorkerRefused(refusal))
+                }
+            };
         }
         match &request.object {
             Some(object) => self.compare_object(object).await?,

@@ -1,21 +1,22 @@
 //! Compares two generations of a collection by searching both for the same queries: the built-in texts, and images of the
 //! collection.
 
+mod kept;
 mod measures;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::{Collapse, MAX_HITS, QueryInput, Search, SearchError, SearchOptions, SearchResults};
-use crate::domain::{BrowseQuery, CollectionName, Filter, ImageId, PageStart};
+use crate::calibration::NoRelevance;
+use crate::domain::{BrowseQuery, CollectionName, Filter, ImageId, PageStart, Space};
 use crate::index::several_stores::Merged;
-use crate::lock::lock;
 
+pub(super) use kept::Comparisons;
+use kept::State;
 use measures::{Measured, mean, median, quantiles, rank_correlation};
 
 /// Maximum number of built-in texts, and of images of the collection, that are searched for.
@@ -25,42 +26,8 @@ const MAX_IMAGES: usize = 50;
 const CONCURRENCY: usize = 4;
 /// The results of which the overlap is measured.
 const TOP: usize = 10;
-/// Maximum number of comparisons that are kept.
-const MAX_KEPT: usize = 64;
 /// How long a request waits for a comparison.
 const SHORT_WAIT: Duration = Duration::from_secs(2);
-/// How long a comparison with failed searches is kept.
-const FAILURE_TTL: Duration = Duration::from_secs(30);
-
-/// Two generations, the version of all generations, and the numbers of their images when they were compared.
-type Key = (CollectionName, u32, u32, u64, u64);
-
-/// The last comparisons.
-#[derive(Debug, Default)]
-pub(super) struct Comparisons {
-    kept: Mutex<HashMap<Key, Kept>>,
-    /// One comparison runs at a time.
-    running: tokio::sync::Mutex<()>,
-}
-
-#[derive(Clone, Debug)]
-struct Kept {
-    begun: Instant,
-    /// The receiver of what the task of the comparison sends. It is `Running` until then.
-    compared: watch::Receiver<Compared>,
-}
-
-impl Kept {
-    /// Whether the comparison is to be made again: the task has panicked, or searches have failed a while ago.
-    fn is_outdated(&self) -> bool {
-        let is_failure = match &*self.compared.borrow() {
-            Compared::Running => return self.compared.has_changed().is_err(),
-            Compared::Done(comparison) => comparison.failed > 0,
-            Compared::Failed(_) => true,
-        };
-        is_failure && self.begun.elapsed() > FAILURE_TTL
-    }
-}
 
 /// The state of a comparison.
 #[derive(Clone, Debug)]
@@ -123,7 +90,8 @@ impl Search {
     }
 
     /// Compares two generations of a collection in the background, and waits a moment for the result. It is kept until a generation
-    /// or `images` changes, the number of their images.
+    /// or `images` changes, the number of their images. If it lacks relevance because a model was being calibrated, it is made
+    /// again after the calibration.
     ///
     /// # Errors
     /// [`SearchError::Collection`] if the name is malformed.
@@ -131,42 +99,38 @@ impl Search {
         let name = CollectionName::parse(name)?;
         let [one, other] = generations;
         let key = (name.clone(), one, other, self.stores.generations().version(), images);
-        let mut compared = {
-            let mut kept = lock(&self.comparisons.kept);
-            if let Some(kept) = kept.get(&key).filter(|kept| !kept.is_outdated()) {
-                kept.compared.clone()
-            } else {
-                if kept.len() >= MAX_KEPT {
-                    kept.clear();
-                }
-                let compared = self.begin_comparison(name, generations);
-                kept.insert(key, Kept { begun: Instant::now(), compared: compared.clone() });
-                compared
-            }
-        };
-        let done = compared.wait_for(|compared| !matches!(compared, Compared::Running));
+        let is_calibrated = |space: &Space| self.calibration.is_known(space);
+        let mut state = self.comparisons.get_or_begin(key, is_calibrated, || self.begin_comparison(name, generations));
+        let done = state.wait_for(|state| !matches!(state.compared, Compared::Running));
         match tokio::time::timeout(SHORT_WAIT, done).await {
-            Ok(Ok(compared)) => Ok(compared.clone()),
+            Ok(Ok(state)) => Ok(state.compared.clone()),
             Ok(Err(_)) | Err(_) => Ok(Compared::Running),
         }
     }
 
-    fn begin_comparison(&self, name: CollectionName, generations: [u32; 2]) -> watch::Receiver<Compared> {
-        let (sender, compared) = watch::channel(Compared::Running);
+    fn begin_comparison(&self, name: CollectionName, generations: [u32; 2]) -> watch::Receiver<State> {
+        let (sender, state) = watch::channel(State::default());
         let search = self.clone();
         // Ends when each of its searches, which have time limits, has ended.
         #[expect(clippy::disallowed_methods, reason = "nothing is lost if the process ends in the middle of it")]
         tokio::spawn(async move {
             let _alone = search.comparisons.running.lock().await;
             sender.send_replace(match search.compare_now(&name, generations).await {
-                Ok(comparison) => Compared::Done(Arc::new(comparison)),
-                Err(error) => Compared::Failed(error.for_client()),
+                Ok((comparison, uncalibrated)) => {
+                    State { compared: Compared::Done(Arc::new(comparison)), uncalibrated }
+                }
+                Err(error) => State { compared: Compared::Failed(error.for_client()), uncalibrated: Vec::new() },
             });
         });
-        compared
+        state
     }
 
-    async fn compare_now(&self, name: &CollectionName, [one, other]: [u32; 2]) -> Result<Comparison, SearchError> {
+    /// Returns the comparison, and the spaces of the models whose calibration had not ended.
+    async fn compare_now(
+        &self,
+        name: &CollectionName,
+        [one, other]: [u32; 2],
+    ) -> Result<(Comparison, Vec<Arc<Space>>), SearchError> {
         let images = self.sample_images(name, one, other).await?;
         let texts = self.sample_texts.iter().take(MAX_TEXTS).cloned();
         let queries: Vec<(bool, String)> =
@@ -179,7 +143,14 @@ impl Search {
             .buffered(CONCURRENCY)
             .collect()
             .await;
-        Ok(summarize(&pairs))
+        let mut uncalibrated = Vec::new();
+        for (at, number) in [one, other].into_iter().enumerate() {
+            if lacks_calibration(&pairs, at) {
+                let collection = self.stores.generations().resolve(name, Some(number))?.physical;
+                uncalibrated.extend(self.models.for_search(&collection).await.map(|(_, space)| space));
+            }
+        }
+        Ok((summarize(&pairs), uncalibrated))
     }
 
     /// Returns images that both generations have.
@@ -227,6 +198,14 @@ fn options(name: &CollectionName, generation: u32) -> SearchOptions {
         copies_only: false,
         exact: false,
     }
+}
+
+/// Whether the relevance of the results of a generation is not known yet, but may be later.
+fn lacks_calibration(pairs: &[Pair], at: usize) -> bool {
+    pairs.iter().filter_map(|pair| pair.results.as_ref().ok()).any(|results| match &results[at].scale {
+        Err(NoRelevance::Running | NoRelevance::Failed(_)) => true,
+        Ok(_) | Err(NoRelevance::Off | NoRelevance::NoTexts | NoRelevance::SeveralParts) => false,
+    })
 }
 
 fn summarize(pairs: &[Pair]) -> Comparison {

@@ -2,6 +2,7 @@
 
 mod beside;
 mod crash;
+mod forced;
 mod providers;
 mod resume;
 mod workers;
@@ -148,8 +149,8 @@ async fn a_collection_is_rebuilt_switched_and_rolled_back_while_it_is_used() {
     // Its name in the stores is not one of a collection.
     let (status, reply) = app.get("/search/images?q=a+cat&collection=documents-g2").await;
     assert_eq!((status, reply["code"].as_str().unwrap()), (StatusCode::CONFLICT, "name_of_generation"));
-    let (status, _) = app.get("/search/images?q=a+cat&generation=3").await;
-    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (status, reply) = app.get("/search/images?q=a+cat&generation=3").await;
+    assert_eq!((status, reply["code"].as_str().unwrap()), (StatusCode::NOT_FOUND, "unknown_generation"));
     let (_, reply) = app.get("/collections").await;
     assert_eq!(reply["collections"].as_array().unwrap().len(), 1, "{reply}");
 
@@ -200,6 +201,11 @@ async fn a_rebuild_that_cannot_be_made_is_refused() {
     let ray = json!({"resize": "pad", "executor": "ray"});
     assert_eq!(refused("documents", ray).await, unprocessable("invalid_executor"), "RAY_ADDRESS is not set");
     assert_eq!(refused("documents", json!({"model": "/no/such/folder"})).await, unprocessable("invalid_model"));
+    for model in ["no-such-model", "./no-such-folder"] {
+        assert_eq!(refused("documents", json!({"model": model})).await, unprocessable("invalid_model"), "{model}");
+    }
+    assert_eq!(refused("documents", json!({"precision": "int8"})).await, unprocessable("invalid_precision"));
+    assert_eq!(refused("documents", json!({"precision": "fp32"})).await, unprocessable("invalid_model"), "the same");
     let unknown = (StatusCode::NOT_FOUND, "unknown_collection".to_owned());
     assert_eq!(refused("unknown", json!({"resize": "pad"})).await, unknown);
     let (status, reply) = app.post("/collections/unknown/switch", json!({})).await;

@@ -95,11 +95,18 @@ async fn a_worker_without_the_provider_of_the_new_generation_is_refused_and_the_
     let job = submit(&app, json!({"provider": "second", "executor": "workers"})).await;
     let (code, text) = Worker::start(&app, &job, "one", &[]).wait().await;
     assert_eq!(code, Some(78), "{text}");
-    assert!(text.contains("set CLIP_URL_SECOND"), "{text}");
+    // The service refuses it with its own reason.
+    let is_refusal = |text: &str| {
+        text.contains("the worker cannot use the model ")
+            && text.contains(" of the job: the provider `second` is not configured; set CLIP_URL_SECOND")
+    };
+    assert!(is_refusal(&text), "{text}");
     let refused = |job: &JobReply| {
         job.waiting_on.as_ref().is_some_and(|waiting| waiting.message.contains("a worker was refused"))
     };
-    app.job_until(&job.job_id, refused).await;
+    let waiting = app.job_until(&job.job_id, refused).await.waiting_on.unwrap();
+    assert!(is_refusal(&waiting.message), "{waiting:?}");
+    assert!(is_refusal(&app.log(&job.job_id).await));
     let worker = Worker::start(&app, &job, "two", &[("CLIP_URL_SECOND", url.as_str())]);
     app.job_until(&job.job_id, |job| job.counts.done > 0).await;
     let (status, reply) = app.post(&format!("/jobs/{}/executor", job.job_id), json!({"executor": "local"})).await;
@@ -120,7 +127,6 @@ async fn a_cluster_runs_a_rebuild() {
     assert_eq!(app.ingest().await.counts.done, 30);
     let job = rebuild(&app, json!({"model": root().join("tests/data/clip-tiny"), "executor": "ray"})).await;
     let ended = app.job_until(&job, JobReply::is_final).await;
-    // Each of the five images is embedded once; the other objects have the same bytes.
     assert_eq!(
         (ended.status.as_str(), ended.executor.as_str(), ended.counts.done),
         ("SUCCEEDED", "ray", 30),

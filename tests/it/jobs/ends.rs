@@ -105,7 +105,7 @@ async fn finished_jobs_are_forgotten_automatically_and_on_request() {
 async fn unfinished_jobs_are_not_resumed_if_that_is_turned_off() {
     let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "4")]).await;
     for copy in 0..80 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), [demo_image("cat.jpg").as_slice(), &[copy]].concat()).await;
     }
     let running = app.submit(json!({"s3_prefix": "images/"})).await;
     let waiting = app.submit(json!({"s3_prefix": "images/"})).await;

@@ -35,7 +35,7 @@ async fn a_job_is_accepted_with_inatinq_compatible_fields() {
 async fn a_running_job_can_be_stopped_and_its_records_stay() {
     let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "4"), ("IMAGE_EMBED_BATCH_SIZE", "2")]).await;
     for copy in 0..120 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), [demo_image("cat.jpg").as_slice(), &[copy]].concat()).await;
     }
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     let waiting = app.submit(json!({"s3_prefix": "other/"})).await;
@@ -65,7 +65,7 @@ async fn a_running_job_can_be_stopped_and_its_records_stay() {
 async fn an_interrupted_job_continues_at_the_next_start() {
     let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "8")]).await;
     for copy in 0..80 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), [demo_image("cat.jpg").as_slice(), &[copy]].concat()).await;
     }
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
@@ -82,7 +82,7 @@ async fn an_interrupted_job_continues_at_the_next_start() {
 async fn a_full_queue_refuses_jobs_and_a_waiting_job_can_be_stopped() {
     let app = TestApp::start_with(&[("GLIMPSE_JOB_QUEUE", "1"), ("IMAGE_BATCH_SIZE", "2")]).await;
     for copy in 0..60 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), [demo_image("cat.jpg").as_slice(), &[copy]].concat()).await;
     }
     let running = app.submit(json!({})).await;
     app.job_until(&running, |job| job.status == "RUNNING").await;
@@ -180,7 +180,7 @@ async fn a_log_is_read_on_from_the_end_of_the_previous_reply() {
 async fn a_job_that_is_stopped_at_once_does_only_what_it_reports() {
     let app = TestApp::start_with(&[("GLIMPSE_JOBS_AT_ONCE", "4")]).await;
     for copy in 0..40 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), [demo_image("cat.jpg").as_slice(), &[copy]].concat()).await;
     }
     let mut ids = Vec::new();
     for turn in 0..12 {

@@ -195,7 +195,7 @@ async fn an_interrupted_job_continues_with_the_rows_that_it_read() {
     let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "8")]).await;
     let mut file = "s3_key,number\n".to_owned();
     for copy in 0..80 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), [demo_image("cat.jpg").as_slice(), &[copy]].concat()).await;
         writeln!(file, "images/{copy:03}.jpg,{copy}").unwrap();
     }
     app.put("numbers.csv", file).await;

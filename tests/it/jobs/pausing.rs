@@ -15,8 +15,8 @@ const IMAGES: u64 = 120;
 async fn app_with_images(more: &[(&str, &str)]) -> TestApp {
     let variables = [&[("IMAGE_BATCH_SIZE", "4"), ("IMAGE_EMBED_BATCH_SIZE", "2")], more].concat();
     let app = TestApp::start_with(&variables).await;
-    for copy in 0..IMAGES {
-        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
+    for copy in 0..u8::try_from(IMAGES).unwrap() {
+        app.put(&format!("images/{copy:03}.jpg"), [demo_image("cat.jpg").as_slice(), &[copy]].concat()).await;
     }
     app
 }

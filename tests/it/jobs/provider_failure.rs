@@ -29,13 +29,14 @@ fn variables(url: &str) -> [(&str, &str); 6] {
     ]
 }
 
-/// Uploads the demo images `copies` times.
+/// Uploads the demo images `copies` times, with bytes that differ.
 async fn fill(app: &TestApp, copies: usize) -> u64 {
     for path in demo_images() {
         let bytes = std::fs::read(&path).unwrap();
         for copy in 0..copies {
             let name = path.file_name().unwrap().to_str().unwrap();
-            app.put(&format!("images/{copy}/{name}"), bytes.clone()).await;
+            let bytes = [bytes.as_slice(), &copy.to_be_bytes()].concat();
+            app.put(&format!("images/{copy}/{name}"), bytes).await;
         }
     }
     (demo_images().len() * copies) as u64

@@ -21,9 +21,10 @@ use tokio_util::sync::CancellationToken;
 use crate::support::encode_png;
 use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, down, mean_space};
 
-/// A PNG of one colour.
-fn png(red: u8) -> Vec<u8> {
-    encode_png(image::RgbImage::from_pixel(8, 8, image::Rgb([red, 0, 0])))
+/// A PNG of one colour, whose bytes differ for each number.
+pub(super) fn png(red: u8, number: u16) -> Vec<u8> {
+    let [green, blue] = number.to_be_bytes();
+    encode_png(image::RgbImage::from_pixel(8, 8, image::Rgb([red, green, blue])))
 }
 
 struct Chain {
@@ -115,8 +116,9 @@ fn is_indexed(outcome: &TaskOutcome) -> bool {
     matches!(outcome.result, ItemOutcome::Indexed(_))
 }
 
+/// A bucket with images that all differ.
 pub(crate) fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
-    MemorySource::new(reds.into_iter().enumerate().map(|(at, red)| (format!("{at:04}.png"), png(red))))
+    MemorySource::new((0..).zip(reds).map(|(at, red)| (format!("{at:04}.png"), png(red, at))))
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,4 +3,5 @@
 pub(crate) mod chain;
 mod failing_image;
 mod refresh;
+mod same_bytes;
 mod stores;

@@ -28,7 +28,9 @@ pub(crate) async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
 pub(crate) async fn put_images(app: &TestApp, count: usize) {
     let kinds = ["cat.jpg", "panda.jpg", "rocket.jpg", "coffee.jpg", "raccoon.jpg"];
     for number in 0..count {
-        app.put(&format!("images/{number:03}.jpg"), demo_image(kinds[number % kinds.len()])).await;
+        // All bytes differ, so that each image is embedded.
+        let bytes = [demo_image(kinds[number % kinds.len()]).as_slice(), &number.to_be_bytes()].concat();
+        app.put(&format!("images/{number:03}.jpg"), bytes).await;
     }
 }
 

@@ -14,7 +14,9 @@ use crate::support::{TestApp, demo_image};
 async fn put_images(app: &TestApp, count: usize) {
     let kinds = ["cat.jpg", "panda.jpg", "rocket.jpg", "coffee.jpg", "raccoon.jpg"];
     for number in 0..count {
-        app.put(&format!("images/{number:03}.jpg"), demo_image(kinds[number % kinds.len()])).await;
+        // All bytes differ, so that each image is embedded.
+        let bytes = [demo_image(kinds[number % kinds.len()]).as_slice(), &number.to_be_bytes()].concat();
+        app.put(&format!("images/{number:03}.jpg"), bytes).await;
     }
     app.put("images/broken.jpg", demo_image("cat.jpg")[..2000].to_vec()).await;
 }
@@ -162,7 +164,7 @@ async fn a_worker_that_does_not_fit_is_refused_with_the_reason() {
     assert!(status == 409 && text.contains("0.0.1") && text.contains(env!("CARGO_PKG_VERSION")), "{text}");
     let mut same = other;
     same["version"] = env!("CARGO_PKG_VERSION").into();
-    same["knows_model"] = true.into();
+    same["model"] = "used".into();
     let (status, reply) = loop {
         let (status, reply) = joined(same.clone()).await;
         if reply["wait_ms"].is_null() {

@@ -6,8 +6,8 @@ use crate::domain::wire::{RecordsRequest, WireRecord};
 use crate::domain::{Space, StoreSet};
 use crate::jobs::error::JobsError;
 use crate::jobs::remote::protocol::wire::{
-    ExitRequest, HeartbeatRequest, JoinRequest, LeaseRequest, LogsRequest, MAX_LINE_BYTES, MAX_LINES,
-    OperatorErrorRequest, ResultRequest,
+    ExitRequest, HeartbeatRequest, JoinRequest, LeaseRequest, LogsRequest, MAX_LINE_BYTES, MAX_LINES, MAX_REASON,
+    ModelAnswer, OperatorErrorRequest, ResultRequest,
 };
 use crate::jobs::remote::same_bucket::ObjectRead;
 use crate::pipeline::{ItemOutcome, TaskOutcome, Timings};
@@ -46,6 +46,9 @@ impl Bounded for JoinRequest {
         check_space(&self.space)?;
         check_stores("stores", &self.stores)?;
         check_text("node", "the value", self.node.as_deref().unwrap_or_default(), MAX_NAME)?;
+        if let Some(ModelAnswer::Unusable(reason)) = &self.model {
+            check_text("model", "the reason", reason, 4 * MAX_REASON)?;
+        }
         let (uri, etag) = self.object.as_ref().map_or_else(Default::default, ObjectRead::texts);
         check_text("object", "`uri`", uri, MAX_ADDRESS)?;
         check_text("object", "`etag`", etag, MAX_ADDRESS)

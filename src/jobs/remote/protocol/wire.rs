@@ -14,7 +14,7 @@ use crate::pipeline::{ItemOutcome, TaskOutcome, Timings};
 use crate::resilience::Waiting;
 
 /// The version of this protocol. A worker with another version is refused.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// The version of this build. A worker with another version is refused.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -36,9 +36,19 @@ pub struct JoinRequest {
     /// What the worker reads at the URI of [`JoinReply::Read`]; absent in its first request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<ObjectRead>,
-    /// Whether the worker has received [`JoinReply::Model`]; `space` is that of the model that it uses since.
-    #[serde(default)]
-    pub knows_model: bool,
+    /// The answer to [`JoinReply::Model`]; absent until the worker has received it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelAnswer>,
+}
+
+/// Whether a worker can use the model of its job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelAnswer {
+    /// It can; `space` is that of the model that it uses since.
+    Used,
+    /// It cannot, for this reason, which has at most [`MAX_REASON`] characters.
+    Unusable(String),
 }
 
 /// The reply to a [`JoinRequest`].
@@ -76,6 +86,9 @@ pub struct Joined {
     /// Which facts of EXIF, IPTC and XMP the records have.
     pub exif: ExifLevel,
 }
+
+/// Maximum characters of the reason why a worker cannot use a model, or is refused.
+pub const MAX_REASON: usize = 500;
 
 /// Maximum log lines in one request.
 pub const MAX_LINES: usize = 200;
@@ -252,6 +265,11 @@ pub fn within_bounds(report: Report) -> Report {
 /// Returns at most [`MAX_LINE`] characters of a text, on one line.
 pub fn plain(text: &str) -> String {
     text.chars().take(MAX_LINE).map(|character| if character.is_control() { ' ' } else { character }).collect()
+}
+
+/// Returns at most [`MAX_REASON`] characters of a reason, on one line.
+pub fn plain_reason(reason: &str) -> String {
+    plain(reason).chars().take(MAX_REASON).collect()
 }
 
 /// Maximum time until the next try that the status shows, whatever a worker reports.

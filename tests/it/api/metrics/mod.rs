@@ -1,126 +1,22 @@
 //! `GET /metrics` of the real binary: a process of its own, so that other tests do not change its counts.
 
 mod scrape;
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use glimpse::app::Bucket;
-use glimpse::config::Settings;
 use glimpse::domain::ImageUri;
 use glimpse::telemetry::metrics::families;
-use reqwest::{Client, Method, Response, StatusCode};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use self::scrape::Scrape;
-use crate::cli::commands::RunningCommand;
+use self::service::{BUCKET, KEY, Service};
 use crate::support::demo_image;
 use crate::support::services::cheap_clip::CheapClip;
 
 const METRICS_PAGE: &str = include_str!("../../../../docs/metrics.md");
-const KEY: &str = "open-sesame-for-tests";
-const BUCKET: &str = "hidden-bucket";
-
-/// A service that requires an API key.
-struct Service {
-    process: RunningCommand,
-    client: Client,
-    bucket: Bucket,
-    variables: Vec<(String, String)>,
-}
-
-impl Service {
-    async fn start(folder: &Path, more: &[(&str, &str)]) -> Self {
-        let mut variables = vec![
-            ("GLIMPSE_DATA_DIR", folder.to_str().unwrap()),
-            ("GLIMPSE_ADDR", "127.0.0.1:0"),
-            ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
-            ("GLIMPSE_API_KEY", KEY),
-            ("GLIMPSE_LOG", "error"),
-            ("S3_BUCKET", BUCKET),
-        ];
-        variables.extend(more);
-        let process = RunningCommand::start(&variables, &["serve"], "service ");
-        let line = process.line("bucket ");
-        let s3 = line.split_once("http://").unwrap().1.split_whitespace().next().unwrap().to_owned();
-        variables.retain(|(name, _)| *name != "GLIMPSE_S3_ADDR");
-        variables.push(("GLIMPSE_S3_ADDR", &s3));
-        let bucket = Bucket::open(&Settings::from_variables(variables.clone()).unwrap()).await.unwrap();
-        let client = Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
-        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { process, client, bucket, variables }
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {
-        let request = self.client.request(method, format!("{}{path}", self.process.url)).bearer_auth(KEY);
-        let request = if let Some(body) = body { request.json(&body) } else { request };
-        request.send().await.unwrap()
-    }
-
-    async fn get(&self, path: &str) -> Response {
-        self.send(Method::GET, path, None).await
-    }
-
-    async fn submit(&self, body: Value) -> Value {
-        let reply = self.send(Method::POST, "/jobs/images", Some(body)).await;
-        assert_eq!(reply.status(), StatusCode::ACCEPTED);
-        reply.json().await.unwrap()
-    }
-
-    /// Runs a job to its end and returns its counts.
-    async fn job(&self, body: Value) -> Value {
-        let id = self.submit(body).await["job_id"].as_str().unwrap().to_owned();
-        let deadline = Instant::now() + Duration::from_mins(2);
-        loop {
-            let job: Value = self.get(&format!("/jobs/{id}")).await.json().await.unwrap();
-            if job["status"] == "SUCCEEDED" {
-                return job["counts"].clone();
-            }
-            assert!(Instant::now() < deadline, "still {job}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn scrape(&self) -> Scrape {
-        let reply = self.get("/metrics").await;
-        assert_eq!(reply.status(), StatusCode::OK);
-        assert_eq!(reply.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-        Scrape::parse(reply.text().await.unwrap())
-    }
-
-    async fn scrape_until(&self, condition: impl Fn(&Scrape) -> bool) -> Scrape {
-        let deadline = Instant::now() + Duration::from_mins(1);
-        loop {
-            let scrape = self.scrape().await;
-            if condition(&scrape) {
-                return scrape;
-            }
-            assert!(Instant::now() < deadline, "still {}", scrape.text);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    fn worker(&self, job: &Value, name: &str) -> KilledOnDrop {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
-        let id = job["job_id"].as_str().unwrap();
-        command.args(["worker", "--service", &self.process.url, "--job", id, "--name", name, "--with-parent"]);
-        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.env("GLIMPSE_WORKER_TOKEN", job["worker_token"].as_str().unwrap());
-        KilledOnDrop(command.stdin(Stdio::piped()).spawn().unwrap())
-    }
-}
-
-/// A process that is killed when this is dropped.
-struct KilledOnDrop(Child);
-
-impl Drop for KilledOnDrop {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
 
 /// Kind and labels of each metric in docs/metrics.md.
 fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
@@ -277,8 +173,8 @@ async fn outages_and_dead_workers_are_counted() {
     ];
     let service = Service::start(folder.path(), &variables).await;
     for copy in 0..32 {
-        let key = format!("images/{copy}.jpg");
-        service.bucket.put(BUCKET, &key, demo_image("coffee.jpg").into(), "").await.unwrap();
+        let (key, bytes) = (format!("images/{copy}.jpg"), [demo_image("coffee.jpg").as_slice(), &[copy]].concat());
+        service.bucket.put(BUCKET, &key, bytes.into(), "").await.unwrap();
     }
     let job = service.submit(json!({"s3_prefix": "images/", "executor": "workers"})).await;
     let before = service.scrape().await;

@@ -50,7 +50,7 @@ async fn a_megabyte_in_any_text_and_a_huge_list_in_any_place_are_refused_by_name
     let result = format!("batches/{}/result", batch["batch"]);
     let report = |outcome: Value| json!({"worker": "one", "attempt": batch["attempt"], "outcomes": [outcome], "held": leases, "timings": timings});
     let join = json!({
-        "version": VERSION, "protocol": PROTOCOL, "stores": "embedded", "node": "n",
+        "version": VERSION, "protocol": PROTOCOL, "stores": "embedded", "node": "n", "model": {"unusable": "no such folder"},
         "space": {"model": "m", "dimension": 2, "preprocessing": "p", "probes": [{"name": "text:a", "vector": [1.0, 0.0]}]}
     });
     let waiting = json!({"dependency": "clip", "for_ms": 1, "next_try_ms": 1, "full": false});
