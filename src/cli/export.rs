@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Client;
 use super::out::{self, Output};
-use super::values::{local_path, whole_number};
+use super::values::{generation_number, local_path};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::{ErrorReply, ExportHeader, ExportLine, ExportedImage};
 use crate::config::Settings;
@@ -37,7 +37,7 @@ pub(super) struct Export {
     #[arg(value_parser = local_path())]
     file: PathBuf,
     /// The number of the generation [default: the current one]
-    #[arg(long, value_name = "NUMBER", value_parser = whole_number::<u32, 1, 4_294_967_295>)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = generation_number)]
     generation: Option<u32>,
     /// The store to read: embedded, qdrant or weaviate [default: the first one that has the collection]
     #[arg(long, value_name = "STORE")]

@@ -49,6 +49,13 @@ fn wrong_numbers_are_refused_with_the_allowed_range() {
         ("glimpse backup d --keep 0", "from 1 to 100000"),
         ("glimpse import birds f --skip -1", "from 0 to 9007199254740991"),
         ("glimpse eval --queries q --at 0", "from 1 to 100"),
+        ("glimpse collections drop-generation birds x", "`x` must be the number of a generation, such as 2"),
+        ("glimpse collections drop-generation birds -1", "`-1` must be the number of a generation, such as 2"),
+        ("glimpse collections switch birds --generation 0", "`0` must be the number of a generation, such as 2"),
+        ("glimpse export birds f --generation 1.5", "`1.5` must be the number of a generation, such as 2"),
+        ("glimpse search a --generation x", "`x` must be the number of a generation, such as 2"),
+        ("glimpse eval --queries q --generation x", "`x` must be the number of a generation, such as 2"),
+        ("glimpse eval --queries q --against generation=x", "`x` must be the number of a generation, such as 2"),
         ("glimpse seed --count -1", "from 1 to 9007199254740991"),
         ("glimpse clip --addr x", "IP:PORT"),
     ] {

@@ -22,6 +22,12 @@ pub(super) fn count<T: TryFrom<u64>, const MIN: u64>(text: &str) -> Result<T, St
     whole_number::<T, MIN, 9_007_199_254_740_991>(text)
 }
 
+/// Parses the number of a generation of a collection.
+pub(super) fn generation_number(text: &str) -> Result<u32, String> {
+    let number = text.parse::<u32>().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| format!("`{text}` must be the number of a generation, such as 2"))
+}
+
 /// Parses the width or the height of an image.
 pub(super) fn pixels(text: &str) -> Result<u32, String> {
     whole_number::<u32, 0, 4_294_967_295>(text)
@@ -95,6 +101,11 @@ mod tests {
         for wrong in ["0", "101", "abc", "", "-3", "1.5"] {
             let error = whole_number::<usize, 1, 100>(wrong).unwrap_err();
             assert_eq!(error, "it must be a whole number from 1 to 100", "{wrong}");
+        }
+        assert_eq!(generation_number("4294967295"), Ok(u32::MAX));
+        for wrong in ["0", "4294967296", "x", "", "-3", "1.5"] {
+            let error = generation_number(wrong).unwrap_err();
+            assert_eq!(error, format!("`{wrong}` must be the number of a generation, such as 2"));
         }
         assert!(pixels("4294967296").unwrap_err().ends_with("from 0 to 4294967295"));
         assert!(score("0.5").is_ok() && score("-1").is_ok());

@@ -13,6 +13,7 @@ use crate::cli::jobs::{executors, follow};
 use crate::cli::out::{self, Output};
 use crate::cli::{CliError, Ending};
 use crate::config::Settings;
+use crate::domain::DEFAULT_PROVIDER;
 
 /// The pause between two requests while the service compares generations.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -77,7 +78,9 @@ pub(super) async fn switch(client: &Client, name: &str, body: &SwitchBody, outpu
 
 pub(super) async fn roll_back(client: &Client, name: &str, output: Output) -> Result<(), CliError> {
     let reply = client.post(&["collections", name, "rollback"], &()).await?;
-    output.reply(&reply, switched).map(drop)
+    let switched = output.reply(&reply, switched)?;
+    out::warnings(&switched.warnings);
+    Ok(())
 }
 
 pub(super) async fn drop_one(client: &Client, name: &str, number: u32, output: Output) -> Result<(), CliError> {
@@ -99,12 +102,12 @@ fn switched(reply: &SwitchReply) -> String {
 fn describe(reply: &GenerationsReply) -> String {
     let mut table = out::table(&["generation", "state", "model", "resize", "images", "coverage", "due"]);
     for one in &reply.generations {
-        let GenerationReply { generation, state, model, resize, stores, coverage_percent, due, .. } = one;
+        let GenerationReply { generation, state, resize, stores, coverage_percent, due, .. } = one;
         let counts: Vec<_> = stores.iter().map(|(store, count)| format!("{store} {count}")).collect();
         table.add_row([
             out::number(generation),
             state.clone().into(),
-            model.clone().into(),
+            model(one).into(),
             resize.clone().into(),
             counts.join(", ").into(),
             format!("{coverage_percent:.2} %").into(),
@@ -120,6 +123,12 @@ fn describe(reply: &GenerationsReply) -> String {
     let missing: String = missing.collect();
     let comparison = reply.comparison.as_ref().map(compared).unwrap_or_default();
     format!("{table}{missing}{comparison}")
+}
+
+/// Returns the model, and the name of its provider if it has one.
+fn model(generation: &GenerationReply) -> String {
+    let GenerationReply { provider, model, .. } = generation;
+    if provider == DEFAULT_PROVIDER { model.clone() } else { format!("{provider} · {model}") }
 }
 
 fn compared(comparison: &ComparisonReply) -> String {
@@ -146,4 +155,25 @@ fn compared(comparison: &ComparisonReply) -> String {
         number(comparison.overlap_at_10),
         number(comparison.rank_correlation)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_the_provider_of_a_model() {
+        let generation = |number: u32, provider: &str, model: &str| {
+            serde_json::json!({
+                "generation": number, "state": "ready", "provider": provider, "model": model, "precision": "auto",
+                "resize": "crop", "stores": {"embedded": 26}, "total_bytes": null, "coverage_percent": 100.0, "missing": 0,
+                "missing_images": [], "due": 0, "job_id": null, "created_at": null, "switched_at": null, "expires_at": null,
+            })
+        };
+        let generations = [generation(1, "default", "glimpse-mini-1"), generation(2, "tiny", "clip")];
+        let reply = serde_json::json!({"collection": "documents", "current": 1, "generations": generations});
+        let text = describe(&serde_json::from_value(reply).unwrap());
+        assert!(text.contains(" glimpse-mini-1 ") && text.contains(" tiny · clip "), "{text}");
+        assert!(!text.contains("default"), "{text}");
+    }
 }

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::out::{self, Output};
-use super::values::whole_number;
+use super::values::generation_number;
 use super::{CliError, Ending, client_help, subcommand_help};
 use crate::api::replies::{
     AdoptReply, AdoptRequest, CollectionDetailsReply, CollectionReply, CollectionsReply, DeletedReply, RecallReply,
@@ -75,7 +75,7 @@ enum Command {
         /// The name of the collection
         name: String,
         /// The number of the generation [default: the newest one that is ready]
-        #[arg(long, value_name = "NUMBER", value_parser = whole_number::<u32, 1, 4_294_967_295>)]
+        #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = generation_number)]
         generation: Option<u32>,
         /// Switch also if images are missing or outdated in it
         #[arg(long)]
@@ -95,6 +95,7 @@ enum Command {
         /// The name of the collection
         name: String,
         /// The number of the generation
+        #[arg(allow_negative_numbers = true, value_parser = generation_number)]
         number: u32,
         #[command(flatten)]
         output: Output,

@@ -7,6 +7,7 @@ use super::bootstrap;
 use super::measure::{float, sum};
 use super::report::{Means, Values};
 use super::search::{Searched, Target};
+use crate::cli::values::generation_number;
 
 /// At most as many queries with the largest differences are reported.
 const MAX_DIFFERENCES: usize = 10;
@@ -21,10 +22,7 @@ impl Target {
             match part.split_once('=') {
                 Some(("collection", name)) if !name.is_empty() => target.collection = Some(name.to_owned()),
                 Some(("provider", name)) if !name.is_empty() => target.provider = Some(name.to_owned()),
-                Some(("generation", number)) => {
-                    let number = number.parse().ok().filter(|number| *number > 0);
-                    target.generation = Some(number.ok_or("generation=NUMBER must be a whole number from 1")?);
-                }
+                Some(("generation", number)) => target.generation = Some(generation_number(number)?),
                 _ => {
                     let forms = "collection=NAME, provider=STORE or generation=NUMBER";
                     return Err(format!("it must be {forms}, or several of them, comma-separated"));

@@ -18,7 +18,7 @@ use clap::{ArgGroup, Args};
 
 use super::client::Client;
 use super::out::{self, Output};
-use super::values::{local_path, whole_number};
+use super::values::{generation_number, local_path, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::config::Settings;
 use against::Comparison;
@@ -73,7 +73,7 @@ pub(super) struct Eval {
     provider: Option<String>,
     /// The number of the generation to search [default: the current one]
     #[arg(long, value_name = "NUMBER", conflicts_with_all = ["calibrate", "reset_calibration"],
-        value_parser = whole_number::<u32, 1, 4_294_967_295>)]
+        allow_negative_numbers = true, value_parser = generation_number)]
     generation: Option<u32>,
     /// The values of k, comma-separated, each 1 to 100
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "1,5,10",

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::client::{Client, Reply};
 use super::out::{self, Output};
 use super::rows::Export;
-use super::values::{ImageName, local_path, relevance, score, whole_number};
+use super::values::{ImageName, generation_number, local_path, relevance, score, whole_number};
 use super::{CliError, Ending, client_help};
 use crate::api::replies::{Base64Bytes, CompositeQuery, RegionRequest, SearchReply, TermRequest};
 use crate::config::Settings;
@@ -94,7 +94,7 @@ pub(super) struct Search {
     #[arg(long, requires = "like", conflicts_with_all = ["text", "file", "not", "not_like", "region"])]
     copies_only: bool,
     /// The number of a generation of the collection, instead of the current one
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = generation_number)]
     generation: Option<u32>,
     /// Compare every vector, for comparison with the usual search, which can miss results in a large collection
     #[arg(long)]

@@ -15,9 +15,13 @@ export function mount(root) {
   document.title = `Generations of ${name} · Glimpse`;
   const container = el("div", { class: "status" });
   const errorText = el("p", { class: "error", role: "alert" });
-  root.append(el("h1", {}, `Generations of ${name}`), errorText, container);
-  if (may("admin")) root.append(rebuildForm(change));
+  const notes = el("div");
+  const form = rebuildForm(change);
+  form.hidden = true;
+  root.append(el("h1", {}, `Generations of ${name}`), errorText, notes, container);
+  if (may("admin")) root.append(form);
   let shown = "";
+  let shownStates = "";
 
   async function refresh() {
     try {
@@ -27,10 +31,31 @@ export function mount(root) {
       // Replaced only after a change, so that no button loses the focus or a click.
       if (text !== shown) container.replaceChildren(...sections(reply, change));
       shown = text;
+      const states = JSON.stringify(
+        reply.generations.map(({ generation, state, job_id: job }) => [generation, state, job]),
+      );
+      // The outcome of an action is about the states that the user saw.
+      if (states !== shownStates) showOutcome("", []);
+      shownStates = states;
+      form.hidden = false;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
+      if (error.status === 404) {
+        shown = "";
+        form.hidden = true;
+      }
       if (!shown) container.replaceChildren(notice(error.message));
     }
+  }
+
+  /**
+   * Shows how the last action ended.
+   * @param {string} error
+   * @param {string[]} warnings
+   */
+  function showOutcome(error, warnings) {
+    errorText.textContent = error;
+    notes.replaceChildren(...warnings.map(warning));
   }
 
   /**
@@ -41,15 +66,21 @@ export function mount(root) {
    * @param {object} [body]
    */
   async function change(method, action, done, body) {
-    errorText.textContent = "";
+    showOutcome("", []);
+    let failure = "";
+    /** @type {string[]} */
+    let warnings = [];
     try {
-      await sendJson(method, `${path}/${action}`, body);
-      announce(done);
+      /** @type {{ warnings?: string[] }} */
+      const reply = await sendJson(method, `${path}/${action}`, body);
+      warnings = reply.warnings ?? [];
+      announce([done, ...warnings].join(" "));
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      errorText.textContent = error.message;
+      failure = error.message;
     }
     await refresh();
+    showOutcome(failure, warnings);
   }
 
   refresh();
@@ -76,10 +107,15 @@ function sections(reply, change) {
     ...missing.map(({ s3_uri: uri, message }) =>
       el("p", { class: "muted" }, `Missing: ${uri} (${message ?? "not indexed yet"})`),
     ),
-    ...warnings.map((text) => el("p", { class: "warning" }, text)),
+    ...warnings.map(warning),
     ...(comparing ? [el("p", { class: "muted" }, "The generations are being compared.")] : []),
     ...(comparison ? comparisonSection(collection, current, comparison) : []),
   ];
+}
+
+/** @param {string} text */
+function warning(text) {
+  return el("p", { class: "warning" }, text);
 }
 
 /**
@@ -219,6 +255,7 @@ function rebuildForm(change) {
 }
 
 /**
+ * A table whose rows are cards with labels on a narrow page.
  * @param {string[]} headings
  * @param {Array<Array<Node | string | number | Node[]>>} rows
  */
@@ -227,11 +264,13 @@ function table(headings, rows) {
     el(
       "tr",
       {},
-      cells.map((cell) => el("td", {}, typeof cell === "number" ? String(cell) : cell)),
+      cells.map((cell, index) =>
+        el("td", { "data-label": headings[index] }, typeof cell === "number" ? String(cell) : cell),
+      ),
     );
   return el(
     "div",
-    { class: "scroll", tabIndex: 0, role: "region", "aria-label": headings[0] },
+    { class: "scroll stacked", tabIndex: 0, role: "region", "aria-label": headings[0] },
     el(
       "table",
       {},

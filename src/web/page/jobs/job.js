@@ -94,6 +94,7 @@ export function showJob(root, id, navigate) {
   }
 
   async function retry() {
+    errorText.hidden = true;
     try {
       /** @type {SubmitReply} */
       const next = await sendJson("POST", `${path}/retry`);
@@ -134,7 +135,10 @@ export function showJob(root, id, navigate) {
     const endEvents = subscribe(path, "job", {
       onData: (data) => {
         const wasFinal = isFinal(job);
+        const { status } = job;
         job = JSON.parse(data);
+        // An error of an action is about the state that the job had.
+        if (job.status !== status) errorText.hidden = true;
         render(job);
         if (!isFinal(job)) return;
         endEvents();

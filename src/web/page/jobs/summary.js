@@ -34,6 +34,7 @@ export function renderSummary(job, connected) {
   return [
     el("h1", {}, `${job.s3_bucket}/${job.s3_prefix} → ${job.collection} `, stateBadge(job.status)),
     connected || isFinal(job) ? "" : warning("The service does not answer. The page reconnects by itself."),
+    job.generation ? rebuildNote(job.collection, job.generation) : "",
     job.mirror ? muted(`A run of the mirror ${job.mirror}.`) : "",
     progressBar(job),
     rate ? muted(rate) : "",
@@ -58,6 +59,21 @@ function warning(text) {
 /** @param {string} text */
 function muted(text) {
   return el("p", { class: "muted" }, text);
+}
+
+/**
+ * @param {string} collection
+ * @param {number} generation
+ */
+function rebuildNote(collection, generation) {
+  const href = `./?view=generations&collection=${encodeURIComponent(collection)}`;
+  return el(
+    "p",
+    { class: "muted" },
+    "A rebuild: it builds ",
+    el("a", { href }, `generation ${generation} of ${collection}`),
+    ".",
+  );
 }
 
 /** @param {JobReply} job */

@@ -90,11 +90,12 @@ function jobsTable(jobs) {
 function jobRow(job) {
   const waits = job.status === "RUNNING" && job.waiting_on?.dependency;
   const href = `./?view=jobs&id=${encodeURIComponent(job.job_id)}`;
+  const purpose = job.generation ? `rebuild: generation ${job.generation}` : job.mirror && `by mirror ${job.mirror}`;
   return el(
     "tr",
     {},
     el("td", { class: "prefix" }, el("a", { href }, `${job.s3_bucket}/${job.s3_prefix}`)),
-    el("td", {}, job.collection, job.mirror ? el("span", { class: "muted" }, ` by mirror ${job.mirror}`) : ""),
+    el("td", {}, job.collection, purpose ? el("span", { class: "muted" }, ` ${purpose}`) : ""),
     el("td", {}, stateBadge(job.status), waits ? el("span", { class: "muted" }, ` waits for ${waits}`) : ""),
     el("td", { class: "right" }, formatNumber(job.counts.done)),
     el("td", { class: "right" }, formatNumber(job.counts.failed)),

@@ -100,7 +100,9 @@ export class Results {
     for (const [side, outcome] of outcomes.entries()) {
       if (outcome instanceof ApiError) {
         const heading = el("h2", {}, names[side]);
-        this.columns.append(el("section", {}, heading, notice(outcome.message, this.#retryButton())));
+        this.columns.append(
+          el("section", {}, heading, notice(outcome.message, this.#columnAction(query, outcome.code))),
+        );
         continue;
       }
       const { grid, element } = createColumn({
@@ -175,6 +177,7 @@ export class Results {
    */
   #errorActions(query, stores, code) {
     if (code === "file_forgotten" || code === "too_many_terms") return [];
+    if (code === "unknown_generation") return [this.#columnAction(query, code)];
     if (code === "unknown_collection") return [linkButton("./?view=jobs", "Index a bucket")];
     const other = stores.find((store) => store.ready && store.name !== (query.provider ?? stores[0].name));
     if (!other || !STORE_ERRORS.includes(code) || query.compare || query.provider === "all") {
@@ -185,6 +188,17 @@ export class Results {
       linkButton(queryAddress({ ...query, provider: other.name }), `Search in ${other.name}`),
       linkButton("./?view=status", "Status"),
     ];
+  }
+
+  /**
+   * What the user can do about a column that cannot be shown.
+   * @param {import("./query.js").Query} query
+   * @param {string} code
+   */
+  #columnAction({ collection }, code) {
+    if (code !== "unknown_generation") return this.#retryButton();
+    const parameters = new URLSearchParams({ view: "generations", collection: collection ?? "" });
+    return collection ? linkButton(`./?${parameters}`, "Generations") : null;
   }
 
   #retryButton() {

@@ -35,13 +35,49 @@ async fn a_collection_is_rebuilt_compared_switched_and_rolled_back() {
         assert_no_violation(&browser, &axe, "generations").await;
     }
 
+    browser.resize(390, 844).await;
+    let fits = "[...document.querySelectorAll('.scroll')].every((one) => one.scrollWidth <= one.clientWidth)
+         && document.querySelectorAll('.status td button').length === 2";
+    browser.wait_until(fits).await;
+    browser.screenshot("generations-narrow").await;
+    if let Some(axe) = axe_source() {
+        assert_no_violation(&browser, &axe, "generations, narrow").await;
+    }
+    browser.resize(1280, 900).await;
+
     browser.click(".status tbody tr:nth-child(2) button").await;
     let switched = format!("{} === 'current' && {}.startsWith('previous until ')", cell(2, 2), cell(1, 2));
     browser.wait_until(&switched).await;
     browser.click(".status tbody tr:nth-child(1) button").await;
     browser.wait_until(&format!("{} === 'ready' && {} === 'current'", cell(2, 2), cell(1, 2))).await;
+
+    // The error of an action stays until the states of the generations change.
+    browser.type_into("input[name=resize]", "ded").await;
+    browser.click(".job-form button.primary").await;
+    browser.wait_until("document.querySelector('.error').innerText.startsWith('resize: is `padded`')").await;
+    let (status, reply) = app.post("/collections/documents/switch", json!({})).await;
+    assert!(status.is_success(), "{reply}");
+    let cleared = format!("{} === 'current' && document.querySelector('.error').innerText === ''", cell(2, 2));
+    browser.wait_until(&cleared).await;
+
     browser.goto("/?q=a+cat&collection=documents&compare=generation+1%2Cgeneration+2").await;
     browser.wait_until("document.querySelectorAll('.hit').length >= 20").await;
     browser.screenshot("generations-beside").await;
+    browser.goto("/?view=jobs").await;
+    browser.wait_until("document.querySelector('.job-list tr td')?.innerText === 'pipeline/'").await;
+    let marked = "return [...document.querySelectorAll('.job-list tbody td:nth-child(2)')].map((one) => one.innerText)";
+    assert_eq!(browser.run(marked).await, json!(["documents rebuild: generation 2", "documents"]));
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_collection_cannot_be_rebuilt() {
+    let app = TestApp::start().await;
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    browser.goto("/?view=generations&collection=unknown").await;
+    browser
+        .wait_until("document.querySelector('.notice')?.innerText.startsWith('This collection does not exist.')")
+        .await;
+    assert_eq!(browser.run("return document.body.innerText.includes('Start rebuild')").await, json!(false));
     browser.close().await;
 }
