@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::collection_models::note;
 use crate::domain::{CollectionInfo, Space};
 use crate::embed::{EmbedError, EngineInfo, ImageEmbeddingProvider};
 use crate::index::several_stores::StoreStatuses;
@@ -107,9 +106,9 @@ impl Health {
     /// Returns a sentence if the disk has little space, one if the keys of the identity provider cannot be read, and one for
     /// each of the first collections that use another model than that of the settings.
     fn notes(&self) -> Vec<String> {
-        let others = self.jobs.0.models.others();
+        let others = self.jobs.0.models.notes();
         let mut notes: Vec<String> = self.jobs.0.disk.note().into_iter().chain(self.tokens.note()).collect();
-        notes.extend(others.iter().take(MAX_NOTES).map(|(collection, model)| note(collection, model)));
+        notes.extend(others.iter().take(MAX_NOTES).map(|(_, note)| note.clone()));
         if let Some(more) = others.len().checked_sub(MAX_NOTES).filter(|more| *more > 0) {
             notes.push(format!("{more} more collections use another model than that of the settings"));
         }

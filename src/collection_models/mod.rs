@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{CollectionInfo, CollectionName, GenerationState, ModelRecord, Space};
@@ -21,6 +22,8 @@ pub use error::{ModelError, RecordedModel};
 const RETRY_DELAY: Duration = Duration::from_secs(30);
 /// How long a comparison waits for a store.
 const STORE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a note has the failure of a model: it may have come back since.
+const FAILURE_AGE: Duration = Duration::from_mins(10);
 /// The pause while the model of the settings cannot be used.
 const MODEL_RETRY_DELAY: Duration = Duration::from_secs(5);
 
@@ -36,6 +39,8 @@ struct Shared {
     stores: Stores,
     /// As in the ledger.
     recorded: Mutex<BTreeMap<CollectionName, ModelRecord>>,
+    /// Why the last use of a model for searches has failed, and when.
+    failures: Mutex<BTreeMap<CollectionName, (String, Instant)>>,
 }
 
 impl CollectionModels {
@@ -45,7 +50,8 @@ impl CollectionModels {
     /// [`LedgerError`] if the ledger cannot be read.
     pub async fn open(ledger: Ledger, models: Arc<dyn EmbeddingModels>, stores: Stores) -> Result<Self, LedgerError> {
         let recorded = ledger.read(collection_models::all).await?.into_iter().collect();
-        Ok(Self(Arc::new(Shared { ledger, models, stores, recorded: Mutex::new(recorded) })))
+        let (recorded, failures) = (Mutex::new(recorded), Mutex::default());
+        Ok(Self(Arc::new(Shared { ledger, models, stores, recorded, failures })))
     }
 
     /// Returns the models that this process can use.
@@ -106,6 +112,19 @@ impl CollectionModels {
         &self,
         collection: &CollectionName,
     ) -> Result<(Arc<EmbeddingModel>, Arc<Space>), ModelError> {
+        let found = self.with_space(collection).await;
+        let mut failures = lock(&self.0.failures);
+        match &found {
+            Err(ModelError::Recorded(error)) if !error.is_busy() => {
+                failures.insert(collection.clone(), (error.for_client(), Instant::now()));
+            }
+            Err(ModelError::Recorded(_)) => {}
+            Ok(_) | Err(ModelError::Default(_)) => drop(failures.remove(collection)),
+        }
+        found
+    }
+
+    async fn with_space(&self, collection: &CollectionName) -> Result<(Arc<EmbeddingModel>, Arc<Space>), ModelError> {
         let model = self.get(collection).await?;
         let space = model.searches.space().await.map_err(|error| self.error(collection, &model.record, error))?;
         Ok((model, space))
@@ -117,9 +136,13 @@ impl CollectionModels {
             return ModelError::Default(error);
         }
         let generations = self.0.stores.generations();
-        let (collection, model) = (generations.owner(collection), model.clone());
-        let has_previous = generations.list(&collection).iter().any(|one| one.state == GenerationState::Previous);
-        ModelError::Recorded(Box::new(RecordedModel { collection, model, has_previous, error }))
+        let (physical, collection, model) = (collection, generations.owner(collection), model.clone());
+        let all = generations.list(&collection);
+        let has = |state| all.iter().any(|one| one.state == state);
+        let (has_previous, has_ready) = (has(GenerationState::Previous), has(GenerationState::Ready));
+        let other = all.iter().find(|one| one.physical == *physical && one.state != GenerationState::Current);
+        let generation = other.map(|one| one.number);
+        ModelError::Recorded(Box::new(RecordedModel { collection, model, generation, has_previous, has_ready, error }))
     }
 
     /// Records the model of a collection.
@@ -144,6 +167,43 @@ impl CollectionModels {
     /// Forgets the model of a collection whose row the ledger has removed.
     pub(crate) fn forget(&self, collection: &CollectionName) {
         lock(&self.0.recorded).remove(collection);
+        lock(&self.0.failures).remove(collection);
+    }
+
+    /// Returns a sentence for each collection whose current generation uses another model than that of the settings: what changes
+    /// that, and why the model could not be used the last time.
+    pub fn notes(&self) -> Vec<(CollectionName, String)> {
+        let generations = self.0.stores.generations();
+        let note = |(collection, model): (CollectionName, ModelRecord)| {
+            let all = generations.list(&collection);
+            let current = all.iter().find(|one| one.state == GenerationState::Current);
+            let physical = current.map_or(&collection, |one| &one.physical);
+            let failure = lock(&self.0.failures).get(physical).filter(|(_, at)| at.elapsed() < FAILURE_AGE).cloned();
+            let ready = all.iter().find(|one| one.state == GenerationState::Ready);
+            let change = match ready {
+                Some(ready) => {
+                    format!("generation {} is ready: `glimpse collections switch {collection}`", ready.number)
+                }
+                None => format!("`glimpse collections rebuild {collection}` changes it"),
+            };
+            let note = failure.map(|(failure, _)| failure).unwrap_or_else(|| {
+                format!("the collection `{collection}` uses the model {model}, and not that of the settings; {change}")
+            });
+            (collection, note)
+        };
+        self.others().into_iter().map(note).collect()
+    }
+
+    /// Tries the models of services once, so that [`Self::notes`] knows those that cannot be used. A model in this process would
+    /// have to be loaded.
+    async fn try_services(&self) {
+        let recorded = lock(&self.0.recorded).clone();
+        for (collection, model) in recorded {
+            let is_current = self.0.stores.generations().visible_name(&collection).is_some();
+            if is_current && model.networks().is_none() && model != self.0.models.default_record() {
+                tokio::time::timeout(STORE_TIMEOUT, self.for_search(&collection)).await.ok();
+            }
+        }
     }
 
     /// Returns the collections whose current generation uses another model than that of the settings.
@@ -164,9 +224,10 @@ impl CollectionModels {
             let mut logged = BTreeSet::new();
             loop {
                 let is_complete = self.compare_once().await;
-                for (collection, model) in self.others() {
+                self.try_services().await;
+                for (collection, note) in self.notes() {
                     if logged.insert(collection.clone()) {
-                        tracing::warn!(%collection, "{}", note(&collection, &model));
+                        tracing::warn!(%collection, "{note}");
                     }
                 }
                 match is_complete {
@@ -230,12 +291,4 @@ impl CollectionModels {
         }
         Ok(is_complete)
     }
-}
-
-/// Returns a sentence about a collection that uses another model than that of the settings.
-pub fn note(collection: &CollectionName, model: &ModelRecord) -> String {
-    format!(
-        "the collection `{collection}` uses the model {model} with which it was made, and not that of the settings; \
-         `glimpse collections rebuild {collection}` changes it"
-    )
 }

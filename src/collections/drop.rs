@@ -162,7 +162,8 @@ impl JobService {
     /// # Errors
     /// [`JobsError::CollectionBusy`] if a job runs on it or is paused, or if it is already reserved.
     pub(crate) async fn reserve(&self, collection: &CollectionName) -> Result<Reserved<'_>, JobsError> {
-        let busy = || JobsError::CollectionBusy(collection.clone());
+        // By the name that clients know, also for a generation.
+        let busy = || JobsError::CollectionBusy(self.stores.generations().owner(collection));
         if !lock(&self.reserved).insert(collection.clone()) {
             return Err(busy());
         }

@@ -99,7 +99,7 @@ pub enum JobsError {
     },
     /// A job, a verification or a removal uses the collection.
     #[error(
-        "the collection `{0}` is in use by a job that runs or is paused, by a verification or a removal, or by a stopped job \
+        "the collection `{0}` is in use by a job that runs or is paused, by a verification, a removal or a switch, or by a stopped job \
          that finishes its last images; wait until it ends, or stop it"
     )]
     CollectionBusy(CollectionName),

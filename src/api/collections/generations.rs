@@ -156,7 +156,7 @@ async fn drop_generation(
 ) -> Result<axum::Json<DeletedReply>, ApiError> {
     let unknown = || {
         let message = format!("the collection `{name}` has no generation `{number}`");
-        ApiError::new(StatusCode::NOT_FOUND, "unknown_collection", message)
+        ApiError::new(StatusCode::NOT_FOUND, "unknown_generation", message)
     };
     let parsed: u32 = number.parse().map_err(|_| unknown())?;
     let collection = jobs.drop_generation(&name, parsed).await?;

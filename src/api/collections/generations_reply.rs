@@ -159,7 +159,12 @@ impl GenerationsReply {
             generations: view.generations.into_iter().map(GenerationReply::from).collect(),
             comparison,
             comparing,
-            warnings: warning.into_iter().collect(),
+            warnings: view
+                .silent_stores
+                .into_iter()
+                .map(|store| format!("{store} does not answer; its numbers of images are missing"))
+                .chain(warning)
+                .collect(),
         }
     }
 }
@@ -223,17 +228,24 @@ impl From<&GenerationResults> for ResultsReply {
 }
 
 impl From<Switched> for SwitchReply {
-    fn from(Switched { collection, generation, before, state, expires_at, missing }: Switched) -> Self {
-        let warning = format!(
-            "{missing} images of generation {before} are missing in generation {generation}; a job over their keys indexes them"
-        );
+    fn from(switched: Switched) -> Self {
+        let Switched { collection, generation, before, state, expires_at, missing, removed } = switched;
+        let missing = (missing > 0).then(|| {
+            format!(
+                "{missing} images of generation {before} are missing in generation {generation}; a job over their keys indexes \
+                 those that exist and can be decoded"
+            )
+        });
+        let removed = removed.map(|removed| {
+            format!("generation {removed}, which was the previous one, is removed: one previous generation is kept")
+        });
         Self {
             collection: collection.to_string(),
             generation,
             before,
             state: state.as_str().to_owned(),
             expires_at: expires_at.map(|time| time.to_string()),
-            warnings: Some(warning).filter(|_| missing > 0).into_iter().collect(),
+            warnings: missing.into_iter().chain(removed).collect(),
         }
     }
 }

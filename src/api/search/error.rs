@@ -23,6 +23,7 @@ impl From<SearchError> for ApiError {
             }
             SearchErrorKind::UnknownImage => Self::new(StatusCode::NOT_FOUND, "unknown_image", message),
             SearchErrorKind::UnknownCollection => Self::new(StatusCode::NOT_FOUND, "unknown_collection", message),
+            SearchErrorKind::UnknownGeneration => Self::new(StatusCode::NOT_FOUND, "unknown_generation", message),
             SearchErrorKind::Conflict(code) => Self::new(StatusCode::CONFLICT, code, message),
             SearchErrorKind::RejectedInput => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "embed_rejected", message),
             SearchErrorKind::BadProvider => {

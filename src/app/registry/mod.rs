@@ -90,6 +90,9 @@ impl ModelRegistry {
     }
 
     async fn find_or_make(&self, record: &ModelRecord) -> Result<Arc<EmbeddingModel>, EmbedError> {
+        if !self.can_fit(record) {
+            return Err(never_fits());
+        }
         for _ in 0..ROOM_TRIES {
             if let Some(found) = self.find(record) {
                 return Ok(found);
@@ -122,6 +125,12 @@ impl ModelRegistry {
         let held = lock(&self.held);
         let shared = held.iter().find(|held| networks(&held.model.record).as_ref() == Some(&networks_wanted));
         shared.and_then(|held| held.parts.local.clone())
+    }
+
+    /// Whether there is ever room for a model: that of the settings is always in memory.
+    fn can_fit(&self, record: &ModelRecord) -> bool {
+        let (wanted, pinned) = (networks(record), networks(&self.default));
+        wanted.is_none() || pinned.is_none() || wanted == pinned || self.max_in_memory.get() > 1
     }
 
     /// Drops models that are not in use until there is room for this one; `false` if too many are in use.
@@ -173,6 +182,12 @@ impl ModelRegistry {
         let (dependency, retry_after) = (ProviderKind::Local.name().to_owned(), Duration::from_secs(5));
         DependencyError { dependency, failure: FailureKind::Busy { retry_after }, detail }.into()
     }
+}
+
+fn never_fits() -> EmbedError {
+    let detail =
+        "GLIMPSE_MODELS_IN_MEMORY is 1, and the model of the settings is always in memory; set it to 2 or more";
+    record::unusable(detail.to_owned())
 }
 
 #[async_trait]

@@ -1,10 +1,8 @@
 //! Converts the record of a model into settings, and back.
 
-use std::path::Path;
-
 use crate::config::Settings;
 use crate::domain::{DEFAULT_PROVIDER, DependencyError, FailureKind, InvalidModel, ModelRecord, ModelRequest};
-use crate::embed::local::Precision;
+use crate::embed::local::{BUILT_IN, Precision, Source};
 use crate::embed::{EmbedError, ProviderKind};
 use crate::imaging::{Colour, ColourKind, ResizeKind};
 
@@ -151,9 +149,15 @@ pub(super) fn resolve(
             let message = format!("must be the name of a model with 1 to {MAX_MODEL_BYTES} bytes");
             return Err(invalid("model", message));
         }
-        // The other names are found in the catalogue or on the hub.
-        if is_local && Path::new(model).has_root() && !Path::new(model).exists() {
-            return Err(invalid("model", format!("is `{model}`, which does not exist on the machine of the service")));
+        if is_local {
+            let source = Source::named(model, Precision::default(), &settings.hub);
+            let source = source.map_err(|error| invalid("model", format!("is `{model}`: {}", detail(&error))))?;
+            if !source.is_there() {
+                return Err(invalid(
+                    "model",
+                    format!("is `{model}`, which does not exist on the machine of the service"),
+                ));
+            }
         }
         if record.kind == ProviderKind::Ollama.name() && !model.contains(PAIR) {
             return Err(invalid("model", format!("must be a vision model and a text model, separated by `{PAIR}`")));
@@ -170,7 +174,13 @@ pub(super) fn resolve(
             let message = format!("must be `{ANY_PRECISION}`, because the model does not run in this process");
             return Err(invalid("precision", message));
         }
-        record.precision.clone_from(precision);
+        if is_local && record.model == BUILT_IN && !["auto", "fp32"].contains(&precision.as_str()) {
+            return Err(invalid("precision", format!("is `{precision}`, but the built-in model has only `fp32`")));
+        }
+        // All precisions of the built-in model are one.
+        if record.model != BUILT_IN || base.model != BUILT_IN {
+            record.precision.clone_from(precision);
+        }
     }
     if let Some(resize) = &request.resize {
         let kind = ResizeKind::try_from(resize.clone())
@@ -186,6 +196,14 @@ pub(super) fn resolve(
     Ok(record)
 }
 
+/// Returns what is wrong, without the name of the dependency.
+fn detail(error: &EmbedError) -> String {
+    match error {
+        EmbedError::Dependency(DependencyError { detail, .. }) => detail.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// Returns the record of the model that the settings of a provider name.
 fn provider(settings: &Settings, name: &str) -> Result<ModelRecord, String> {
     let own = default_record(settings);
@@ -197,7 +215,7 @@ fn provider(settings: &Settings, name: &str) -> Result<ModelRecord, String> {
             return Ok(own);
         }
         let (kind, precision) = (name.to_owned(), settings.embed.clip_precision.to_string());
-        let model = crate::embed::local::BUILT_IN.to_owned();
+        let model = BUILT_IN.to_owned();
         return Ok(ModelRecord { kind, model, precision, ..own });
     }
     if let Some(provider) = settings.named_providers.get(name) {
@@ -207,11 +225,9 @@ fn provider(settings: &Settings, name: &str) -> Result<ModelRecord, String> {
     }
     let known = [DEFAULT_PROVIDER, "local"].into_iter().chain(settings.named_providers.keys().map(String::as_str));
     let known: Vec<String> = known.map(|name| format!("`{name}`")).collect();
-    Err(format!(
-        "is `{name}`, which is not configured (CLIP_URL_{}); it must be one of {}",
-        name.to_uppercase(),
-        known.join(", ")
-    ))
+    let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+    let setting = if is_name { format!(" (CLIP_URL_{})", name.to_uppercase()) } else { String::new() };
+    Err(format!("is `{name}`, which is not configured{setting}; it must be one of {}, in lower case", known.join(", ")))
 }
 
 /// Returns the error of a model that cannot be used until something is changed.

@@ -133,16 +133,22 @@ impl JobService {
     }
 
     /// Compares keys with the generation that they changed in; those of the current generation with the bucket, because nothing
-    /// keeps the generation that was the current one before it from being older.
+    /// keeps the generation that was the current one before it from being older. An image that a client had removed before a
+    /// forced switch stays removed, although its object may exist.
     async fn sort(&self, generation: &Generation, keys: Vec<DueKey>) -> Result<Sorted, LedgerError> {
         let (name, stores) = (generation.physical.clone(), self.pipeline.stores().name_set());
         let running: Vec<JobId> = self.running_jobs().keys().copied().collect();
         let is_current = generation.state == GenerationState::Current;
-        let mut in_bucket = if is_current { self.find_in_bucket(&keys).await } else { HashMap::new() };
+        let mut in_bucket = match is_current {
+            true => self.find_in_bucket(keys.iter().filter(|key| !key.is_removed)).await,
+            false => HashMap::new(),
+        };
         let sort = move |db: &Connection| {
             let mut sorted = Sorted::default();
             for key in keys {
-                let object = if is_current {
+                let object = if is_current && key.is_removed {
+                    Some(None)
+                } else if is_current {
                     in_bucket.remove(&key.uri)
                 } else {
                     Some(events::object(db, &key.source, &key.uri)?.map(to_image))
@@ -168,8 +174,8 @@ impl JobService {
     }
 
     /// Returns the objects of keys, without those for which the bucket did not answer.
-    async fn find_in_bucket(&self, keys: &[DueKey]) -> HashMap<ImageUri, Option<ImageRef>> {
-        let uris: Vec<ImageUri> = keys.iter().map(|key| key.uri.clone()).collect();
+    async fn find_in_bucket(&self, keys: impl Iterator<Item = &DueKey>) -> HashMap<ImageUri, Option<ImageRef>> {
+        let uris: Vec<ImageUri> = keys.map(|key| key.uri.clone()).collect();
         let source = self.pipeline.source().clone();
         let find = move |uri: ImageUri| {
             let source = source.clone();

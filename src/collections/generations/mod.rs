@@ -24,7 +24,8 @@ fn conflict(message: String) -> JobsError {
 /// Returns the error of a collection without a generation that a request needs.
 fn no_generation(collection: &CollectionName, what: &str) -> JobsError {
     conflict(format!(
-        "the collection `{collection}` has no generation {what}; `glimpse collections rebuild {collection}` builds one"
+        "the collection `{collection}` has no generation {what}; `glimpse collections rebuild {collection}` builds one with another \
+         model, precision or resize"
     ))
 }
 

@@ -197,6 +197,15 @@ impl JobService {
                 },
             )));
         }
+        let has_model =
+            |one: &&Generation| one.state == GenerationState::Previous && self.models.record(&one.physical) == model;
+        if let Some(Generation { number, .. }) = all.iter().find(has_model) {
+            return Err(conflict(format!(
+                "generation {number}, the previous one of the collection `{collection}`, has the model {model} and is up to date: \
+                 `glimpse collections rollback {collection}` goes back to it. To build it again, remove it first: `glimpse \
+                 collections drop-generation {collection} {number}`"
+            )));
+        }
         let number = all.iter().map(|one| one.number).max().unwrap_or(1) + 1;
         let physical = self.free_name(collection, number, &all).await?;
         Ok(Target { number, physical, model, is_new: true })

@@ -29,6 +29,8 @@ pub struct Switched {
     pub expires_at: Option<Timestamp>,
     /// Number of its images that the current generation lacks, after a forced switch.
     pub missing: u64,
+    /// The number of the generation that was the previous one, which is removed.
+    pub removed: Option<u32>,
 }
 
 /// What a client wants to switch to.
@@ -82,7 +84,10 @@ impl Jobs {
             return Err(service.still_due(&target).await?);
         }
         service.reload_generations().await?;
-        tracing::info!(%collection, generation = number, before = current.number, "the collection has another generation");
+        let removed = all.iter().find(|one| one.state == GenerationState::Previous).map(|one| one.number);
+        tracing::info!(
+            %collection, generation = number, before = current.number, removed, "the collection has another generation"
+        );
         Ok(Switched {
             collection,
             generation: number,
@@ -90,6 +95,7 @@ impl Jobs {
             state,
             expires_at: Some(expires_at),
             missing,
+            removed,
         })
     }
 
@@ -102,18 +108,20 @@ impl Jobs {
         let service = &self.0;
         let current = service.resolve(&CollectionName::parse(name)?)?;
         let collection = current.name.clone();
+        service.check_exists(&current).await?;
         let _reserved = service.reserve(&collection).await?;
         let all = service.stores.generations().list(&collection);
         let previous = all.iter().find(|one| one.state == GenerationState::Previous).cloned();
-        let previous = previous.ok_or_else(|| no_generation(&collection, "to go back to"))?;
+        let previous = previous.ok_or_else(|| no_previous(&collection))?;
         service.check_searchable(&previous).await?;
         let name = collection.clone();
         let number = service.ledger.write(move |tx| generations::roll_back(tx, &name)).await?;
-        let number = number.ok_or_else(|| no_generation(&collection, "to go back to"))?;
+        let number = number.ok_or_else(|| no_previous(&collection))?;
         service.reload_generations().await?;
         tracing::info!(%collection, generation = number, before = current.number, "the collection was rolled back");
         let state = GenerationState::Ready;
-        Ok(Switched { collection, generation: number, before: current.number, state, expires_at: None, missing: 0 })
+        let (generation, before) = (number, current.number);
+        Ok(Switched { collection, generation, before, state, expires_at: None, missing: 0, removed: None })
     }
 
     /// Removes a generation that is not the current one. If a store is down, it is removed when the store answers.
@@ -125,6 +133,7 @@ impl Jobs {
         let service = &self.0;
         let current = service.resolve(&CollectionName::parse(name)?)?;
         let collection = current.name.clone();
+        service.check_exists(&current).await?;
         if number == current.number {
             return Err(conflict(format!(
                 "generation {number} is the current one of the collection `{collection}`: switch to another one or roll back \
@@ -156,9 +165,7 @@ impl JobService {
         force: bool,
     ) -> Result<Generation, JobsError> {
         let collection = &current.name;
-        if all.is_empty() {
-            self.stores.describe(&current.physical).await?;
-        }
+        self.check_exists(current).await?;
         if let Some(number) = wanted.filter(|number| all.iter().all(|one| one.number != *number)) {
             return Err(IndexError::NoGeneration { collection: collection.clone(), number }.into());
         }
@@ -170,10 +177,18 @@ impl JobService {
             (None, Some(building)) if force => Ok(building.clone()),
             (None, Some(Generation { number, .. })) => Err(conflict(format!(
                 "generation {number} of the collection `{collection}` is not complete: wait for its job, or continue it by the same \
-                 rebuild; with `force`, the switch is made all the same"
+                 rebuild; if its job has ended or was stopped, `force` switches all the same"
             ))),
-            (None, None) => Err(no_generation(collection, "that is ready")),
+            (None, None) => Err(not_ready(collection, wanted.and_then(|_| all.iter().find(is_wanted)))),
         }
+    }
+
+    /// Fails if a collection does not exist. One with several generations does.
+    async fn check_exists(&self, current: &Resolved) -> Result<(), JobsError> {
+        if self.stores.generations().list(&current.name).is_empty() {
+            self.stores.describe(&current.physical).await?;
+        }
+        Ok(())
     }
 
     /// Returns the number of images of the current generation that another one lacks. Without `force`, fails if too many are
@@ -231,6 +246,30 @@ impl JobService {
             .map(drop)
             .map_err(|error| JobsError::Model(self.models.error(&generation.physical, &model.record, error)))
     }
+}
+
+/// Returns the error of a switch without a generation that is ready, or to `wanted`, which is not ready.
+fn not_ready(collection: &CollectionName, wanted: Option<&Generation>) -> JobsError {
+    match wanted {
+        Some(Generation { number, state: GenerationState::Current, .. }) => {
+            conflict(format!("generation {number} is the current one of the collection `{collection}` already"))
+        }
+        Some(Generation { number, state: GenerationState::Previous, .. }) => conflict(format!(
+            "generation {number} is the previous one of the collection `{collection}`: `glimpse collections rollback \
+             {collection}` goes back to it"
+        )),
+        Some(Generation { number, state, .. }) => conflict(format!(
+            "generation {number} of the collection `{collection}` is {}, and not ready",
+            state.as_str()
+        )),
+        None => no_generation(collection, "that is ready"),
+    }
+}
+
+fn no_previous(collection: &CollectionName) -> JobsError {
+    conflict(format!(
+        "the collection `{collection}` has no previous generation: a switch keeps one for GLIMPSE_GENERATION_TTL hours"
+    ))
 }
 
 /// Returns the time after this pause.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::set_aside::SetAside;
 use crate::domain::{CollectionName, GenerationState, Timestamp};
 use crate::jobs::{JobService, JobsError};
@@ -10,15 +12,25 @@ use crate::ledger::generations;
 
 /// The pause between two looks, if nothing is to be done.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// The pause before the aliases that could not be set are tried again.
+const ALIAS_RETRY_DELAY: Duration = Duration::from_secs(30);
 /// The pause after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// The aliases of collections in the stores, with the generations that they stand for.
+#[derive(Default)]
+struct Aliases {
+    set: BTreeMap<CollectionName, CollectionName>,
+    /// Those that a store has refused, and when they are tried again.
+    failed: BTreeMap<CollectionName, (CollectionName, Instant)>,
+}
 
 impl JobService {
     /// Keeps the generations until the service is asked to stop.
     pub(crate) async fn keep_generations(&self) {
-        let (mut aliased, mut set_aside) = (BTreeMap::new(), SetAside::default());
+        let (mut aliases, mut set_aside) = (Aliases::default(), SetAside::default());
         while !self.drain.is_cancelled() {
-            self.set_aliases(&mut aliased).await;
+            self.set_aliases(&mut aliases).await;
             let pause = match self.keep_once(&mut set_aside).await {
                 Ok(true) => continue,
                 Ok(false) => INTERVAL,
@@ -32,20 +44,34 @@ impl JobService {
     }
 
     /// Lets readers beside this service find the current generations by aliases in the stores: at the start, and after each
-    /// change. A store that fails only causes a warning, because this service does not use the aliases.
-    async fn set_aliases(&self, aliased: &mut BTreeMap<CollectionName, CollectionName>) {
+    /// change. A store that fails only causes a warning, because this service does not use the aliases; it is tried again later.
+    async fn set_aliases(&self, aliases: &mut Aliases) {
         let current = self.stores.generations().current();
-        for (collection, physical) in &current {
-            if aliased.get(collection) == Some(physical) {
+        aliases.set.retain(|collection, physical| current.get(collection) == Some(physical));
+        aliases.failed.retain(|collection, (physical, _)| current.get(collection) == Some(physical));
+        for (collection, physical) in current {
+            let waits = |(_, next_try): &(_, Instant)| *next_try > Instant::now();
+            if aliases.set.contains_key(&collection) || aliases.failed.get(&collection).is_some_and(waits) {
                 continue;
             }
+            let is_first_try = !aliases.failed.contains_key(&collection);
+            let mut is_set = true;
             for store in self.stores.iter() {
-                if let Err(error) = store.set_alias(collection, physical).await {
-                    tracing::warn!(store = store.name(), %collection, %error, "the alias of a collection was not set");
+                if let Err(error) = store.set_alias(&collection, &physical).await {
+                    is_set = false;
+                    if is_first_try {
+                        let store = store.name();
+                        tracing::warn!(store, %collection, %error, "the alias of a collection was not set; it is tried again");
+                    }
                 }
             }
+            if is_set {
+                aliases.failed.remove(&collection);
+                aliases.set.insert(collection, physical);
+            } else {
+                aliases.failed.insert(collection, (physical, Instant::now() + ALIAS_RETRY_DELAY));
+            }
         }
-        *aliased = current;
     }
 
     /// Returns whether something was done.

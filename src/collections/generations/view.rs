@@ -1,6 +1,6 @@
 //! What clients see of the generations of a collection.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::{CollectionName, Generation, GenerationState, ImageUri, JobId, ModelRecord, Timestamp};
 use crate::jobs::{JobService, Jobs, JobsError};
@@ -21,6 +21,8 @@ pub struct GenerationsView {
     pub current: u32,
     /// The generations, in the order of their numbers.
     pub generations: Vec<GenerationView>,
+    /// The stores that did not answer.
+    pub silent_stores: BTreeSet<&'static str>,
 }
 
 /// One generation.
@@ -72,16 +74,16 @@ impl Jobs {
         let service = &self.0;
         let current = service.resolve(&CollectionName::parse(name)?)?;
         let all = service.stores.generations().list(&current.name);
-        let mut generations = Vec::new();
+        let (mut generations, mut silent_stores) = (Vec::new(), BTreeSet::new());
         if all.is_empty() {
             let info = service.stores.describe(&current.physical).await?;
             let stores = info.value.iter().map(|(store, info)| (*store, info.count)).collect();
             generations.push(service.only_generation(&current.physical, stores).await);
         }
         for one in &all {
-            generations.push(service.view_generation(&current.physical, one).await?);
+            generations.push(service.view_generation(&current.physical, one, &mut silent_stores).await?);
         }
-        Ok(GenerationsView { collection: current.name, current: current.number, generations })
+        Ok(GenerationsView { collection: current.name, current: current.number, generations, silent_stores })
     }
 }
 
@@ -108,12 +110,20 @@ impl JobService {
         &self,
         current: &CollectionName,
         generation: &Generation,
+        silent_stores: &mut BTreeSet<&'static str>,
     ) -> Result<GenerationView, JobsError> {
         let physical = &generation.physical;
         let mut stores = Vec::new();
-        for store in self.stores.iter() {
-            if let Some(info) = store.describe(physical).await? {
-                stores.push((store.name(), info.count));
+        let all: Vec<_> = self.stores.iter().collect();
+        for store in &all {
+            match store.describe(physical).await {
+                Ok(found) => stores.extend(found.map(|info| (store.name(), info.count))),
+                Err(error) => {
+                    silent_stores.insert(store.name());
+                    if silent_stores.len() == all.len() {
+                        return Err(error.into());
+                    }
+                }
             }
         }
         let name = physical.clone();

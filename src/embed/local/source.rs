@@ -121,6 +121,14 @@ impl Source {
         matches!(self.place, Place::Folder(_))
     }
 
+    /// Whether the folder of the model exists. Other models are not in a folder of their own.
+    pub fn is_there(&self) -> bool {
+        match &self.place {
+            Place::Folder(folder) => folder.is_dir(),
+            Place::BuiltIn | Place::Hub { .. } => true,
+        }
+    }
+
     /// Whether loading the model needs no network: it is on this machine, or downloads are disabled.
     pub fn needs_no_network(&self) -> bool {
         match &self.place {

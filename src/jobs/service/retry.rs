@@ -2,7 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{ImageRef, JobId, JobRecord, JobSpec, JobState};
+use crate::domain::{ImageRef, JobId, JobRecord, JobSpec, JobState, Rebuild};
+use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::job_failure::JobFailure;
 use crate::jobs::run::listing::plan::{PAGE, Planner};
@@ -44,9 +45,21 @@ impl Jobs {
             retry_of: Some(job.id),
             continues: None,
             taken: 0,
-            ..job.spec
+            ..self.0.for_current_generation(job.spec)
         })
         .await
+    }
+}
+
+impl JobService {
+    /// Changes a job that built a generation which is the current one now into a job of the collection.
+    fn for_current_generation(&self, spec: JobSpec) -> JobSpec {
+        let Some(Rebuild { collection, .. }) = &spec.rebuild else { return spec };
+        let is_current = self.stores.generations().current().get(collection) == Some(&spec.collection);
+        if !is_current {
+            return spec;
+        }
+        JobSpec { collection: collection.clone(), rebuild: None, ..spec }
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct DueKey {
     version: i64,
     /// How often the key was tried without success.
     pub(crate) attempts: u32,
+    /// Whether the object was removed from the generation that it is compared with.
+    pub(crate) is_removed: bool,
 }
 
 /// Marks a key in the other generations of a collection, because its object was removed from the current one, in which it is
@@ -33,12 +35,12 @@ pub(crate) fn mark(tx: &Transaction<'_>, physical: &CollectionName, uri: &ImageU
     )?
     .execute(params![physical, uri])?;
     tx.prepare_cached(
-        "INSERT INTO due(physical, uri, source)
-         SELECT other.physical, ?2, ?1 FROM generations AS this
+        "INSERT INTO due(physical, uri, source, removed)
+         SELECT other.physical, ?2, ?1, 1 FROM generations AS this
          JOIN generations AS other ON other.collection = this.collection AND other.physical <> this.physical
          WHERE this.physical = ?1 AND this.state = 'current' AND other.state IN ('building', 'ready', 'previous')
          ON CONFLICT(physical, uri) DO UPDATE
-         SET source = excluded.source, version = version + 1, attempts = 0, after = 0",
+         SET source = excluded.source, version = version + 1, attempts = 0, after = 0, removed = 1",
     )?
     .execute(params![physical, uri])
     .map(drop)
@@ -74,10 +76,11 @@ pub(crate) fn is_same(db: &Connection, physical: &CollectionName, key: &DueKey) 
 /// Returns at most `limit` keys of a generation that are due at `now`.
 pub(crate) fn take(db: &Connection, physical: &CollectionName, now: i64, limit: u32) -> rusqlite::Result<Vec<DueKey>> {
     let read = |row: &Row<'_>| {
-        Ok(DueKey { uri: row.get(0)?, source: row.get(1)?, version: row.get(2)?, attempts: row.get(3)? })
+        let (uri, source, version) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(DueKey { uri, source, version, attempts: row.get(3)?, is_removed: row.get(4)? })
     };
     db.prepare_cached(
-        "SELECT uri, source, version, attempts FROM due WHERE physical = ?1 AND after <= ?2 ORDER BY uri LIMIT ?3",
+        "SELECT uri, source, version, attempts, removed FROM due WHERE physical = ?1 AND after <= ?2 ORDER BY uri LIMIT ?3",
     )?
     .query_map(params![physical, now, limit], read)?
     .collect()

@@ -116,6 +116,21 @@ async fn a_write_or_a_removal_ends_that_a_key_is_due_in_the_current_generation()
 }
 
 #[tokio::test]
+async fn a_key_knows_whether_its_object_was_removed() {
+    let (_folder, ledger) = ledger_with_two_generations().await;
+    let removed = async || {
+        let keys = ledger.read(|db| due::take(db, &name("c-g2"), i64::MAX, 100)).await.unwrap();
+        keys.into_iter().map(|key| key.is_removed).collect::<Vec<_>>()
+    };
+    put(&ledger, "c", "old", "2").await;
+    assert_eq!(removed().await, [false]);
+    ledger.write(|tx| objects::forget(tx, &name("c"), &uri("old"))).await.unwrap();
+    assert_eq!(removed().await, [true]);
+    put(&ledger, "c", "old", "3").await;
+    assert_eq!(removed().await, [false]);
+}
+
+#[tokio::test]
 async fn a_collection_with_only_its_first_generation_has_no_rows() {
     let (_folder, ledger) = ledger_with_two_generations().await;
     assert!(ledger.write(|tx| begin_drop(tx, &name("c-g2"), Timestamp::now())).await.unwrap());

@@ -1,17 +1,44 @@
-//! Generations of collections: step 16.
+//! Generations of collections: steps 16 and 21.
 
-/// The statements of the triggers that mark a changed object as due in the other generations.
+/// The triggers that mark a changed object as due in the other generations. `$reset` are further columns of a key that is due again.
+macro_rules! triggers {
+    ($reset:literal) => {
+        concat!(
+            "
+CREATE TRIGGER object_of_generation AFTER INSERT ON objects
+WHEN EXISTS (SELECT 1 FROM generations WHERE physical = NEW.collection AND state = 'current') BEGIN
+",
+            mark_due!($reset),
+            "END;
+
+CREATE TRIGGER changed_object_of_generation AFTER UPDATE OF etag, metadata ON objects
+WHEN (NEW.etag <> OLD.etag OR NEW.metadata <> OLD.metadata
+        OR EXISTS (SELECT 1 FROM due WHERE physical = NEW.collection AND uri = NEW.uri))
+    AND EXISTS (SELECT 1 FROM generations WHERE physical = NEW.collection AND state = 'current') BEGIN
+",
+            mark_due!($reset),
+            "END;
+"
+        )
+    };
+}
+
+/// The statements of these triggers.
 macro_rules! mark_due {
-    () => {
-        "
+    ($reset:literal) => {
+        concat!(
+            "
     DELETE FROM due WHERE physical = NEW.collection AND uri = NEW.uri;
     INSERT INTO due(physical, uri, source)
     SELECT other.physical, NEW.uri, NEW.collection FROM generations AS this
     JOIN generations AS other ON other.collection = this.collection AND other.physical <> this.physical
     WHERE this.physical = NEW.collection AND other.state IN ('building', 'ready', 'previous')
     ON CONFLICT(physical, uri) DO UPDATE
-    SET source = excluded.source, version = version + 1, attempts = 0, after = 0;
+    SET source = excluded.source, version = version + 1, attempts = 0, after = 0",
+            $reset,
+            ";
 "
+        )
     };
 }
 
@@ -51,21 +78,9 @@ CREATE TABLE due(
     after INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (physical, uri)
 ) WITHOUT ROWID;
-
-CREATE TRIGGER object_of_generation AFTER INSERT ON objects
-WHEN EXISTS (SELECT 1 FROM generations WHERE physical = NEW.collection AND state = 'current') BEGIN
 ",
-    mark_due!(),
-    "END;
-
-CREATE TRIGGER changed_object_of_generation AFTER UPDATE OF etag, metadata ON objects
-WHEN (NEW.etag <> OLD.etag OR NEW.metadata <> OLD.metadata
-        OR EXISTS (SELECT 1 FROM due WHERE physical = NEW.collection AND uri = NEW.uri))
-    AND EXISTS (SELECT 1 FROM generations WHERE physical = NEW.collection AND state = 'current') BEGIN
-",
-    mark_due!(),
-    "END;
-
+    triggers!(""),
+    "
 ALTER TABLE jobs ADD COLUMN rebuild TEXT GENERATED ALWAYS AS (json_extract(spec, '$.rebuild.collection')) VIRTUAL;
 CREATE INDEX jobs_rebuild ON jobs(rebuild, state, id) WHERE rebuild IS NOT NULL;
 
@@ -78,4 +93,14 @@ CREATE TRIGGER item_of_tombstone AFTER DELETE ON items BEGIN
     );
 END;
 "
+);
+
+/// `due.removed`: whether the object was removed from the generation that is compared. Step 21.
+pub(super) const REMOVED_KEYS: &str = concat!(
+    "
+ALTER TABLE due ADD COLUMN removed INTEGER NOT NULL DEFAULT 0;
+DROP TRIGGER object_of_generation;
+DROP TRIGGER changed_object_of_generation;
+",
+    triggers!(", removed = 0")
 );

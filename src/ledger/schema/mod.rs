@@ -12,7 +12,7 @@ mod tombstones;
 
 use rusqlite::Connection;
 
-use self::generations::GENERATIONS;
+use self::generations::{GENERATIONS, REMOVED_KEYS};
 use self::jobs::{FIRST, LEASES, METADATA, MIRROR, PAUSES, PLACEMENTS, STORES, WAITING};
 use self::keys::{KEYS, SIGN_IN};
 use self::listings::{DROPPING, EXCLUDED, LISTING, RANGES, RECALL};
@@ -22,7 +22,7 @@ use self::outbox::OUTBOX;
 use self::tombstones::TOMBSTONES;
 
 /// The version of a ledger is the number of steps that were applied to it.
-const STEPS: [&str; 20] = [
+const STEPS: [&str; 21] = [
     FIRST,
     STORES,
     METADATA,
@@ -43,6 +43,7 @@ const STEPS: [&str; 20] = [
     PAUSES,
     OUTBOX,
     SIGN_IN,
+    REMOVED_KEYS,
 ];
 
 /// The version of a ledger of this service.
