@@ -11,6 +11,7 @@
 //! not touch.
 
 mod block;
+mod centers;
 mod code;
 mod index;
 mod kernel;
@@ -21,7 +22,8 @@ mod rotation;
 mod search;
 mod split;
 
-pub use code::{Entry, StoredCode};
+pub use centers::Encoder;
+pub use code::{Entry, StoredCode, StoredHead};
 pub use index::{Index, Split};
 pub use kernel::{dot, prefetch};
 pub use positions::Positions;

@@ -92,9 +92,9 @@ impl Index {
         if keep == 0 || self.lists.is_empty() {
             return Vec::new();
         }
-        let numbers = Query::new(&self.rotation, query);
+        let numbers = Query::new(&self.centers.rotation, query);
         let scan = Scan { query, numbers, keep, effort, candidates, threshold: Threshold::default() };
-        let mut order = self.estimates(&scan.numbers);
+        let mut order = self.centers.estimates(&scan.numbers);
         let first = self.move_first(&mut order);
         let mut hits = Hits::new(keep);
         for (_, list) in &order[..first] {
@@ -120,7 +120,7 @@ impl Index {
 
     /// Moves the lists that are visited first to the begin. Returns their number.
     fn move_first(&self, order: &mut [(f32, u32)]) -> usize {
-        let closeness = |(score, list): &(f32, u32)| score - self.lists[*list as usize].half_square;
+        let closeness = |(score, list): &(f32, u32)| self.centers.closeness(*list, *score);
         let nearest = NEAREST_LISTS.min(order.len());
         order.select_nth_unstable_by(nearest - 1, |a, b| closeness(b).total_cmp(&closeness(a)));
         let rest = &mut order[nearest..];
@@ -135,14 +135,15 @@ impl Index {
     /// It depends on the query: texts and images are spread differently.
     fn deviation(&self, query: &Query) -> f32 {
         let (mut squares, mut radii, mut products) = (0.0, 0.0, [0; BLOCK]);
-        for list in self.lists.iter().step_by(self.lists.len().div_ceil(SAMPLED_LISTS)) {
+        let step = self.lists.len().div_ceil(SAMPLED_LISTS);
+        for (list, radius) in self.lists.iter().zip(&self.radii).step_by(step) {
             let Some((block, count)) = list.codes.blocks().next() else { continue };
             sums(&block.codes, &query.words, &mut products);
             let estimates = products.iter().zip(&block.scales).take(count);
             squares += estimates.map(|(product, scale)| query.estimate(*product, *scale).powi(2)).sum::<f32>();
             #[expect(clippy::cast_precision_loss, reason = "a block is small")]
             let count = count as f32;
-            radii += count * list.radius().powi(2);
+            radii += count * radius.powi(2);
         }
         #[expect(clippy::cast_precision_loss, reason = "lengths are small")]
         let length = query.length() as f32;
@@ -152,11 +153,8 @@ impl Index {
 
     /// Returns the lists that may contain hits, those with the highest bounds first.
     fn bounds<C: Candidates>(&self, order: &[(f32, u32)], deviation: f32, scan: &Scan<'_, C>) -> Lists<'_> {
-        let bound = |(score, list): &(f32, u32)| {
-            let list = &*self.lists[*list as usize];
-            (score + deviation * list.radius(), list)
-        };
-        let mut lists: Vec<(f32, &List)> = order.iter().map(bound).collect();
+        let bound = |(score, list): &(f32, u32)| (score + deviation * self.radii[*list as usize], *list);
+        let mut lists: Vec<(f32, u32)> = order.iter().map(bound).collect();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_precision_loss,
@@ -171,7 +169,8 @@ impl Index {
             lists.truncate(needed);
         }
         lists.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        Lists { bounds: lists, min, next: AtomicUsize::new(0) }
+        let bounds = lists.into_iter().map(|(bound, list)| (bound, &*self.lists[list as usize])).collect();
+        Lists { bounds, min, next: AtomicUsize::new(0) }
     }
 }
 
@@ -210,7 +209,7 @@ impl<C: Candidates> Scan<'_, C> {
 
     /// Compares the vectors of a list. `next` is the list that is probably visited next.
     fn visit(&self, list: &List, next: Option<&List>, hits: &mut Hits<C>) {
-        let center = dot(self.query, &list.centroid);
+        let center = dot(self.query, &list.center.centroid);
         let deviations = self.effort.estimate_deviations * ESTIMATE_DEVIATION * dot(self.query, self.query).sqrt();
         let limit = self.threshold.get() - center - ROUNDING;
         let mut products = [0; BLOCK];

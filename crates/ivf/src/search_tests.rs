@@ -283,7 +283,14 @@ fn an_index_is_restored_from_its_codes() {
 
 impl Index {
     fn nearest(&self, vector: &[f32]) -> Arc<List> {
-        let nearest = self.lists.iter().max_by(|a, b| a.closeness(vector).total_cmp(&b.closeness(vector)));
+        let closeness = |list: &Arc<List>| list.center.closeness(vector);
+        let nearest = self.lists.iter().max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
         Arc::clone(nearest.expect("there are lists"))
+    }
+
+    fn code(&self, positions: &Positions, slot: u32) -> Option<StoredCode<'static>> {
+        let mut row = vec![0; LENGTH / 4];
+        let head = self.copy_code(positions, slot, &mut row)?;
+        Some(StoredCode { list: head.list, scale: head.scale, row: row.into() })
     }
 }
