@@ -56,7 +56,7 @@ const VECTORS_PER_THREAD: usize = 30_000;
 
 impl Effort {
     /// The default level. With it, the best ten of a text are 99 % complete in the collections that were measured.
-    pub const DEFAULT_LEVEL: u32 = 450;
+    pub const DEFAULT_LEVEL: u32 = 460;
 
     /// Returns the effort for a level: hundredths of the deviations that the bound of a list has. A search with a higher
     /// level finds more and takes longer.
@@ -64,7 +64,9 @@ impl Effort {
         #[expect(clippy::cast_precision_loss, reason = "levels are small")]
         let list_deviations = level.min(10_000) as f32 / 100.0;
         let min_share = (SHARE_AT_450 * ((list_deviations - 4.5) * 2.0).exp2()).min(1.0);
-        Self { list_deviations, min_share, estimate_deviations: 2.5 + (list_deviations - 4.5).max(0.0) / 2.0 }
+        // More than this changes the recall only after nearly all lists with hits are visited.
+        let estimate_deviations = 2.5 + (list_deviations - 5.0).max(0.0) / 4.0;
+        Self { list_deviations, min_share, estimate_deviations }
     }
 
     /// Returns the effort of a search in which hits may have this share (0 to 1) of the slots. It misses about as many hits as a
