@@ -19,6 +19,7 @@ mod list;
 mod positions;
 mod restore;
 mod rotation;
+mod running;
 mod search;
 mod split;
 
@@ -28,6 +29,7 @@ pub use index::{Index, Split};
 pub use kernel::{dot, prefetch};
 pub use positions::Positions;
 pub use restore::Restore;
+pub use running::Search;
 pub use search::{Candidates, Effort};
 
 /// The vectors that an index is about.
