@@ -160,7 +160,7 @@ fn searches_find_the_nearest_with_their_exact_scores() {
 
 #[test]
 fn the_effort_of_a_filter_depends_on_its_share() {
-    let effort = Effort::from_level(Effort::DEFAULT_LEVEL);
+    let effort = Effort::from_level(450);
     assert_eq!(effort.for_share(1.0), effort);
     let twelfth = effort.for_share(1.0 / 12.0);
     assert!((twelfth.list_deviations - 4.21).abs() < 0.01, "{twelfth:?}");
