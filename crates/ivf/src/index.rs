@@ -164,8 +164,7 @@ impl Index {
         let mut moved = Vec::new();
         for around in self.lists_around(list) {
             let around = &self.lists[around];
-            let mut found: Vec<u32> =
-                halves.iter().flat_map(|half| self.estimated_nearer(around, half)).collect();
+            let mut found: Vec<u32> = halves.iter().flat_map(|half| self.estimated_nearer(around, half)).collect();
             found.sort_unstable();
             found.dedup();
             for slot in found {

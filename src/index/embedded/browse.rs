@@ -183,7 +183,8 @@ impl Records<'_> {
     fn by_id(&self, first: ImageId, after: Option<ImageId>, limit: usize) -> Vec<Candidate> {
         let mut found = Vec::new();
         for IdRange { after, before } in random_ranges(first, after) {
-            let inside = self.snapshot.version.ids().after(after).take_while(|(id, _)| before.is_none_or(|before| *id < before));
+            let inside =
+                self.snapshot.version.ids().after(after).take_while(|(id, _)| before.is_none_or(|before| *id < before));
             let allowed = inside.filter(|(_, slot)| self.is_allowed(*slot)).take(limit - found.len());
             found.extend(allowed.map(|(id, slot)| {
                 let next = PageStart::Random { first, after: Some(id) };

@@ -46,9 +46,8 @@ fn next_missing(connection: &Connection) -> rusqlite::Result<Option<(String, Str
 /// random place costs a page of the log and a page of the file: times ascend, and records without a time of EXIF, which would be in
 /// the order of their random ids, are not in the index of those times. Earlier versions had other indexes.
 fn indexes(n: i64) -> [(String, String); 3] {
-    let newest = format!(
-        "CREATE INDEX recent_{n} ON slots_{n} (indexed_at, id DESC, slot); DROP INDEX IF EXISTS newest_{n}"
-    );
+    let newest =
+        format!("CREATE INDEX recent_{n} ON slots_{n} (indexed_at, id DESC, slot); DROP INDEX IF EXISTS newest_{n}");
     let taken = format!(
         "CREATE INDEX dated_{n} ON slots_{n} (taken_at, id DESC, slot) WHERE taken_at IS NOT NULL;
          DROP INDEX IF EXISTS taken_{n}"

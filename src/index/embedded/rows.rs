@@ -160,7 +160,8 @@ pub(super) fn write(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32], r
         payload.execute((slot, &row.payload))?;
     }
     // In their order: the rows of a term are in the same pages.
-    let terms = rows.iter().zip(slots).flat_map(|(row, slot)| row.attributes.terms.iter().map(move |text| (text, slot)));
+    let terms =
+        rows.iter().zip(slots).flat_map(|(row, slot)| row.attributes.terms.iter().map(move |text| (text, slot)));
     let mut terms: Vec<(&String, &u32)> = terms.collect();
     terms.sort_unstable();
     terms.into_iter().try_for_each(|row| term.execute(row).map(drop))?;
