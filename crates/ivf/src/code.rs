@@ -110,6 +110,7 @@ fn encode_lanes(vector: &[f32], centroid: &[f32]) -> (f32, Vec<u8>) {
 /// A query as whole numbers.
 #[derive(Debug)]
 pub(crate) struct Query {
+    /// The rotated query.
     pub(crate) rotated: Vec<f32>,
     /// The rotated query, four numbers of 8 bits in each word, the first one in the lowest bits. Its sums with codes fit
     /// into 16 bits; see [`Query::new`].
