@@ -42,17 +42,17 @@ impl Block {
         Self { slots: [0; BLOCK], scales: [0.0; BLOCK], codes: vec![0; BLOCK * length / 4] }
     }
 
-    /// Returns the positions of the bytes of a vector, four for each step.
-    fn places(&self, place: usize) -> impl Iterator<Item = usize> + use<> {
-        let group_bytes = self.codes.len() / (BLOCK / GROUP);
-        let first = place / GROUP * group_bytes + place % GROUP * 4;
-        (0..group_bytes / STEP_BYTES).map(move |step| first + step * STEP_BYTES)
+    /// Returns the position of the first four bytes of a vector. The next ones follow after [`STEP_BYTES`].
+    fn first(&self, place: usize) -> usize {
+        place / GROUP * (self.codes.len() / (BLOCK / GROUP)) + place % GROUP * 4
     }
 
     fn set(&mut self, place: usize, (slot, scale): (u32, f32), row: &[u8]) {
         (self.slots[place], self.scales[place]) = (slot, scale);
-        for (four, at) in row.chunks_exact(4).zip(self.places(place)) {
-            self.codes[at..at + 4].copy_from_slice(four);
+        let first = self.first(place);
+        let steps = self.codes[first..].chunks_mut(STEP_BYTES);
+        for (four, step) in row.as_chunks::<4>().0.iter().zip(steps) {
+            step[..4].copy_from_slice(four);
         }
     }
 
@@ -63,7 +63,7 @@ impl Block {
         for at in 0..count {
             (self.slots[place + at], self.scales[place + at]) = packed_head(&codes[at * stride..]);
         }
-        let first = place / GROUP * GROUP * length + place % GROUP * 4;
+        let first = self.first(place);
         for step in 0..length / 4 {
             let target = &mut self.codes[first + step * STEP_BYTES..][..count * 4];
             for at in 0..count {
@@ -73,8 +73,18 @@ impl Block {
         }
     }
 
+    /// Copies the code of a vector to `row`.
+    fn copy(&self, place: usize, row: &mut [u8]) {
+        let steps = self.codes[self.first(place)..].chunks(STEP_BYTES);
+        for (four, step) in row.as_chunks_mut::<4>().0.iter_mut().zip(steps) {
+            four.copy_from_slice(&step[..4]);
+        }
+    }
+
     fn row(&self, place: usize) -> Vec<u8> {
-        self.places(place).flat_map(|at| self.codes[at..at + 4].iter().copied()).collect()
+        let mut row = vec![0; self.codes.len() / BLOCK];
+        self.copy(place, &mut row);
+        row
     }
 }
 
@@ -122,10 +132,11 @@ impl Codes {
         self.blocks().flat_map(|(block, count)| block.slots[..count].iter().copied())
     }
 
-    /// Returns the scale and the code at a place.
-    pub(crate) fn get(&self, at: usize) -> (f32, Vec<u8>) {
+    /// Copies the code at a place to `row`, and returns its scale.
+    pub(crate) fn copy(&self, at: usize, row: &mut [u8]) -> f32 {
         let (block, place) = (&self.blocks[at / BLOCK], at % BLOCK);
-        (block.scales[place], block.row(place))
+        block.copy(place, row);
+        block.scales[place]
     }
 
     /// Appends a code, or replaces the one at `at`.

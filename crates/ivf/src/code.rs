@@ -4,6 +4,8 @@
 //! `u = c - 1.5`. The step is the one with the least error for normally distributed numbers. The product of a query `q` and
 //! `r` is estimated as `(q · u) |r|² / (r · u)`, which has no bias for a random rotation (RaBitQ: Gao and Long, 2024).
 
+#![expect(unsafe_code, reason = "the compiler cannot check the features of the CPU")]
+
 use std::borrow::Cow;
 
 use crate::block::STEP;
@@ -35,6 +37,15 @@ pub struct Entry {
     pub(crate) row: Vec<u8>,
 }
 
+/// What is stored with a code.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StoredHead {
+    /// The number of its list.
+    pub list: u32,
+    /// The scale of its estimates.
+    pub scale: f32,
+}
+
 /// A code as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredCode<'a> {
@@ -46,30 +57,61 @@ pub struct StoredCode<'a> {
     pub row: Cow<'a, [u8]>,
 }
 
-/// Returns the scale and the code of a vector relative to a centroid.
-pub(crate) fn encode(rotation: &Rotation, vector: &[f32], centroid: &[f32]) -> (f32, Vec<u8>) {
-    let mut difference: Vec<f32> = vector.iter().zip(centroid).map(|(a, b)| a - b).collect();
-    rotation.rotate(&mut difference);
-    let square: f32 = difference.iter().map(|x| x * x).sum();
-    #[expect(clippy::cast_precision_loss, reason = "lengths are small")]
-    let deviation = (square / difference.len() as f32).sqrt();
-    let per_step = if deviation > 0.0 { 1.0 / (BEST_STEP * deviation) } else { 0.0 };
-    let mut row = vec![0; difference.len() / 4];
-    let mut product = 0.0;
-    for (numbers, bytes) in difference.chunks_exact(STEP).zip(row.chunks_exact_mut(4)) {
-        for (at, number) in numbers.iter().enumerate() {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 3")]
-            let code = (number * per_step + 2.0).clamp(0.0, MAX_CODE) as u8;
-            product += number * (f32::from(code) - MIDDLE);
-            bytes[at % 4] |= code << (at / 4 * 2);
+/// Returns the scale and the code of a vector relative to a centroid; both are rotated.
+pub(crate) fn encode(vector: &[f32], centroid: &[f32]) -> (f32, Vec<u8>) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the CPU has the feature, as checked one line above.
+        return unsafe { encode_avx2(vector, centroid) };
+    }
+    encode_lanes(vector, centroid)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn encode_avx2(vector: &[f32], centroid: &[f32]) -> (f32, Vec<u8>) {
+    encode_lanes(vector, centroid)
+}
+
+/// Always inlined, so that it is compiled with the CPU features of its caller.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a function that is called has the features of the baseline")]
+fn encode_lanes(vector: &[f32], centroid: &[f32]) -> (f32, Vec<u8>) {
+    let (vector, centroid) = (vector.as_chunks::<STEP>().0, centroid.as_chunks::<STEP>().0);
+    let (mut squares, mut products) = ([0.0_f32; STEP], [0.0_f32; STEP]);
+    for (a, b) in vector.iter().zip(centroid) {
+        for lane in 0..STEP {
+            squares[lane] += (a[lane] - b[lane]) * (a[lane] - b[lane]);
         }
     }
+    let square: f32 = squares.iter().sum();
+    #[expect(clippy::cast_precision_loss, reason = "lengths are small")]
+    let deviation = (square / (vector.len() * STEP) as f32).sqrt();
+    let per_step = if deviation > 0.0 { 1.0 / (BEST_STEP * deviation) } else { 0.0 };
+    let mut row = vec![0; vector.len() * STEP / 4];
+    for ((a, b), bytes) in vector.iter().zip(centroid).zip(row.as_chunks_mut::<4>().0) {
+        let mut codes = [0_u8; STEP];
+        for lane in 0..STEP {
+            let number = a[lane] - b[lane];
+            let code = (number * per_step + 2.0).clamp(0.0, MAX_CODE).floor();
+            products[lane] += number * (code - MIDDLE);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 3")]
+            let code = code as i32 as u8;
+            codes[lane] = code;
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = codes[at] | codes[4 + at] << 2 | codes[8 + at] << 4 | codes[12 + at] << 6;
+        }
+    }
+    let product: f32 = products.iter().sum();
     (if product > 0.0 { square / product } else { 0.0 }, row)
 }
 
 /// A query as whole numbers.
 #[derive(Debug)]
 pub(crate) struct Query {
+    /// The rotated query.
+    pub(crate) rotated: Vec<f32>,
     /// The rotated query, four numbers of 8 bits in each word, the first one in the lowest bits. Its sums with codes fit
     /// into 16 bits; see [`Query::new`].
     pub(crate) words: Vec<i32>,
@@ -81,8 +123,11 @@ pub(crate) struct Query {
 
 impl Query {
     pub(crate) fn new(rotation: &Rotation, query: &[f32]) -> Self {
-        let mut rotated = query.to_vec();
-        rotation.rotate(&mut rotated);
+        Self::from_rotated(rotation.rotated(query))
+    }
+
+    /// Makes a query from a vector that is rotated already.
+    pub(crate) fn from_rotated(rotated: Vec<f32>) -> Self {
         let greatest = rotated.iter().fold(f32::MIN_POSITIVE, |max, x| max.max(x.abs()));
         // A lane of 16 bits adds up the products of half of the numbers: the first or the last two of each four.
         let sums = rotated.as_chunks::<4>().0.iter().fold([f32::MIN_POSITIVE; 2], |[first, last], [a, b, c, d]| {
@@ -96,7 +141,8 @@ impl Query {
         let numbers: Vec<i8> = rotated.iter().map(|x| (x * scale).round() as i8).collect();
         let sum: f32 = numbers.iter().map(|x| f32::from(*x)).sum();
         let words = numbers.as_chunks().0.iter().map(|four| i32::from_le_bytes(four.map(i8::cast_unsigned)));
-        Self { words: words.collect(), unit: 1.0 / scale, middle: MIDDLE * sum }
+        let words = words.collect();
+        Self { rotated, words, unit: 1.0 / scale, middle: MIDDLE * sum }
     }
 
     /// Returns the length of the vectors that it can be compared with.
@@ -134,7 +180,7 @@ mod tests {
         let mut codes = Codes::new(length);
         let vectors: Vec<Vec<f32>> = (0..BLOCK).map(|_| random.unit(length)).collect();
         for (at, vector) in vectors.iter().enumerate() {
-            let (scale, row) = encode(&rotation, vector, &centroid);
+            let (scale, row) = encode(&rotation.rotated(vector), &rotation.rotated(&centroid));
             codes.set(at, 0, scale, &row);
         }
         let (mut errors, mut bias, mut count) = (0.0_f32, 0.0_f32, 0.0_f32);

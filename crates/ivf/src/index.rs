@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::block::{BLOCK, Codes};
-use crate::code::{ESTIMATE_DEVIATION, Entry, Query, StoredCode, encode};
+use crate::block::BLOCK;
+use crate::centers::{Center, Centers, Encoder};
+use crate::code::{ESTIMATE_DEVIATION, Entry, Query, StoredHead, encode};
 use crate::kernel::{dot, sums};
 use crate::list::List;
 use crate::positions::Positions;
-use crate::rotation::Rotation;
 use crate::split::two_means;
 use crate::{LENGTH_UNIT, Vectors};
 
@@ -17,18 +17,14 @@ const MAX_LIST: usize = 1_000;
 const MIN_SHARE: usize = 8;
 /// The lists around a list that is split, from which vectors may move to its halves.
 const LISTS_AROUND: usize = 32;
-/// The lists with the best estimates whose centroids are compared exactly with a vector that is added.
-const REFINED_LISTS: usize = 24;
 
 /// An inverted file of codes. Clones are cheap and share what does not change.
 #[derive(Clone, Debug)]
 pub struct Index {
-    pub(crate) rotation: Arc<Rotation>,
+    pub(crate) centers: Arc<Centers>,
     pub(crate) lists: Vec<Arc<List>>,
-    /// The codes of the centroids; the slots are the positions of the lists.
-    pub(crate) centroids: Codes,
-    pub(crate) length: usize,
-    pub(crate) next_number: u32,
+    /// The radius of each list; side by side, because each search reads them.
+    pub(crate) radii: Vec<f32>,
     pub(crate) count: usize,
 }
 
@@ -59,8 +55,7 @@ impl Index {
     /// If the length is zero or not such a multiple.
     pub fn new(length: usize) -> Self {
         assert!(length > 0 && length.is_multiple_of(LENGTH_UNIT), "vectors of {length} numbers");
-        let (rotation, centroids) = (Arc::new(Rotation::new(length)), Codes::new(length));
-        Self { rotation, lists: Vec::new(), centroids, length, next_number: 0, count: 0 }
+        Self { centers: Arc::new(Centers::new(length)), lists: Vec::new(), radii: Vec::new(), count: 0 }
     }
 
     /// Returns the number of vectors.
@@ -73,45 +68,14 @@ impl Index {
         self.lists.len()
     }
 
-    /// Finds the list for a vector and computes its code. This is the expensive part of an insertion.
+    /// Finds the list for a vector and computes its code; see [`Encoder`].
     pub fn encode(&self, vector: &[f32]) -> Entry {
-        let Some(list) = self.nearest_list(vector) else {
-            // The first vector is the centroid of the first list.
-            let (scale, row) = encode(&self.rotation, vector, vector);
-            return Entry { list: 0, number: self.next_number, scale, row };
-        };
-        self.encode_in(list, vector)
+        self.encoder().encode(vector)
     }
 
-    fn encode_in(&self, list: usize, vector: &[f32]) -> Entry {
-        let found = &self.lists[list];
-        let (scale, row) = encode(&self.rotation, vector, &found.centroid);
-        Entry { list, number: found.number, scale, row }
-    }
-
-    fn nearest_list(&self, vector: &[f32]) -> Option<usize> {
-        let mut best: Vec<(f32, u32)> = self.estimates(&Query::new(&self.rotation, vector));
-        for (closeness, list) in &mut best {
-            *closeness -= self.lists[*list as usize].half_square;
-        }
-        if best.len() > REFINED_LISTS {
-            best.select_nth_unstable_by(REFINED_LISTS, |a, b| b.0.total_cmp(&a.0));
-            best.truncate(REFINED_LISTS);
-        }
-        let exact = best.into_iter().map(|(_, list)| (self.lists[list as usize].closeness(vector), list as usize));
-        exact.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, list)| list)
-    }
-
-    /// Returns the estimated product of a query and the centroid of each list, with the position of the list.
-    pub(crate) fn estimates(&self, query: &Query) -> Vec<(f32, u32)> {
-        let mut estimates = Vec::with_capacity(self.lists.len());
-        let mut products = [0; BLOCK];
-        for (block, count) in self.centroids.blocks() {
-            sums(&block.codes, &query.words, &mut products);
-            let codes = products.iter().zip(&block.scales).zip(&block.slots).take(count);
-            estimates.extend(codes.map(|((product, scale), slot)| (query.estimate(*product, *scale), *slot)));
-        }
-        estimates
+    /// Returns what computes codes without a reference to the index.
+    pub fn encoder(&self) -> Encoder {
+        Encoder(Arc::clone(&self.centers))
     }
 
     /// Adds the vector in a slot. The slot must not be in the index. Computes the code again if the list of `entry` was
@@ -120,7 +84,7 @@ impl Index {
         if self.lists.is_empty() {
             self.set_list(0, vectors.vector(slot).to_vec());
         }
-        if self.lists.get(entry.list).is_some_and(|list| list.number == entry.number) {
+        if self.lists.get(entry.list).is_some_and(|list| list.center.number == entry.number) {
             self.push(positions, slot, entry);
         } else {
             let entry = self.encode(vectors.vector(slot));
@@ -150,7 +114,8 @@ impl Index {
         let found = &self.lists[list];
         let slots: Vec<u32> = found.codes.slots().collect();
         let centroids = two_means(&slots, vectors);
-        let halves = centroids.each_ref().map(|centroid| List::new(0, centroid.clone()));
+        let rotation = &self.centers.rotation;
+        let halves = centroids.each_ref().map(|centroid| Center::new(rotation, 0, centroid.clone()));
         let margin = |slot: &u32| {
             let [first, second] = halves.each_ref().map(|half| half.closeness(vectors.vector(*slot)));
             (second - first, *slot)
@@ -165,11 +130,11 @@ impl Index {
         let mut entries = [Vec::new(), Vec::new()];
         for (at, (_, slot)) in margins.into_iter().enumerate() {
             let side = usize::from(at >= middle);
-            let (scale, row) = encode(&self.rotation, vectors.vector(slot), &centroids[side]);
+            let (scale, row) = encode(&rotation.rotated(vectors.vector(slot)), &halves[side].rotated);
             entries[side].push((slot, Entry { list, number: 0, scale, row }));
         }
         let moved = self.nearer_slots(list, &halves, vectors);
-        Split { list, number: found.number, centroids, entries, moved }
+        Split { list, number: found.center.number, centroids, entries, moved }
     }
 
     /// Replaces a list by two. Does nothing if the list has changed since [`plan_split`](Self::plan_split).
@@ -177,7 +142,7 @@ impl Index {
         let Split { list, number, centroids, entries, moved } = split;
         let second = self.lists.len();
         let planned = entries.iter().map(Vec::len).sum();
-        if self.lists.get(list).is_none_or(|found| found.number != number || found.codes.count() != planned) {
+        if self.lists.get(list).is_none_or(|found| found.center.number != number || found.codes.count() != planned) {
             return;
         }
         for (at, (centroid, entries)) in [list, self.lists.len()].into_iter().zip(centroids.into_iter().zip(entries)) {
@@ -195,20 +160,19 @@ impl Index {
 
     /// Returns the slots of the lists around `list` that are nearer to one of its halves than to their own centroids, with the
     /// half.
-    fn nearer_slots(&self, list: usize, halves: &[List; 2], vectors: &impl Vectors) -> Vec<(u32, usize, Entry)> {
+    fn nearer_slots(&self, list: usize, halves: &[Center; 2], vectors: &impl Vectors) -> Vec<(u32, usize, Entry)> {
         let mut moved = Vec::new();
         for around in self.lists_around(list) {
             let around = &self.lists[around];
-            let mut found: Vec<u32> =
-                halves.iter().flat_map(|half| self.estimated_nearer(around, &half.centroid)).collect();
+            let mut found: Vec<u32> = halves.iter().flat_map(|half| self.estimated_nearer(around, half)).collect();
             found.sort_unstable();
             found.dedup();
             for slot in found {
                 let vector = vectors.vector(slot);
                 let [first, second] = halves.each_ref().map(|half| half.closeness(vector));
-                if first.max(second) > around.closeness(vector) {
+                if first.max(second) > around.center.closeness(vector) {
                     let side = usize::from(second > first);
-                    let (scale, row) = encode(&self.rotation, vector, &halves[side].centroid);
+                    let (scale, row) = encode(&self.centers.rotation.rotated(vector), &halves[side].rotated);
                     moved.push((slot, side, Entry { list, number: 0, scale, row }));
                 }
             }
@@ -218,8 +182,9 @@ impl Index {
 
     /// Returns the lists with the nearest centroids.
     fn lists_around(&self, list: usize) -> Vec<usize> {
-        let centroid = &self.lists[list].centroid;
-        let mut all: Vec<(f32, usize)> = self.lists.iter().map(|other| other.closeness(centroid)).zip(0..).collect();
+        let centers = &self.centers.all;
+        let centroid = &centers[list].centroid;
+        let mut all: Vec<(f32, usize)> = centers.iter().map(|other| other.closeness(centroid)).zip(0..).collect();
         all.swap_remove(list);
         if all.len() > LISTS_AROUND {
             all.select_nth_unstable_by(LISTS_AROUND, |a, b| b.0.total_cmp(&a.0));
@@ -228,12 +193,12 @@ impl Index {
         all.into_iter().map(|(_, list)| list).collect()
     }
 
-    /// Returns the slots of a list that may be nearer to `centroid` than to the centroid of the list. A vector `c + r` is
+    /// Returns the slots of a list that may be nearer to `center` than to the centroid of the list. A vector `c + r` is
     /// nearer to `a` if `r · (a - c)` exceeds half of the square of `a - c`; the product is estimated.
-    fn estimated_nearer(&self, list: &List, centroid: &[f32]) -> Vec<u32> {
-        let way: Vec<f32> = centroid.iter().zip(&*list.centroid).map(|(a, b)| a - b).collect();
+    fn estimated_nearer(&self, list: &List, center: &Center) -> Vec<u32> {
+        let way: Vec<f32> = center.rotated.iter().zip(&list.center.rotated).map(|(a, b)| a - b).collect();
         let square = dot(&way, &way);
-        let (query, mut products, mut slots) = (Query::new(&self.rotation, &way), [0; BLOCK], Vec::new());
+        let (query, mut products, mut slots) = (Query::from_rotated(way), [0; BLOCK], Vec::new());
         for (block, count) in list.codes.blocks() {
             sums(&block.codes, &query.words, &mut products);
             for ((product, scale), slot) in products.iter().zip(&block.scales).zip(&block.slots).take(count) {
@@ -246,52 +211,48 @@ impl Index {
         slots
     }
 
-    /// Returns the code of a slot, to store it.
-    pub fn code(&self, positions: &Positions, slot: u32) -> Option<StoredCode<'_>> {
+    /// Copies the code of a slot to `row`, to store it, and returns its list and its scale.
+    pub fn copy_code(&self, positions: &Positions, slot: u32, row: &mut [u8]) -> Option<StoredHead> {
         let (list, at) = positions.get(slot)?;
         let list = self.lists.get(list)?;
-        let (scale, row) = list.codes.get(at);
-        Some(StoredCode { list: list.number, scale, row: row.into() })
+        Some(StoredHead { list: list.center.number, scale: list.codes.copy(at, row) })
     }
 
     /// Returns the number that the next list gets. Numbers are consecutive.
     pub fn next_number(&self) -> u32 {
-        self.next_number
+        self.centers.next_number
     }
 
     /// Returns the numbers and the centroids of the lists from a number on, in any order. Lists that were split meanwhile
     /// are missing.
     pub fn centroids_from(&self, number: u32) -> impl Iterator<Item = (u32, &[f32])> {
-        self.lists.iter().filter(move |list| list.number >= number).map(|list| (list.number, &*list.centroid))
+        let centers = self.centers.all.iter().filter(move |center| center.number >= number);
+        centers.map(|center| (center.number, &*center.centroid))
     }
 
     fn push(&mut self, positions: &mut Positions, slot: u32, entry: &Entry) {
         let list = Arc::make_mut(&mut self.lists[entry.list]);
         positions.set(slot, entry.list, list.codes.count());
         list.push(slot, entry.scale, &entry.row);
+        self.radii[entry.list] = list.radius();
     }
 
     /// Puts an empty list at a position, the next one or that of a list that it replaces.
-    pub(crate) fn set_list(&mut self, at: usize, centroid: Vec<f32>) {
-        let list = Arc::new(List::new(self.next_number, centroid));
-        self.next_number += 1;
-        self.set_centroid(at, &list.centroid);
+    fn set_list(&mut self, at: usize, centroid: Vec<f32>) {
+        let list = Arc::new(List::new(Arc::make_mut(&mut self.centers).set_new(at, centroid)));
         if at == self.lists.len() {
+            self.radii.push(list.radius());
             self.lists.push(list);
         } else {
+            self.radii[at] = list.radius();
             self.lists[at] = list;
         }
     }
 
     /// Appends a list with its codes.
     pub(crate) fn add_list(&mut self, list: Arc<List>) {
-        self.set_centroid(self.lists.len(), &list.centroid);
+        Arc::make_mut(&mut self.centers).set(self.lists.len(), Arc::clone(&list.center));
+        self.radii.push(list.radius());
         self.lists.push(list);
-    }
-
-    fn set_centroid(&mut self, at: usize, centroid: &[f32]) {
-        let (scale, row) = encode(&self.rotation, centroid, &vec![0.0; self.length]);
-        #[expect(clippy::cast_possible_truncation, reason = "there are fewer lists than slots")]
-        self.centroids.set(at, at as u32, scale, &row);
     }
 }

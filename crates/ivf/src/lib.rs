@@ -11,6 +11,7 @@
 //! not touch.
 
 mod block;
+mod centers;
 mod code;
 mod index;
 mod kernel;
@@ -18,14 +19,17 @@ mod list;
 mod positions;
 mod restore;
 mod rotation;
+mod running;
 mod search;
 mod split;
 
-pub use code::{Entry, StoredCode};
+pub use centers::Encoder;
+pub use code::{Entry, StoredCode, StoredHead};
 pub use index::{Index, Split};
 pub use kernel::{dot, prefetch};
 pub use positions::Positions;
 pub use restore::Restore;
+pub use running::Search;
 pub use search::{Candidates, Effort};
 
 /// The vectors that an index is about.

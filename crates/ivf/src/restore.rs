@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::block::{PACKED_HEAD, RUN};
+use crate::centers::Center;
 use crate::code::StoredCode;
 use crate::index::Index;
 use crate::list::List;
@@ -55,11 +56,13 @@ impl Restore {
     pub fn new(length: usize, centroids: Vec<Option<Vec<f32>>>) -> Self {
         let mut index = Index::new(length);
         let mut positions = vec![None; centroids.len()];
-        index.next_number = u32::try_from(centroids.len()).unwrap_or(u32::MAX);
+        let centers = Arc::make_mut(&mut index.centers);
+        centers.next_number = u32::try_from(centroids.len()).unwrap_or(u32::MAX);
         for (number, centroid) in (0..).zip(centroids) {
             if let Some(centroid) = centroid {
                 positions[number as usize] = Some(index.lists.len());
-                index.lists.push(Arc::new(List::new(number, centroid)));
+                let center = Center::new(&centers.rotation, number, centroid);
+                index.lists.push(Arc::new(List::new(Arc::new(center))));
             }
         }
         let pending = vec![Pending::new(length); index.lists.len()];

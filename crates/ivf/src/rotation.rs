@@ -4,6 +4,8 @@
 //! Random signs and a fast Hadamard transform, three times. If the length is not a power of two, the transform is applied
 //! to the first numbers and then to the last ones, as many as the greatest power of two. Each step is orthogonal.
 
+#![expect(unsafe_code, reason = "the compiler cannot check the features of the CPU")]
+
 const ROUNDS: usize = 3;
 
 /// A rotation of vectors of one length.
@@ -24,8 +26,30 @@ impl Rotation {
         Self { signs, length, width: 1 << length.ilog2() }
     }
 
-    /// Rotates a vector in place.
-    pub(crate) fn rotate(&self, values: &mut [f32]) {
+    /// Returns the rotated vector.
+    pub(crate) fn rotated(&self, vector: &[f32]) -> Vec<f32> {
+        let mut values = vector.to_vec();
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the CPU has the feature, as checked one line above.
+            unsafe { self.rotate_avx2(&mut values) };
+            return values;
+        }
+        self.rotate(&mut values);
+        values
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn rotate_avx2(&self, values: &mut [f32]) {
+        self.rotate(values);
+    }
+
+    /// Rotates a vector in place. Always inlined, so that it is compiled with the CPU features of its caller: all give the same
+    /// numbers.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "a function that is called has the features of the baseline")]
+    fn rotate(&self, values: &mut [f32]) {
         for signs in self.signs.chunks_exact(2 * self.length) {
             let (first, second) = signs.split_at(self.length);
             flip(values, first);
@@ -46,6 +70,8 @@ fn split_mix(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as above")]
 fn flip(values: &mut [f32], signs: &[f32]) {
     for (value, sign) in values.iter_mut().zip(signs) {
         *value *= sign;
@@ -53,6 +79,8 @@ fn flip(values: &mut [f32], signs: &[f32]) {
 }
 
 /// The Hadamard transform of as many numbers as a power of two, scaled so that it is orthogonal.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "as above")]
 fn transform(values: &mut [f32]) {
     let mut half = 1;
     while half < values.len() {
@@ -85,8 +113,10 @@ mod tests {
             let mut other: Vec<f32> = (0..length).map(|i| ((i * 7) % 11) as f32 - 5.0).collect();
             let before: f32 = other[3];
             let norm: f32 = other.iter().map(|x| x * x).sum();
-            rotation.rotate(&mut one);
-            rotation.rotate(&mut other);
+            let mut plain = other.clone();
+            rotation.rotate(&mut plain);
+            (one, other) = (rotation.rotated(&one), rotation.rotated(&other));
+            assert_eq!(other, plain, "{length}: the numbers depend on the CPU");
             let product: f32 = one.iter().zip(&other).map(|(a, b)| a * b).sum();
             assert!((product - before).abs() < 1e-2, "{length}: {product} instead of {before}");
             let rotated: f32 = other.iter().map(|x| x * x).sum();

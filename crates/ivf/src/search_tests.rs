@@ -6,6 +6,8 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::*;
+use crate::kernel::dot;
+use crate::list::List;
 use crate::{Positions, Restore, StoredCode, Vectors, prefetch};
 
 /// A generator of numbers for tests (xorshift).
@@ -158,7 +160,7 @@ fn searches_find_the_nearest_with_their_exact_scores() {
 
 #[test]
 fn the_effort_of_a_filter_depends_on_its_share() {
-    let effort = Effort::from_level(Effort::DEFAULT_LEVEL);
+    let effort = Effort::from_level(450);
     assert_eq!(effort.for_share(1.0), effort);
     let twelfth = effort.for_share(1.0 / 12.0);
     assert!((twelfth.list_deviations - 4.21).abs() < 0.01, "{twelfth:?}");
@@ -281,9 +283,38 @@ fn an_index_is_restored_from_its_codes() {
     assert_eq!(restored.count(), 5_000);
 }
 
+#[test]
+fn nothing_waits_for_a_helper_that_comes_late() {
+    let (table, mut index, mut positions) = (table(3_000), Index::new(LENGTH), Positions::default());
+    insert(&mut index, &mut positions, &table, 0..3_000);
+    let query = Random(5).unit(LENGTH);
+    let request = Request { table: &table, query: &query, allowed: &|_| true };
+    let search = index.begin_search(&query, 10, Effort::from_level(10_000), &request);
+    // A helper that comes early visits all lists.
+    search.help();
+    assert_eq!(search.run(), exact(&request, 0..3_000, 10));
+    search.help();
+    assert_eq!(search.useful_helpers(), 0);
+}
+
 impl Index {
+    fn search<C: Candidates>(&self, query: &[f32], keep: usize, effort: Effort, threads: usize, c: &C) -> Vec<C::Hit> {
+        let search = self.begin_search(query, keep, effort, c);
+        std::thread::scope(|scope| {
+            (1..threads).for_each(|_| drop(scope.spawn(|| search.help())));
+            search.run()
+        })
+    }
+
     fn nearest(&self, vector: &[f32]) -> Arc<List> {
-        let nearest = self.lists.iter().max_by(|a, b| a.closeness(vector).total_cmp(&b.closeness(vector)));
+        let closeness = |list: &Arc<List>| list.center.closeness(vector);
+        let nearest = self.lists.iter().max_by(|a, b| closeness(a).total_cmp(&closeness(b)));
         Arc::clone(nearest.expect("there are lists"))
+    }
+
+    fn code(&self, positions: &Positions, slot: u32) -> Option<StoredCode<'static>> {
+        let mut row = vec![0; LENGTH / 4];
+        let head = self.copy_code(positions, slot, &mut row)?;
+        Some(StoredCode { list: head.list, scale: head.scale, row: row.into() })
     }
 }

@@ -1,7 +1,7 @@
 //! Pages of records in an order, without a query.
 //!
 //! Each order is that of a table or of an index (`indexes.rs`), so a page reads only its own records and, with a filter,
-//! the entries in between.
+//! the entries in between. Records without a time of EXIF are in no index of it: they are found by their ids, which are in memory.
 
 use rusqlite::{Connection, Params};
 
@@ -10,7 +10,7 @@ use super::error::Fault;
 use super::filters::SlotSet;
 use super::indexes::S3_KEY;
 use super::rows::{id, raw};
-use super::version::Version;
+use super::snapshot::Snapshot;
 use crate::domain::{BrowsePage, BrowseQuery, ImageId, PageStart, StoredImage, Timestamp};
 use crate::index::shared::{IdRange, random_ranges};
 
@@ -23,9 +23,9 @@ struct Candidate {
 
 /// The rows that a page is made from.
 struct Records<'a> {
+    collection: &'a Collection,
+    snapshot: &'a Snapshot,
     connection: &'a Connection,
-    number: i64,
-    version: &'a Version,
     /// `None` for all.
     allowed: Option<&'a SlotSet>,
 }
@@ -39,7 +39,6 @@ pub(super) const EARLIER: &str = "indexed_at < ?1";
 pub(super) const DATED: &str = "taken_at IS NOT NULL";
 pub(super) const SAME_TAKEN: &str = "taken_at = ?1 AND id > ?2";
 pub(super) const TAKEN_EARLIER: &str = "taken_at < ?1";
-pub(super) const UNDATED: &str = "taken_at IS NULL AND id > ?1";
 
 impl Collection {
     /// Returns a page of records. Damaged ones are left out.
@@ -47,8 +46,7 @@ impl Collection {
         let snapshot = self.snapshot()?;
         let connection = snapshot.rows()?;
         let allowed = self.allowed(&snapshot, &query.filter)?;
-        let records =
-            Records { connection, number: self.number(), version: &snapshot.version, allowed: allowed.as_ref() };
+        let records = Records { collection: self, snapshot: &snapshot, connection, allowed: allowed.as_ref() };
         let mut candidates = records.page(&query.start, query.limit.saturating_add(1))?;
         let has_more = candidates.len() > query.limit;
         candidates.truncate(query.limit);
@@ -94,7 +92,7 @@ impl Records<'_> {
         condition: &str,
         parameters: impl Params,
     ) -> Result<(), Fault> {
-        let mut select = self.connection.prepare_cached(&newest_sql(self.number, condition))?;
+        let mut select = self.connection.prepare_cached(&newest_sql(self.collection.number(), condition))?;
         let mut rows = select.query(parameters)?;
         while found.len() < limit
             && let Some(row) = rows.next()?
@@ -118,13 +116,24 @@ impl Records<'_> {
                 self.add_taken(&mut found, limit, SAME_TAKEN, (micros, bytes(id)))?;
                 self.add_taken(&mut found, limit, TAKEN_EARLIER, (micros,))?;
             }
-            Some((None, id)) => {
-                self.add_taken(&mut found, limit, UNDATED, (bytes(id),))?;
-                return Ok(found);
-            }
+            Some((None, _)) => {}
         }
-        self.add_taken(&mut found, limit, UNDATED, (Vec::<u8>::new(),))?;
+        if found.len() < limit {
+            self.add_undated(&mut found, limit, after.filter(|(moment, _)| moment.is_none()).map(|(_, id)| id))?;
+        }
         Ok(found)
+    }
+
+    /// Adds records without a time after an id, in the order of their ids, until there are `limit`.
+    fn add_undated(&self, found: &mut Vec<Candidate>, limit: usize, after: Option<ImageId>) -> Result<(), Fault> {
+        let dated = self.collection.dated(self.snapshot)?;
+        let undated = self.snapshot.version.ids().after(after).filter(|(_, slot)| !dated.contains(*slot));
+        let allowed = undated.filter(|(_, slot)| self.is_allowed(*slot)).take(limit - found.len());
+        found.extend(allowed.map(|(id, slot)| {
+            let next = PageStart::Taken { after: Some((None, id)) };
+            Candidate { id, slot, next }
+        }));
+        Ok(())
     }
 
     /// Adds records that match a condition, those taken last first, until there are `limit`.
@@ -135,14 +144,14 @@ impl Records<'_> {
         condition: &str,
         parameters: impl Params,
     ) -> Result<(), Fault> {
-        let mut select = self.connection.prepare_cached(&taken_sql(self.number, condition))?;
+        let mut select = self.connection.prepare_cached(&taken_sql(self.collection.number(), condition))?;
         let mut rows = select.query(parameters)?;
         while found.len() < limit
             && let Some(row) = rows.next()?
         {
             let (id, slot) = (id(row, 0)?, row.get(1)?);
             if self.is_allowed(slot) {
-                let moment = row.get::<_, Option<i64>>(2)?.and_then(Timestamp::from_unix_micros);
+                let moment = Timestamp::from_unix_micros(row.get(2)?);
                 found.push(Candidate { id, slot, next: PageStart::Taken { after: Some((moment, id)) } });
             }
         }
@@ -150,12 +159,12 @@ impl Records<'_> {
     }
 
     fn by_key(&self, after: Option<&(String, ImageId)>, limit: usize) -> Result<Vec<Candidate>, Fault> {
-        let mut select = self.connection.prepare_cached(&key_sql(self.number))?;
+        let mut select = self.connection.prepare_cached(&key_sql(self.collection.number()))?;
         let mut rows = select.query((after.map_or("", |(key, _)| key),))?;
         let mut found: Vec<(String, ImageId, u32)> = Vec::new();
         while let Some(row) = rows.next()? {
             let slot = row.get(0)?;
-            let Some(id) = self.version.occupant(slot).filter(|_| self.is_allowed(slot)) else { continue };
+            let Some(id) = self.snapshot.version.occupant(slot).filter(|_| self.is_allowed(slot)) else { continue };
             let Ok(key) = std::str::from_utf8(raw(row, 1)?) else { continue };
             // Records with the same key (of several buckets) are sorted by their ids below, so all of them are read.
             if found.len() >= limit && found.last().is_some_and(|(last, ..)| last != key) {
@@ -174,7 +183,8 @@ impl Records<'_> {
     fn by_id(&self, first: ImageId, after: Option<ImageId>, limit: usize) -> Vec<Candidate> {
         let mut found = Vec::new();
         for IdRange { after, before } in random_ranges(first, after) {
-            let inside = self.version.ids().after(after).take_while(|(id, _)| before.is_none_or(|before| *id < before));
+            let inside =
+                self.snapshot.version.ids().after(after).take_while(|(id, _)| before.is_none_or(|before| *id < before));
             let allowed = inside.filter(|(_, slot)| self.is_allowed(*slot)).take(limit - found.len());
             found.extend(allowed.map(|(id, slot)| {
                 let next = PageStart::Random { first, after: Some(id) };

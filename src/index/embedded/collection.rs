@@ -158,7 +158,7 @@ impl Collection {
         let allowed = self.allowed(&snapshot, &query.filter)?;
         let keep = query.offset.saturating_add(query.limit);
         let padded = snapshot.version.map().pad(query.embedding.as_slice());
-        let search = Search { version: &snapshot.version, allowed: allowed.as_ref(), query: padded };
+        let search = Search { version: Arc::clone(&snapshot.version), allowed, query: padded };
         let permits = threads.take();
         let best = search.best(keep, query.effort, permits.count());
         drop(permits);

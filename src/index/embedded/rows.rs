@@ -31,6 +31,7 @@ pub(super) struct Row {
     pub(super) entry: Option<Entry>,
     pub(super) attributes: Attributes,
     payload: String,
+    indexed_at: String,
     checksum: u32,
 }
 
@@ -44,6 +45,7 @@ impl Row {
             entry: None,
             payload: serde_json::to_string(payload).map_err(|error| Fault::Damaged(error.to_string()))?,
             attributes: Attributes::new(payload),
+            indexed_at: payload.indexed_at.to_string(),
             checksum: checksum(record.embedding.as_slice()),
         })
     }
@@ -140,6 +142,7 @@ pub(super) fn load(connection: &Connection, n: i64, mut each: impl FnMut(ImageId
 /// Writes `rows` into `slots`, and removes the records in the slots `replaced`.
 pub(super) fn write(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32], replaced: &[u32]) -> Result<(), Fault> {
     clear(tx, n, replaced)?;
+    changes::add(tx, n, slots)?;
     let mut record =
         tx.prepare_cached(&format!("REPLACE INTO slots_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"))?;
     // A damaged record may have left a payload or terms in a free slot.
@@ -147,21 +150,27 @@ pub(super) fn write(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32], r
     let mut term = tx.prepare_cached(&format!("INSERT OR IGNORE INTO terms_{n} VALUES (?1, ?2)"))?;
     for (row, slot) in rows.iter().zip(slots) {
         let id = row.id.0.as_bytes();
-        let Attributes { terms, format, width, height, indexed_at, taken_at, location } = &row.attributes;
-        let (taken_at, indexed_at) = (taken_at.map(Timestamp::unix_micros), indexed_at.to_string());
+        let Attributes { format, width, height, taken_at, location, .. } = &row.attributes;
+        let (taken_at, indexed_at) = (taken_at.map(Timestamp::unix_micros), &row.indexed_at);
         let (lat, lon) = (location.map(Position::lat_e7), location.map(Position::lon_e7));
         let format = format.as_str();
         record.execute(params![slot, id, row.checksum, format, width, height, indexed_at, taken_at, lat, lon])?;
-        payload.execute((slot, &row.payload))?;
-        for text in terms {
-            term.execute((text, slot))?;
-        }
     }
+    for (row, slot) in rows.iter().zip(slots) {
+        payload.execute((slot, &row.payload))?;
+    }
+    // In their order: the rows of a term are in the same pages.
+    let terms =
+        rows.iter().zip(slots).flat_map(|(row, slot)| row.attributes.terms.iter().map(move |text| (text, slot)));
+    let mut terms: Vec<(&String, &u32)> = terms.collect();
+    terms.sort_unstable();
+    terms.into_iter().try_for_each(|row| term.execute(row).map(drop))?;
     Ok(())
 }
 
 /// Removes the records in slots.
 pub(super) fn clear(tx: &Transaction<'_>, n: i64, slots: &[u32]) -> Result<(), Fault> {
+    changes::add(tx, n, slots)?;
     let mut cleaner = SlotCleaner::prepare(tx, n)?;
     slots.iter().try_for_each(|slot| cleaner.clear(*slot))
 }

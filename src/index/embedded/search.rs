@@ -2,8 +2,10 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use ivf::{Candidates, Effort};
+use tokio::runtime::Handle;
 
 use super::filters::SlotSet;
 use super::version::Version;
@@ -45,29 +47,33 @@ impl PartialEq for Scored {
 impl Eq for Scored {}
 
 /// A search in one version of a collection.
-pub(super) struct Search<'a> {
-    pub(super) version: &'a Version,
+pub(super) struct Search {
+    pub(super) version: Arc<Version>,
     /// The slots that match the filter; `None` for all.
-    pub(super) allowed: Option<&'a SlotSet>,
+    pub(super) allowed: Option<SlotSet>,
     /// The query, padded to the length of a row.
     pub(super) query: Vec<f32>,
 }
 
-impl Search<'_> {
-    /// Returns the `keep` best records, best first. `threads` returns how many threads an approximate search may use.
-    pub(super) fn best(&self, keep: usize, effort: SearchEffort, threads: usize) -> Vec<Scored> {
+impl Search {
+    /// Returns the `keep` best records, best first. An approximate search may use this number of threads.
+    pub(super) fn best(self, keep: usize, effort: SearchEffort, threads: usize) -> Vec<Scored> {
         let keep = keep.min(self.version.count());
         let level = match effort {
             SearchEffort::Exact => return self.exact(keep),
             SearchEffort::Default => Effort::DEFAULT_LEVEL,
             SearchEffort::Level(level) => level,
         };
-        let (allowed, all) = (self.allowed.map_or(self.version.count(), SlotSet::len), self.version.count());
-        match self.version.lists() {
+        let (allowed, all) = (self.allowed.as_ref().map_or(self.version.count(), SlotSet::len), self.version.count());
+        let version = Arc::clone(&self.version);
+        match version.lists() {
             Some(lists) if allowed >= all / EXACT_PART => {
                 #[expect(clippy::cast_precision_loss, reason = "a share")]
                 let share = allowed as f32 / all.max(1) as f32;
-                lists.search(&self.query, keep, Effort::from_level(level).for_share(share), threads, self)
+                let (query, effort) = (self.query.clone(), Effort::from_level(level).for_share(share));
+                let search = Arc::new(lists.begin_search(&query, keep, effort, self));
+                start_helpers(&search, threads.saturating_sub(1).min(search.useful_helpers()));
+                search.run()
             }
             _ => self.exact(keep),
         }
@@ -80,7 +86,7 @@ impl Search<'_> {
             return Vec::new();
         }
         let mut slots = Vec::with_capacity(CHUNK);
-        if let Some(allowed) = self.allowed {
+        if let Some(allowed) = &self.allowed {
             let mut rest = allowed.iter().peekable();
             while rest.peek().is_some() {
                 slots.clear();
@@ -106,11 +112,24 @@ impl Search<'_> {
     }
 }
 
-impl Candidates for Search<'_> {
+/// Starts threads that help a search, if the caller runs in a runtime. They are not waited for: a search that has ended is gone.
+fn start_helpers(search: &Arc<ivf::Search<Search>>, count: usize) {
+    let Ok(runtime) = Handle::try_current() else { return };
+    for _ in 0..count {
+        let search = Arc::downgrade(search);
+        drop(runtime.spawn_blocking(move || {
+            if let Some(search) = search.upgrade() {
+                search.help();
+            }
+        }));
+    }
+}
+
+impl Candidates for Search {
     type Hit = Scored;
 
     fn is_allowed(&self, slot: u32) -> bool {
-        self.allowed.is_none_or(|allowed| allowed.contains(slot))
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(slot))
     }
 
     fn hit(&self, slot: u32) -> Option<Scored> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 
 use rusqlite::Connection;
 
-use super::browse::{DATED, EARLIER, SAME_TAKEN, SAME_TIME, TAKEN_EARLIER, UNDATED, key_sql, newest_sql, taken_sql};
+use super::browse::{DATED, EARLIER, SAME_TAKEN, SAME_TIME, TAKEN_EARLIER, key_sql, newest_sql, taken_sql};
 use super::collection::Collection;
 use super::folder::Folder;
 use super::rows::{self, Row};
@@ -145,24 +145,30 @@ fn an_old_collection_gets_the_indexes_that_pages_read() {
     };
     let starts = [PageStart::Newest { after: None }, PageStart::Taken { after: None }, PageStart::Key { after: None }];
     let newest = [SAME_TIME, EARLIER].map(|condition| newest_sql(NUMBER, condition));
-    let taken = [DATED, SAME_TAKEN, TAKEN_EARLIER, UNDATED].map(|condition| taken_sql(NUMBER, condition));
+    let taken = [DATED, SAME_TAKEN, TAKEN_EARLIER].map(|condition| taken_sql(NUMBER, condition));
     let queries = [&newest[..], &taken, &[key_sql(NUMBER)]].concat();
     let pages = || starts.clone().map(page);
     let plans = |writer: &Connection| queries.iter().map(|sql| plan(writer, sql)).collect::<Vec<_>>();
     let expected = (pages(), plans(&writer));
-    for (plan, name) in
-        expected.1.iter().zip(["newest_1", "newest_1", "taken_1", "taken_1", "taken_1", "taken_1", "keys_1"])
-    {
+    let names = ["recent_1", "recent_1", "dated_1", "dated_1", "dated_1", "keys_1"];
+    for (plan, name) in expected.1.iter().zip(names) {
         assert!(plan.contains("COVERING INDEX") && plan.contains(name) && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 
     assert!(!folder.needs_maintenance());
-    let drop = format!("DROP INDEX newest_{NUMBER}; DROP INDEX taken_{NUMBER}; DROP INDEX keys_{NUMBER}");
-    writer.execute_batch(&drop).unwrap();
+    writer
+        .execute_batch(&format!(
+            "DROP INDEX recent_{NUMBER}; DROP INDEX dated_{NUMBER}; DROP INDEX keys_{NUMBER};
+             CREATE INDEX newest_{NUMBER} ON slots_{NUMBER} (indexed_at DESC, id, slot);
+             CREATE INDEX taken_{NUMBER} ON slots_{NUMBER} (taken_at DESC, id, slot);"
+        ))
+        .unwrap();
     assert_eq!(pages(), expected.0, "without the indexes");
     assert!(folder.needs_maintenance());
     while folder.add_index(&mut writer).unwrap() {}
     assert_eq!((pages(), plans(&writer)), expected);
+    let old = "SELECT count(*) FROM sqlite_master WHERE name GLOB 'newest_*' OR name GLOB 'taken_*'";
+    assert_eq!(writer.query_row(old, (), |row| row.get::<_, u32>(0)).unwrap(), 0);
 }
 
 #[test]
@@ -205,7 +211,7 @@ fn a_collection_without_columns_for_facts_of_exif_gets_them() {
     let (index, mut writer, collection) = open(path.path());
     collection.upsert(&mut writer, (0..10).map(|n| row(n, 0)).collect()).unwrap();
     let columns = ["taken_at", "lat", "lon"].map(|column| format!("ALTER TABLE slots_{NUMBER} DROP COLUMN {column};"));
-    writer.execute_batch(&format!("DROP INDEX taken_{NUMBER}; {}", columns.concat())).unwrap();
+    writer.execute_batch(&format!("DROP INDEX dated_{NUMBER}; {}", columns.concat())).unwrap();
     drop((index, writer, collection));
 
     let (index, mut writer, collection) = open(path.path());

@@ -14,6 +14,7 @@ pub(super) fn upgrade(connection: &mut Connection, n: i64) -> rusqlite::Result<(
     let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
     let is_old = connection.query_row(table, (format!("records_{n}"),), |_| Ok(())).optional()?.is_some();
     if !is_old {
+        changes::upgrade(connection, n)?;
         return add_columns(connection, n);
     }
     let started = Instant::now();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ivf::{Entry, Split};
+use ivf::{Entry, Index, Split};
 use rusqlite::{Connection, Transaction};
 
 use super::collection::{Collection, Writer};
@@ -32,10 +32,12 @@ impl Collection {
     /// several threads can do at the same time.
     pub(super) fn encode(&self, rows: &mut [Row]) -> Result<(), Fault> {
         let version = self.version()?;
-        if let Some(index) = version.unfinished_lists() {
-            for row in rows.iter_mut().filter(|row| row.embedding.dimension() == self.space.dimension) {
-                row.entry = Some(index.encode(&version.map().pad(row.embedding.as_slice())));
-            }
+        let Some(encoder) = version.unfinished_lists().map(Index::encoder) else { return Ok(()) };
+        let map = version.shared_map();
+        // A commit copies what it changes while a version is in use.
+        drop(version);
+        for row in rows.iter_mut().filter(|row| row.embedding.dimension() == self.space.dimension) {
+            row.entry = Some(encoder.encode(&map.pad(row.embedding.as_slice())));
         }
         Ok(())
     }

@@ -112,12 +112,12 @@ impl Collection {
         Ok(slots)
     }
 
-    /// Returns the slots of the records that fulfil the predicate; `None` if no column has the values. SQLite can find a term
-    /// without reading the others, so a term needs no column.
+    /// Returns the slots of the records that fulfil the predicate; `None` if no column has the values. SQLite finds a term and the
+    /// records with a time without reading the others, so they need no column.
     fn slots_from_column(&self, snapshot: &Snapshot, predicate: &Predicate) -> Result<Option<SlotSet>, Fault> {
         let at_least = |field, min| Ok(Some(self.numbers(snapshot, field)?.at_least(min)));
         match predicate {
-            Predicate::All | Predicate::Term(_) => Ok(None),
+            Predicate::All | Predicate::Term(_) | Predicate::Dated => Ok(None),
             Predicate::Format(format) => {
                 let column = self.texts(snapshot, &TextField::Format)?;
                 Ok(column.map(|column| column.select(|value| value == format.as_str())))
@@ -137,6 +137,11 @@ impl Collection {
             Predicate::Near(circle) => self.near(snapshot, circle).map(Some),
             Predicate::Within(bbox) => self.within(snapshot, bbox).map(Some),
         }
+    }
+
+    /// Returns the slots of the records that have a time at which the image was taken.
+    pub(super) fn dated(&self, snapshot: &Snapshot) -> Result<SlotSet, Fault> {
+        self.slots(snapshot, Predicate::Dated)
     }
 
     fn within(&self, snapshot: &Snapshot, bbox: &BoundingBox) -> Result<SlotSet, Fault> {

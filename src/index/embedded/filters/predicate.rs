@@ -53,6 +53,8 @@ pub(super) enum Predicate {
     MinHeight(u32),
     IndexedAfter(Timestamp),
     Taken(ValueRange<Timestamp>),
+    /// It is known when the image was taken.
+    Dated,
     Near(Circle),
     Within(BoundingBox),
 }
@@ -69,6 +71,7 @@ impl Predicate {
             Self::MinHeight(min) => attributes.height >= *min,
             Self::IndexedAfter(after) => attributes.indexed_at > *after,
             Self::Taken(range) => attributes.taken_at.is_some_and(|taken_at| range.contains(&taken_at)),
+            Self::Dated => attributes.taken_at.is_some(),
             Self::Near(circle) => attributes.location.is_some_and(|location| circle.contains(location)),
             Self::Within(bbox) => attributes.location.is_some_and(|location| bbox.contains(location)),
         }
@@ -93,6 +96,7 @@ impl Predicate {
                 let condition = "taken_at >= ifnull(?1, taken_at) AND taken_at <= ifnull(?2, taken_at)";
                 select(connection, &records(condition), bounds)
             }
+            Self::Dated => select(connection, &records("taken_at IS NOT NULL"), ()),
             Self::Near(circle) => located(connection, n, |location| circle.contains(location)),
             Self::Within(bbox) => located(connection, n, |location| bbox.contains(location)),
         }

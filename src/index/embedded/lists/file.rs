@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use ivf::{Index, Positions, Restore, StoredCode};
+use ivf::{Index, Positions, Restore, StoredCode, StoredHead};
 use uuid::Uuid;
 
 use crate::domain::ImageId;
@@ -130,8 +130,8 @@ impl ListsFile {
         for run in slots.iter().flat_map(chunks) {
             let mut bytes = vec![0; run.len() * self.row_bytes()];
             for (slot, row) in run.clone().zip(bytes.chunks_exact_mut(self.row_bytes())) {
-                if let (Some(id), Some(code)) = (occupant(slot), index.code(positions, slot)) {
-                    fill(row, id, &code);
+                if let Some(id) = occupant(slot) {
+                    fill(row, id, |code| index.copy_code(positions, slot, code));
                 }
             }
             self.rows.seek(SeekFrom::Start(u64::from(run.start) * self.row_bytes() as u64))?;
@@ -215,12 +215,13 @@ impl ListsFile {
     }
 }
 
-fn fill(row: &mut [u8], id: ImageId, code: &StoredCode<'_>) {
-    row[ID].copy_from_slice(id.0.as_bytes());
-    row[LIST].copy_from_slice(&code.list.to_le_bytes());
-    row[SCALE].copy_from_slice(&code.scale.to_le_bytes());
+/// Fills a row, if `copy` finds a code for it.
+fn fill(row: &mut [u8], id: ImageId, copy: impl FnOnce(&mut [u8]) -> Option<StoredHead>) {
     let end = row.len() - CHECKSUM;
-    row[HEAD..end].copy_from_slice(&code.row);
+    let Some(StoredHead { list, scale }) = copy(&mut row[HEAD..end]) else { return };
+    row[ID].copy_from_slice(id.0.as_bytes());
+    row[LIST].copy_from_slice(&list.to_le_bytes());
+    row[SCALE].copy_from_slice(&scale.to_le_bytes());
     let checksum = crc32fast::hash(&row[..end]);
     row[end..].copy_from_slice(&checksum.to_le_bytes());
 }

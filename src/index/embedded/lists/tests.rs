@@ -173,6 +173,38 @@ fn the_next_start_reads_the_index_and_what_changed_since_the_last_sync() {
 }
 
 #[test]
+fn changes_that_an_earlier_version_recorded_are_read() {
+    let path = tempfile::tempdir().unwrap();
+    let mut fixture = Fixture::with_lists(path.path());
+    fixture.folder.record_writes(&fixture.writer, 10_000);
+    fixture.upsert(30_000..30_100, 0);
+    fixture.collection.delete(&mut fixture.writer, &[row(17, 0).id]).unwrap();
+    let before = state(&fixture);
+    // The table and one of the triggers of the earlier version.
+    fixture
+        .writer
+        .execute_batch(
+            "CREATE TABLE changes_1 (slot INTEGER PRIMARY KEY, id BLOB, checksum INTEGER) STRICT;
+             INSERT INTO changes_1 SELECT slot, id, checksum FROM slots_1
+                 WHERE EXISTS (SELECT 1 FROM changed_1 WHERE slot BETWEEN first AND last);
+             INSERT INTO changes_1 SELECT first, NULL, NULL FROM changed_1 WHERE first NOT IN (SELECT slot FROM slots_1);
+             DROP TABLE changed_1;
+             CREATE TRIGGER changes_removed_1 AFTER DELETE ON slots_1 BEGIN
+                 INSERT OR REPLACE INTO changes_1 VALUES (old.slot, NULL, NULL);
+             END;",
+        )
+        .unwrap();
+    drop(fixture);
+    let mut fixture = Fixture::open(path.path());
+    assert!(fixture.collection.version().unwrap().lists().is_some(), "the index was not read");
+    assert_eq!(state(&fixture).1, before.1);
+    fixture.collection.delete(&mut fixture.writer, &[row(18, 0).id]).unwrap();
+    drop(fixture);
+    let fixture = Fixture::open(path.path());
+    assert_eq!(fixture.collection.version().unwrap().lists().unwrap().count(), 20_098);
+}
+
+#[test]
 fn rows_of_moved_records_in_the_file_may_be_old() {
     let path = tempfile::tempdir().unwrap();
     let mut fixture = Fixture::with_lists(path.path());
