@@ -1,6 +1,7 @@
 // The image of the viewer: first the thumbnail, then a preview, or the original if its file is small.
 
 import { ApiError, fetchJson } from "../api.js";
+import { isCmyk } from "./jpeg.js";
 
 /** The longest side of a preview in pixels. */
 const PREVIEW_SIDE = 1440;
@@ -42,7 +43,8 @@ export async function showLargeImage(image, result, { record, isCurrent, onError
 }
 
 /**
- * The original keeps sharp pixels, transparency and animation; a preview of a large image has fewer bytes.
+ * The original keeps sharp pixels, transparency and animation; a preview of a large image has fewer bytes. Browsers do not use
+ * the profile of a CMYK image, so that only its preview has the right colours.
  * @param {GridImage} result
  * @param {Promise<ImageReply>} record
  */
@@ -50,7 +52,8 @@ async function chooseSource({ preview, format, width, height }, record) {
   if (Math.max(width, height) > PREVIEW_SIDE || !SHOWN_FORMATS.includes(format)) return preview;
   try {
     const { original, size_bytes: size } = await record;
-    return size <= MAX_ORIGINAL_BYTES ? original : preview;
+    if (size > MAX_ORIGINAL_BYTES || (format === "jpeg" && (await isCmyk(original)))) return preview;
+    return original;
   } catch {
     return preview;
   }

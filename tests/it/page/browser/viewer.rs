@@ -43,6 +43,21 @@ async fn a_large_image_is_shown_as_a_preview_and_a_small_one_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_cmyk_image_is_shown_as_a_preview() {
+    let app = TestApp::start().await;
+    let file = |name: &str| std::fs::read(crate::support::root().join("tests/data/colour").join(name)).unwrap();
+    app.put("images/cmyk.jpg", file("cmyk.jpg")).await;
+    app.put("images/adobe.jpg", file("adobe.jpg")).await;
+    assert_eq!(app.ingest().await.counts.done, 2);
+    let Some(browser) = Browser::open(&app, 1280, 800).await else { return };
+    for (key, shown) in [("images/cmyk.jpg", "/preview"), ("images/adobe.jpg", "/original")] {
+        browser.goto(&format!("/?image={}", crate::support::image_id(key))).await;
+        browser.wait_until(&format!("document.querySelector('.large')?.src.includes('{shown}')")).await;
+    }
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_becomes_better_keeps_its_size() {
     let app = TestApp::start().await;
     app.put("images/large.jpg", large_jpeg()).await;
