@@ -184,7 +184,8 @@ impl<'a> Directory<'a> {
     pub(crate) fn largest_count(&self, wanted: &[u16]) -> u64 {
         let (entry_size, count_size) = if self.file.big { (20, 8) } else { (12, 4) };
         let entries = (0..self.count).map(|index| self.first + index * entry_size);
-        let is_wanted = |at: usize| self.file.number(at, 2).is_some_and(|tag| wanted.iter().any(|&it| tag == u64::from(it)));
+        let is_wanted =
+            |at: usize| self.file.number(at, 2).is_some_and(|tag| wanted.iter().any(|&it| tag == u64::from(it)));
         entries.filter(|&at| is_wanted(at)).filter_map(|at| self.file.number(at + 4, count_size)).max().unwrap_or(0)
     }
 
