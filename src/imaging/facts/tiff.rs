@@ -18,6 +18,7 @@ pub(crate) mod tags {
     pub(crate) const ROWS_PER_STRIP: u16 = 278;
     pub(crate) const STRIP_BYTES: u16 = 279;
     pub(crate) const PLANAR: u16 = 284;
+    pub(crate) const PREDICTOR: u16 = 317;
     pub(crate) const COLOUR_MAP: u16 = 320;
     pub(crate) const TILE_WIDTH: u16 = 322;
     pub(crate) const TILE_HEIGHT: u16 = 323;
@@ -25,7 +26,9 @@ pub(crate) mod tags {
     pub(crate) const TILE_BYTES: u16 = 325;
     pub(crate) const SUB_IFDS: u16 = 330;
     pub(crate) const EXTRA_SAMPLES: u16 = 338;
+    pub(crate) const SAMPLE_FORMAT: u16 = 339;
     pub(crate) const JPEG_TABLES: u16 = 347;
+    pub(crate) const CHROMA_SUBSAMPLING: u16 = 530;
     pub(crate) const XMP: u16 = 700;
     pub(crate) const IPTC: u16 = 33723;
     pub(crate) const PHOTOSHOP: u16 = 34377;
@@ -175,6 +178,15 @@ impl<'a> Directory<'a> {
     pub(crate) fn children(&self) -> Vec<Directory<'a>> {
         let offsets = self.numbers(tags::SUB_IFDS, 32).unwrap_or_default();
         offsets.into_iter().filter_map(|offset| self.file.directory(offset)).collect()
+    }
+
+    /// Returns the largest number of values that an entry with one of these tags declares, whether they are in the file or not.
+    pub(crate) fn largest_count(&self, wanted: &[u16]) -> u64 {
+        let (entry_size, count_size) = if self.file.big { (20, 8) } else { (12, 4) };
+        let entries = (0..self.count).map(|index| self.first + index * entry_size);
+        let is_wanted =
+            |at: usize| self.file.number(at, 2).is_some_and(|tag| wanted.iter().any(|&it| tag == u64::from(it)));
+        entries.filter(|&at| is_wanted(at)).filter_map(|at| self.file.number(at + 4, count_size)).max().unwrap_or(0)
     }
 
     fn value(&self, tag: u16) -> Option<Value> {

@@ -53,7 +53,10 @@ const MAX_METADATA: u64 = 4 << 20;
 /// Returns the EXIF block, which begins with its byte order.
 pub(super) fn exif(bytes: &[u8]) -> Option<Vec<u8>> {
     let content = metadata(bytes, *b"Exif")?;
-    // The offset of the block.
+    // pillow-jxl-plugin 1.3.8 omits the offset of the block.
+    if content.starts_with(b"II*\0") || content.starts_with(b"MM\0*") {
+        return Some(content);
+    }
     let (offset, block) = content.split_first_chunk::<4>()?;
     Some(block.get(usize::try_from(u32::from_be_bytes(*offset)).ok()?..)?.to_vec())
 }
@@ -118,6 +121,9 @@ mod tests {
         // `MM` and `*` without compression, made by Python's `brotli`.
         let plain = boxed(*b"Exif", b"\0\0\0\x02__MM\0*");
         assert_eq!(exif(&plain).unwrap(), b"MM\0*");
+        for without_offset in [b"MM\0*\0\0\0\x08", b"II*\0\x08\0\0\0"] {
+            assert_eq!(exif(&boxed(*b"Exif", without_offset)).unwrap(), without_offset);
+        }
         let compressed = boxed(*b"brob", &[b"xml ", &[0x0B, 0x02, 0x80][..], b"<a/>\n", &[0x03]].concat());
         assert_eq!(xmp(&compressed).unwrap(), b"<a/>\n");
         assert_eq!((xmp(&plain), exif(&boxed(*b"Exif", b"\0\0\0\x09MM"))), (None, None));

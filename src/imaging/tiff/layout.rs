@@ -6,7 +6,7 @@ use crate::imaging::ImageError;
 use crate::imaging::facts::tiff::{Directory, tags};
 
 /// Maximum number of strips or tiles: strips of one row in an image of this height.
-const MAX_PARTS: usize = 1 << 17;
+pub(super) const MAX_PARTS: usize = 1 << 17;
 /// Maximum number of pixels of a tile that is larger than the image. What is outside the image must be decompressed too.
 const MAX_TILE_PIXELS: u64 = 1 << 24;
 

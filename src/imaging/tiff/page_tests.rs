@@ -235,3 +235,12 @@ fn only_a_preview_with_data_of_a_sensor_is_a_camera_raw_file() {
     assert_eq!(sniff(&both[..400]), Ok(ImageFormat::Raw));
     check("a scanner", &both, (64, 48), BRIGHT);
 }
+
+#[test]
+fn a_tag_with_too_many_values_is_refused() {
+    const SAMPLE_FORMAT: u16 = 339;
+    static MANY: [u8; 1 << 18] = [1; 1 << 18];
+    let file = file_of(&[Part { texts: vec![(SAMPLE_FORMAT, &MANY)], ..full() }]);
+    let error = decode_upright(&file, &ImagingSettings::default().limits()).unwrap_err();
+    assert!(error.to_string().contains("too many values"), "{error}");
+}

@@ -7,10 +7,34 @@ use tiff::{TiffError, TiffUnsupportedError};
 
 use super::colours::to_bytes;
 use super::jpeg_part;
-use super::layout::{Compression, Layout, corrupt};
+use super::layout::{Compression, Layout, MAX_PARTS, corrupt};
 use crate::domain::ImageFormat;
 use crate::imaging::ImageError;
-use crate::imaging::facts::tiff::Directory;
+use crate::imaging::facts::tiff::{Directory, tags};
+
+/// The tags whose values the crate reads while it opens a file. It has no limits yet, and keeps 32 bytes for each value that a
+/// tag declares, up to 256 MB.
+const READ_TAGS: [u16; 19] = [
+    tags::WIDTH,
+    tags::HEIGHT,
+    tags::BITS,
+    tags::COMPRESSION,
+    tags::PHOTOMETRIC,
+    tags::STRIP_OFFSETS,
+    tags::SAMPLES,
+    tags::ROWS_PER_STRIP,
+    tags::STRIP_BYTES,
+    tags::PLANAR,
+    tags::PREDICTOR,
+    tags::TILE_WIDTH,
+    tags::TILE_HEIGHT,
+    tags::TILE_OFFSETS,
+    tags::TILE_BYTES,
+    tags::EXTRA_SAMPLES,
+    tags::SAMPLE_FORMAT,
+    tags::JPEG_TABLES,
+    tags::CHROMA_SUBSAMPLING,
+];
 
 /// Calls `take` with the place and the RGB of every row of every part. The parts can extend beyond the page.
 pub(super) fn each_row(
@@ -50,6 +74,9 @@ pub(super) fn each_row(
 }
 
 fn open<'a>(bytes: &'a [u8], page: &Directory<'_>, layout: &Layout<'_>) -> Result<Decoder<OnePage<'a>>, ImageError> {
+    if page.largest_count(&READ_TAGS) > MAX_PARTS as u64 {
+        return Err(corrupt("one of its tags has too many values"));
+    }
     let mut limits = Limits::default();
     limits.decoding_buffer_size = usize::try_from(layout.part_bytes()).unwrap_or(usize::MAX);
     limits.intermediate_buffer_size = bytes.len();

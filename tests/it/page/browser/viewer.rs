@@ -43,6 +43,41 @@ async fn a_large_image_is_shown_as_a_preview_and_a_small_one_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_original_of_many_bytes_is_shown_after_its_preview() {
+    let app = TestApp::start().await;
+    let mut state = 1_u32;
+    let noise = RgbImage::from_fn(600, 400, |_, _| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        image::Rgb([state.to_le_bytes()[3], state.to_le_bytes()[2], 90])
+    });
+    let mut png = std::io::Cursor::new(Vec::new());
+    noise.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    assert!(png.get_ref().len() > 400_000);
+    app.put("images/noise.png", png.into_inner()).await;
+    assert_eq!(app.ingest().await.counts.done, 1);
+    let Some(browser) = Browser::open(&app, 1280, 800).await else { return };
+    browser.goto(&format!("/?image={}", crate::support::image_id("images/noise.png"))).await;
+    browser.wait_until("document.querySelector('.large')?.src.includes('/original')").await;
+    assert_eq!(browser.run(LOADED).await, json!(["original", "preview", "record", "thumbnail"]));
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cmyk_image_is_shown_as_a_preview() {
+    let app = TestApp::start().await;
+    let file = |name: &str| std::fs::read(crate::support::root().join("tests/data/colour").join(name)).unwrap();
+    app.put("images/cmyk.jpg", file("cmyk.jpg")).await;
+    app.put("images/adobe.jpg", file("adobe.jpg")).await;
+    assert_eq!(app.ingest().await.counts.done, 2);
+    let Some(browser) = Browser::open(&app, 1280, 800).await else { return };
+    for (key, shown) in [("images/cmyk.jpg", "/preview"), ("images/adobe.jpg", "/original")] {
+        browser.goto(&format!("/?image={}", crate::support::image_id(key))).await;
+        browser.wait_until(&format!("document.querySelector('.large')?.src.includes('{shown}')")).await;
+    }
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_becomes_better_keeps_its_size() {
     let app = TestApp::start().await;
     app.put("images/large.jpg", large_jpeg()).await;
