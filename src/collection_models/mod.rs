@@ -186,9 +186,12 @@ impl CollectionModels {
                 }
                 None => format!("`glimpse collections rebuild {collection}` changes it"),
             };
-            let note = failure.map(|(failure, _)| failure).unwrap_or_else(|| {
-                format!("the collection `{collection}` uses the model {model}, and not that of the settings; {change}")
-            });
+            let note = match failure {
+                Some((failure, _)) => failure,
+                None => format!(
+                    "the collection `{collection}` uses the model {model}, and not that of the settings; {change}"
+                ),
+            };
             (collection, note)
         };
         self.others().into_iter().map(note).collect()

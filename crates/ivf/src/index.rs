@@ -164,7 +164,7 @@ impl Index {
         let mut moved = Vec::new();
         for around in self.lists_around(list) {
             let around = &self.lists[around];
-            let mut found: Vec<u32> = halves.iter().flat_map(|half| self.estimated_nearer(around, half)).collect();
+            let mut found: Vec<u32> = halves.iter().flat_map(|half| estimated_nearer(around, half)).collect();
             found.sort_unstable();
             found.dedup();
             for slot in found {
@@ -191,24 +191,6 @@ impl Index {
             all.truncate(LISTS_AROUND);
         }
         all.into_iter().map(|(_, list)| list).collect()
-    }
-
-    /// Returns the slots of a list that may be nearer to `center` than to the centroid of the list. A vector `c + r` is
-    /// nearer to `a` if `r · (a - c)` exceeds half of the square of `a - c`; the product is estimated.
-    fn estimated_nearer(&self, list: &List, center: &Center) -> Vec<u32> {
-        let way: Vec<f32> = center.rotated.iter().zip(&list.center.rotated).map(|(a, b)| a - b).collect();
-        let square = dot(&way, &way);
-        let (query, mut products, mut slots) = (Query::from_rotated(way), [0; BLOCK], Vec::new());
-        for (block, count) in list.codes.blocks() {
-            sums(&block.codes, &query.words, &mut products);
-            for ((product, scale), slot) in products.iter().zip(&block.scales).zip(&block.slots).take(count) {
-                let deviation = ESTIMATE_DEVIATION * scale * square.sqrt();
-                if query.estimate(*product, *scale) + deviation > square / 2.0 {
-                    slots.push(*slot);
-                }
-            }
-        }
-        slots
     }
 
     /// Copies the code of a slot to `row`, to store it, and returns its list and its scale.
@@ -255,4 +237,22 @@ impl Index {
         self.radii.push(list.radius());
         self.lists.push(list);
     }
+}
+
+/// Returns the slots of a list that may be nearer to `center` than to the centroid of the list. A vector `c + r` is
+/// nearer to `a` if `r · (a - c)` exceeds half of the square of `a - c`; the product is estimated.
+fn estimated_nearer(list: &List, center: &Center) -> Vec<u32> {
+    let way: Vec<f32> = center.rotated.iter().zip(&list.center.rotated).map(|(a, b)| a - b).collect();
+    let square = dot(&way, &way);
+    let (query, mut products, mut slots) = (Query::from_rotated(way), [0; BLOCK], Vec::new());
+    for (block, count) in list.codes.blocks() {
+        sums(&block.codes, &query.words, &mut products);
+        for ((product, scale), slot) in products.iter().zip(&block.scales).zip(&block.slots).take(count) {
+            let deviation = ESTIMATE_DEVIATION * scale * square.sqrt();
+            if query.estimate(*product, *scale) + deviation > square / 2.0 {
+                slots.push(*slot);
+            }
+        }
+    }
+    slots
 }

@@ -139,9 +139,10 @@ impl JobService {
         let (name, stores) = (generation.physical.clone(), self.pipeline.stores().name_set());
         let running: Vec<JobId> = self.running_jobs().keys().copied().collect();
         let is_current = generation.state == GenerationState::Current;
-        let mut in_bucket = match is_current {
-            true => self.find_in_bucket(keys.iter().filter(|key| !key.is_removed)).await,
-            false => HashMap::new(),
+        let mut in_bucket = if is_current {
+            self.find_in_bucket(keys.iter().filter(|key| !key.is_removed)).await
+        } else {
+            HashMap::new()
         };
         let sort = move |db: &Connection| {
             let mut sorted = Sorted::default();

@@ -211,5 +211,6 @@ fn dependency(failure: FailureKind, detail: String) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: DEPENDENCY.to_owned(), failure, detail })
 }
 
-#[cfg(all(test, feature = "onnxruntime"))]
+#[cfg(test)]
+#[cfg(feature = "onnxruntime")]
 mod onnxruntime_tests;

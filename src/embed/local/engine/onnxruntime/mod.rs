@@ -19,7 +19,7 @@ use super::{Device, EngineError, Network, Onnx};
 const LIBRARY_TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum time to load a network. TensorRT compiles it for the GPU.
 const NETWORK_TIMEOUT: Duration = Duration::from_mins(10);
-const TENSORRT_TIMEOUT: Duration = Duration::from_mins(60);
+const TENSORRT_TIMEOUT: Duration = Duration::from_hours(1);
 
 /// Checks that the library and the libraries of the device can be used, and returns the version.
 pub(super) fn check(library: Option<&Path>, device: Device) -> Result<String, EngineError> {
