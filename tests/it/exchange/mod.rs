@@ -146,7 +146,7 @@ async fn an_export_is_a_stream_of_lines_with_an_end() {
     for (path, status, code) in [
         ("/collections/none/export", 404, "unknown_collection"),
         ("/collections/documents/export?provider=qdrant", 422, "invalid_provider"),
-        ("/collections/documents/export?generation=7", 404, "unknown_collection"),
+        ("/collections/documents/export?generation=7", 404, "unknown_generation"),
     ] {
         let (found, reply) = app.get(path).await;
         assert_eq!((found.as_u16(), reply["code"].as_str().unwrap()), (status, code), "{path}: {reply}");
