@@ -151,7 +151,7 @@ pub(super) fn resolve(
         }
         if is_local {
             let source = Source::named(model, Precision::default(), &settings.hub);
-            let source = source.map_err(|error| invalid("model", format!("is `{model}`: {}", detail(&error))))?;
+            let source = source.map_err(|error| invalid("model", detail(&error)))?;
             if !source.is_there() {
                 return Err(invalid(
                     "model",
