@@ -52,7 +52,10 @@ def main(out):
         for name, weight in clip.named_parameters():
             if weight.dim() == 1:
                 weight.add_(0.02 * torch.randn_like(weight))
-    config.save_pretrained(folder)
+    # The file describes the tokenizer: a tokenizer of another size than `vocab_size` is refused.
+    described = config.to_dict()
+    described["text_config"]["vocab_size"] = end + 1
+    (folder / "config.json").write_text(json.dumps(described))
     for name, tower, example, given, output, dynamic in [
         ("vision", Vision(clip), torch.randn(2, 3, 224, 224), "pixel_values", "image_embeds", {0: "batch"}),
         ("text", Text(clip), torch.randint(0, 900, (2, 9)), "input_ids", "text_embeds", {0: "batch", 1: "length"}),
