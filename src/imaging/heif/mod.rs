@@ -24,7 +24,7 @@ pub(super) use opacity::Opacity;
 /// The coding of the images in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
-    #[cfg_attr(not(feature = "heic"), expect(dead_code, reason = "only HEIC has it"))]
+    #[cfg_attr(not(any(feature = "heic", test)), expect(dead_code, reason = "only HEIC has it"))]
     Hevc,
     #[cfg_attr(not(feature = "avif"), expect(dead_code, reason = "only AVIF has it"))]
     Av1,
