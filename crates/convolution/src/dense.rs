@@ -195,7 +195,7 @@ impl Dense {
         let weights = &self.weights[panels.start * length..panels.end * length];
         let (bias, tiles, pixels) = (&self.bias[panels.clone()], &*packed.tiles, packed.tiled);
         simd.run(Panels { weights, bias, inputs: self.inputs, rows, tiles, pixels, clip, addend, target, stride });
-        // Afterwards: the weights are in the cache.
+        // After the tiles, so that the weights are in the cache.
         for panel in panels.clone() {
             let (weights, bias) = (&self.weights[panel * length..][..length], &self.bias[panel]);
             let first = (panel - panels.start) * ROWS;

@@ -30,7 +30,7 @@ impl Operation for Pack<'_> {
         let (tiles, last) = tiles.split_at_mut(whole * inputs * tile);
         let rest = pixels - whole * tile;
         let width = rest.next_multiple_of(R::LANES);
-        // Channel by channel: consecutive values are read.
+        // Channel by channel, so that consecutive values are read.
         for input in 0..inputs {
             let source = &source[input * stride..][..pixels];
             for at in 0..whole {

@@ -160,7 +160,7 @@ impl GenerationsReply {
             comparison,
             comparing,
             warnings: view
-                .silent_stores
+                .unavailable_stores
                 .into_iter()
                 .map(|store| format!("{store} does not answer; its numbers of images are missing"))
                 .chain(warning)

@@ -152,7 +152,7 @@ pub(super) fn resolve(
         if is_local {
             let source = Source::named(model, Precision::default(), &settings.hub);
             let source = source.map_err(|error| invalid("model", detail(&error)))?;
-            if !source.is_there() {
+            if !source.exists() {
                 return Err(invalid(
                     "model",
                     format!("is `{model}`, which does not exist on the machine of the service"),

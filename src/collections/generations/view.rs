@@ -22,7 +22,7 @@ pub struct GenerationsView {
     /// The generations, in the order of their numbers.
     pub generations: Vec<GenerationView>,
     /// The stores that did not answer.
-    pub silent_stores: BTreeSet<&'static str>,
+    pub unavailable_stores: BTreeSet<&'static str>,
 }
 
 /// One generation.
@@ -74,16 +74,16 @@ impl Jobs {
         let service = &self.0;
         let current = service.resolve(&CollectionName::parse(name)?)?;
         let all = service.stores.generations().list(&current.name);
-        let (mut generations, mut silent_stores) = (Vec::new(), BTreeSet::new());
+        let (mut generations, mut unavailable_stores) = (Vec::new(), BTreeSet::new());
         if all.is_empty() {
             let info = service.stores.describe(&current.physical).await?;
             let stores = info.value.iter().map(|(store, info)| (*store, info.count)).collect();
             generations.push(service.only_generation(&current.physical, stores).await);
         }
         for one in &all {
-            generations.push(service.view_generation(&current.physical, one, &mut silent_stores).await?);
+            generations.push(service.view_generation(&current.physical, one, &mut unavailable_stores).await?);
         }
-        Ok(GenerationsView { collection: current.name, current: current.number, generations, silent_stores })
+        Ok(GenerationsView { collection: current.name, current: current.number, generations, unavailable_stores })
     }
 }
 
@@ -110,7 +110,7 @@ impl JobService {
         &self,
         current: &CollectionName,
         generation: &Generation,
-        silent_stores: &mut BTreeSet<&'static str>,
+        unavailable_stores: &mut BTreeSet<&'static str>,
     ) -> Result<GenerationView, JobsError> {
         let physical = &generation.physical;
         let mut stores = Vec::new();
@@ -119,8 +119,8 @@ impl JobService {
             match store.describe(physical).await {
                 Ok(found) => stores.extend(found.map(|info| (store.name(), info.count))),
                 Err(error) => {
-                    silent_stores.insert(store.name());
-                    if silent_stores.len() == all.len() {
+                    unavailable_stores.insert(store.name());
+                    if unavailable_stores.len() == all.len() {
                         return Err(error.into());
                     }
                 }

@@ -122,7 +122,7 @@ impl Source {
     }
 
     /// Whether the folder of the model exists. Other models are not in a folder of their own.
-    pub fn is_there(&self) -> bool {
+    pub fn exists(&self) -> bool {
         match &self.place {
             Place::Folder(folder) => folder.is_dir(),
             Place::BuiltIn | Place::Hub { .. } => true,

@@ -10,7 +10,8 @@ use rusqlite::Connection;
 
 use super::collection::Collection;
 use super::error::Fault;
-use super::folder::{Folder, Progress};
+use super::folder::Folder;
+use super::maintenance::Progress;
 use super::rows::Row;
 use super::version::BLOCK;
 use crate::domain::ImageId;

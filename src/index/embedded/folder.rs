@@ -39,21 +39,6 @@ const WAL_FILE: &str = "index.sqlite-wal";
 const MAX_WAL_PAGES: i64 = 16_384;
 const VECTORS_EXTENSION: &str = "vectors";
 
-/// What is left to do after a step of the maintenance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    Done,
-    More,
-    /// More, after the current readers have ended.
-    Later,
-}
-
-impl From<bool> for Progress {
-    fn from(has_more: bool) -> Self {
-        if has_more { Self::More } else { Self::Done }
-    }
-}
-
 #[derive(Debug)]
 pub(super) struct Folder {
     pub(super) sqlite: Sqlite,

@@ -11,10 +11,25 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::EmbeddedIndex;
 use super::error::Fault;
-use super::folder::{Folder, Progress, SYNC_AFTER};
+use super::folder::{Folder, SYNC_AFTER};
 use crate::domain::CollectionName;
 use crate::index::IndexError;
 use crate::lock::lock;
+
+/// What is left to do after a step of the maintenance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Done,
+    More,
+    /// More, after the current readers have ended.
+    Later,
+}
+
+impl From<bool> for Progress {
+    fn from(has_more: bool) -> Self {
+        if has_more { Self::More } else { Self::Done }
+    }
+}
 
 /// What is done in the background in steps, and the log message if it fails.
 const MAINTENANCE: [(Step, &str); 4] = [
