@@ -29,10 +29,10 @@ const BATCH: usize = 256;
 const WRITERS: usize = 4;
 const LEVELS: [SearchEffort; 5] = [
     SearchEffort::Level(450),
-    SearchEffort::Default,
     SearchEffort::Level(475),
-    SearchEffort::Level(500),
+    SearchEffort::Default,
     SearchEffort::Level(550),
+    SearchEffort::Level(600),
 ];
 /// The queries of each kind: the last ones of the file. With fewer, the recall of a text differs by some thousandths.
 const QUERIES: usize = 400;

@@ -235,7 +235,7 @@ def main():
             seconds, machines, memory, disk, search, once, month = calculate(images)
             mark = costs.mark()
             rows.append([amount(images), kind, machines, f"{duration(seconds)} {mark.strip('$')}", size(memory), size(disk),
-                         f"{search:.0f} ms a", f"{money(once)} {mark}", f"{money(month)} {mark}", broken[0] if broken else "nothing"])
+                         f"{search:.{0 if search >= 1 else 1}f} ms a", f"{money(once)} {mark}", f"{money(month)} {mark}", broken[0] if broken else "nothing"])
     table(["Images", "On", "Machines", "First indexing", "Memory of the store", "Disk", "A text", "Once", "A month", "Breaks first"], rows)
     for store in ["embedded", "qdrant", "weaviate"]:
         print(f"{store}: the number of images at which a part breaks\n")

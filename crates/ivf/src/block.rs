@@ -111,20 +111,18 @@ impl Codes {
         (0..).step_by(BLOCK).zip(&self.blocks).map(|(first, block)| (&**block, (self.count - first).min(BLOCK)))
     }
 
-    /// Starts to load the codes of a block, and the slots and scales of the block after it. The blocks of `next` follow those of
-    /// this list.
-    pub(crate) fn prefetch(&self, block: usize, next: Option<&Self>) {
+    /// Returns the codes of a block, to load them ahead, and starts to load the slots and scales of the block after it. The blocks
+    /// of `next` follow those of this list.
+    pub(crate) fn ahead<'a>(&'a self, block: usize, next: Option<&'a Self>) -> Option<&'a [u8]> {
         let find = |block: usize| match block.checked_sub(self.blocks.len()) {
             None => self.blocks.get(block),
             Some(block) => next.and_then(|next| next.blocks.get(block)),
         };
-        if let Some(block) = find(block) {
-            prefetch(&block.codes);
-        }
         // Otherwise the next call waits for the address of the codes, which is beside them.
         if let Some(block) = find(block + 1) {
             prefetch(std::slice::from_ref(&**block));
         }
+        find(block).map(|block| block.codes.as_slice())
     }
 
     /// Iterates over the slots in their order.

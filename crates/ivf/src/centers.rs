@@ -82,8 +82,8 @@ impl Centers {
     pub(crate) fn estimates(&self, query: &Query) -> Vec<(f32, u32)> {
         let mut estimates = Vec::with_capacity(self.all.len());
         let mut products = [0; BLOCK];
-        for (block, count) in self.codes.blocks() {
-            sums(&block.codes, &query.words, &mut products);
+        for (number, (block, count)) in (1..).zip(self.codes.blocks()) {
+            sums(&block.codes, &query.words, &mut products, self.codes.ahead(number, None));
             let codes = products.iter().zip(&block.scales).zip(&block.slots).take(count);
             estimates.extend(codes.map(|((product, scale), slot)| (query.estimate(*product, *scale), *slot)));
         }

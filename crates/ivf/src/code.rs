@@ -170,7 +170,7 @@ mod tests {
     use super::*;
     use crate::block::{BLOCK, Codes};
     use crate::kernel::sums;
-    use crate::search::tests::Random;
+    use crate::test_table::Random;
 
     #[test]
     fn estimates_have_the_stated_deviation_and_no_bias() {
@@ -189,7 +189,7 @@ mod tests {
             let query = Query::new(&rotation, &raw);
             let Some((block, _)) = codes.blocks().next() else { panic!("no block") };
             let mut products = [0; BLOCK];
-            sums(&block.codes, &query.words, &mut products);
+            sums(&block.codes, &query.words, &mut products, None);
             for (at, vector) in vectors.iter().enumerate() {
                 let exact: f32 = vector.iter().zip(&centroid).zip(&raw).map(|((v, c), q)| (v - c) * q).sum();
                 let error = (query.estimate(products[at], block.scales[at]) - exact) / block.scales[at];

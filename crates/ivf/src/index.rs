@@ -246,7 +246,7 @@ fn estimated_nearer(list: &List, center: &Center) -> Vec<u32> {
     let square = dot(&way, &way);
     let (query, mut products, mut slots) = (Query::from_rotated(way), [0; BLOCK], Vec::new());
     for (block, count) in list.codes.blocks() {
-        sums(&block.codes, &query.words, &mut products);
+        sums(&block.codes, &query.words, &mut products, None);
         for ((product, scale), slot) in products.iter().zip(&block.scales).zip(&block.slots).take(count) {
             let deviation = ESTIMATE_DEVIATION * scale * square.sqrt();
             if query.estimate(*product, *scale) + deviation > square / 2.0 {

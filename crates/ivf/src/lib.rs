@@ -20,8 +20,11 @@ mod positions;
 mod restore;
 mod rotation;
 mod running;
+mod scan;
 mod search;
 mod split;
+#[cfg(test)]
+mod test_table;
 
 pub use centers::Encoder;
 pub use code::{Entry, StoredCode, StoredHead};

@@ -1,21 +1,17 @@
 //! A search while it runs, on one thread or on several: the lists that it visits, and which of their vectors are compared exactly.
 
-use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use crate::block::BLOCK;
-use crate::code::{ESTIMATE_DEVIATION, Query};
-use crate::kernel::{dot, sums};
 use crate::list::List;
-use crate::search::{Candidates, Effort};
+use crate::scan::{Hits, OwnLines, Scan};
+use crate::search::Candidates;
 
-/// The vectors that are loaded ahead.
-const PREFETCHED_VECTORS: usize = 3;
-/// A rounded sum of products can be too small by this.
-const ROUNDING: f32 = 1e-5;
 /// A further thread pays for each of these vectors.
 const VECTORS_PER_THREAD: usize = 30_000;
+/// The time in which a helper probably ends the list that it visits.
+const LAST_LIST: Duration = Duration::from_micros(50);
 
 /// A search that has begun. The thread that calls [`run`](Self::run) needs no other; each thread that calls [`help`](Self::help)
 /// makes it faster. A helper that comes late returns at once, and nothing waits for a helper that has not begun: on a busy machine
@@ -24,7 +20,7 @@ pub struct Search<C: Candidates> {
     scan: Scan<C>,
     lists: Lists,
     /// The next list.
-    next: AtomicUsize,
+    next: OwnLines<AtomicUsize>,
     /// The hits in the lists that were visited first.
     first: Mutex<Hits<C>>,
     helpers: Mutex<Helpers<C::Hit>>,
@@ -54,7 +50,7 @@ impl<C: Candidates> Drop for Running<'_, C> {
 impl<C: Candidates> Search<C> {
     pub(crate) fn new(scan: Scan<C>, lists: Lists, first: Hits<C>) -> Self {
         let helpers = Helpers { running: 0, has_panicked: false, is_closed: false, found: Vec::new() };
-        let (first, helpers, next) = (Mutex::new(first), Mutex::new(helpers), AtomicUsize::new(0));
+        let (first, helpers, next) = (Mutex::new(first), Mutex::new(helpers), OwnLines::default());
         Self { scan, lists, next, first, helpers, helper_ended: Condvar::new() }
     }
 
@@ -91,8 +87,7 @@ impl<C: Candidates> Search<C> {
     pub fn run(&self) -> Vec<C::Hit> {
         let mut hits = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         self.visit_all(&mut hits);
-        let mut helpers = self.helpers();
-        helpers.is_closed = true;
+        let mut helpers = self.closed();
         while helpers.running > 0 {
             helpers = self.helper_ended.wait(helpers).unwrap_or_else(PoisonError::into_inner);
         }
@@ -103,16 +98,34 @@ impl<C: Candidates> Search<C> {
         all
     }
 
+    /// Lets no other helper begin, and waits a moment for those that run: the last list of a helper takes some microseconds, and
+    /// a thread that sleeps takes longer to wake up.
+    fn closed(&self) -> MutexGuard<'_, Helpers<C::Hit>> {
+        let mut helpers = self.helpers();
+        helpers.is_closed = true;
+        let start = Instant::now();
+        while helpers.running > 0 && start.elapsed() < LAST_LIST {
+            drop(helpers);
+            std::hint::spin_loop();
+            helpers = self.helpers();
+        }
+        helpers
+    }
+
     /// Visits lists until there are none left or none can contain a hit.
     fn visit_all(&self, hits: &mut Hits<C>) {
-        loop {
-            let at = self.next.fetch_add(1, Relaxed);
-            let Some((bound, list)) = self.lists.bounds.get(at) else { return };
-            if at >= self.lists.min && *bound < self.scan.threshold() {
+        let take = || {
+            let at = self.next.0.fetch_add(1, Relaxed);
+            self.lists.bounds.get(at).map(|(bound, list)| (at, *bound, &**list))
+        };
+        let mut current = take();
+        while let Some((at, bound, list)) = current {
+            if at >= self.lists.min && bound < self.scan.threshold() {
                 return;
             }
-            let next = self.lists.bounds.get(at + 1).map(|(_, list)| &**list);
-            self.scan.visit(list, next, hits);
+            // Taken before it is visited, so that this thread loads what it will read, and not what another one will.
+            current = take();
+            self.scan.visit(list, current.map(|(.., list)| list), hits);
         }
     }
 }
@@ -124,115 +137,4 @@ pub(crate) struct Lists {
     pub(crate) bounds: Vec<(f32, Arc<List>)>,
     /// The number of lists that are visited in any case.
     pub(crate) min: usize,
-}
-
-/// What a search compares.
-#[derive(Debug)]
-pub(crate) struct Scan<C> {
-    query: Vec<f32>,
-    pub(crate) numbers: Query,
-    keep: usize,
-    pub(crate) effort: Effort,
-    candidates: C,
-    threshold: Threshold,
-}
-
-impl<C: Candidates> Scan<C> {
-    pub(crate) fn new(query: &[f32], numbers: Query, keep: usize, effort: Effort, candidates: C) -> Self {
-        Self { query: query.to_vec(), numbers, keep, effort, candidates, threshold: Threshold::default() }
-    }
-
-    /// Returns the score of the worst hit.
-    pub(crate) fn threshold(&self) -> f32 {
-        self.threshold.get()
-    }
-
-    /// Compares the vectors of a list. `next` is the list that is probably visited next.
-    pub(crate) fn visit(&self, list: &List, next: Option<&List>, hits: &mut Hits<C>) {
-        let center = dot(&self.query, &list.center.centroid);
-        let deviations = self.effort.estimate_deviations * ESTIMATE_DEVIATION * dot(&self.query, &self.query).sqrt();
-        let limit = self.threshold.get() - center - ROUNDING;
-        let mut products = [0; BLOCK];
-        hits.greatest.clear();
-        for (number, (block, count)) in (1..).zip(list.codes.blocks()) {
-            list.codes.prefetch(number, next.map(|next| &next.codes));
-            sums(&block.codes, &self.numbers.words, &mut products);
-            // The greatest score that a vector may have.
-            let mut greatest = [0.0; BLOCK];
-            for at in 0..BLOCK {
-                greatest[at] = self.numbers.estimate(products[at], block.scales[at]) + deviations * block.scales[at];
-            }
-            for (greatest, slot) in greatest.iter().zip(&block.slots).take(count) {
-                if *greatest >= limit && self.candidates.is_allowed(*slot) {
-                    hits.greatest.push((greatest + center, *slot));
-                }
-            }
-        }
-        let mut found = std::mem::take(&mut hits.greatest);
-        found.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-        for (at, (greatest, slot)) in found.iter().enumerate() {
-            if let Some((_, later)) = found.get(at + PREFETCHED_VECTORS) {
-                self.candidates.prefetch(*later);
-            }
-            if greatest + ROUNDING < self.threshold.get() {
-                break;
-            }
-            if let Some(hit) = self.candidates.hit(*slot) {
-                hits.offer(hit, self.keep, &self.threshold);
-            }
-        }
-        hits.greatest = found;
-    }
-}
-
-/// The best hits of one thread.
-pub(crate) struct Hits<C: Candidates> {
-    /// The worst hit is on top.
-    heap: BinaryHeap<C::Hit>,
-    /// The candidates of a list, with the greatest scores that they may have; kept for its memory.
-    greatest: Vec<(f32, u32)>,
-}
-
-impl<C: Candidates> Hits<C> {
-    pub(crate) fn new(keep: usize) -> Self {
-        Self { heap: BinaryHeap::with_capacity(keep.min(1_024) + 1), greatest: Vec::new() }
-    }
-
-    fn offer(&mut self, hit: C::Hit, keep: usize, threshold: &Threshold) {
-        self.heap.push(hit);
-        if self.heap.len() > keep {
-            self.heap.pop();
-        }
-        if let Some(worst) = self.heap.peek().filter(|_| self.heap.len() == keep) {
-            threshold.raise(C::score(worst));
-        }
-    }
-}
-
-/// The score of the worst hit among the best `keep` of any thread, as bits whose order is that of the scores.
-#[derive(Debug)]
-struct Threshold(AtomicU32);
-
-impl Default for Threshold {
-    fn default() -> Self {
-        Self(AtomicU32::new(ordered_bits(f32::NEG_INFINITY)))
-    }
-}
-
-impl Threshold {
-    fn get(&self) -> f32 {
-        let bits = self.0.load(Relaxed);
-        f32::from_bits(if bits >> 31 == 1 { bits & !SIGN } else { !bits })
-    }
-
-    fn raise(&self, score: f32) {
-        self.0.fetch_max(ordered_bits(score), Relaxed);
-    }
-}
-
-const SIGN: u32 = 1 << 31;
-
-fn ordered_bits(value: f32) -> u32 {
-    let bits = value.to_bits();
-    if bits & SIGN == 0 { bits | SIGN } else { !bits }
 }

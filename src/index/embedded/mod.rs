@@ -66,7 +66,7 @@ use crate::resilience::{Concurrently as _, cores};
 /// The name in `provider=`.
 const NAME: &str = "embedded";
 /// Levels of effort above the default one.
-const LEVELS: [u32; 7] = [475, 500, 525, 550, 600, 700, 1_000];
+const LEVELS: [u32; 5] = [525, 550, 600, 700, 1_000];
 /// Ids in one page of `scan`.
 const IDS_PER_PAGE: u32 = 1_000;
 

@@ -108,6 +108,7 @@ impl Collection {
             slots.retain(|slot| snapshot.version.occupant(slot).is_some());
             slots
         };
+        let slots = slots.counted();
         self.store_item(&snapshot.version, Item::Slots(predicate, slots.clone()))?;
         Ok(slots)
     }
@@ -235,7 +236,7 @@ impl Selection<'_> {
     /// Returns the selected slots, or `None` if every slot is selected.
     fn into_slots(self) -> Result<Option<SlotSet>, Fault> {
         let Self { collection, snapshot, included, excluded } = self;
-        if excluded.len() == 0 {
+        if excluded.is_empty() {
             return Ok(included);
         }
         let mut included = included.map_or_else(|| collection.slots(snapshot, Predicate::All), Ok)?;

@@ -12,15 +12,14 @@ pub(super) type Chunk = [u64; WORDS];
 pub(in crate::index::embedded) struct SlotSet {
     /// `None` for a chunk without slots.
     chunks: Vec<Option<Arc<Chunk>>>,
-    len: usize,
+    /// The number of slots; `None` if it was not counted, because counting takes longer than most operations.
+    len: Option<usize>,
 }
 
 impl SlotSet {
     /// Creates a set from its words.
     pub(super) fn from_chunks(chunks: Vec<Option<Arc<Chunk>>>) -> Self {
-        let mut set = Self { chunks, len: 0 };
-        set.count();
-        set
+        Self { len: Some(count(&chunks)), chunks }
     }
 
     /// Returns whether the set contains the slot.
@@ -31,7 +30,18 @@ impl SlotSet {
 
     /// Returns the number of slots in the set.
     pub(in crate::index::embedded) fn len(&self) -> usize {
-        self.len
+        self.len.unwrap_or_else(|| count(&self.chunks))
+    }
+
+    /// Returns the set after counting its slots, so that copies of it need not be counted.
+    pub(super) fn counted(mut self) -> Self {
+        self.len = Some(self.len());
+        self
+    }
+
+    /// Returns whether the set has no slots.
+    pub(in crate::index::embedded) fn is_empty(&self) -> bool {
+        self.chunks.iter().flatten().all(|words| words.iter().all(|word| *word == 0))
     }
 
     /// Iterates over the slots in ascending order.
@@ -65,7 +75,7 @@ impl SlotSet {
         }
         let words = self.chunks[chunk].get_or_insert_with(|| Arc::new([0; WORDS]));
         Arc::make_mut(words)[word] ^= 1 << bit;
-        self.len = if included { self.len + 1 } else { self.len - 1 };
+        self.len = self.len.map(|len| if included { len + 1 } else { len - 1 });
     }
 
     /// Removes the slots for which `is_kept` returns false.
@@ -84,7 +94,7 @@ impl SlotSet {
                 Some(other) => combine(own, other, |own, other| own & other),
             }
         }
-        self.count();
+        self.len = None;
     }
 
     pub(super) fn unite(&mut self, other: &Self) {
@@ -98,7 +108,7 @@ impl SlotSet {
                 (Some(_), Some(other)) => combine(own, other, |own, other| own | other),
             }
         }
-        self.count();
+        self.len = None;
     }
 
     pub(super) fn subtract(&mut self, other: &Self) {
@@ -107,13 +117,13 @@ impl SlotSet {
                 combine(own, other, |own, other| own & !other);
             }
         }
-        self.count();
+        self.len = None;
     }
+}
 
-    fn count(&mut self) {
-        let words = self.chunks.iter().flatten().flat_map(|words| words.iter());
-        self.len = words.map(|word| word.count_ones() as usize).sum();
-    }
+fn count(chunks: &[Option<Arc<Chunk>>]) -> usize {
+    let words = chunks.iter().flatten().flat_map(|words| words.iter());
+    words.map(|word| word.count_ones() as usize).sum()
 }
 
 fn place(slot: u32) -> (usize, usize, u32) {
@@ -151,7 +161,7 @@ mod tests {
 
     fn check(set: &SlotSet, expected: &BTreeSet<u32>) {
         assert!(set.iter().eq(expected.iter().copied()));
-        assert_eq!(set.len(), expected.len());
+        assert_eq!((set.len(), set.is_empty()), (expected.len(), expected.is_empty()));
         assert!((0..50_000).all(|slot| set.contains(slot) == expected.contains(&slot)));
     }
 
