@@ -97,10 +97,10 @@ pub enum JobsError {
         /// The difference between the two spaces.
         reason: String,
     },
-    /// A job, a verification or a removal uses the collection.
+    /// A job, a verification, an import or a removal uses the collection.
     #[error(
-        "the collection `{0}` is in use by a job that runs or is paused, by a verification, a removal or a switch, or by a stopped job \
-         that finishes its last images; wait until it ends, or stop it"
+        "the collection `{0}` is in use by a job that runs or is paused, by a verification, an import, a removal or a switch, or by a \
+         stopped job that finishes its last images; wait until it ends, or stop it"
     )]
     CollectionBusy(CollectionName),
     /// Another search for duplicates runs.
