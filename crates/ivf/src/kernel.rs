@@ -12,7 +12,7 @@ const STEP_WORDS: usize = STEP / 4;
 pub(crate) fn sums(codes: &[u8], query: &[i32], out: &mut [i32; BLOCK], next: Option<&[u8]>) {
     assert_eq!(codes.len(), query.len() * BLOCK, "a block of codes of another length");
     assert!(query.len().is_multiple_of(STEP_WORDS), "a length that is not a multiple of {STEP}");
-    // Without a next block, the codes in the cache are requested again, which costs nothing.
+    // Without a next block, the kernels request codes that are in the cache already, so that they need no branch.
     let next = next.filter(|next| next.len() == codes.len()).unwrap_or(codes);
     #[cfg(target_arch = "x86_64")]
     {
@@ -99,8 +99,7 @@ fn sums_avx512(codes: &[u8], query: &[i32], out: &mut [i32; BLOCK], next: &[u8])
     const ROW: usize = size_of::<__m512i>();
 
     let steps = query.len() / STEP_WORDS;
-    // The codes stay where they are in their bytes, and sums of the upper ones are divided at the end: shifts would take a fifth
-    // of the time.
+    // The codes stay where they are in their bytes, and sums of the upper ones are divided at the end, so that no code is shifted.
     let masks =
         [_mm512_set1_epi8(3), _mm512_set1_epi8(0x0C), _mm512_set1_epi8(0x30), _mm512_set1_epi8(0xC0_u8.cast_signed())];
     for group in 0..BLOCK / GROUP {

@@ -18,7 +18,7 @@ const LAST_LIST: Duration = Duration::from_micros(50);
 /// a thread can take longer to begin than a search takes.
 pub struct Search<C: Candidates> {
     scan: Scan<C>,
-    lists: Lists,
+    pub(crate) lists: Lists,
     /// The next list.
     next: OwnLines<AtomicUsize>,
     /// The hits in the lists that were visited first.
@@ -87,7 +87,7 @@ impl<C: Candidates> Search<C> {
     pub fn run(&self) -> Vec<C::Hit> {
         let mut hits = self.first.lock().unwrap_or_else(PoisonError::into_inner);
         self.visit_all(&mut hits);
-        let mut helpers = self.closed();
+        let mut helpers = self.close();
         while helpers.running > 0 {
             helpers = self.helper_ended.wait(helpers).unwrap_or_else(PoisonError::into_inner);
         }
@@ -100,7 +100,7 @@ impl<C: Candidates> Search<C> {
 
     /// Lets no other helper begin, and waits a moment for those that run: the last list of a helper takes some microseconds, and
     /// a thread that sleeps takes longer to wake up.
-    fn closed(&self) -> MutexGuard<'_, Helpers<C::Hit>> {
+    fn close(&self) -> MutexGuard<'_, Helpers<C::Hit>> {
         let mut helpers = self.helpers();
         helpers.is_closed = true;
         let start = Instant::now();

@@ -9,9 +9,9 @@ use crate::{Positions, Restore, StoredCode, Vectors};
 
 #[test]
 fn searches_find_the_nearest_with_their_exact_scores() {
-    let (table, mut index, mut positions) = (table(12_000), Index::new(LENGTH), Positions::default());
-    insert(&mut index, &mut positions, &table, 0..12_000);
-    assert!(index.count() == 12_000 && index.lists() > 12, "{} lists", index.lists());
+    let (table, mut index, mut positions) = (table(150_000), Index::new(LENGTH), Positions::default());
+    insert(&mut index, &mut positions, &table, 0..150_000);
+    assert!(index.count() == 150_000 && index.lists() > 2 * MIN_LISTS, "{} lists", index.lists());
     let mut random = Random(5);
     let (mut sum, mut filtered) = (0.0, 0.0);
     for number in 0..40_u32 {
@@ -21,16 +21,24 @@ fn searches_find_the_nearest_with_their_exact_scores() {
         let request = Request { table: &table, query: &query, allowed: &|_| true };
         let found = index.search(&query, 10, effort, 1 + number as usize % 2, &request);
         assert!(found.is_sorted() && found.len() == 10);
-        sum += recall(&found, &exact(&request, 0..12_000, 10));
+        sum += recall(&found, &exact(&request, 0..150_000, 10));
         let request = Request { allowed: &|slot| slot % 7 == 3, ..request };
         let found = index.search(&query, 10, effort.for_share(1.0 / 7.0), 1, &request);
         assert!(found.iter().all(|hit| hit.1 % 7 == 3) && found.len() == 10);
-        filtered += recall(&found, &exact(&request, 0..12_000, 10));
+        filtered += recall(&found, &exact(&request, 0..150_000, 10));
         // With the highest effort, every list is visited and every vector is compared.
         let request = Request { allowed: &|_| true, ..request };
         let all = index.search(&query, 500, Effort::from_level(10_000), 2, &request);
-        assert_eq!(all, exact(&request, 0..12_000, 500));
+        assert_eq!(all, exact(&request, 0..150_000, 500));
     }
+    let (query, allowed) = (random.unit(LENGTH), &|_| true);
+    let request = Request { table: &table, query: &query, allowed };
+    // Without a share of the lists, only the bound decides.
+    let visited = [2.0, 8.0, 10.0].map(|list_deviations| {
+        let effort = Effort { list_deviations, min_share: 0.0, ..Effort::from_level(Effort::DEFAULT_LEVEL) };
+        index.begin_search(&query, 10, effort, &request).lists.bounds.len()
+    });
+    assert!(visited.is_sorted_by(|less, more| less < more) && visited[0] == MIN_LISTS, "{visited:?} lists");
     assert!(sum / 40.0 > 0.98 && filtered / 40.0 > 0.98, "recall {} and {}", sum / 40.0, filtered / 40.0);
 }
 
@@ -47,9 +55,9 @@ fn the_effort_of_a_filter_depends_on_its_share() {
 #[test]
 fn a_vector_unlike_all_others_is_found_by_itself() {
     // As an unusual image in a collection of similar ones: the products of centroids do not lead to it.
-    let (mut random, count) = (Random(3), 12_000_u32);
+    let (mut random, count) = (Random(3), 120_000_u32);
     let mut vectors = table(count as usize).0;
-    let unlike: Vec<u32> = (0..40).map(|number| number * 293).collect();
+    let unlike: Vec<u32> = (0..40).map(|number| number * 2_930).collect();
     let mean = random.unit(LENGTH);
     for (slot, vector) in (0..count).zip(&mut vectors) {
         let share = if unlike.contains(&slot) { 0.0 } else { 1.5 };
@@ -61,6 +69,7 @@ fn a_vector_unlike_all_others_is_found_by_itself() {
     }
     let (table, mut index, mut positions) = (Table(vectors), Index::new(LENGTH), Positions::default());
     insert(&mut index, &mut positions, &table, 0..count);
+    assert!(index.lists() > 2 * MIN_LISTS, "{} lists", index.lists());
     let effort = Effort::from_level(100);
     let missed = unlike.iter().filter(|slot| {
         let query = table.vector(**slot);
